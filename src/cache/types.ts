@@ -1,0 +1,67 @@
+import type { ChainId, Digest, DiffId, JsonValue } from "../core/index.ts";
+
+/**
+ * The key of a vertex as an ordered, comparable object; `digestOfJson` of it names the record. `fields` are in the
+ * order in which a reader would ask ("which instruction, which env, which files"), so that the first difference
+ * between two keys is the reason why a step reran.
+ */
+export interface CacheKeyObject {
+  readonly version: 1;
+  readonly kind: "definition" | "content";
+  readonly fields: readonly KeyField[];
+}
+
+export interface KeyField {
+  /** Such as `instruction`, `env.PATH`, `base`, `file:package.json`. */
+  readonly name: string;
+  readonly value: JsonValue;
+}
+
+/** What a vertex produced. Holds the whole parent chain: using a record means using exactly that chain. */
+export interface CacheRecord {
+  readonly version: 1;
+  /** Layers of the result, bottom first; empty for an empty root. */
+  readonly diffIds: readonly DiffId[];
+  readonly chainId: ChainId | undefined;
+  /** Whether the vertex' own layer is the last of `diffIds`. */
+  readonly created: string;
+  /** How long the work took, in milliseconds: later estimates come from here. */
+  readonly durationMs: number;
+  readonly bootId: string;
+  /** Set by `markDurable` after the filesystem was synced; records of another boot without it are ignored. */
+  readonly durable: boolean;
+}
+
+/**
+ * Vertex results by key. Implementations: local directory; later registry, inline, directory export. All pass one
+ * contract suite. A broken, foreign or half-written record is a miss, never an error.
+ */
+export interface Cache {
+  lookup(key: Digest): Promise<CacheRecord | undefined>;
+  /** Writes record and key object; the key object lies in a second file that a lookup does not read. */
+  store(
+    key: Digest,
+    object: CacheKeyObject,
+    record: Omit<CacheRecord, "version" | "bootId" | "durable">,
+  ): Promise<void>;
+  /** The key object of a record, for explanations. */
+  explain(key: Digest): Promise<CacheKeyObject | undefined>;
+  remove(key: Digest): Promise<void>;
+  list(): AsyncIterable<{
+    readonly key: Digest;
+    readonly record: CacheRecord;
+    readonly lastUsed: Date;
+    readonly size: number;
+  }>;
+}
+
+/** The keys of the last build of one target (context + file + target), by vertex name. */
+export interface BuildRecord {
+  readonly steps: readonly {
+    readonly name: string;
+    readonly key: Digest;
+    readonly outcome: "cached" | "ran";
+    readonly durationMs: number;
+  }[];
+  readonly finished: string;
+}

@@ -1,0 +1,78 @@
+import type { Readable } from "node:stream";
+
+/**
+ * A path inside a root filesystem as raw bytes: relative, `/`-separated, without leading or trailing slash, without
+ * `.` or `..` or empty components; empty for the root itself. Bytes, because Linux names need not be UTF-8.
+ */
+export type RootPath = Buffer;
+
+export type NodeType =
+  "file" | "directory" | "symlink" | "hardlink" | "char-device" | "block-device" | "fifo";
+
+/**
+ * One entry of a layer's changeset, as it stands in the tar (whiteouts still by their `.wh.` names).
+ * @see OCI image spec, layer.md
+ */
+export interface LayerEntry {
+  readonly path: RootPath;
+  readonly type: NodeType;
+  /** Permission bits including setuid, setgid and sticky: 0 to 0o7777. */
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** Nanoseconds since the epoch; may be negative. */
+  readonly mtime: bigint;
+  /** Bytes of content; 0 for everything but files. */
+  readonly size: number;
+  /** Target of a symlink (verbatim) or of a hard link (a RootPath). */
+  readonly linkTarget?: Buffer;
+  readonly devMajor?: number;
+  readonly devMinor?: number;
+  /** Extended attributes by full name, for example `security.capability`. Values are raw bytes. */
+  readonly xattrs?: ReadonlyMap<string, Buffer>;
+}
+
+/** An entry with a way to read its content. `open` is called at most once, before the next entry is asked for. */
+export interface LayerEntryWithContent extends LayerEntry {
+  /** The content of a file, exactly `size` bytes; absent for other types. */
+  readonly open?: () => Readable;
+}
+
+/** What `lstat` knows about a node of a merged tree. */
+export interface NodeStat {
+  readonly type: Exclude<NodeType, "hardlink"> | "socket";
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly size: number;
+  readonly mtime: bigint;
+  readonly devMajor: number;
+  readonly devMinor: number;
+  /** Number of hard links, in the layer where the node lies. */
+  readonly nlink: number;
+  /** Identifies the node: equal for hard links of one file. Of no meaning across processes. */
+  readonly inode: string;
+}
+
+/**
+ * A root filesystem seen through its stack of layers, without a mount: upper entries hide lower ones, whiteouts and
+ * opaque directories are honoured. Paths are taken literally, component by component: a symlink on the way makes the
+ * lookup answer "not there" (use `resolvePath` first). Nothing outside the tree can be reached.
+ */
+export interface MergedTree {
+  /** undefined when nothing is there. */
+  lstat(path: RootPath): Promise<NodeStat | undefined>;
+  /** Names in byte order. @throws ENOTDIR, ENOENT as SNAPSHOT_* errors */
+  readdir(path: RootPath): Promise<readonly Buffer[]>;
+  readlink(path: RootPath): Promise<Buffer>;
+  /** Content of a regular file. `start`/`end` as in fs.createReadStream (end inclusive). */
+  openFile(path: RootPath): Promise<OpenedFile>;
+  xattrs(path: RootPath): Promise<ReadonlyMap<string, Buffer>>;
+}
+
+export interface OpenedFile {
+  /** A file descriptor opened for reading; the caller closes it with `close`. */
+  readonly fd: number;
+  readonly size: number;
+  close(): Promise<void>;
+}

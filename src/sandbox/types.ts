@@ -1,0 +1,89 @@
+import type { RootfsMount } from "../core/index.ts";
+
+/** A user as numbers; names are resolved by `users.ts` inside the root filesystem, never on the host. */
+export interface ResolvedUser {
+  readonly uid: number;
+  readonly gid: number;
+  /** Supplementary groups; always contains `gid` (CVE-2022-36109). */
+  readonly groups: readonly number[];
+  /** Home directory of the passwd entry, or `/`. */
+  readonly home: string;
+}
+
+/** What is mounted into the root filesystem beside the standard set. `target` is absolute, inside the root. */
+export type SandboxMount =
+  | {
+      readonly type: "bind";
+      readonly source: string;
+      readonly target: string;
+      readonly readOnly: boolean;
+    }
+  | {
+      readonly type: "tmpfs";
+      readonly target: string;
+      readonly sizeBytes?: number;
+      /** Permission bits of its root, 0o1777 unless given. */
+      readonly mode?: number;
+      readonly readOnly?: boolean;
+    };
+
+export type NetworkMode = "none" | "host";
+
+/** One process to run in isolation: everything is resolved, nothing is looked up on the way. */
+export interface SandboxSpec {
+  readonly rootfs: RootfsMount;
+  readonly argv: readonly string[];
+  readonly env: readonly string[];
+  /** Absolute, inside the root; must exist. */
+  readonly cwd: string;
+  readonly user: ResolvedUser;
+  readonly hostname: string;
+  readonly network: NetworkMode;
+  /**
+   * Mounted in order of target, on top of the standard ones (/proc, /dev, /sys …). Targets exist in the root: the
+   * caller provides stubs by means of `rootfs` (see snapshot/skeleton). Symlinks in a target resolve inside the root.
+   */
+  readonly mounts: readonly SandboxMount[];
+  /** Size of /dev/shm in bytes. */
+  readonly shmSize?: number;
+  /** Root filesystem read-only (mounts stay as they say). */
+  readonly readOnlyRootfs?: boolean;
+  /** `insecure` lifts capabilities, seccomp, masks and device limits (`RUN --security=insecure`). */
+  readonly security: "sandbox" | "insecure";
+}
+
+/** Where the process' streams go. */
+export interface SandboxStdio {
+  /** `null`: /dev/null. `inherit`: tsbuild's own. */
+  readonly stdin: "null" | "inherit";
+  /** `inherit` hands over tsbuild's own stdout and stderr; a function receives chunks as they come. */
+  readonly output: "inherit" | ((stream: "stdout" | "stderr", bytes: Buffer) => void);
+}
+
+/**
+ * How it ended. Exactly one of `exitCode` and `signal` is set. A process that could not be started is not a result but
+ * an error (SANDBOX_*), except that `exec` failures carry Docker's 126 / 127 in `details.exitCode`.
+ */
+export interface SandboxResult {
+  readonly exitCode?: number;
+  /** Signal name, for example "SIGKILL". */
+  readonly signal?: string;
+  readonly durationMs: number;
+}
+
+/**
+ * Runs processes in isolated root filesystems.
+ *
+ * ```ts
+ * const sandbox = await openSandbox("auto", { stateDir });
+ * const result = await sandbox.run(spec, { stdin: "null", output: onChunk }, signal);
+ * ```
+ *
+ * Promises: when `run` settles, no process of the step lives and no mount of it exists; aborting `signal` kills the
+ * whole step and rejects with CANCELED; when tsbuild itself dies (kill -9), the step dies with it. Several `run` calls
+ * may be under way at once.
+ */
+export interface Sandbox {
+  readonly kind: "builtin" | "oci";
+  run(spec: SandboxSpec, stdio: SandboxStdio, signal?: AbortSignal): Promise<SandboxResult>;
+}

@@ -1,0 +1,27 @@
+import { defineConfig } from "vitest/config";
+
+// "fast" needs no privilege and touches only temporary folders; "root" mounts, starts registries and drives bin/.
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: "fast",
+          include: ["test/{unit,contract,golden,property}/**/*.test.ts", "test/*.test.ts"],
+          pool: "forks",
+          isolate: false,
+          testTimeout: 20_000,
+        },
+      },
+      {
+        test: {
+          name: "root",
+          include: ["test/{integration,e2e,conformance}/**/*.test.ts"],
+          pool: "forks",
+          testTimeout: 300_000,
+          hookTimeout: 600_000,
+        },
+      },
+    ],
+  },
+});
