@@ -1,7 +1,10 @@
+export * from "./atomic-file.ts";
 export * from "./clock.ts";
 export * from "./digest.ts";
 export * from "./errors.ts";
 export type * from "./events.ts";
 export * from "./media-types.ts";
 export * from "./platform.ts";
+export * from "./reference.ts";
 export type * from "./rootfs.ts";
+export * from "./syscalls/index.ts";

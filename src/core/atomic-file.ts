@@ -1,0 +1,50 @@
+import { randomBytes } from "node:crypto";
+import { type FileHandle, open, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { coreError } from "./errors.ts";
+import { isDiskFull } from "./syscalls/index.ts";
+
+export interface AtomicFile {
+  readonly path: string;
+  /** An existing folder on the same filesystem as `path`, swept when its process is dead. */
+  readonly tmpDir: string;
+  readonly content: string | Uint8Array;
+  /** Permission bits before the umask, 0o644 unless given. */
+  readonly mode?: number;
+  /** fsync before the rename, so that a power cut leaves the old or the new content and never an empty file. */
+  readonly durable?: boolean;
+}
+
+/**
+ * Replaces the file by rename: a reader sees the old content or the new one, whole. The folder of `path` must exist.
+ * @throws DISK_FULL; other failures as Node's own
+ */
+export async function writeFileAtomic(file: AtomicFile): Promise<void> {
+  const temporary = join(file.tmpDir, `write-${randomBytes(8).toString("hex")}`);
+  try {
+    const handle = await open(temporary, "wx", file.mode ?? 0o644);
+    await fill(handle, file);
+    await rename(temporary, file.path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw isDiskFull(error) ? diskFull(file.path, error) : error;
+  }
+}
+
+async function fill(handle: FileHandle, file: AtomicFile): Promise<void> {
+  try {
+    await handle.writeFile(file.content);
+    if (file.durable === true) await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** DISK_FULL about `path`. */
+export function diskFull(path: string, cause: unknown): Error {
+  return coreError("DISK_FULL", `write ${path}: no space left`, {
+    hint: "free some space, then try again",
+    details: { path },
+    cause,
+  });
+}

@@ -1,0 +1,119 @@
+import { constants } from "node:fs";
+import { syscallErrno, syscallError } from "./errors.ts";
+import { cString, type Library } from "./library.ts";
+import type { ResolveFlags, Syscalls } from "./types.ts";
+
+type FileCalls = Pick<
+  Syscalls,
+  | "mknod"
+  | "mkfifo"
+  | "lchown"
+  | "utimens"
+  | "openat2"
+  | "renameat2"
+  | "linkat"
+  | "cloneFile"
+  | "syncfs"
+>;
+
+const AT_FDCWD = -100;
+const AT_SYMLINK_NOFOLLOW = 0x100;
+const AT_SYMLINK_FOLLOW = 0x400;
+const UTIME_OMIT = 0x3ffffffen;
+const O_CLOEXEC = 0o2000000;
+const FICLONE = 0x40049409;
+const RENAME = { noReplace: 1, exchange: 2 } as const;
+
+/** Calls that make, name and open files. */
+export function fileCalls(library: Library): FileCalls {
+  const mknodat = library.define("mknodat", ["n", "p", "n", "n"]);
+  const fchownat = library.define("fchownat", ["n", "p", "n", "n", "n"]);
+  const utimensat = library.define("utimensat", ["n", "p", "p", "n"]);
+  const openat2 = library.define("openat2", ["n", "p", "p", "n"]);
+  const renameat2 = library.define("renameat2", ["n", "p", "n", "p", "n"]);
+  const linkat = library.define("linkat", ["n", "p", "n", "p", "n"]);
+  const ioctl = library.define("ioctl", ["n", "n", "n"]);
+  const syncfs = library.define("syncfs", ["n"]);
+  const syncfsAsync = library.defineAsync("syncfs", ["n"]);
+
+  return {
+    mknod: (path, { mode, major, minor }) => {
+      mknodat([AT_FDCWD, cString(path), mode, deviceNumber(major, minor)], path);
+    },
+    mkfifo: (path, mode) => {
+      mknodat([AT_FDCWD, cString(path), constants.S_IFIFO | mode, 0], path);
+    },
+    lchown: (path, uid, gid) => {
+      fchownat([AT_FDCWD, cString(path), uid, gid, AT_SYMLINK_NOFOLLOW], path);
+    },
+    utimens: (path, { atime, mtime }) => {
+      const times = timespecs(atime, mtime);
+      utimensat([AT_FDCWD, cString(path), times, AT_SYMLINK_NOFOLLOW], path);
+    },
+    openat2: (dirfd, path, { flags, mode = 0, resolve = {} }) => {
+      const how = Buffer.alloc(24);
+      how.writeBigUInt64LE(BigInt(flags | O_CLOEXEC), 0);
+      how.writeBigUInt64LE(BigInt(mode), 8);
+      how.writeBigUInt64LE(BigInt(resolveBits(resolve)), 16);
+      return openat2([dirfd === "cwd" ? AT_FDCWD : dirfd, cString(path), how, how.length], path);
+    },
+    renameat2: (from, to, how) => {
+      renameat2([AT_FDCWD, cString(from), AT_FDCWD, cString(to), RENAME[how]], to);
+    },
+    linkat: (from, to) => {
+      // AT_EMPTY_PATH needs a capability; the link under /proc does not.
+      const open = typeof from === "object" && "fd" in from;
+      const source = open ? `/proc/self/fd/${String(from.fd)}` : from;
+      const flags = open ? AT_SYMLINK_FOLLOW : 0;
+      linkat([AT_FDCWD, cString(source), AT_FDCWD, cString(to), flags], to);
+    },
+    cloneFile: (fromFd, toFd) => {
+      try {
+        ioctl([toFd, FICLONE, fromFd]);
+        return true;
+      } catch (error) {
+        const errno = syscallErrno(error) ?? "";
+        if (["EOPNOTSUPP", "EXDEV", "EINVAL", "ENOTTY", "ETXTBSY"].includes(errno)) return false;
+        throw error;
+      }
+    },
+    syncfs: async (fd) => {
+      if (await syncfsAsync([fd])) return;
+      // The first errno stayed in its thread. A write error is told once per descriptor, so this may well succeed.
+      syncfs([fd]);
+      throw syscallError({ syscall: "syncfs", errno: "EIO" });
+    },
+  };
+}
+
+/** The kernel's dev_t encoding (12 bits of major, 20 of minor) as libc widens it to 64 bits. */
+function deviceNumber(major: number, minor: number): bigint {
+  const [high, low] = [BigInt(major), BigInt(minor)];
+  return (low & 0xffn) | ((high & 0xfffn) << 8n) | ((low & ~0xffn) << 12n);
+}
+
+function timespecs(atime: bigint | undefined, mtime: bigint | undefined): Buffer {
+  const bytes = Buffer.allocUnsafe(32);
+  [atime, mtime].forEach((time, index) => {
+    const [seconds, nanoseconds] = time === undefined ? [0n, UTIME_OMIT] : splitTime(time);
+    bytes.writeBigInt64LE(seconds, index * 16);
+    bytes.writeBigInt64LE(nanoseconds, index * 16 + 8);
+  });
+  return bytes;
+}
+
+/** Nanoseconds are 0 to 999,999,999 also before the epoch: -0.5 s is second -1 and 500,000,000 ns. */
+function splitTime(time: bigint): [bigint, bigint] {
+  const nanoseconds = ((time % 1_000_000_000n) + 1_000_000_000n) % 1_000_000_000n;
+  return [(time - nanoseconds) / 1_000_000_000n, nanoseconds];
+}
+
+function resolveBits(resolve: ResolveFlags): number {
+  return (
+    (resolve.noCrossDevice === true ? 0x01 : 0) |
+    (resolve.noMagicLinks === true ? 0x02 : 0) |
+    (resolve.noSymlinks === true ? 0x04 : 0) |
+    (resolve.beneath === true ? 0x08 : 0) |
+    (resolve.inRoot === true ? 0x10 : 0)
+  );
+}

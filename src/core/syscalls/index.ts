@@ -1,0 +1,10 @@
+export { isDiskFull, syscallErrno, syscallError, type SyscallFailure } from "./errors.ts";
+export { loadSyscalls } from "./load.ts";
+export {
+  rlimInfinity,
+  rlimits,
+  type ResolveFlags,
+  type ResourceLimit,
+  type SyscallPath,
+  type Syscalls,
+} from "./types.ts";

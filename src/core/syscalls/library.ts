@@ -1,0 +1,106 @@
+import { coreError } from "../errors.ts";
+import { syscallError } from "./errors.ts";
+import { type SyscallName, syscallNumbers } from "./numbers.ts";
+import type { SyscallPath } from "./types.ts";
+
+/** A pointer argument: bytes, or null. */
+export type Pointer = Uint8Array | null;
+
+/** How an argument is passed: `p` a pointer, `n` an integer of up to 64 bits. */
+export type Signature = readonly ("p" | "n")[];
+
+type Argument = number | bigint | Pointer;
+
+/** One system call, checked: a failure throws, told with the path if there is one. */
+export type Call = (args: readonly Argument[], path?: SyscallPath) => number;
+
+export interface Library {
+  define(name: SyscallName, signature: Signature): Call;
+  /** The same on a thread of the pool. The errno stays in that thread: the answer is only whether it worked. */
+  defineAsync(
+    name: SyscallName,
+    signature: Signature,
+  ): (args: readonly Argument[]) => Promise<boolean>;
+}
+
+/** @throws SYSCALLS_UNAVAILABLE */
+export async function openLibrary(): Promise<Library> {
+  const numbers = syscallNumbers(process.arch);
+  if (numbers === undefined || process.platform !== "linux") throw unavailable(undefined);
+  const koffi = await importKoffi();
+  const libc = koffi.load(null);
+  const errnoNames = nameErrnos(koffi.os.errno);
+
+  const declare = (signature: Signature) =>
+    libc.func("syscall", "long", ["long", ...signature.map((kind) => types[kind])]);
+
+  return {
+    define(name, signature) {
+      const call = declare(signature) as (...args: readonly Argument[]) => number;
+      const number = numbers[name];
+      return (args, path) => {
+        const result = call(number, ...args);
+        if (result >= 0) return result;
+        const code = koffi.errno();
+        const errno = errnoNames.get(code) ?? `errno ${String(code)}`;
+        throw syscallError({ syscall: name, errno, path: path?.toString() });
+      };
+    },
+    defineAsync(name, signature) {
+      const call = declare(signature).async as (...args: readonly unknown[]) => void;
+      const number = numbers[name];
+      return async (args) =>
+        new Promise((resolve, reject) => {
+          call(number, ...args, (error: unknown, result: number) => {
+            if (error instanceof Error) reject(error);
+            else resolve(result >= 0);
+          });
+        });
+    },
+  };
+}
+
+/** Where two names share a number, the one that Linux' manual pages use. */
+function nameErrnos(codes: Readonly<Record<string, number>>): ReadonlyMap<number, string> {
+  const aliases = ["EWOULDBLOCK", "ENOTSUP", "EDEADLOCK"];
+  const names = Object.entries(codes).filter(([name]) => !aliases.includes(name));
+  return new Map(names.map(([name, code]) => [code, name]));
+}
+
+const types = { p: "const void *", n: "long" } as const;
+
+/**
+ * The package arrives as a prebuilt binary in an optional dependency; package managers may leave it out.
+ * @throws SYSCALLS_UNAVAILABLE
+ */
+async function importKoffi() {
+  try {
+    return (await import("koffi")).default;
+  } catch (error) {
+    throw unavailable(error);
+  }
+}
+
+function unavailable(cause: unknown): Error {
+  return coreError("SYSCALLS_UNAVAILABLE", "load the system call library koffi", {
+    hint: "install tsbuild together with its optional dependencies, on Linux for x86-64 or arm64",
+    details: { platform: process.platform, architecture: process.arch },
+    cause,
+  });
+}
+
+/** The bytes with a final NUL. @throws SYSCALL_FAILED (EINVAL) when there is a NUL inside */
+export function cString(text: SyscallPath): Buffer {
+  const bytes = typeof text === "string" ? Buffer.from(text) : text;
+  if (bytes.includes(0)) {
+    throw syscallError({
+      syscall: "path",
+      errno: "EINVAL",
+      path: JSON.stringify(bytes.toString()),
+    });
+  }
+  const terminated = Buffer.allocUnsafe(bytes.length + 1);
+  terminated.set(bytes);
+  terminated[bytes.length] = 0;
+  return terminated;
+}

@@ -1,0 +1,230 @@
+import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync } from "node:fs";
+import { link, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import {
+  isDiskFull,
+  loadSyscalls,
+  rlimits,
+  syscallErrno,
+  syscallError,
+  writeFileAtomic,
+} from "../../../src/core/index.ts";
+
+const kernel = await loadSyscalls();
+let folder: string;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "tsbuild-syscalls-"));
+});
+
+afterEach(async () => {
+  await rm(folder, { recursive: true });
+});
+
+function errnoOfCall(call: () => unknown): string | undefined {
+  try {
+    call();
+  } catch (error) {
+    return syscallErrno(error);
+  }
+  return undefined;
+}
+
+describe("files", () => {
+  test("mkfifo makes a fifo under a name that is not UTF-8", () => {
+    const path = Buffer.concat([Buffer.from(`${folder}/`), Buffer.from([0xff, 0xfe])]);
+    kernel.mkfifo(path, 0o600);
+    expect(lstatSync(path).isFIFO()).toBe(true);
+    expect(errnoOfCall(() => kernel.mkfifo(path, 0o600))).toBe("EEXIST");
+  });
+
+  test("a failure tells call, errno and path", () => {
+    const path = join(folder, "missing/node");
+    expect(() => kernel.mkfifo(path, 0o600)).toThrow(
+      expect.objectContaining({
+        code: "SYSCALL_FAILED",
+        details: { syscall: "mknodat", errno: "ENOENT", path },
+      }),
+    );
+  });
+
+  test("a path with a NUL inside is refused, not cut short", () => {
+    expect(errnoOfCall(() => kernel.mkfifo(`${folder}/a\0b`, 0o600))).toBe("EINVAL");
+  });
+
+  test.each([1n, 1_700_000_000_123_456_789n, -500_000_001n, -2_000_000_000n])(
+    "utimens keeps %s ns, and an absent time",
+    async (mtime) => {
+      const path = join(folder, "link");
+      await symlink("nowhere", path);
+      const before = lstatSync(path, { bigint: true }).atimeNs;
+      kernel.utimens(path, { mtime });
+      const stat = lstatSync(path, { bigint: true });
+      expect(stat.mtimeNs).toBe(mtime);
+      expect(stat.atimeNs).toBe(before);
+    },
+  );
+
+  test("openat2 stays beneath its folder and sets close-on-exec", async () => {
+    await writeFile(join(folder, "file"), "text");
+    await symlink("file", join(folder, "link"));
+    const dirfd = openSync(folder, constants.O_DIRECTORY);
+    try {
+      const resolve = { beneath: true, noSymlinks: true, noMagicLinks: true };
+      const open = (path: string): number => kernel.openat2(dirfd, path, { flags: 0, resolve });
+      const fd = open("file");
+      expect(readFileSync(fd, "utf8")).toBe("text");
+      const flags = readFileSync(`/proc/self/fdinfo/${String(fd)}`, "utf8");
+      expect(/flags:\s+0?2\d{6}$/m.test(flags)).toBe(true);
+      closeSync(fd);
+      expect(errnoOfCall(() => open("link"))).toBe("ELOOP");
+      expect(errnoOfCall(() => open("../x"))).toBe("EXDEV");
+    } finally {
+      closeSync(dirfd);
+    }
+  });
+
+  test("renameat2 exchanges, and refuses to replace when asked", async () => {
+    const [a, b] = [join(folder, "a"), join(folder, "b")];
+    await writeFile(a, "a");
+    await writeFile(b, "b");
+    expect(errnoOfCall(() => kernel.renameat2(a, b, "noReplace"))).toBe("EEXIST");
+    kernel.renameat2(a, b, "exchange");
+    expect(await readFile(a, "utf8")).toBe("b");
+  });
+
+  test("linkat names an open file that has no name yet", () => {
+    const O_TMPFILE = 0o20200000;
+    const fd = openSync(folder, O_TMPFILE | constants.O_RDWR, 0o600);
+    kernel.linkat({ fd }, join(folder, "named"));
+    expect(lstatSync(join(folder, "named")).ino).toBe(fstatSync(fd).ino);
+    closeSync(fd);
+  });
+
+  test("linkat does not follow a symlink", async () => {
+    await symlink("nowhere", join(folder, "link"));
+    kernel.linkat(join(folder, "link"), join(folder, "second"));
+    expect(lstatSync(join(folder, "second")).isSymbolicLink()).toBe(true);
+    await expect(link(join(folder, "link"), join(folder, "second"))).rejects.toThrow();
+  });
+
+  test("syncfs flushes, and tells a bad descriptor", async () => {
+    const fd = openSync(folder, "r");
+    await kernel.syncfs(fd);
+    closeSync(fd);
+    await expect(kernel.syncfs(99_999)).rejects.toMatchObject({ details: { errno: "EBADF" } });
+  });
+});
+
+describe("extended attributes", () => {
+  test("values are raw bytes; names come back; absent is undefined", async (ctx) => {
+    const path = join(folder, "file");
+    await writeFile(path, "");
+    const value = Buffer.from([0, 0xff, 0x80, 10]);
+    const errno = errnoOfCall(() => kernel.lsetxattr(path, "user.test", value));
+    if (errno === "EOPNOTSUPP") ctx.skip("the temporary folder has no user xattrs");
+    expect(errno).toBeUndefined();
+    expect(kernel.lgetxattr(path, "user.test")).toEqual(value);
+    expect(kernel.llistxattr(path)).toContain("user.test");
+    kernel.lremovexattr(path, "user.test");
+    expect(kernel.lgetxattr(path, "user.test")).toBeUndefined();
+  });
+
+  test("the same through a descriptor, with an empty value", async (ctx) => {
+    const path = join(folder, "file");
+    await writeFile(path, "");
+    const fd = openSync(path, "r+");
+    try {
+      const errno = errnoOfCall(() => kernel.fsetxattr(fd, "user.empty", Buffer.alloc(0)));
+      if (errno === "EOPNOTSUPP") ctx.skip("the temporary folder has no user xattrs");
+      expect(kernel.fgetxattr(fd, "user.empty")).toEqual(Buffer.alloc(0));
+      expect(kernel.flistxattr(fd)).toContain("user.empty");
+    } finally {
+      closeSync(fd);
+    }
+  });
+});
+
+describe("locks and limits", () => {
+  async function openTwice(): Promise<[number, number]> {
+    await writeFile(join(folder, "lock"), "");
+    return [openSync(join(folder, "lock"), "r"), openSync(join(folder, "lock"), "r")];
+  }
+
+  test("shared locks share; an exclusive one waits until the last is gone", async () => {
+    const [first, second] = await openTwice();
+    expect(await kernel.flock(first, { exclusive: false })).toBe(true);
+    expect(await kernel.flock(second, { exclusive: false, nonBlocking: true })).toBe(true);
+    expect(await kernel.flock(second, { exclusive: true, nonBlocking: true })).toBe(false);
+    const waiting = kernel.flock(second, { exclusive: true });
+    kernel.unlock(first);
+    expect(await waiting).toBe(true);
+    [first, second].forEach(closeSync);
+  });
+
+  test("waiting ends with the reason of the signal", async () => {
+    const [first, second] = await openTwice();
+    await kernel.flock(first, { exclusive: true });
+    const abort = new AbortController();
+    const waiting = kernel.flock(second, { exclusive: true, signal: abort.signal });
+    const reason = new Error("enough");
+    abort.abort(reason);
+    await expect(waiting).rejects.toBe(reason);
+    [first, second].forEach(closeSync);
+  });
+
+  test("prlimit reads, and sets what it read", () => {
+    const before = kernel.prlimit(0, rlimits.core);
+    expect(before.hard).toBeGreaterThanOrEqual(before.soft);
+    expect(kernel.prlimit(0, rlimits.core, before)).toEqual(before);
+    const lines = readFileSync("/proc/self/limits", "utf8");
+    const soft = /^Max open files\s+(\d+)/m.exec(lines)?.[1];
+    expect(String(kernel.prlimit(0, rlimits.nofile).soft)).toBe(soft);
+  });
+});
+
+describe("a full disk", () => {
+  test.each(["ENOSPC", "EDQUOT"])("%s is DISK_FULL", (errno) => {
+    const error = syscallError({ syscall: "mknodat", errno });
+    expect(error).toMatchObject({ code: "DISK_FULL" });
+    expect(isDiskFull(error)).toBe(true);
+    expect(isDiskFull(Object.assign(new Error(errno), { code: errno }))).toBe(true);
+  });
+
+  test("other failures are not", () => {
+    expect(isDiskFull(syscallError({ syscall: "mknodat", errno: "EPERM" }))).toBe(false);
+    expect(isDiskFull(undefined)).toBe(false);
+  });
+});
+
+describe("writeFileAtomic", () => {
+  test("replaces a file and leaves nothing beside it", async () => {
+    const path = join(folder, "file");
+    await writeFile(path, "old and longer");
+    await writeFileAtomic({ path, tmpDir: folder, content: "new", mode: 0o600, durable: true });
+    expect(await readFile(path, "utf8")).toBe("new");
+    expect(lstatSync(path).mode & 0o777).toBe(0o600);
+    expect(await readdir(folder)).toEqual(["file"]);
+  });
+
+  test("a failure leaves nothing", async () => {
+    const path = join(folder, "missing/file");
+    await expect(writeFileAtomic({ path, tmpDir: folder, content: "x" })).rejects.toThrow();
+    expect(await readdir(folder)).toEqual([]);
+  });
+
+  test("a full disk is DISK_FULL with the path", async (ctx) => {
+    // /dev/full cannot be a folder; a descriptor of it shows that the mapping is used by the kernel's own errno.
+    const full = openSync("/dev/full", "w");
+    try {
+      const { write } = await import("node:fs");
+      const error = await new Promise((resolve) => write(full, "x", resolve));
+      if (error === null) ctx.skip("/dev/full takes data here");
+      expect(isDiskFull(error)).toBe(true);
+    } finally {
+      closeSync(full);
+    }
+  });
+});
