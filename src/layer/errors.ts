@@ -1,0 +1,27 @@
+import { TsbuildError, type TsbuildErrorOptions } from "../core/index.ts";
+
+export type LayerErrorCode =
+  /** A name leads out of the root filesystem. */
+  | "LAYER_PATH_ESCAPES"
+  /** A name that no filesystem takes: a NUL inside, too long, a whiteout of nothing. */
+  | "LAYER_PATH_INVALID"
+  | "LAYER_SYMLINK_LOOP"
+  /** The archive ends in the middle. */
+  | "LAYER_TRUNCATED"
+  | "LAYER_HEADER_INVALID"
+  /** Well-formed, but of a kind that layers may not have (sparse files, multi-volume parts). */
+  | "LAYER_ENTRY_UNSUPPORTED"
+  /** More metadata in one entry than any honest layer has. */
+  | "LAYER_LIMIT_EXCEEDED"
+  | "LAYER_COMPRESSION_UNSUPPORTED"
+  | "LAYER_COMPRESSION_BROKEN"
+  /** A file gave more or fewer bytes than its header promised, for example because it changed while it was read. */
+  | "LAYER_SIZE_MISMATCH";
+
+export function layerError(
+  code: LayerErrorCode,
+  message: string,
+  rest: Omit<TsbuildErrorOptions<LayerErrorCode>, "code" | "message"> = {},
+): TsbuildError<LayerErrorCode> {
+  return new TsbuildError({ code, message, ...rest });
+}

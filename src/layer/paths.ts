@@ -1,0 +1,183 @@
+import { layerError } from "./errors.ts";
+import type { MergedTree, NodeStat, RootPath } from "./types.ts";
+
+const slash = 0x2f;
+const maxLinks = 255;
+
+/** The root itself. */
+export const rootPath: RootPath = Buffer.alloc(0);
+
+/**
+ * Cleans a name: leading and doubled slashes, `.` and `a/..` go. `beyondRoot: "stay"` lets `..` at the root stay there,
+ * as the kernel does; by default it is refused.
+ * @throws LAYER_PATH_ESCAPES, LAYER_PATH_INVALID for a NUL
+ */
+export function toRootPath(
+  text: string | Buffer,
+  options: { readonly beyondRoot?: "refuse" | "stay" } = {},
+): RootPath {
+  const bytes = typeof text === "string" ? Buffer.from(text) : text;
+  if (bytes.includes(0)) throw invalid(bytes);
+  if (isClean(bytes)) return bytes;
+  const kept: Buffer[] = [];
+  for (const component of components(bytes)) {
+    if (!isDotDot(component)) kept.push(component);
+    else if (kept.pop() === undefined && options.beyondRoot !== "stay") throw escapes(bytes);
+  }
+  return joinComponents(kept);
+}
+
+/** As text for people, keys and JSON: UTF-8 as it is, other bytes as `\xNN`. No leading slash. */
+export function rootPathToString(path: Buffer): string {
+  const text = path.toString("utf8");
+  // U+FFFD comes from broken bytes, or stands there honestly; only the slow way can tell.
+  return text.includes("\ufffd") ? escapeInvalid(path) : text;
+}
+
+/** `path` below `base`; both are clean, so nothing is looked at. */
+export function joinRootPath(base: RootPath, path: RootPath | string): RootPath {
+  const tail = typeof path === "string" ? Buffer.from(path) : path;
+  if (base.length === 0) return tail;
+  if (tail.length === 0) return base;
+  const joined = Buffer.allocUnsafe(base.length + 1 + tail.length);
+  joined.set(base);
+  joined[base.length] = slash;
+  joined.set(tail, base.length + 1);
+  return joined;
+}
+
+/** The directory that holds `path`; undefined for the root. */
+export function parentRootPath(path: RootPath): RootPath | undefined {
+  if (path.length === 0) return undefined;
+  return path.subarray(0, Math.max(path.lastIndexOf(slash), 0));
+}
+
+/** The last component; empty for the root. */
+export function baseName(path: RootPath): Buffer {
+  return path.subarray(path.lastIndexOf(slash) + 1);
+}
+
+/** The components of a clean or unclean path, without empty ones and `.`; `..` stays. */
+export function components(path: Buffer): Buffer[] {
+  const found: Buffer[] = [];
+  for (let start = 0; start < path.length;) {
+    const next = path.indexOf(slash, start);
+    const end = next === -1 ? path.length : next;
+    const component = path.subarray(start, end);
+    if (component.length > 0 && !(component.length === 1 && component[0] === 0x2e))
+      found.push(component);
+    start = end + 1;
+  }
+  return found;
+}
+
+/**
+ * The path behind all symlinks, as a process with `tree` as its root would find it: absolute targets begin at the root,
+ * `..` is taken after links were followed and stays at the root. From the first component that is not there (or is no
+ * directory) the rest is kept literally, so the result may name something that is yet to be made.
+ *
+ * `followLast`: whether a symlink in the last component is followed too. `cwd`: where relative paths begin; the root
+ * unless given.
+ * @throws LAYER_SYMLINK_LOOP after 255 links
+ */
+export async function resolvePath(
+  tree: Pick<MergedTree, "lstat" | "readlink">,
+  path: string | Buffer,
+  options: { readonly followLast: boolean; readonly cwd?: RootPath },
+): Promise<RootPath> {
+  const bytes = typeof path === "string" ? Buffer.from(path) : path;
+  const absolute = bytes[0] === slash;
+  // Taken from the end: the next component is the last element.
+  const pending = components(bytes).reverse();
+  if (!absolute && options.cwd !== undefined) pending.push(...components(options.cwd).reverse());
+  let resolved: RootPath = rootPath;
+  let links = 0;
+  let missing = false;
+  for (let component = pending.pop(); component !== undefined; component = pending.pop()) {
+    if (isDotDot(component)) {
+      resolved = parentRootPath(resolved) ?? rootPath;
+      missing = false;
+      continue;
+    }
+    const next = joinRootPath(resolved, component);
+    const node: NodeStat | undefined = missing ? undefined : await tree.lstat(next);
+    const type = node?.type;
+    const follow = type === "symlink" && (pending.length > 0 || options.followLast);
+    if (!follow) {
+      missing = type !== "directory";
+      resolved = next;
+      continue;
+    }
+    if (++links > maxLinks) throw loop(bytes);
+    const target = await tree.readlink(next);
+    if (target[0] === slash) resolved = rootPath;
+    pending.push(...components(target).reverse());
+  }
+  return resolved;
+}
+
+/** Whether the name has no empty, `.` or `..` component and no slash at either end. Most names do: no copy then. */
+function isClean(path: Buffer): boolean {
+  if (path.length === 0) return true;
+  let start = 0;
+  for (let index = 0; index <= path.length; index++) {
+    if (index < path.length && path[index] !== slash) continue;
+    const length = index - start;
+    if (length === 0) return false;
+    if (path[start] === 0x2e && (length === 1 || (length === 2 && path[start + 1] === 0x2e)))
+      return false;
+    start = index + 1;
+  }
+  return true;
+}
+
+function isDotDot(component: Buffer): boolean {
+  return component.length === 2 && component[0] === 0x2e && component[1] === 0x2e;
+}
+
+function joinComponents(parts: readonly Buffer[]): RootPath {
+  return Buffer.concat(parts.flatMap((part, index) => (index === 0 ? [part] : [separator, part])));
+}
+
+const separator = Buffer.from("/");
+
+function escapeInvalid(path: Buffer): string {
+  let text = "";
+  for (let index = 0; index < path.length;) {
+    const length = validSequence(path, index);
+    if (length === 0) text += `\\x${path.toString("hex", index, index + 1)}`;
+    else text += path.toString("utf8", index, index + length);
+    index += Math.max(length, 1);
+  }
+  return text;
+}
+
+/** Bytes of the UTF-8 character that begins at `start`; 0 when none does. */
+function validSequence(path: Buffer, start: number): number {
+  for (let length = 1; length <= 4 && start + length <= path.length; length++) {
+    const bytes = path.subarray(start, start + length);
+    if (Buffer.from(bytes.toString("utf8")).equals(bytes)) return length;
+  }
+  return 0;
+}
+
+function invalid(path: Buffer): Error {
+  return layerError("LAYER_PATH_INVALID", `read path ${JSON.stringify(rootPathToString(path))}`, {
+    hint: "no file name holds a NUL byte",
+    details: { path: rootPathToString(path) },
+  });
+}
+
+function escapes(path: Buffer): Error {
+  const text = rootPathToString(path);
+  return layerError("LAYER_PATH_ESCAPES", `read path ${text}: it leads out of the root`, {
+    details: { path: text },
+  });
+}
+
+function loop(path: Buffer): Error {
+  const text = rootPathToString(path);
+  return layerError("LAYER_SYMLINK_LOOP", `follow ${text}: too many symlinks`, {
+    details: { path: text, errno: "ELOOP" },
+  });
+}
