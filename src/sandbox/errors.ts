@@ -5,6 +5,8 @@ import type { TsbuildErrorOptions } from "../core/index.ts";
 export type SandboxErrorCode =
   /** The kernel, the architecture or the privileges of this process do not carry the chosen sandbox. */
   | "SANDBOX_UNSUPPORTED"
+  /** No implementation of the isolation that was asked for works here; `details.tried` tells why. */
+  | "SANDBOX_UNAVAILABLE"
   /** A value of the spec cannot be handed to the kernel, for example an argument with a NUL byte. */
   | "SANDBOX_SPEC_INVALID"
   /** A system call before the command failed; `details` has `operation`, `syscall` and `errno`. */
@@ -19,6 +21,12 @@ export type SandboxErrorCode =
   | "SANDBOX_EXEC_NOT_EXECUTABLE"
   /** The supervising process was killed by somebody else, so how the command ended is unknown. */
   | "SANDBOX_LOST"
+  /** A user or group name is not in the account files of the root filesystem. */
+  | "SANDBOX_USER_UNKNOWN"
+  /** A user or group id is not within 0 to 2147483647. */
+  | "SANDBOX_USER_INVALID"
+  /** /etc/passwd or /etc/group of the root filesystem is no regular file, or far too large. */
+  | "SANDBOX_ACCOUNTS_UNREADABLE"
   /** Warning: without libseccomp system calls are not filtered. */
   | "SANDBOX_SECCOMP_UNAVAILABLE";
 
