@@ -1,2 +1,3 @@
 export * from "./errors.ts";
 export type * from "./types.ts";
+export { resolveOwner, resolveUser, type Owner } from "./users.ts";
