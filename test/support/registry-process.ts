@@ -1,0 +1,88 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
+
+export interface RegistryProcess {
+  /** `127.0.0.1:PORT`, the first part of every name in this registry. */
+  readonly host: string;
+  /** Folder below which the registry keeps its blobs (`docker/registry/v2/blobs/…`). */
+  readonly storage: string;
+  /** Ends the process and removes its storage. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts Debian's docker-registry (the distribution project's own server) on a free port of 127.0.0.1, with an empty
+ * store of its own. Whoever starts it stops it.
+ */
+export async function startRegistryProcess(): Promise<RegistryProcess> {
+  const folder = await mkdtemp(join(tmpdir(), "tsbuild-registry-"));
+  const storage = join(folder, "storage");
+  await mkdir(storage);
+  const port = await freePort();
+  const host = `127.0.0.1:${String(port)}`;
+  const config = join(folder, "config.yml");
+  await writeFile(config, configOf({ host, storage }));
+  const child = spawn("docker-registry", ["serve", config], { stdio: ["ignore", "pipe", "pipe"] });
+  const output: Buffer[] = [];
+  child.stdout.on("data", (chunk: Buffer) => output.push(chunk));
+  child.stderr.on("data", (chunk: Buffer) => output.push(chunk));
+  const failure = new Promise<never>((_, reject) => {
+    child.once("error", (error) => {
+      reject(
+        new Error(`docker-registry does not start (package docker-registry): ${error.message}`),
+      );
+    });
+    child.once("exit", (code) => {
+      const told = Buffer.concat(output).toString("utf8");
+      reject(new Error(`docker-registry ended with ${String(code)}:\n${told}`));
+    });
+  });
+  failure.catch(() => undefined); // It also ends when it is told to.
+  await Promise.race([answering(host), failure]);
+  const stop = async (): Promise<void> => {
+    if (child.exitCode === null && child.signalCode === null) {
+      const ended = once(child, "exit");
+      child.kill("SIGKILL");
+      await ended;
+    }
+    await rm(folder, { recursive: true, force: true });
+  };
+  return { host, storage, stop };
+}
+
+/** A TCP port of 127.0.0.1 that nobody listens on at this moment. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  server.close();
+  await once(server, "close");
+  if (address === null || typeof address === "string") throw new Error("no port was given");
+  return address.port;
+}
+
+async function answering(host: string): Promise<void> {
+  for (const deadline = Date.now() + 20_000; ; await wait(20)) {
+    const answered = await fetch(`http://${host}/v2/`).then(
+      ({ status }) => status === 200,
+      () => false,
+    );
+    if (answered) return;
+    if (Date.now() > deadline) throw new Error(`docker-registry does not answer at ${host}`);
+  }
+}
+
+function configOf({ host, storage }: { host: string; storage: string }): string {
+  return [
+    "version: 0.1",
+    "log: { level: error, accesslog: { disabled: true } }",
+    `storage: { filesystem: { rootdirectory: ${storage} }, delete: { enabled: true } }`,
+    `http: { addr: ${host} }`,
+    "",
+  ].join("\n");
+}
