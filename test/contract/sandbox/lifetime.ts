@@ -1,0 +1,122 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { describe, expect, test } from "vitest";
+import { bundleScript } from "../../support/bundle-script.ts";
+import { findMarkedProcesses, waitForNoMarkedProcesses } from "../../support/marked-processes.ts";
+import type { SandboxDriverRequest } from "../../support/sandbox-driver.ts";
+import type { Workbench } from "./workbench.ts";
+
+/** Processes that changed their user, left their session and ignore signals. */
+const stubborn = "trap '' TERM HUP INT; (setsid sleep 600 &); sleep 600 & echo up; sleep 600";
+
+export interface KillPlan {
+  readonly isolation: "builtin" | "oci";
+  readonly rounds: number;
+  /** The kill comes 0 to this many milliseconds after the steps were asked for. */
+  readonly withinMs: number;
+}
+
+/** Who lives how long: concurrency, cancellation, and the death of the driving process. */
+export function lifetimeContract(bench: Workbench, kill: KillPlan): void {
+  test("two steps at a time do not see each other", async () => {
+    const gate = await bench.makeFolder("gate-concurrent");
+    const up = new Set<string>();
+    const run = async (name: string): Promise<string> => {
+      const step = await bench.run({
+        hostname: name,
+        script: "echo up; while [ ! -e /mnt/go ]; do sleep 0.01; done; hostname; ps | wc -l",
+        rootfs: {
+          type: "overlay",
+          lower: [bench.root],
+          upper: await bench.makeFolder(`${name}/upper`),
+          work: await bench.makeFolder(`${name}/work`),
+        },
+        mounts: [{ type: "bind", source: gate, target: "/mnt", readOnly: true }],
+        // The gate opens when both are up: one after the other would wait for ever.
+        onOutput: () => {
+          if (up.add(name).size === 2) void writeFile(join(gate, "go"), "");
+        },
+      });
+      return step.stdout;
+    };
+    const [one, two] = await Promise.all([run("one"), run("two")]);
+    expect(one).toMatch(/^up\none\n[1-6]\n$/);
+    expect(two).toMatch(/^up\ntwo\n[1-6]\n$/);
+  });
+
+  test("an abort kills the whole step before run settles", async () => {
+    const controller = new AbortController();
+    let wasUp = false;
+    const running = bench.run({
+      script: stubborn,
+      user: { uid: 1000, gid: 1000, groups: [1000], home: "/" },
+      signal: controller.signal,
+      onOutput: () => {
+        wasUp = findMarkedProcesses(bench.mark).length >= 3;
+        controller.abort();
+      },
+    });
+    await expect(running).rejects.toMatchObject({ code: "CANCELED" });
+    expect(findMarkedProcesses(bench.mark)).toEqual([]);
+    expect(wasUp).toBe(true);
+  });
+
+  test.each([0, 1, 3, 10, 30])("an abort %i ms after the start", async (delayMs) => {
+    const controller = new AbortController();
+    const running = bench.run({ script: stubborn, signal: controller.signal });
+    setTimeout(() => controller.abort(), delayMs);
+    await expect(running).rejects.toMatchObject({ code: "CANCELED" });
+    expect(findMarkedProcesses(bench.mark)).toEqual([]);
+  });
+
+  test("an abort before the start", async () => {
+    const running = bench.run({ script: "echo never", signal: AbortSignal.abort() });
+    await expect(running).rejects.toMatchObject({ code: "CANCELED" });
+  });
+
+  describe("kill -9 of the driving process", () => {
+    test(`leaves no survivor: ${kill.rounds} random moments`, async () => {
+      const driver = await bundleScript("sandbox-driver");
+      const roots = [bench.root, await bench.makeRoot("driven")] as const;
+      let roundsWithSteps = 0;
+      for (let round = 0; round < kill.rounds; round += 1) {
+        const mark = `${bench.mark}-${round}-`;
+        const request: SandboxDriverRequest = {
+          isolation: kill.isolation,
+          stateDir: await bench.makeFolder(`driven-state/${mark}`),
+          cacheDir: await bench.makeFolder("cache"),
+          roots,
+          mark,
+        };
+        const delayMs = Math.random() * kill.withinMs;
+        if (await killDriver({ driver, request, delayMs })) roundsWithSteps += 1;
+        const survivors = await waitForNoMarkedProcesses(mark, 10_000);
+        expect({ round, delayMs, survivors }).toEqual({ round, delayMs, survivors: [] });
+      }
+      // Otherwise the kills came too early to prove anything.
+      expect(roundsWithSteps).toBeGreaterThan(kill.rounds / 5);
+    });
+  });
+}
+
+/** Whether a step was up when the driver died. */
+async function killDriver(options: {
+  readonly driver: string;
+  readonly request: SandboxDriverRequest;
+  readonly delayMs: number;
+}): Promise<boolean> {
+  const { driver, request, delayMs } = options;
+  const child = spawn(process.execPath, [driver, JSON.stringify(request)], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const exited = once(child, "exit");
+  await Promise.race([once(child.stdout, "data"), exited]);
+  await sleep(delayMs);
+  const hadSteps = findMarkedProcesses(request.mark).some(({ pid }) => pid !== child.pid);
+  expect(child.kill("SIGKILL")).toBe(true);
+  await exited;
+  return hadSteps;
+}

@@ -1,0 +1,146 @@
+import { lstatSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { mkdir, rm, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { isTsbuildError } from "../../../src/core/index.ts";
+import type { SandboxMount } from "../../../src/sandbox/index.ts";
+import { writeTree } from "../../support/directory-tree.ts";
+import type { FinishedStep, StepRequest, Workbench } from "./workbench.ts";
+
+/** The mounts that a step asks for. */
+export function mountsContract(bench: Workbench): void {
+  describe("mounts", () => {
+    test("a bind mount shows and takes changes", async () => {
+      const source = await bench.makeFolder("bind-rw");
+      await writeFile(join(source, "given"), "from outside");
+      const mounts: SandboxMount[] = [{ type: "bind", source, target: "/mnt", readOnly: false }];
+      expect(await bench.read("cat /mnt/given; echo made > /mnt/made", { mounts })).toBe(
+        "from outside",
+      );
+      expect(readFileSync(join(source, "made"), "utf8")).toBe("made\n");
+    });
+
+    test("a read-only bind mount takes none", async () => {
+      const source = await bench.makeFolder("bind-ro");
+      await writeFile(join(source, "given"), "from outside");
+      const mounts: SandboxMount[] = [{ type: "bind", source, target: "/mnt", readOnly: true }];
+      for (const script of ["echo x > /mnt/given", "touch /mnt/new", "rm /mnt/given"])
+        expect((await bench.run({ script, mounts })).exitCode).toBe(1);
+      expect(readdirSync(source)).toEqual(["given"]);
+      expect(readFileSync(join(source, "given"), "utf8")).toBe("from outside");
+    });
+
+    test("files are bound like folders", async () => {
+      const source = join(bench.dir, "resolv.conf");
+      await writeFile(source, "nameserver 192.0.2.1\n");
+      const mounts: SandboxMount[] = [
+        { type: "bind", source, target: "/etc/resolv.conf", readOnly: true },
+      ];
+      expect(await bench.read("cat /etc/resolv.conf", { mounts })).toBe("nameserver 192.0.2.1");
+      expect(readFileSync(join(bench.root, "etc/resolv.conf"), "utf8")).toBe("");
+    });
+
+    test("nested ones lie on each other whatever order they are given in", async () => {
+      const [outer, inner] = [await bench.makeFolder("outer/sub"), await bench.makeFolder("inner")];
+      await writeFile(join(inner, "deep"), "deep");
+      const mounts: SandboxMount[] = [
+        { type: "bind", source: inner, target: "/mnt/sub", readOnly: true },
+        { type: "bind", source: join(outer, ".."), target: "/mnt", readOnly: false },
+      ];
+      expect(await bench.read("cat /mnt/sub/deep; touch /mnt/wide", { mounts })).toBe("deep");
+      expect((await bench.run({ script: "touch /mnt/sub/x", mounts })).exitCode).toBe(1);
+      expect(readdirSync(join(outer, "..")).sort()).toEqual(["sub", "wide"]);
+    });
+
+    test("device nodes in a bind mount stay shut", async () => {
+      const source = await bench.makeFolder("devices");
+      const mounts: SandboxMount[] = [{ type: "bind", source, target: "/mnt", readOnly: false }];
+      const script = "mknod /mnt/mem c 1 1; head -c1 /mnt/mem";
+      expect((await bench.run({ script, mounts })).exitCode).not.toBe(0);
+      await rm(source, { recursive: true });
+    });
+
+    test("tmpfs: size, mode, read-only", async () => {
+      const mounts: SandboxMount[] = [
+        { type: "tmpfs", target: "/mnt", sizeBytes: 1024 * 1024, mode: 0o750 },
+        { type: "tmpfs", target: "/var", readOnly: true },
+        { type: "tmpfs", target: "/home" },
+      ];
+      const step = { mounts };
+      expect(await bench.read("stat -c %a /mnt /home", step)).toBe("750\n1777");
+      await bench.read("head -c 1000000 /dev/zero > /mnt/fits", step);
+      const tooMuch = "head -c 2000000 /dev/zero > /mnt/much";
+      expect((await bench.run({ ...step, script: tooMuch })).exitCode).not.toBe(0);
+      expect((await bench.run({ ...step, script: "touch /var/x" })).exitCode).toBe(1);
+      await bench.read("touch /home/x", step);
+      expect(readdirSync(join(bench.root, "home"))).toEqual([]);
+    });
+
+    test("a symlink in a target resolves inside the root", async () => {
+      const source = await bench.makeFolder("through-link");
+      await writeFile(join(source, "given"), "through");
+      await bench.read("mkdir -p /srv/real && ln -sfn /srv /link");
+      const mounts: SandboxMount[] = [
+        { type: "bind", source, target: "/link/real", readOnly: true },
+      ];
+      expect(await bench.read("cat /srv/real/given", { mounts })).toBe("through");
+    });
+  });
+
+  describe("a hostile root", () => {
+    const places = ["proc", "dev", "sys", "etc/resolv.conf", "mnt/target", "mnt"];
+    const ways = ["absolute", "relative", "magic"] as const;
+    const cases = places.flatMap((place) => ways.map((way) => [place, way] as const));
+
+    test.each(cases)("with a symlink at /%s (%s) changes nothing outside", async (place, way) => {
+      const name = `hostile-${place.replace("/", "-")}-${way}`;
+      const root = await bench.makeRoot(name);
+      const victim = join(bench.dir, `${name}-victim`);
+      await writeTree(victim, { witness: "untouched", "shm/": "", "pts/": "", "target/file": "x" });
+      await mkdir(join(root, "mnt/target"));
+      await rm(join(root, place), { recursive: true, force: true });
+      const prefix = { absolute: "", relative: "../".repeat(30), magic: "/proc/self/root" }[way];
+      await symlink(`${prefix}${victim}`, join(root, place));
+      const source = await bench.makeFolder(`${name}-source`);
+      const before = describeTree(victim);
+
+      const step = await settle(bench, {
+        rootfs: { type: "directory", path: root, readOnly: false },
+        mounts: ["/etc/resolv.conf", "/mnt/target"].map((target) => ({
+          type: "bind",
+          source: target === "/mnt/target" ? source : "/dev/null",
+          target,
+          readOnly: false,
+        })),
+        script: `cat ${victim}/witness /${place}/witness; echo breach | tee ${victim}/witness /${place}/witness /mnt/target/witness`,
+      });
+      expect(describeTree(victim)).toEqual(before);
+      expect(step?.stdout ?? "").not.toContain("untouched");
+      await Promise.all([root, victim, source].map((path) => rm(path, { recursive: true })));
+    });
+  });
+}
+
+/** A hostile root may be refused or be run harmlessly; undefined when it was refused. */
+async function settle(bench: Workbench, request: StepRequest): Promise<FinishedStep | undefined> {
+  try {
+    return await bench.run(request);
+  } catch (error) {
+    if (isTsbuildError(error) && error.code.startsWith("SANDBOX_")) return undefined;
+    throw error;
+  }
+}
+
+/** Every node of a tree with what a stranger could have changed. */
+function describeTree(root: string): readonly string[] {
+  return ["", ...readdirSync(root, { recursive: true, encoding: "utf8" })].sort().map((name) => {
+    const path = join(root, name);
+    const stat = lstatSync(path);
+    const content = stat.isFile()
+      ? readFileSync(path, "utf8")
+      : stat.isSymbolicLink()
+        ? readlinkSync(path)
+        : "";
+    return [name, stat.mode, stat.uid, stat.gid, stat.dev, stat.mtimeMs, content].join(" ");
+  });
+}
