@@ -1,1 +1,5 @@
-export {};
+export { assembleConfig } from "./assemble.ts";
+export type { BuildEnvironment } from "./environment.ts";
+export { buildError, type BuildErrorCode } from "./errors.ts";
+export { solve, type Solution, type SolvedStep, type SolveOptions } from "./solve.ts";
+export { StepLog, type Step } from "./steps.ts";

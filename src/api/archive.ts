@@ -1,0 +1,85 @@
+import type { Readable, Writable } from "node:stream";
+import { openArchiveSink, openArchiveSource } from "../archive/index.ts";
+import { familiarReference, parseReference, type Digest } from "../core/index.ts";
+import { copyGraph } from "../image/index.ts";
+import { withEngine, type EngineOptions } from "./engine.ts";
+import { ensureLayersHere } from "./base-images.ts";
+import { findImage, normaliseName } from "./images.ts";
+
+/**
+ * Writes images into one tar that is an OCI layout and a docker archive at once. An image given by ID has no name in
+ * it.
+ * @throws IMAGE_NOT_FOUND, OUTPUT_FAILED
+ */
+export async function saveImages(
+  options: EngineOptions & {
+    readonly images: readonly string[];
+    /** File name or stream. */
+    readonly output: string | Writable;
+  },
+): Promise<void> {
+  await withEngine(options, async (engine) => {
+    const found = [];
+    for (const name of options.images) found.push({ name, image: await findImage(engine, name) });
+    const sink = await openArchiveSink(options.output, { flavor: "both", signal: engine.signal });
+    try {
+      for (const { name, image } of found) {
+        await ensureLayersHere(engine, image);
+        const { root, source } = await engine.images.exportImage(image, {
+          compression: "none",
+          reuse: false,
+          signal: engine.signal,
+        });
+        await copyGraph({ source, sink, root, signal: engine.signal });
+        await sink.tag(isId(name) ? "" : normaliseName(name), root, engine.signal);
+      }
+      await sink.finish();
+    } catch (error) {
+      await sink.abandon();
+      throw error;
+    }
+  });
+}
+
+function isId(name: string): boolean {
+  return /^(?:sha256:)?[0-9a-f]{12,64}$/.test(name);
+}
+
+export interface LoadedImage {
+  /** Familiar form; absent when the archive names nothing. */
+  readonly name?: string;
+  readonly id: Digest;
+}
+
+/**
+ * Takes every image of an archive (file, layout directory or stream) into the store.
+ * @throws ARCHIVE_* for broken input; the store is as before then
+ */
+export async function loadImages(
+  options: EngineOptions & { readonly input: string | Readable },
+): Promise<readonly LoadedImage[]> {
+  return withEngine(options, async (engine) => {
+    const source = await openArchiveSource(options.input, {
+      tmpDir: engine.store.tmpDir,
+      signal: engine.signal,
+    });
+    try {
+      const sink = engine.images.sink();
+      const loaded: LoadedImage[] = [];
+      for (const { root, names } of source.images) {
+        await copyGraph({ source, sink, root, signal: engine.signal });
+        const image = await engine.images.adopt(root);
+        // Unpacking checks every layer against the config before a name can stand for the image.
+        await engine.images.ensureUnpacked(image, { signal: engine.signal });
+        for (const name of names) {
+          await sink.tag(name, root, engine.signal);
+          loaded.push({ name: familiarReference(parseReference(name)), id: image.id });
+        }
+        if (names.length === 0) loaded.push({ id: image.id });
+      }
+      return loaded;
+    } finally {
+      await source.close();
+    }
+  });
+}

@@ -1,0 +1,37 @@
+import { TsbuildError, type TsbuildErrorOptions } from "../core/index.ts";
+
+/** Failures that belong to a verb as a whole. */
+export type ApiErrorCode =
+  | "USAGE"
+  | "IMAGE_NOT_FOUND"
+  | "DOCKERFILE_NOT_FOUND"
+  | "CONTEXT_NOT_FOUND"
+  | "BUILD_ARG_INVALID"
+  | "LABEL_INVALID"
+  | "OUTPUT_INVALID"
+  | "OUTPUT_FAILED"
+  | "PLATFORM_UNSUPPORTED"
+  | "VOLUME_INVALID"
+  | "ENV_INVALID"
+  | "COMMAND_MISSING"
+  | "STORE_BUSY";
+
+export function apiError(
+  code: ApiErrorCode,
+  message: string,
+  rest: Omit<TsbuildErrorOptions<ApiErrorCode>, "code" | "message"> = {},
+): TsbuildError<ApiErrorCode> {
+  return new TsbuildError({ code, message, ...rest });
+}
+
+/** A call that cannot mean anything; the command line exits with 2. */
+export function usageError(message: string, hint: string): TsbuildError<ApiErrorCode> {
+  return apiError("USAGE", message, { hint });
+}
+
+export function imageNotFound(name: string): TsbuildError<ApiErrorCode> {
+  return apiError("IMAGE_NOT_FOUND", `find image ${name}`, {
+    hint: "`tsbuild images` lists what is here; `tsbuild pull` fetches from a registry",
+    details: { image: name },
+  });
+}

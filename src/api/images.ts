@@ -1,0 +1,92 @@
+import {
+  formatReference,
+  parseReference,
+  familiarReference,
+  withDefaultTag,
+  type Digest,
+} from "../core/index.ts";
+import type { LocalImage } from "../local/index.ts";
+import { withEngine, type Engine, type EngineOptions } from "./engine.ts";
+import { imageNotFound } from "./errors.ts";
+
+/** One name of one image, as `images` lists it. A dangling image has `<none>` for both parts. */
+export interface ImageRow {
+  readonly repository: string;
+  readonly tag: string;
+  readonly id: Digest;
+  /** ISO time. */
+  readonly created: string | undefined;
+  /** Bytes, layers uncompressed. */
+  readonly size: number;
+}
+
+/** Images by name; newest first. `all` adds the ones without a name. */
+export async function listImages(
+  options: EngineOptions & { readonly all?: boolean },
+): Promise<readonly ImageRow[]> {
+  return withEngine(options, async ({ images }) => {
+    const summaries = await images.list();
+    const rows = summaries.flatMap(({ id, names, created, size }): ImageRow[] => {
+      if (names.length === 0) {
+        return options.all === true
+          ? [{ repository: "<none>", tag: "<none>", id, created, size }]
+          : [];
+      }
+      return names.map((name) => ({ ...splitName(name), id, created, size }));
+    });
+    return rows.sort((a, b) => (b.created ?? "").localeCompare(a.created ?? ""));
+  });
+}
+
+function splitName(name: string): { readonly repository: string; readonly tag: string } {
+  const reference = parseReference(name);
+  const { tag, digest: _digest, ...rest } = reference;
+  return { repository: familiarReference(rest), tag: tag ?? "<none>" };
+}
+
+/** Gives an image one more name. @throws IMAGE_NOT_FOUND, REFERENCE_INVALID */
+export async function tagImage(
+  options: EngineOptions & { readonly source: string; readonly target: string },
+): Promise<void> {
+  const target = normaliseName(options.target);
+  await withEngine(options, async (engine) => {
+    await engine.images.tag(target, await findImage(engine, options.source));
+  });
+}
+
+/**
+ * Removes names; an image goes with its last name, its content with the next prune.
+ * @throws IMAGE_NOT_FOUND for the first name that is not here, after the others were removed
+ */
+export async function removeImages(
+  options: EngineOptions & { readonly images: readonly string[]; readonly force: boolean },
+): Promise<{ readonly untagged: readonly string[]; readonly deleted: readonly Digest[] }> {
+  return withEngine(options, async (engine) => {
+    const untagged: string[] = [];
+    const deleted: Digest[] = [];
+    let missing: string | undefined;
+    for (const name of options.images) {
+      if ((await engine.images.find(name)) === undefined) {
+        missing ??= name;
+        continue;
+      }
+      const removed = await engine.images.remove(name, { force: options.force });
+      untagged.push(...removed.untagged.map((each) => familiarReference(parseReference(each))));
+      deleted.push(...removed.deleted);
+    }
+    if (missing !== undefined) throw imageNotFound(missing);
+    return { untagged, deleted };
+  });
+}
+
+/** @throws IMAGE_NOT_FOUND */
+export async function findImage(engine: Engine, name: string): Promise<LocalImage> {
+  const image = await engine.images.find(name);
+  if (image === undefined) throw imageNotFound(name);
+  return image;
+}
+
+/** The full form under which names are stored: registry, repository and tag. @throws REFERENCE_INVALID */
+export function normaliseName(name: string): string {
+  return formatReference(withDefaultTag(parseReference(name)));
+}

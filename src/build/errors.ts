@@ -1,0 +1,20 @@
+import { TsbuildError, type TsbuildErrorOptions } from "../core/index.ts";
+
+/** What can go wrong while a plan is solved. */
+export type BuildErrorCode =
+  | "BUILD_RUN_FAILED"
+  | "BUILD_RUN_NOT_STARTED"
+  | "BUILD_COPY_CONFLICT"
+  | "BUILD_COPY_MODE_INVALID"
+  | "BUILD_BASE_NOT_FOUND"
+  | "BUILD_CONTEXT_UNKNOWN"
+  | "BUILD_UNSUPPORTED"
+  | "BUILD_DOWNLOAD_FAILED";
+
+export function buildError(
+  code: BuildErrorCode,
+  message: string,
+  rest: Omit<TsbuildErrorOptions<BuildErrorCode>, "code" | "message"> = {},
+): TsbuildError<BuildErrorCode> {
+  return new TsbuildError({ code, message, ...rest });
+}

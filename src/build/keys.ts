@@ -1,0 +1,100 @@
+import type { CacheKeyObject, KeyField } from "../cache/index.ts";
+import { digestOf, digestOfJson, type Digest, type JsonValue } from "../core/index.ts";
+import { formatPlatform, unreachable } from "../core/index.ts";
+import type { FileDigest } from "../context/index.ts";
+import type { CopyOp, CopySource, ExecOp, Op } from "../plan/index.ts";
+
+/** A cache key: the object that can be compared and explained, and the digest that names the record. */
+export interface CacheKey {
+  readonly digest: Digest;
+  readonly object: CacheKeyObject;
+}
+
+export function makeKey(kind: CacheKeyObject["kind"], fields: readonly KeyField[]): CacheKey {
+  const object: CacheKeyObject = { version: 1, kind, fields };
+  return { object, digest: digestOfJson(object) };
+}
+
+/**
+ * What an op itself says, in the order in which a reader would ask: the instruction first, then its surroundings.
+ * Everything that determines the result is here or in the inputs; nothing else is (DESIGN: spec 6.2, 6.6).
+ */
+export function opFields(op: Op, implicitTime: bigint): KeyField[] {
+  switch (op.type) {
+    case "image":
+      return [
+        { name: "image", value: op.imageId },
+        { name: "platform", value: formatPlatform(op.platform) },
+      ];
+    case "scratch":
+      return [{ name: "scratch", value: true }];
+    case "context":
+      return [{ name: "context", value: op.name }];
+    case "http":
+      return [{ name: "url", value: op.url }];
+    case "exec":
+      return execFields(op);
+    case "copy":
+      return copyFields(op, implicitTime);
+    case "mkdir":
+      return [
+        { name: "instruction", value: ["WORKDIR", op.path] },
+        { name: "user", value: op.user },
+        { name: "time", value: String(implicitTime) },
+      ];
+    default:
+      return unreachable(op);
+  }
+}
+
+function execFields(op: ExecOp): KeyField[] {
+  return [
+    { name: "instruction", value: ["RUN", ...op.argv] },
+    ...op.scripts.map((script) => ({
+      name: `script:${script.name}`,
+      value: digestOf(script.content),
+    })),
+    ...op.env.map((variable) => {
+      const equals = variable.indexOf("=");
+      return {
+        name: `env.${variable.slice(0, equals)}`,
+        value: variable.slice(equals + 1),
+      };
+    }),
+    { name: "cwd", value: op.cwd },
+    { name: "user", value: op.user },
+    { name: "network", value: op.network },
+    { name: "security", value: op.security },
+    { name: "platform", value: formatPlatform(op.platform) },
+    { name: "mounts", value: op.mounts as unknown as JsonValue },
+  ];
+}
+
+function copyFields(op: CopyOp, implicitTime: bigint): KeyField[] {
+  return [
+    {
+      name: "instruction",
+      value: [op.instruction, ...op.sources.map(describeSource), op.destination],
+    },
+    { name: "chown", value: op.chown ?? null },
+    { name: "chmod", value: op.chmod ?? null },
+    { name: "link", value: op.link },
+    { name: "parents", value: op.parents },
+    { name: "exclude", value: op.exclude },
+    { name: "time", value: String(implicitTime) },
+  ];
+}
+
+function describeSource(source: CopySource): JsonValue {
+  if (source.type === "inline") return { heredoc: source.name, digest: digestOf(source.content) };
+  const { pattern, unpack, keepOwner, fromUrl } = source;
+  return { pattern, unpack, keepOwner, fromUrl };
+}
+
+/** One field a file, so that a later look can name the file that changed. */
+export function fileFields(source: number, files: readonly FileDigest[]): KeyField[] {
+  return files.map((file) => ({
+    name: `file:${file.path}`,
+    value: { source, digest: file.digest, mode: file.mode },
+  }));
+}

@@ -1,0 +1,31 @@
+import type { ActiveSnapshot } from "../../snapshot/index.ts";
+import type { LayersResult } from "../result.ts";
+import type { OpRequest } from "./request.ts";
+
+/**
+ * Runs `work` on a writable state above the op's base and commits it as one more layer. Nothing is kept when `work`
+ * fails or the build is canceled.
+ */
+export async function makeLayer(
+  request: OpRequest,
+  work: (active: ActiveSnapshot) => Promise<void>,
+): Promise<LayersResult> {
+  const { base, environment } = request;
+  const active = await environment.snapshots.prepare(base.chainId);
+  try {
+    await work(active);
+    environment.signal.throwIfAborted();
+    const snapshot = await environment.snapshots.commit(active, {
+      created: environment.clock.now(),
+    });
+    return {
+      type: "layers",
+      diffIds: [...base.diffIds, snapshot.diffId],
+      chainId: snapshot.chainId,
+      created: snapshot.created,
+    };
+  } catch (error) {
+    await environment.snapshots.abandon(active);
+    throw error;
+  }
+}

@@ -1,0 +1,60 @@
+import type { KeyField } from "../cache/index.ts";
+import { checksumSelection, selectSources } from "../context/index.ts";
+import type { MergedTree } from "../layer/index.ts";
+import type { Op } from "../plan/index.ts";
+import type { BuildEnvironment } from "./environment.ts";
+import { fileFields } from "./keys.ts";
+import type { VertexResult } from "./result.ts";
+
+/** A result as a tree to read from; fetches a lazy base image first. */
+export async function treeOf(
+  result: VertexResult,
+  environment: BuildEnvironment,
+): Promise<MergedTree> {
+  if (result.type === "tree") return result.tree;
+  await result.materialize?.();
+  return environment.snapshots.tree(result.chainId);
+}
+
+/** Checksums of exactly the files that `op` reads from the tree behind its input number `index`. */
+export async function readFieldsOf(request: {
+  readonly op: Op;
+  readonly index: number;
+  readonly tree: MergedTree;
+  readonly environment: BuildEnvironment;
+}): Promise<KeyField[]> {
+  const { op, index, tree, environment } = request;
+  const fields: KeyField[] = [];
+  for (const [number, pattern] of readPatterns(op, index)) {
+    const paths = await selectSources(tree, pattern);
+    const files = await checksumSelection({
+      tree,
+      paths,
+      exclude: op.type === "copy" ? op.exclude : [],
+      statCache: environment.statCache,
+    });
+    fields.push(...fileFields(number, files));
+  }
+  return fields;
+}
+
+function readPatterns(op: Op, index: number): [number, string][] {
+  if (op.type === "copy") {
+    return op.sources.flatMap((source, number): [number, string][] =>
+      source.type === "path" && source.input === index ? [[number, source.pattern]] : [],
+    );
+  }
+  if (op.type === "exec") {
+    return op.mounts.flatMap((mount, number): [number, string][] =>
+      (mount.type === "bind" || mount.type === "cache") && mount.input === index
+        ? [[number, escapeGlob(mount.source)]]
+        : [],
+    );
+  }
+  return [];
+}
+
+/** A mount's source is a plain path; nothing in it is a wildcard. */
+function escapeGlob(path: string): string {
+  return path.replaceAll(/[\\*?[]/g, "\\$&");
+}

@@ -1,0 +1,72 @@
+import { Command, CommanderError } from "commander";
+import { version } from "../api/index.ts";
+import { addBuildCommand } from "./commands/build.ts";
+import { addBuilderCommand } from "./commands/builder.ts";
+import { addHistoryCommand } from "./commands/history.ts";
+import { addImagesCommand } from "./commands/images.ts";
+import { addInspectCommand } from "./commands/inspect.ts";
+import { addLoadCommand } from "./commands/load.ts";
+import { addPullCommand } from "./commands/pull.ts";
+import { addPushCommand } from "./commands/push.ts";
+import { addRmiCommand } from "./commands/rmi.ts";
+import { addRunCommand } from "./commands/run.ts";
+import { addSaveCommand } from "./commands/save.ts";
+import { addSystemCommand } from "./commands/system.ts";
+import { addTagCommand } from "./commands/tag.ts";
+import { printError } from "./print-error.ts";
+import { addGlobalFlags, watchSignals, type Invocation } from "./invocation.ts";
+
+/** Exit codes: 0 success, 1 the verb failed, 2 wrong usage; `run` passes on the code of its process. */
+export async function runCommandLine(args: readonly string[]): Promise<number> {
+  const signals = watchSignals();
+  const invocation: Invocation = { signal: signals.signal, exitCode: 0 };
+  const program = createProgram(invocation);
+  try {
+    await program.parseAsync(args, { from: "user" });
+    return signals.exitCode() ?? invocation.exitCode;
+  } catch (error) {
+    // Commander has printed help, the version, or its complaint itself.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    const debug = args.includes("--debug") || args.includes("-D");
+    printError(error, { stream: process.stderr, debug });
+    return signals.exitCode() ?? invocation.failureCode?.(error) ?? 1;
+  } finally {
+    signals.stop();
+  }
+}
+
+/** The whole command line as commander sees it; help texts and documentation come from here. */
+export function createProgram(invocation: Invocation): Command {
+  const program = new Command("tsbuild")
+    .description("Turn a Dockerfile into an OCI image, without a daemon.")
+    .version(version, "--version", "print the version")
+    .showSuggestionAfterError()
+    .showHelpAfterError("(add --help for the list of options)")
+    .enablePositionalOptions()
+    .exitOverride();
+  addGlobalFlags(program, { hidden: false });
+  const add = [
+    addBuildCommand,
+    addImagesCommand,
+    addTagCommand,
+    addRmiCommand,
+    addInspectCommand,
+    addHistoryCommand,
+    addSaveCommand,
+    addLoadCommand,
+    addPullCommand,
+    addPushCommand,
+    addRunCommand,
+    addBuilderCommand,
+    addSystemCommand,
+  ];
+  for (const addCommand of add) addCommand(program, invocation);
+  for (const command of withSubcommands(program.commands)) {
+    addGlobalFlags(command, { hidden: true }).copyInheritedSettings(program);
+  }
+  return program;
+}
+
+function withSubcommands(commands: readonly Command[]): Command[] {
+  return commands.flatMap((command) => [command, ...withSubcommands(command.commands)]);
+}

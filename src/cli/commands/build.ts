@@ -1,0 +1,80 @@
+import { Option, type Command } from "commander";
+import { build, parseOutput } from "../../api/index.ts";
+import { collect, globalFlags, type Invocation } from "../invocation.ts";
+import { createProgress, progressModes, type ProgressMode } from "../progress/index.ts";
+
+interface Flags {
+  readonly tag: readonly string[];
+  readonly file?: string;
+  readonly target?: string;
+  readonly buildArg: readonly string[];
+  readonly label: readonly string[];
+  readonly platform: readonly string[];
+  readonly cache: boolean;
+  readonly pull?: boolean;
+  readonly quiet?: boolean;
+  readonly output: readonly string[];
+  readonly progress: ProgressMode;
+  readonly network: "default" | "none" | "host";
+  readonly iidfile?: string;
+}
+
+/** `tsbuild [build] … CONTEXT`: the default command. */
+export function addBuildCommand(program: Command, invocation: Invocation): void {
+  program
+    .command("build", { isDefault: true })
+    .description("build an image from a Dockerfile")
+    .argument("<context>", "directory that COPY reads from")
+    .option("-t, --tag <name>", "name of the image, name:tag (repeatable)", collect, [])
+    .option("-f, --file <file>", "the Dockerfile (default: Dockerfile in the context)")
+    .option("--target <stage>", "stage to build (default: the last)")
+    .option("--build-arg <name=value>", "value for an ARG (repeatable)", collect, [])
+    .option("--label <name=value>", "label of the image (repeatable)", collect, [])
+    .option("--platform <platform>", "platform of the result, os/arch[/variant]", collect, [])
+    .option("--no-cache", "run every step again")
+    .option("--pull", "ask the registry for base images even when they are here")
+    .option("-q, --quiet", "print only the image ID")
+    .option("-o, --output <spec>", "write type=oci|docker,dest=FILE as well", collect, [])
+    .option("--iidfile <file>", "write the image ID to a file")
+    .addOption(
+      new Option("--network <mode>", "network of RUN")
+        .choices(["default", "none", "host"])
+        .default("default"),
+    )
+    .addOption(
+      new Option("--progress <mode>", "how to show progress")
+        .choices(progressModes)
+        .default("auto")
+        .env("BUILDKIT_PROGRESS"),
+    )
+    .action(async (context: string, flags: Flags, command: Command) => {
+      const { root, isolation } = globalFlags(command);
+      const mode = flags.quiet === true ? "quiet" : flags.progress;
+      const progress = createProgress(mode, { stream: process.stderr });
+      try {
+        const result = await build({
+          context,
+          root,
+          isolation,
+          file: flags.file,
+          tags: flags.tag,
+          target: flags.target,
+          buildArgs: flags.buildArg,
+          labels: flags.label,
+          platforms: flags.platform,
+          noCache: !flags.cache,
+          pull: flags.pull ?? false,
+          network: flags.network,
+          outputs: flags.output.map(parseOutput),
+          imageIdFile: flags.iidfile,
+          progress: progress.listener,
+          signal: invocation.signal,
+        });
+        progress.finish("success");
+        if (mode === "quiet") process.stdout.write(`${result.imageId}\n`);
+      } catch (error) {
+        progress.finish("failure");
+        throw error;
+      }
+    });
+}

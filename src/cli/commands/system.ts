@@ -1,0 +1,44 @@
+import { Option, type Command } from "commander";
+import { pruneSystem, systemUsage } from "../../api/index.ts";
+import { globalFlags, type Invocation } from "../invocation.ts";
+import { formatSize, formatTable } from "../table.ts";
+
+/** `tsbuild system df` and `tsbuild system prune` */
+export function addSystemCommand(program: Command, _invocation: Invocation): void {
+  const system = program.command("system").description("disk usage and cleaning up");
+  system
+    .command("df")
+    .description("show what takes space")
+    .addOption(new Option("--format <format>", "output format").choices(["table", "json"]))
+    .action(async (flags: { readonly format?: "table" | "json" }, command: Command) => {
+      const rows = await systemUsage(globalFlags(command));
+      if (flags.format === "json") {
+        process.stdout.write(`${JSON.stringify(rows, undefined, 2)}\n`);
+        return;
+      }
+      const cells = rows.map((row) => [
+        row.type,
+        String(row.total),
+        String(row.active),
+        formatSize(row.size),
+        describeReclaimable(row),
+      ]);
+      const header = ["TYPE", "TOTAL", "ACTIVE", "SIZE", "RECLAIMABLE"];
+      process.stdout.write(formatTable(header, cells));
+    });
+  system
+    .command("prune")
+    .description("remove stopped containers, dangling images and unused build cache")
+    .option("-a, --all", "also images that no container uses, and all build cache")
+    .option("-f, --force", "accepted for compatibility: nothing is asked")
+    .action(async (flags: { readonly all?: boolean }, command: Command) => {
+      const report = await pruneSystem({ ...globalFlags(command), all: flags.all ?? false });
+      for (const name of report.untagged) process.stdout.write(`Untagged: ${name}\n`);
+      process.stdout.write(`Total reclaimed space: ${formatSize(report.reclaimed)}\n`);
+    });
+}
+
+function describeReclaimable(row: { readonly size: number; readonly reclaimable: number }): string {
+  const percent = row.size === 0 ? 0 : Math.round((100 * row.reclaimable) / row.size);
+  return `${formatSize(row.reclaimable)} (${percent}%)`;
+}

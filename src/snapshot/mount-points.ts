@@ -1,0 +1,74 @@
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import type { RootfsMount } from "../core/index.ts";
+import { resolvePath, rootPathToString, toRootPath, type RootPath } from "../layer/index.ts";
+import { createSkeleton, type SkeletonStub } from "./skeleton.ts";
+import { openTreeWriter } from "./tree-writer.ts";
+import type { ActiveSnapshot } from "./types.ts";
+
+/** Mount points of every sandbox; an image need not have them. */
+const standardStubs: readonly SkeletonStub[] = ["proc", "sys", "dev"].map((name) => ({
+  path: toRootPath(name),
+  type: "directory",
+}));
+
+/** Something that is to be mounted at `target`. Only what decides about its mount point is looked at here. */
+export interface MountPoint {
+  /** Absolute, inside the root. */
+  readonly target: string;
+  readonly type: "bind" | "tmpfs";
+  /** Of a bind: a file of the host needs a file to be mounted on. */
+  readonly source?: string;
+}
+
+export interface PreparedMountPoints<M extends MountPoint> {
+  readonly rootfs: RootfsMount;
+  /** The same mounts at the places where their targets really lie. */
+  readonly mounts: readonly M[];
+  /** Removes the few stubs that could not live in the skeleton. Call it when the sandbox is gone. */
+  readonly cleanUp: () => Promise<void>;
+}
+
+/**
+ * Gives every mount a place to be mounted on without a trace in the layer: mount points that the image lacks are stubs
+ * in a directory below all layers (the skeleton). Targets are resolved inside the root first, so that an image whose
+ * `/etc/resolv.conf` points to `../run/…` works.
+ */
+export async function prepareMountPoints<M extends MountPoint>(request: {
+  readonly active: ActiveSnapshot;
+  /** A folder of this step's own, beside which nothing else writes. */
+  readonly scratch: string;
+  readonly mounts: readonly M[];
+}): Promise<PreparedMountPoints<M>> {
+  const { active, scratch } = request;
+  const stubs: SkeletonStub[] = [...standardStubs];
+  const hidden: SkeletonStub[] = [];
+  const mounts: M[] = [];
+  for (const mount of request.mounts) {
+    const target = toRootPath(mount.target, { beyondRoot: "stay" });
+    const path = await resolvePath(active.tree, target, { followLast: true });
+    mounts.push({ ...mount, target: `/${path.toString()}` });
+    if (isBelowStandardMount(path) || (await active.tree.lstat(path)) !== undefined) continue;
+    const stub: SkeletonStub = { path, type: await stubType(mount) };
+    if (await hidesSkeleton(active, path)) hidden.push(stub);
+    else stubs.push(stub);
+  }
+  const directory = join(scratch, "skeleton");
+  await createSkeleton({ directory, stubs });
+  await writeStubs(active, hidden);
+  return {
+    rootfs: active.mount({ skeleton: [directory] }),
+    mounts,
+    cleanUp: () => removeStubs(active, hidden),
+  };
+}
+
+async function stubType(mount: MountPoint): Promise<SkeletonStub["type"]> {
+  if (mount.type !== "bind" || mount.source === undefined) return "directory";
+  return (await stat(mount.source)).isDirectory() ? "directory" : "file";
+}
+
+/** What lies below these is mounted by the sandbox on file systems of its own, which makes the mount point there. */
+function isBelowStandardMount(path: RootPath): boolean {
+  return /^(?:proc|sys|dev)\//.test(rootPathToString(path));
+}
