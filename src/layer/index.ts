@@ -1,4 +1,19 @@
+export {
+  type ArchiveMember,
+  type ArchiveMemberWithContent,
+  extractArchive,
+  packArchive,
+} from "./archive.ts";
+export {
+  decompress,
+  type DecompressOptions,
+  detectCompression,
+  type DetectedCompression,
+  detectionLength,
+} from "./compression.ts";
 export { layerError, type LayerErrorCode } from "./errors.ts";
+export { compressGzip, gzipEncoder } from "./gzip.ts";
+export { digestChunks, openLayer, type OpenedLayer } from "./layer-stream.ts";
 export {
   baseName,
   components,
@@ -9,4 +24,8 @@ export {
   rootPathToString,
   toRootPath,
 } from "./paths.ts";
+export { openIfTar } from "./tar/detect.ts";
+export { readLayerTar, type ReadLayerTarOptions } from "./tar/read.ts";
+export { layerTarChunks, writeLayerTar } from "./tar/write.ts";
 export type * from "./types.ts";
+export { opaqueWhiteoutName, parseTarName, type TarName, whiteoutName } from "./whiteouts.ts";
