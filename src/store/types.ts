@@ -1,6 +1,7 @@
 import type { Readable } from "node:stream";
 import type { Digest, DiffId } from "../core/index.ts";
 import type { Descriptor } from "../image/index.ts";
+import type { SweepReport } from "./sweep.ts";
 
 /**
  * Bytes by digest under `blobs/sha256/<hex>`. Writing: temporary file in this process' own folder, hashed while it
@@ -14,16 +15,24 @@ export interface BlobStore {
   path(digest: Digest): string;
   /** @throws STORE_BLOB_NOT_FOUND */
   open(digest: Digest): Promise<Readable>;
-  /** Whole content, for JSON documents. @throws STORE_BLOB_NOT_FOUND, STORE_BLOB_TOO_LARGE over `limit` bytes */
+  /**
+   * Whole content, verified, for JSON documents. Over `limit` bytes (8 MiB) is refused; damage counts as absence.
+   * @throws STORE_BLOB_NOT_FOUND, STORE_BLOB_TOO_LARGE
+   */
   read(digest: Digest, limit?: number): Promise<Buffer>;
-  /** @throws DIGEST_MISMATCH, SIZE_MISMATCH when `expected` is given and differs; DISK_FULL */
+  /**
+   * Reads `content` to its end, or destroys it. Nothing is left of a failed write.
+   * @throws DIGEST_MISMATCH, SIZE_MISMATCH when `expected` is given and differs; DISK_FULL
+   */
   write(
     content: Readable,
     expected?: { readonly digest: Digest; readonly size?: number },
     signal?: AbortSignal,
   ): Promise<{ readonly digest: Digest; readonly size: number }>;
   writeBytes(bytes: Uint8Array): Promise<{ readonly digest: Digest; readonly size: number }>;
+  /** Idempotent. */
   remove(digest: Digest): Promise<void>;
+  /** In byte order of the digests. */
   list(): AsyncIterable<{ readonly digest: Digest; readonly size: number }>;
 }
 
@@ -42,6 +51,7 @@ export interface NameRecord {
 /** Image names, one small file each, replaced by rename. */
 export interface NameStore {
   get(name: string): Promise<NameRecord | undefined>;
+  /** Writes nothing, and keeps `updated`, when the name stands for just that already. */
   set(record: Omit<NameRecord, "updated">): Promise<void>;
   /** True when it was there. */
   remove(name: string): Promise<boolean>;
@@ -56,13 +66,26 @@ export interface NameStore {
 export interface LayerBlobIndex {
   get(diffId: DiffId): Promise<readonly Descriptor[]>;
   add(diffId: DiffId, descriptor: Descriptor): Promise<void>;
-  remove(diffId: DiffId): Promise<void>;
+  /** Forgets one blob of the layer, or all of them. */
+  remove(diffId: DiffId, blob?: Digest): Promise<void>;
   list(): AsyncIterable<DiffId>;
 }
 
 /**
- * The state root (DESIGN: `--root`, `$TSBUILD_ROOT`, `/var/lib/tsbuild` or `$XDG_DATA_HOME/tsbuild`), shared by any
- * number of processes. Opening sweeps what dead processes left in `tmp/`.
+ * The state root (`--root`, `$TSBUILD_ROOT`, `/var/lib/tsbuild` or `$XDG_DATA_HOME/tsbuild`), shared by any number of
+ * processes of one machine. Opening sweeps what dead processes left in `tmp/`.
+ *
+ * ```ts
+ * const store = await openStore({ root });
+ * try {
+ *   await store.protect(async () => {
+ *     const { digest } = await store.blobs.writeBytes(bytes);
+ *     await store.names.set({ name, descriptor: { mediaType, digest, size: bytes.length } });
+ *   });
+ * } finally {
+ *   await store.close();
+ * }
+ * ```
  */
 export interface Store {
   readonly root: string;
@@ -73,14 +96,17 @@ export interface Store {
   readonly layerBlobs: LayerBlobIndex;
   /**
    * Runs `work` while no gc can start (shared lock). Everything that reads or writes content which is not yet
-   * referred to by a root of gc happens inside.
+   * referred to by a root of gc happens inside. Waits for a gc that is running; may be nested.
    */
-  protect<T>(work: () => Promise<T>): Promise<T>;
-  /** Runs `work` while no other process is protected; undefined, without waiting, when some process is. */
+  protect<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T>;
+  /** Runs `work` while nobody is protected; undefined, without waiting, when somebody is, in this process too. */
   tryExclusive<T>(work: () => Promise<T>): Promise<T | undefined>;
   /** An exclusive lock by name across processes, waited for; used for cache mounts and same-digest downloads. */
   withLock<T>(name: string, work: () => Promise<T>, signal?: AbortSignal): Promise<T>;
+  /** Removes what dead processes left in `tmp/`, as opening does on its own; waits for it and tells what happened. */
+  sweep(): Promise<SweepReport>;
   /** One syncfs of the filesystem; afterwards what was written before survives a power cut. */
   sync(): Promise<void>;
+  /** Removes this process' folder. Idempotent. A process that ends without is swept by a later one. */
   close(): Promise<void>;
 }

@@ -1,0 +1,173 @@
+import { randomBytes } from "node:crypto";
+import { createWriteStream } from "node:fs";
+import { mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { Readable, Transform } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import {
+  createVerifier,
+  type Digest,
+  digestAlgorithm,
+  Digester,
+  diskFull,
+  errnoOf,
+  isDigest,
+  isDiskFull,
+} from "../core/index.ts";
+import { storeError } from "./errors.ts";
+import { isAbsence } from "./json-file.ts";
+import { blobPath } from "./layout.ts";
+import type { BlobStore } from "./types.ts";
+
+type Written = { readonly digest: Digest; readonly size: number };
+type Expected = { readonly digest: Digest; readonly size?: number };
+
+/** Largest document that `read` takes into memory unless told otherwise, in bytes: twice what registries accept. */
+const defaultLimit = 8 * 1024 * 1024;
+
+const writeBuffer = 1024 * 1024;
+
+/** Blobs below `directory`; temporary files lie in `tmpDir`, on the same filesystem. */
+export function openBlobs(directory: string, tmpDir: string): BlobStore {
+  const path = (digest: Digest): string => blobPath(directory, digest);
+
+  const write = async (
+    content: Readable,
+    expected?: Expected,
+    signal?: AbortSignal,
+  ): Promise<Written> => {
+    const temporary = join(tmpDir, `blob-${randomBytes(8).toString("hex")}`);
+    try {
+      const written = await writeTemporary({ temporary, content, expected, signal });
+      await renameInto(temporary, path(written.digest));
+      return written;
+    } catch (error) {
+      content.destroy();
+      await rm(temporary, { force: true });
+      throw isDiskFull(error) ? diskFull(directory, error) : error;
+    }
+  };
+
+  return {
+    path,
+    write,
+    has: async (digest) => (await sizeOf(path(digest))) !== undefined,
+    size: async (digest) => sizeOf(path(digest)),
+    open: async (digest) => openBlob(digest, path(digest)),
+    read: async (digest, limit = defaultLimit) => readBlob(digest, path(digest), limit),
+    writeBytes: async (bytes) => write(Readable.from([Buffer.from(bytes)])),
+    remove: async (digest) => rm(path(digest), { force: true }),
+    list: () => listBlobs(directory),
+  };
+}
+
+async function writeTemporary(job: {
+  readonly temporary: string;
+  readonly content: Readable;
+  readonly expected: Expected | undefined;
+  readonly signal: AbortSignal | undefined;
+}): Promise<Written> {
+  const { content, expected, signal } = job;
+  const digester = new Digester(
+    expected === undefined ? "sha256" : digestAlgorithm(expected.digest),
+  );
+  const check =
+    expected === undefined
+      ? countInto(digester)
+      : createVerifier(expected, `blob ${expected.digest}`);
+  const sink = createWriteStream(job.temporary, {
+    flags: "wx",
+    mode: 0o644,
+    highWaterMark: writeBuffer,
+    // fsync before closing. Content before name: after a power cut a blob that has its name has its bytes.
+    flush: true,
+  });
+  await pipeline(content, check, sink, signal === undefined ? {} : { signal });
+  return { digest: expected?.digest ?? digester.digest(), size: sink.bytesWritten };
+}
+
+function countInto(digester: Digester): Transform {
+  return new Transform({
+    transform(chunk: Uint8Array, _encoding, done): void {
+      digester.update(chunk);
+      done(null, chunk);
+    },
+  });
+}
+
+async function renameInto(temporary: string, path: string): Promise<void> {
+  try {
+    await rename(temporary, path);
+  } catch (error) {
+    if (errnoOf(error) !== "ENOENT") throw error;
+    await mkdir(dirname(path), { recursive: true });
+    await rename(temporary, path);
+  }
+}
+
+async function sizeOf(path: string): Promise<number | undefined> {
+  try {
+    const found = await stat(path);
+    return found.isFile() ? found.size : undefined;
+  } catch (error) {
+    if (isAbsence(error)) return undefined;
+    throw error;
+  }
+}
+
+async function openBlob(digest: Digest, path: string): Promise<Readable> {
+  try {
+    const handle = await open(path, "r");
+    return handle.createReadStream({ highWaterMark: 256 * 1024 });
+  } catch (error) {
+    throw isAbsence(error) ? notFound(digest) : error;
+  }
+}
+
+async function readBlob(digest: Digest, path: string, limit: number): Promise<Buffer> {
+  const size = await sizeOf(path);
+  if (size === undefined) throw notFound(digest);
+  if (size > limit) {
+    throw storeError("STORE_BLOB_TOO_LARGE", `read blob ${digest} of ${String(size)} bytes`, {
+      details: { digest, size, limit },
+    });
+  }
+  const bytes = await readFile(path).catch((error: unknown) => {
+    throw isAbsence(error) ? notFound(digest) : error;
+  });
+  const digester = new Digester(digestAlgorithm(digest));
+  digester.update(bytes);
+  if (digester.digest() !== digest) throw notFound(digest, "damaged");
+  return bytes;
+}
+
+async function* listBlobs(directory: string): AsyncGenerator<Written> {
+  for (const algorithm of ["sha256", "sha512"]) {
+    for (const name of await listNames(join(directory, algorithm))) {
+      const digest = `${algorithm}:${name}`;
+      if (!isDigest(digest)) continue;
+      const size = await sizeOf(join(directory, algorithm, name));
+      if (size !== undefined) yield { digest, size };
+    }
+  }
+}
+
+/** Entries of a directory in byte order; none when it is missing. */
+export async function listNames(directory: string): Promise<readonly string[]> {
+  try {
+    return (await readdir(directory)).sort();
+  } catch (error) {
+    if (isAbsence(error)) return [];
+    throw error;
+  }
+}
+
+function notFound(digest: Digest, reason: "missing" | "damaged" = "missing"): Error {
+  return storeError("STORE_BLOB_NOT_FOUND", `read blob ${digest}: it is ${reason}`, {
+    hint:
+      reason === "damaged"
+        ? "the disk changed its content; remove the image and pull or build it again"
+        : "pull or build the image again",
+    details: { digest, reason },
+  });
+}

@@ -1,0 +1,69 @@
+import { mkdir, readFile } from "node:fs/promises";
+import { dirname } from "node:path";
+import { errnoOf, writeFileAtomic } from "../core/index.ts";
+
+/** A small record on disk and where its temporary file may lie. */
+export interface JsonFile {
+  readonly path: string;
+  /** On the same filesystem as `path`. */
+  readonly tmpDir: string;
+  readonly value: unknown;
+  /** fsync before the rename: for records that must not vanish in a power cut. */
+  readonly durable?: boolean;
+}
+
+/**
+ * The record in a file as `parse` understands it; undefined when there is none, and when what lies there is damaged or
+ * foreign. Failures to read (EACCES, EIO, EMFILE …) throw: taking those for absence would let gc delete what is in use.
+ */
+export async function readJsonFile<T>(
+  path: string,
+  parse: (value: unknown) => T | undefined,
+): Promise<T | undefined> {
+  let text: string;
+  try {
+    text = await readFile(path, "utf8");
+  } catch (error) {
+    if (isAbsence(error)) return undefined;
+    throw error;
+  }
+  return parseJson(text, parse);
+}
+
+/** Text as a record; undefined when it is no JSON or none that `parse` understands. */
+export function parseJson<T>(
+  text: string,
+  parse: (value: unknown) => T | undefined,
+): T | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    // A half-written or damaged file is no record: everything that is kept this way can be made again.
+    return undefined;
+  }
+  return parse(value);
+}
+
+/** Replaces the file by rename; its folder is made when it is missing. @throws DISK_FULL */
+export async function writeJsonFile({ path, tmpDir, value, durable }: JsonFile): Promise<void> {
+  const file = { path, tmpDir, content: `${JSON.stringify(value)}\n`, durable: durable ?? false };
+  try {
+    await writeFileAtomic(file);
+  } catch (error) {
+    if (errnoOf(error) !== "ENOENT") throw error;
+    await mkdir(dirname(path), { recursive: true });
+    await writeFileAtomic(file);
+  }
+}
+
+/** Whether a failed system call says that nothing is there. A directory in place of a record counts as damage. */
+export function isAbsence(error: unknown): boolean {
+  return ["ENOENT", "ENOTDIR", "EISDIR"].includes(errnoOf(error) ?? "");
+}
+
+/** An object whose members can be looked at; undefined for everything else, arrays included. */
+export function asObject(value: unknown): Readonly<Record<string, unknown>> | undefined {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
+  return value as Readonly<Record<string, unknown>>;
+}

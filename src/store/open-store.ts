@@ -1,0 +1,144 @@
+import { constants } from "node:fs";
+import { mkdir, open } from "node:fs/promises";
+import { resolve } from "node:path";
+import {
+  type Clock,
+  diskFull,
+  errnoOf,
+  isDiskFull,
+  isTsbuildError,
+  loadSyscalls,
+  systemClock,
+} from "../core/index.ts";
+import { openBlobs } from "./blobs.ts";
+import { storeError } from "./errors.ts";
+import { Gate } from "./gate.ts";
+import { asObject, readJsonFile, writeJsonFile } from "./json-file.ts";
+import { openLayerBlobs } from "./layer-blobs.ts";
+import { type StoreLayout, storeLayout } from "./layout.ts";
+import { withNameLock } from "./name-lock.ts";
+import { openNames } from "./names.ts";
+import { claimProcessFolder, type ProcessFolder } from "./process-folder.ts";
+import { type SweepReport, sweepTmp } from "./sweep.ts";
+import type { Store } from "./types.ts";
+
+/** Version of what lies on disk. A change that an older tsbuild would misread gets the next number. */
+export const storeFormat = 1;
+
+/**
+ * Opens the state root, making it when it is not there. What dead processes left is swept beside the work; `close`
+ * stops that and removes this process' folder.
+ * @throws STORE_UNAVAILABLE when the root cannot be made or written; STORE_FORMAT_UNSUPPORTED when a newer tsbuild
+ * wrote it; DISK_FULL
+ */
+export async function openStore(options: {
+  readonly root: string;
+  readonly clock?: Clock;
+}): Promise<Store> {
+  const layout = storeLayout(resolve(options.root));
+  const clock = options.clock ?? systemClock;
+  const folder = await claim(layout);
+  const tmpDir = folder.path;
+  const gate = new Gate(folder, layout.tmp);
+  const sweeper = startSweeper(layout.tmp, folder.name, clock);
+  let closing: Promise<void> | undefined;
+
+  return {
+    root: layout.root,
+    tmpDir,
+    blobs: openBlobs(layout.blobs, tmpDir),
+    names: openNames({ directory: layout.names, tmpDir, clock }),
+    layerBlobs: openLayerBlobs(layout.layerBlobs, tmpDir),
+    protect: async (work, signal) => gate.protect(work, signal),
+    tryExclusive: async (work) => gate.tryExclusive(work),
+    withLock: async (name, work, signal) =>
+      withNameLock(
+        { directory: layout.locks, name, ...(signal === undefined ? {} : { signal }) },
+        work,
+      ),
+    sweep: async () => sweeper.sweep(),
+    sync: async () => syncFilesystem(layout.root),
+    close: async () =>
+      (closing ??= (async () => {
+        await sweeper.stop();
+        await folder.release();
+      })()),
+  };
+}
+
+async function claim(layout: StoreLayout): Promise<ProcessFolder> {
+  try {
+    await checkFormat(layout);
+    return await claimProcessFolder(layout.tmp);
+  } catch (error) {
+    if (isDiskFull(error)) throw diskFull(layout.root, error);
+    throw isTsbuildError(error) ? error : unavailable(layout.root, error);
+  }
+}
+
+async function checkFormat(layout: StoreLayout): Promise<void> {
+  const format = await readJsonFile(layout.version, (value) => asObject(value)?.["format"]);
+  if (format === storeFormat) return;
+  if (typeof format === "number" && format > storeFormat) {
+    throw storeError("STORE_FORMAT_UNSUPPORTED", `open ${layout.root}: a newer tsbuild wrote it`, {
+      hint: "use that version of tsbuild, or another folder with --root",
+      details: { root: layout.root, format, supported: storeFormat },
+    });
+  }
+  // Snapshots hold setuid programs of strangers: nobody else may reach, let alone run them.
+  await mkdir(layout.root, { recursive: true, mode: 0o700 });
+  const { blobs, names, layerBlobs, locks, tmp } = layout;
+  for (const folder of [blobs, names, layerBlobs, locks, tmp]) {
+    await mkdir(folder, { recursive: true });
+  }
+  const value = { format: storeFormat };
+  // Last, because whoever finds it relies on the folders.
+  await writeJsonFile({ path: layout.version, tmpDir: tmp, value, durable: true });
+}
+
+interface Sweeper {
+  sweep(): Promise<SweepReport>;
+  stop(): Promise<void>;
+}
+
+/**
+ * Sweeps at once, in the background, and again for each `sweep`. What the first run could not remove stays for the next
+ * one and is nobody's loss, so its failures are told only by `sweep`.
+ */
+function startSweeper(tmp: string, own: string, clock: Clock): Sweeper {
+  const abort = new AbortController();
+  const run = async (): Promise<SweepReport> => sweepTmp(tmp, { own, clock, signal: abort.signal });
+  const first = run().then(
+    () => undefined,
+    () => undefined,
+  );
+  return {
+    sweep: async () => {
+      await first;
+      return run();
+    },
+    stop: async () => {
+      abort.abort();
+      await first;
+    },
+  };
+}
+
+async function syncFilesystem(root: string): Promise<void> {
+  const { syncfs } = await loadSyscalls();
+  const handle = await open(root, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    await syncfs(handle.fd);
+  } finally {
+    await handle.close();
+  }
+}
+
+function unavailable(root: string, cause: unknown): Error {
+  const errno = errnoOf(cause);
+  return storeError("STORE_UNAVAILABLE", `open ${root} for writing`, {
+    hint: "choose a folder that you may write to with --root or $TSBUILD_ROOT",
+    details: { root, errno },
+    cause,
+  });
+}

@@ -1,0 +1,84 @@
+// A process that does with a store what its parent says; see store-child.ts.
+import { Readable } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
+import { openStore } from "../../src/store/index.ts";
+
+/** What the parent may say. A hold lasts until `release`. */
+export type StoreCommand =
+  | { readonly do: "protect" }
+  | { readonly do: "exclusive" }
+  | { readonly do: "lock"; readonly name: string }
+  | { readonly do: "release" }
+  /** Writes a blob that never ends, a chunk each millisecond. */
+  | { readonly do: "write-forever" }
+  | { readonly do: "write-blob"; readonly text: string; readonly times: number }
+  /** Sets the name to the blobs of these texts in turn. */
+  | {
+      readonly do: "set-names";
+      readonly name: string;
+      readonly texts: readonly string[];
+      readonly times: number;
+    }
+  | { readonly do: "close" };
+
+const store = await openStore({ root: process.argv[2] ?? "" });
+let release = (): void => undefined;
+
+const hold = async (): Promise<void> => {
+  const released = new Promise<void>((resolve) => (release = resolve));
+  answer("held");
+  await released;
+};
+
+process.on("message", (command: StoreCommand) => {
+  obey(command).then(
+    () => answer("done"),
+    (error: unknown) => answer(`failed: ${String(error)}`),
+  );
+});
+answer(`open ${store.tmpDir}`);
+
+async function obey(command: StoreCommand): Promise<void> {
+  switch (command.do) {
+    case "protect":
+      return store.protect(hold);
+    case "exclusive":
+      await store.tryExclusive(hold);
+      return;
+    case "lock":
+      return store.withLock(command.name, hold);
+    case "release":
+      return release();
+    case "write-forever":
+      await store.blobs.write(Readable.from(endless()));
+      return;
+    case "write-blob":
+      for (let turn = 0; turn < command.times; turn++)
+        await store.blobs.writeBytes(Buffer.from(command.text));
+      return;
+    case "set-names":
+      for (let turn = 0; turn < command.times; turn++) {
+        const text = command.texts[turn % command.texts.length] ?? "";
+        const { digest, size } = await store.blobs.writeBytes(Buffer.from(text));
+        await store.names.set({
+          name: command.name,
+          descriptor: { mediaType: "text/plain", digest, size },
+        });
+      }
+      return;
+    case "close":
+      await store.close();
+      process.disconnect();
+  }
+}
+
+async function* endless(): AsyncGenerator<Buffer> {
+  for (;;) {
+    yield Buffer.alloc(64 * 1024, 1);
+    await sleep(1);
+  }
+}
+
+function answer(text: string): void {
+  process.send?.(text);
+}

@@ -1,0 +1,215 @@
+import { mkdir, readdir, readFile, utimes, writeFile } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { expect, test, vi } from "vitest";
+import { digestOf } from "../../../src/core/index.ts";
+import { startStoreChild } from "../../support/store-child.ts";
+import { collect } from "../../support/collect.ts";
+import { withStore } from "../../support/with-store.ts";
+
+const tmpNames = async (root: string): Promise<readonly string[]> => readdir(join(root, "tmp"));
+
+test("dead processes are told from live ones and swept, with all that lies in their folder", async () => {
+  const { root, store } = await withStore();
+  const [alive, dead] = [await startStoreChild(root), await startStoreChild(root)];
+  await mkdir(join(dead.tmpDir, "snapshot/fs/etc"), { recursive: true });
+  await writeFile(join(dead.tmpDir, "snapshot/fs/etc/passwd"), "x");
+  await dead.kill();
+  expect(await store.sweep()).toEqual({ removed: [basename(dead.tmpDir)], failures: [] });
+  expect(new Set(await tmpNames(root))).toEqual(
+    new Set([basename(alive.tmpDir), basename(store.tmpDir)]),
+  );
+});
+
+test("a stopped process is alive", async () => {
+  const { root, store } = await withStore();
+  const child = await startStoreChild(root);
+  const pid = Number(basename(child.tmpDir).split("-")[0]);
+  process.kill(pid, "SIGSTOP");
+  expect((await store.sweep()).removed).toEqual([]);
+});
+
+test("opening sweeps without being asked", async () => {
+  const { root } = await withStore();
+  const dead = await startStoreChild(root);
+  await dead.kill();
+  await withStore({ root });
+  await vi.waitFor(async () => expect(await tmpNames(root)).not.toContain(basename(dead.tmpDir)));
+});
+
+test("folders without a lock go only when they are an hour old, foreign ones never", async () => {
+  const { root, store } = await withStore();
+  const make = async (name: string, age: number): Promise<void> => {
+    await mkdir(join(root, "tmp", name));
+    const time = Date.now() / 1000 - age;
+    await utimes(join(root, "tmp", name), time, time);
+  };
+  await make("new-0000000000000001", 10);
+  await make("new-0000000000000002", 4000);
+  await make("77-0000000000000003", 10);
+  await make("77-0000000000000004", 4000);
+  await make("old-0000000000000005", 0);
+  await make("mine", 1e6);
+  const { removed } = await store.sweep();
+  expect([...removed].sort()).toEqual([
+    "77-0000000000000004",
+    "new-0000000000000002",
+    "old-0000000000000005",
+  ]);
+});
+
+test("kill -9 in the middle of a write leaves no blob, and the next sweep takes the half one", async () => {
+  const { root, store } = await withStore();
+  const child = await startStoreChild(root);
+  void child.tell({ do: "write-forever" });
+  await vi.waitFor(async () =>
+    expect(await readdir(child.tmpDir)).toContainEqual(expect.stringMatching(/^blob-/)),
+  );
+  await child.kill();
+  expect(await collect(store.blobs.list())).toEqual([]);
+  await store.sweep();
+  expect(await tmpNames(root)).toEqual([basename(store.tmpDir)]);
+});
+
+test("two processes write the same blob: both succeed", async () => {
+  const { root, store } = await withStore();
+  const children = [await startStoreChild(root), await startStoreChild(root)];
+  const answers = children.map(async (child) =>
+    child.tell({ do: "write-blob", text: "same", times: 30 }),
+  );
+  expect(await Promise.all(answers)).toEqual(["done", "done"]);
+  expect(await store.blobs.read(digestOf("same"))).toEqual(Buffer.from("same"));
+});
+
+test("a name that two processes write always stands for one whole blob, also after kill -9", async () => {
+  const { root, store } = await withStore();
+  const children = [await startStoreChild(root), await startStoreChild(root)];
+  for (const child of children) {
+    void child.tell({
+      do: "set-names",
+      name: "app",
+      texts: ["one", "two", "three"],
+      times: 10_000,
+    });
+  }
+  await vi.waitFor(async () => expect(await store.names.get("app")).toBeDefined());
+  const check = async (): Promise<void> => {
+    const record = await store.names.get("app");
+    if (record === undefined) throw new Error("the name went away");
+    const content = (await store.blobs.read(record.descriptor.digest)).toString();
+    expect(["one", "two", "three"]).toContain(content);
+  };
+  for (let turn = 0; turn < 50; turn++) await check();
+  await Promise.all(children.map(async (child) => child.kill()));
+  await check();
+});
+
+test("gc takes the lock when nobody is protected, else defers without waiting", async () => {
+  const { root, store } = await withStore();
+  const child = await startStoreChild(root);
+  expect(await store.tryExclusive(async () => "mine")).toBe("mine");
+  expect(await child.tell({ do: "protect" })).toBe("held");
+  expect(await store.tryExclusive(async () => "mine")).toBeUndefined();
+  expect(await store.protect(async () => "together")).toBe("together");
+  await child.tell({ do: "release" });
+  expect(await store.tryExclusive(async () => "mine")).toBe("mine");
+});
+
+test("protection waits for a gc in another process, and can be aborted", async () => {
+  const { root, store } = await withStore();
+  const child = await startStoreChild(root);
+  expect(await child.tell({ do: "exclusive" })).toBe("held");
+  await expect(store.protect(async () => "in", AbortSignal.timeout(60))).rejects.toMatchObject({
+    name: "TimeoutError",
+  });
+  expect(await store.tryExclusive(async () => "second gc")).toBeUndefined();
+  let isIn = false;
+  const entering = store.protect(async () => (isIn = true));
+  expect(isIn).toBe(false);
+  await child.tell({ do: "release" });
+  expect(await entering).toBe(true);
+});
+
+test("marks of a process that was killed hold nobody up", async () => {
+  const { root, store } = await withStore();
+  const [user, gc] = [await startStoreChild(root), await startStoreChild(root)];
+  await user.tell({ do: "protect" });
+  await user.kill();
+  expect(await readdir(user.tmpDir)).toContain("shared");
+  expect(await store.tryExclusive(async () => "mine")).toBe("mine");
+  await gc.tell({ do: "exclusive" });
+  await gc.kill();
+  expect(await readdir(gc.tmpDir)).toContain("exclusive");
+  expect(await store.protect(async () => "in")).toBe("in");
+});
+
+test("inside one process protection nests, and keeps gc away until the last has left", async () => {
+  const { store } = await withStore();
+  await store.protect(async () => {
+    await store.protect(async () => undefined);
+    expect(await store.tryExclusive(async () => "mine")).toBeUndefined();
+  });
+  const order: string[] = [];
+  await Promise.all([
+    store.tryExclusive(async () => {
+      order.push("gc");
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      order.push("gc ends");
+    }),
+    store.protect(async () => order.push("build")),
+  ]);
+  expect(order).toEqual(["gc", "gc ends", "build"]);
+});
+
+test("of many processes that enter at once, gc never runs beside a user", async () => {
+  const { root, store } = await withStore();
+  const { store: other } = await withStore({ root });
+  let users = 0;
+  let collections = 0;
+  const use = async (): Promise<void> =>
+    other.protect(async () => {
+      users += 1;
+      await new Promise((resolve) => setImmediate(resolve));
+      users -= 1;
+    });
+  const runGc = async (): Promise<void> => {
+    await store.tryExclusive(async () => {
+      const seen = [users];
+      await new Promise((resolve) => setImmediate(resolve));
+      seen.push(users);
+      expect(seen).toEqual([0, 0]);
+      collections += 1;
+    });
+  };
+  for (let turn = 0; turn < 25; turn++) await Promise.all([use(), runGc()]);
+  await runGc();
+  expect(collections).toBeGreaterThan(0);
+});
+
+test("a named lock is held by one process at a time and freed by kill -9", async () => {
+  const { root, store } = await withStore();
+  const child = await startStoreChild(root);
+  expect(await child.tell({ do: "lock", name: "cache mount/npm" })).toBe("held");
+  const wait = store.withLock("cache mount/npm", async () => "mine", AbortSignal.timeout(100));
+  await expect(wait).rejects.toMatchObject({ name: "TimeoutError" });
+  expect(await store.withLock("other", async () => "free")).toBe("free");
+  await child.kill();
+  expect(await store.withLock("cache mount/npm", async () => "mine")).toBe("mine");
+  expect(await readdir(join(root, "locks"))).toEqual([]);
+});
+
+test("named locks exclude each other inside one process and across many", async () => {
+  const { root, store } = await withStore();
+  const { store: other } = await withStore({ root });
+  const file = join(root, "counter");
+  await writeFile(file, "0");
+  const count = async (): Promise<void> => {
+    const now = Number(await readFile(file, "utf8"));
+    await new Promise((resolve) => setImmediate(resolve));
+    await writeFile(file, String(now + 1));
+  };
+  const turns = Array.from({ length: 40 }, async (_, turn) =>
+    (turn % 2 === 0 ? store : other).withLock("count", count),
+  );
+  await Promise.all(turns);
+  expect(await readFile(file, "utf8")).toBe("40");
+});
