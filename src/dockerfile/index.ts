@@ -1,1 +1,14 @@
+export type { EscapeCharacter } from "./characters.ts";
+export { dockerfileError, type DockerfileErrorCode } from "./errors.ts";
+export { parseDockerfile, type ParseOptions } from "./parse-dockerfile.ts";
+export { parseInstruction } from "./parse-instruction.ts";
+export {
+  expandWord,
+  processWord,
+  type Lookup,
+  type ProcessedWord,
+  type ProcessWordOptions,
+} from "./process-word.ts";
+export { chompHeredoc, parseHeredocMarker } from "./heredoc.ts";
+export { didYouMean, suggest } from "./suggest.ts";
 export type * from "./types.ts";

@@ -208,6 +208,11 @@ export interface PlanOptions {
   readonly target?: string;
   readonly buildArgs: ReadonlyMap<string, string>;
   readonly platforms: readonly Platform[];
+  /**
+   * Whether somebody asked for these platforms. Only then do they replace the os and architecture that the base
+   * image's config says. Default: false.
+   */
+  readonly platformsRequested?: boolean;
   readonly buildPlatform: Platform;
   /** Labels from the command line, merged last, without history. */
   readonly labels?: Readonly<Record<string, string>>;

@@ -1,0 +1,145 @@
+import { locateError, type SourceLocation } from "../core/index.ts";
+import { blanks, trimSpace, trimStart, type EscapeCharacter } from "./characters.ts";
+import { dockerfileError } from "./errors.ts";
+import { findHeredocMarkers, readHeredocBody } from "./heredoc.ts";
+import { readJsonArray } from "./json-form.ts";
+import { locateLine, trimLineEnd } from "./lines.ts";
+import { splitFlags } from "./split-flags.ts";
+import type { Heredoc } from "./types.ts";
+
+/** One instruction's text: continuations joined with nothing in between, comments and blank lines dropped. */
+export interface LogicalLine {
+  readonly text: string;
+  readonly heredocs: readonly Heredoc[];
+  /** Covers every physical line, the bodies of heredocs included. */
+  readonly location: SourceLocation;
+  /** 1-based numbers of the blank lines inside the continuation. */
+  readonly blankLines: readonly number[];
+}
+
+export interface ReadLinesOptions {
+  readonly file: string;
+  readonly escape: EscapeCharacter;
+}
+
+/**
+ * Groups physical lines into instructions.
+ * @throws DOCKERFILE_HEREDOC for a body without terminator
+ */
+export function* readLogicalLines(
+  lines: readonly string[],
+  options: ReadLinesOptions,
+): Generator<LogicalLine> {
+  let next = 0;
+  while (next < lines.length) {
+    const first = trimStart(trimLineEnd(lines[next] ?? ""));
+    if (first === "" || first.startsWith("#")) {
+      next++;
+      continue;
+    }
+    const joined = joinContinuations(lines, next, options.escape);
+    const bodies = readBodies(lines, { ...joined, start: next, ...options });
+    yield {
+      text: joined.text,
+      heredocs: bodies.heredocs,
+      location: { ...locateLine(options.file, lines, next), endLine: bodies.next },
+      blankLines: joined.blankLines,
+    };
+    next = bodies.next;
+  }
+}
+
+function joinContinuations(
+  lines: readonly string[],
+  start: number,
+  escape: EscapeCharacter,
+): { readonly text: string; readonly next: number; readonly blankLines: readonly number[] } {
+  const blankLines: number[] = [];
+  const first = cutContinuation(trimStart(trimLineEnd(lines[start] ?? "")), escape);
+  const pieces = [first.text];
+  let continues = first.continues;
+  let next = start + 1;
+  for (; continues && next < lines.length; next++) {
+    const line = trimLineEnd(lines[next] ?? "");
+    const bare = trimStart(line);
+    if (bare.startsWith("#")) continue;
+    if (bare === "") {
+      blankLines.push(next + 1);
+      continue;
+    }
+    const piece = cutContinuation(line, escape);
+    pieces.push(piece.text);
+    continues = piece.continues;
+  }
+  return { text: pieces.join(""), next, blankLines };
+}
+
+/** A line continues when it ends with one escape character, blanks behind it aside. Two of them are text. */
+function cutContinuation(
+  line: string,
+  escape: EscapeCharacter,
+): { readonly text: string; readonly continues: boolean } {
+  const end = line.replace(/[ \t]+$/, "");
+  const continues = end.endsWith(escape) && end.at(-2) !== escape;
+  return continues ? { text: end.slice(0, -1), continues } : { text: line, continues };
+}
+
+function readBodies(
+  lines: readonly string[],
+  instruction: ReadLinesOptions & {
+    readonly text: string;
+    readonly start: number;
+    readonly next: number;
+  },
+): { readonly heredocs: readonly Heredoc[]; readonly next: number } {
+  const heredocs: Heredoc[] = [];
+  let next = instruction.next;
+  if (!mayHaveHeredocs(instruction.text, instruction.escape)) return { heredocs, next };
+  const location = locateLine(instruction.file, lines, instruction.start);
+  for (const marker of markersOf(instruction.text, location)) {
+    const body = readHeredocBody(lines, next, marker);
+    if (body === undefined) throw unterminated(marker.name, { ...location, endLine: lines.length });
+    heredocs.push(body.heredoc);
+    next = body.next;
+  }
+  return { heredocs, next };
+}
+
+function markersOf(text: string, location: SourceLocation): ReturnType<typeof findHeredocMarkers> {
+  try {
+    return findHeredocMarkers(text);
+  } catch (error) {
+    throw locateError(error, location);
+  }
+}
+
+/** RUN, COPY, ADD, and these behind ONBUILD; never in JSON form. */
+function mayHaveHeredocs(text: string, escape: EscapeCharacter): boolean {
+  if (!text.includes("<<")) return false;
+  const { keyword, rest } = splitKeyword(text);
+  const { rest: words } = splitFlags(rest, escape);
+  if (keyword.toUpperCase() === "ONBUILD") {
+    const trigger = splitKeyword(words);
+    return trigger.keyword.toUpperCase() !== "ONBUILD" && mayHaveHeredocs(words, escape);
+  }
+  if (!["RUN", "COPY", "ADD"].includes(keyword.toUpperCase())) return false;
+  return readJsonArray(words).kind === "none";
+}
+
+/** The first word and everything behind it, both without surrounding blanks. */
+export function splitKeyword(text: string): { readonly keyword: string; readonly rest: string } {
+  const trimmed = trimSpace(text);
+  const blank = blanks.exec(trimmed);
+  if (blank === null) return { keyword: trimmed, rest: "" };
+  return {
+    keyword: trimmed.slice(0, blank.index),
+    rest: trimSpace(trimmed.slice(blank.index + blank[0].length)),
+  };
+}
+
+function unterminated(name: string, location: SourceLocation): Error {
+  return dockerfileError("DOCKERFILE_HEREDOC", `read the heredoc <<${name}: its end is missing`, {
+    hint: `write ${name} alone on a line, without blanks around it`,
+    location,
+  });
+}

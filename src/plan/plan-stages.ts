@@ -1,0 +1,177 @@
+import { locateError, type Platform } from "../core/index.ts";
+import { expandWord, type Dockerfile } from "../dockerfile/index.ts";
+import type { BaseImages } from "./base-images.ts";
+import type { GlobalArgs } from "./global-args.ts";
+import { proxyEnvironment } from "./proxies.ts";
+import { applyInstruction } from "./rules/index.ts";
+import type { RuleScope } from "./rules/rule.ts";
+import type { StageGraph, StageNode, Step } from "./stage-graph.ts";
+import {
+  startFromImage,
+  startFromScratch,
+  startFromStage,
+  type StageState,
+} from "./stage-state.ts";
+import { StepNames } from "./step-names.ts";
+import type { BaseImage, PlanOptions, PlanWarning, VertexId } from "./types.ts";
+import type { VertexTable } from "./vertex-table.ts";
+
+export interface PlanStagesOptions {
+  readonly dockerfile: Dockerfile;
+  readonly options: PlanOptions;
+  readonly platform: Platform;
+  readonly globalArgs: GlobalArgs;
+  readonly graph: StageGraph;
+  readonly reachable: ReadonlySet<StageNode>;
+  readonly bases: BaseImages;
+  readonly vertices: VertexTable;
+  readonly isAlone: boolean;
+  readonly warn: (warning: PlanWarning) => void;
+}
+
+/** Folds the reachable stages in the order of the file and returns the target's state. */
+export function planStages(options: PlanStagesOptions): StageState {
+  const states = new Map<StageNode, StageState>();
+  for (const stage of options.graph.stages) {
+    if (options.reachable.has(stage)) states.set(stage, planStage(stage, states, options));
+  }
+  return stateOf(options.graph.target, states);
+}
+
+function planStage(
+  stage: StageNode,
+  states: ReadonlyMap<StageNode, StageState>,
+  options: PlanStagesOptions,
+): StageState {
+  const names = new StepNames(stage, {
+    isAlone: options.isAlone,
+    platform:
+      options.options.platforms.length > 1 ? (stage.platform ?? options.platform) : undefined,
+  });
+  const state = startStage(stage, { ...options, states, names });
+  const lookup = (name: string): string | undefined => state.env.get(name);
+  const { escape } = options.dockerfile.directives;
+  const scope: Omit<RuleScope, "step"> = {
+    ...options,
+    state,
+    names,
+    lookup,
+    escape,
+    proxies: proxyEnvironment(options.options.buildArgs),
+    expand: (word) => expandWord(word, lookup, escape),
+    rootOf: (source) => rootOf(source, states, options),
+    contextVertex: () =>
+      options.vertices.add({
+        op: { type: "context", name: "context" },
+        name: "[internal] load build context",
+      }),
+  };
+  for (const step of stage.steps) applyStep(step, scope);
+  return state;
+}
+
+function applyStep(step: Step, scope: Omit<RuleScope, "step">): void {
+  try {
+    applyInstruction(step.instruction, { ...scope, step });
+  } catch (error) {
+    throw locateError(error, step.instruction.location);
+  }
+}
+
+interface StartOptions extends PlanStagesOptions {
+  readonly states: ReadonlyMap<StageNode, StageState>;
+  readonly names: StepNames;
+}
+
+function startStage(stage: StageNode, options: StartOptions): StageState {
+  const { base } = stage;
+  if (base.kind === "stage") return startFromStage(stateOf(base.stage, options.states));
+  const platform = stage.platform ?? options.platform;
+  if (base.kind === "scratch") return startFromScratch(scratchVertex(options), options.platform);
+  const image = loadedBase(stage, options);
+  warnAboutPlatform(stage, { image, platform, warn: options.warn });
+  const root = imageVertex(image, {
+    ...options,
+    stage,
+    platform,
+    name: options.names.next(`FROM ${base.reference}`),
+  });
+  return startFromImage(image, root, platform);
+}
+
+/** Final filesystem of a stage, or the one of an image that only --from names. */
+function rootOf(
+  source: StageNode,
+  states: ReadonlyMap<StageNode, StageState>,
+  options: PlanStagesOptions,
+): VertexId {
+  if (source.index !== undefined) return stateOf(source, states).root;
+  if (source.base.kind !== "image") return scratchVertex(options);
+  const { reference } = source.base;
+  const { platform } = options;
+  return imageVertex(loadedBase(source, options), {
+    ...options,
+    stage: source,
+    platform,
+    name: `FROM ${reference}`,
+  });
+}
+
+function imageVertex(
+  image: BaseImage,
+  options: Pick<PlanStagesOptions, "vertices"> & {
+    readonly stage: StageNode;
+    readonly platform: Platform;
+    readonly name: string;
+  },
+): VertexId {
+  const { stage, platform, name, vertices } = options;
+  const { reference, imageId, chainId } = image;
+  // An image without layers has no files: the same as an empty root.
+  if (chainId === undefined) return scratchVertex(options);
+  return vertices.add({
+    op: { type: "image", reference, platform, imageId, chainId },
+    name,
+    location: stage.location,
+  });
+}
+
+function scratchVertex({ vertices }: Pick<PlanStagesOptions, "vertices">): VertexId {
+  return vertices.add({ op: { type: "scratch" }, name: "[internal] empty root" });
+}
+
+function warnAboutPlatform(
+  stage: StageNode,
+  {
+    image,
+    platform,
+    warn,
+  }: {
+    readonly image: BaseImage;
+    readonly platform: Platform;
+    readonly warn: PlanStagesOptions["warn"];
+  },
+): void {
+  const { os, architecture } = image.config;
+  if (os === platform.os && architecture === platform.architecture) return;
+  const wanted = `${platform.os}/${platform.architecture}`;
+  warn({
+    code: "InvalidBaseImagePlatform",
+    message: `the base image ${image.reference} is made for ${os}/${architecture}, not for ${wanted}`,
+    hint: `choose a base image that exists for ${wanted}, or build with --platform=${os}/${architecture}`,
+    location: stage.location,
+  });
+}
+
+function stateOf(stage: StageNode, states: ReadonlyMap<StageNode, StageState>): StageState {
+  const state = states.get(stage);
+  if (state === undefined) throw new Error(`stage ${stage.title} has not been planned`);
+  return state;
+}
+
+function loadedBase(stage: StageNode, { bases }: PlanStagesOptions): BaseImage {
+  const image = bases.of(stage);
+  if (image === undefined)
+    throw new Error(`the base of stage ${stage.title} has not been looked up`);
+  return image;
+}

@@ -1,0 +1,81 @@
+import { isIP } from "node:net";
+import { processWord, type ExposeInstruction } from "../../dockerfile/index.ts";
+import { planErrorAt } from "../errors.ts";
+import { formatList } from "../text-formats.ts";
+import { addHistory, type RuleScope } from "./rule.ts";
+
+/** `port[-end][/protocol]`; a variable may expand to several. Only the container's part of `ip:host:container` stays. */
+export function applyExpose(instruction: ExposeInstruction, scope: RuleScope): void {
+  const { lookup, escape, state } = scope;
+  const specs = instruction.ports.flatMap((port) => processWord(port, { lookup, escape }).words);
+  const ports = specs.flatMap((spec) => expandSpec(spec, instruction));
+  for (const port of ports) state.image.exposedPorts.add(port);
+  addHistory(state, `EXPOSE ${formatList(ports)}`);
+}
+
+function expandSpec(spec: string, instruction: ExposeInstruction): readonly string[] {
+  const { address, hostPorts, containerPart } = splitSpec(spec);
+  const [containerPorts = "", protocol = ""] = splitOnce(containerPart, "/");
+  const range = parseRange(containerPorts);
+  const kind = (protocol === "" ? "tcp" : protocol).toLowerCase();
+  const hostRange = hostPorts === "" ? undefined : parseRange(hostPorts);
+  const isValid =
+    range !== undefined &&
+    ["tcp", "udp", "sctp"].includes(kind) &&
+    (address === "" || isIP(address.replace(/^\[(.*)\]$/, "$1")) !== 0) &&
+    (hostPorts === "" || fits(hostRange, range));
+  if (!isValid) throw invalidPort(spec, instruction);
+  return Array.from(
+    { length: range.end - range.start + 1 },
+    (_, index) => `${String(range.start + index)}/${kind}`,
+  );
+}
+
+function splitSpec(spec: string): {
+  readonly address: string;
+  readonly hostPorts: string;
+  readonly containerPart: string;
+} {
+  const parts = spec.split(":");
+  const containerPart = parts.pop() ?? "";
+  const hostPorts = parts.pop() ?? "";
+  return { address: parts.join(":"), hostPorts, containerPart };
+}
+
+function splitOnce(text: string, separator: string): readonly string[] {
+  const index = text.indexOf(separator);
+  return index < 0 ? [text] : [text.slice(0, index), text.slice(index + separator.length)];
+}
+
+interface PortRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+function parseRange(text: string): PortRange | undefined {
+  const [first = "", last = first] = splitOnce(text, "-");
+  const start = parsePort(first);
+  const end = parsePort(last);
+  return start === undefined || end === undefined || end < start ? undefined : { start, end };
+}
+
+function parsePort(text: string): number | undefined {
+  return /^\+?\d+$/.test(text) && Number(text) <= 65_535 ? Number(text) : undefined;
+}
+
+/** A range of host ports must be as long as the container's, unless that is a single port. */
+function fits(host: PortRange | undefined, container: PortRange): boolean {
+  if (host === undefined) return false;
+  return (
+    container.start === container.end || host.end - host.start === container.end - container.start
+  );
+}
+
+function invalidPort(spec: string, { location }: ExposeInstruction): Error {
+  return planErrorAt(
+    location,
+    "PLAN_PORT_INVALID",
+    `read the port ${JSON.stringify(spec)} of EXPOSE`,
+    "write 8080, 8080/udp or 8000-8010/tcp, with ports from 0 to 65535",
+  );
+}

@@ -1,0 +1,75 @@
+import type {
+  MaintainerInstruction,
+  OnbuildInstruction,
+  StopsignalInstruction,
+  UserInstruction,
+  VolumeInstruction,
+} from "../../dockerfile/index.ts";
+import { planErrorAt } from "../errors.ts";
+import { formatList } from "../text-formats.ts";
+import { addHistory, type RuleScope } from "./rule.ts";
+
+/** Linux signals, without SIG. */
+const signals = new Set(
+  (
+    "ABRT ALRM BUS CHLD CLD CONT FPE HUP ILL INT IO IOT KILL PIPE POLL PROF PWR QUIT SEGV STKFLT STOP SYS TERM TRAP " +
+    "TSTP TTIN TTOU URG USR1 USR2 VTALRM WINCH XCPU XFSZ"
+  ).split(" "),
+);
+
+export function applyUser(instruction: UserInstruction, { state, expand }: RuleScope): void {
+  const user = expand(instruction.user);
+  state.image.config = { ...state.image.config, user };
+  addHistory(state, `USER ${user}`);
+}
+
+export function applyVolume(
+  { paths, location }: VolumeInstruction,
+  { state, expand }: RuleScope,
+): void {
+  const volumes = paths.map(expand);
+  if (volumes.includes("")) {
+    throw planErrorAt(
+      location,
+      "PLAN_ARGUMENT_INVALID",
+      `read VOLUME ${paths.join(" ")}: a path is empty after expansion`,
+      "give the variable a value, or a default: ${NAME:-/data}",
+    );
+  }
+  for (const volume of volumes) state.image.volumes.add(volume);
+  addHistory(state, `VOLUME ${formatList(volumes)}`);
+}
+
+export function applyStopsignal(
+  instruction: StopsignalInstruction,
+  { state, expand }: RuleScope,
+): void {
+  const stopSignal = expand(instruction.signal);
+  if (!isSignal(stopSignal)) {
+    throw planErrorAt(
+      instruction.location,
+      "PLAN_SIGNAL_INVALID",
+      `read STOPSIGNAL ${stopSignal}: there is no such signal`,
+      "use a name such as SIGTERM or a number such as 15",
+    );
+  }
+  state.image.config = { ...state.image.config, stopSignal };
+  addHistory(state, `STOPSIGNAL ${stopSignal}`);
+}
+
+export function applyMaintainer({ author }: MaintainerInstruction, { state }: RuleScope): void {
+  state.image.author = author;
+  addHistory(state, `MAINTAINER ${author}`);
+}
+
+/** Only remembered: neither history nor layer. */
+export function applyOnbuild({ trigger }: OnbuildInstruction, { state }: RuleScope): void {
+  state.image.onBuild.push(trigger);
+}
+
+function isSignal(text: string): boolean {
+  if (/^[+-]?\d+$/.test(text)) return Number(text) !== 0;
+  const name = text.toUpperCase().replace(/^SIG/, "");
+  const realTime = /^RTM(?:IN|AX)(?:[+-](\d+))?$/.exec(name);
+  return signals.has(name) || (realTime !== null && Number(realTime[1] ?? 0) <= 15);
+}

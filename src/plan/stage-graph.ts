@@ -1,0 +1,313 @@
+import {
+  formatReference,
+  isTsbuildError,
+  parsePlatform,
+  parseReference,
+  withDefaultTag,
+  type Platform,
+  type SourceLocation,
+} from "../core/index.ts";
+import {
+  didYouMean,
+  expandWord,
+  type Dockerfile,
+  type StageInstruction,
+  type StageSyntax,
+} from "../dockerfile/index.ts";
+import { planError, planErrorAt } from "./errors.ts";
+import { expandAt, type GlobalArgs } from "./global-args.ts";
+import { mountSourceNames } from "./mounts.ts";
+
+/** What a stage starts from. */
+export type StageBase =
+  | { readonly kind: "scratch" }
+  | { readonly kind: "stage"; readonly stage: StageNode }
+  /** Normalised reference. */
+  | { readonly kind: "image"; readonly reference: string };
+
+/** One FROM block, or an image that only `--from` names. */
+export interface StageNode {
+  /** Position among the FROM lines; undefined for an image named by `--from` alone. */
+  readonly index: number | undefined;
+  /** As messages call it: the name, or `stage-N`. */
+  readonly title: string;
+  readonly name: string | undefined;
+  readonly location: SourceLocation;
+  readonly base: StageBase;
+  /** Asked for with --platform. */
+  readonly platform: Platform | undefined;
+  /** ONBUILD triggers first, once they are known. */
+  steps: readonly Step[];
+}
+
+/** An instruction with the stages that it reads from: one for COPY --from, one a mount for RUN. */
+export interface Step {
+  readonly instruction: StageInstruction;
+  readonly isTrigger: boolean;
+  readonly sources: readonly (StageNode | undefined)[];
+}
+
+export interface StageGraph {
+  readonly stages: readonly StageNode[];
+  readonly target: StageNode;
+  /** Whether something beside the stages is read from, which makes a lone stage show its number. */
+  readonly hasForeignSources: boolean;
+  /** Gives triggers the sources that they name in this Dockerfile. */
+  toStep(instruction: StageInstruction, isTrigger: boolean): Step;
+}
+
+export interface StageGraphOptions {
+  readonly dockerfile: Dockerfile;
+  readonly globalArgs: GlobalArgs;
+  readonly target: string | undefined;
+}
+
+/**
+ * Looks up every FROM and --from. All stages are checked, whether the target reaches them or not.
+ * @throws PLAN_BASE_INVALID, PLAN_TARGET_UNKNOWN, PLAN_FROM_INVALID, PLAN_STAGE_CYCLE, REFERENCE_INVALID,
+ *   PLATFORM_INVALID
+ */
+export function buildStageGraph(options: StageGraphOptions): StageGraph {
+  const stages: StageNode[] = [];
+  const byName = new Map<string, StageNode>();
+  for (const [index, syntax] of options.dockerfile.stages.entries()) {
+    const stage = toStageNode({ index, syntax, byName }, options);
+    stages.push(stage);
+    if (stage.name !== undefined) byName.set(stage.name, stage);
+  }
+  let hasForeignSources = false;
+  const toStep = (instruction: StageInstruction, isTrigger: boolean): Step => {
+    const sources = sourceNames(instruction).map((name) =>
+      name === undefined
+        ? undefined
+        : findSource(name, { stages, byName, location: instruction.location }),
+    );
+    if (!isTrigger) hasForeignSources ||= countForeign(instruction, sources);
+    return { instruction, isTrigger, sources };
+  };
+  for (const [index, syntax] of options.dockerfile.stages.entries()) {
+    const stage = stages[index];
+    if (stage !== undefined) stage.steps = syntax.instructions.map((step) => toStep(step, false));
+  }
+  refuseCycles(stages);
+  return { stages, target: findTarget(options.target, stages, byName), hasForeignSources, toStep };
+}
+
+function toStageNode(
+  place: {
+    readonly index: number;
+    readonly syntax: StageSyntax;
+    readonly byName: ReadonlyMap<string, StageNode>;
+  },
+  { dockerfile, globalArgs }: StageGraphOptions,
+): StageNode {
+  const { from, name } = place.syntax;
+  const expand = (word: string): string =>
+    expandAt(from.location, () =>
+      expandWord(word, (variable) => globalArgs.get(variable), dockerfile.directives.escape),
+    );
+  const image = expand(from.image);
+  if (image === "") {
+    throw planErrorAt(
+      from.location,
+      "PLAN_BASE_INVALID",
+      `read FROM ${from.image}: the image name is empty after expansion`,
+      "declare the variable with ARG and a default before the first FROM, or give --build-arg",
+    );
+  }
+  return {
+    index: place.index,
+    title: name ?? `stage-${String(place.index)}`,
+    name,
+    location: from.location,
+    base: toBase(image, place.byName, from.location),
+    platform:
+      from.platform === undefined ? undefined : toPlatform(from.platform, expand, from.location),
+    steps: [],
+  };
+}
+
+function toPlatform(
+  written: string,
+  expand: (word: string) => string,
+  location: SourceLocation,
+): Platform {
+  const text = expand(written);
+  if (text === "") {
+    throw planErrorAt(
+      location,
+      "PLAN_BASE_INVALID",
+      `read --platform=${written}: it is empty after expansion`,
+      "use $BUILDPLATFORM, $TARGETPLATFORM, or a declared global ARG",
+    );
+  }
+  return expandAt(location, () => parsePlatform(text));
+}
+
+/** Exactly an earlier stage's name means that stage; everything else is an image. */
+function toBase(
+  image: string,
+  byName: ReadonlyMap<string, StageNode>,
+  location: SourceLocation,
+): StageBase {
+  const stage = byName.get(image);
+  if (stage !== undefined) return { kind: "stage", stage };
+  if (image === "scratch") return { kind: "scratch" };
+  try {
+    return { kind: "image", reference: formatReference(withDefaultTag(parseReference(image))) };
+  } catch (error) {
+    if (!isTsbuildError(error)) throw error;
+    const lower = image.toLowerCase();
+    const hint = byName.has(lower) ? `stage names are lower case here: write ${lower}` : error.hint;
+    throw planError("PLAN_BASE_INVALID", `read the image name ${JSON.stringify(image)}`, {
+      hint,
+      location,
+      cause: error,
+    });
+  }
+}
+
+/** Raw names behind --from, one for each source of the step; undefined is the build context, or nothing. */
+function sourceNames(instruction: StageInstruction): readonly (string | undefined)[] {
+  if (instruction.keyword === "RUN") return mountSourceNames(instruction);
+  if (instruction.keyword !== "COPY" || instruction.from === undefined) return [];
+  const { from, location } = instruction;
+  if (expandAt(location, () => expandWord(from, () => undefined)) === from) return [from];
+  throw planErrorAt(
+    location,
+    "PLAN_FROM_INVALID",
+    `read --from=${from}: variables are not expanded here`,
+    "give the image a name in a stage of its own (FROM $IMAGE AS tools) and use that name",
+  );
+}
+
+function findSource(
+  name: string,
+  graph: {
+    readonly stages: readonly StageNode[];
+    readonly byName: ReadonlyMap<string, StageNode>;
+    readonly location: SourceLocation;
+  },
+): StageNode {
+  const { stages, byName, location } = graph;
+  const named = byName.get(name.toLowerCase());
+  if (named !== undefined) return named;
+  if (/^[+-]?\d+$/.test(name)) {
+    const numbered = stages[Number(name)];
+    if (numbered !== undefined) return numbered;
+    throw planErrorAt(
+      location,
+      "PLAN_FROM_INVALID",
+      `read --from=${name}: there is no stage with this number`,
+      `the ${String(stages.length)} stages are counted from 0; better give the stage a name`,
+    );
+  }
+  return foreignNode(name, toBase(name, new Map(), location), location);
+}
+
+function foreignNode(name: string, base: StageBase, location: SourceLocation): StageNode {
+  return {
+    index: undefined,
+    title: name,
+    name: undefined,
+    location,
+    base,
+    platform: undefined,
+    steps: [],
+  };
+}
+
+/** The reference builder counts every mount as a source of its own, even one without --from. */
+function countForeign(
+  instruction: StageInstruction,
+  sources: readonly (StageNode | undefined)[],
+): boolean {
+  if (instruction.keyword === "RUN") {
+    return sources.some((source) => source === undefined || source.index === undefined);
+  }
+  return sources.some((source) => source !== undefined && source.index === undefined);
+}
+
+function findTarget(
+  target: string | undefined,
+  stages: readonly StageNode[],
+  byName: ReadonlyMap<string, StageNode>,
+): StageNode {
+  const stage =
+    target === undefined || target === "" ? stages.at(-1) : byName.get(target.toLowerCase());
+  if (stage !== undefined) return stage;
+  const names = [...byName.keys()];
+  throw planError("PLAN_TARGET_UNKNOWN", `find the target stage ${JSON.stringify(target)}`, {
+    hint:
+      didYouMean(target ?? "", names) ??
+      (names.length === 0
+        ? "no stage has a name: write FROM image AS name"
+        : `the stages are ${names.join(", ")}`),
+    details: { target: target ?? null, stages: names },
+  });
+}
+
+/** Everything that a stage needs directly. */
+export function dependenciesOf(stage: StageNode): readonly StageNode[] {
+  const sources = stage.steps.flatMap((step) =>
+    step.sources.filter((source) => source !== undefined),
+  );
+  return stage.base.kind === "stage" ? [stage.base.stage, ...sources] : sources;
+}
+
+/**
+ * Walks depth first without recursion, so that thousands of stages are no problem.
+ * @throws PLAN_STAGE_CYCLE when a stage needs itself
+ */
+export function refuseCycles(stages: readonly StageNode[]): void {
+  const done = new Set<StageNode>();
+  const path = new Set<StageNode>();
+  const open: StageNode[] = [...stages].reverse();
+  for (let stage = open.at(-1); stage !== undefined; stage = open.at(-1)) {
+    if (done.has(stage) || path.has(stage)) {
+      // Everything that it needs has been walked.
+      open.pop();
+      path.delete(stage);
+      done.add(stage);
+      continue;
+    }
+    path.add(stage);
+    for (const needed of dependenciesOf(stage)) {
+      if (path.has(needed)) throw cycle(needed);
+      if (!done.has(needed)) open.push(needed);
+    }
+  }
+}
+
+function cycle(stage: StageNode): Error {
+  return planErrorAt(
+    stage.location,
+    "PLAN_STAGE_CYCLE",
+    `order the stages: ${stage.title} needs itself`,
+    "a stage can only use stages above it; break the circle of FROM and --from",
+  );
+}
+
+/** The stages that `target` needs, itself included. */
+export function reachableFrom(target: StageNode): ReadonlySet<StageNode> {
+  const reachable = new Set([target]);
+  for (const stage of reachable) {
+    for (const needed of dependenciesOf(stage)) reachable.add(needed);
+  }
+  return reachable;
+}
+
+/** @throws PLAN_STAGE_ORDER when a step reads from a stage below its own */
+export function refuseForwardReferences(stage: StageNode): void {
+  for (const { instruction, sources } of stage.steps) {
+    for (const source of sources) {
+      if ((source?.index ?? -1) <= (stage.index ?? 0)) continue;
+      throw planErrorAt(
+        instruction.location,
+        "PLAN_STAGE_ORDER",
+        `read from stage ${source?.title ?? ""} in stage ${stage.title}: it is defined below`,
+        "move the stage that is read from above the one that reads",
+      );
+    }
+  }
+}
