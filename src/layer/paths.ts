@@ -1,6 +1,8 @@
 import { layerError } from "./errors.ts";
 import type { MergedTree, NodeStat, RootPath } from "./types.ts";
 
+type NodeType = NodeStat["type"];
+
 const slash = 0x2f;
 const maxLinks = 255;
 
@@ -100,8 +102,7 @@ export async function resolvePath(
       continue;
     }
     const next = joinRootPath(resolved, component);
-    const node: NodeStat | undefined = missing ? undefined : await tree.lstat(next);
-    const type = node?.type;
+    const type: NodeType | undefined = missing ? undefined : (await tree.lstat(next))?.type;
     const follow = type === "symlink" && (pending.length > 0 || options.followLast);
     if (!follow) {
       missing = type !== "directory";

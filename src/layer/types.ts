@@ -32,10 +32,14 @@ export interface LayerEntry {
   readonly xattrs?: ReadonlyMap<string, Buffer>;
 }
 
-/** An entry with a way to read its content. `open` is called at most once, before the next entry is asked for. */
+/**
+ * An entry with a way to read its content: exactly `size` bytes, for files only. Either `open` or `read` is called, at
+ * most once and before the next entry is asked for; content that nobody asks for is skipped.
+ */
 export interface LayerEntryWithContent extends LayerEntry {
-  /** The content of a file, exactly `size` bytes; absent for other types. */
   readonly open?: () => Readable;
+  /** The whole content at once, offered for small files, where a stream costs more than the bytes. */
+  readonly read?: () => Buffer;
 }
 
 /** What `lstat` knows about a node of a merged tree. */

@@ -1,0 +1,44 @@
+import { layerError } from "../errors.ts";
+
+/**
+ * The records `<length> <keyword>=<value>\n` of an extended header. Values are raw bytes: xattrs and names need not be
+ * text. The last of equal keywords wins.
+ * @see POSIX.1-2024, pax, "pax Extended Header"
+ * @throws LAYER_HEADER_INVALID
+ */
+export function parsePax(content: Buffer): Map<string, Buffer> {
+  const records = new Map<string, Buffer>();
+  for (let start = 0; start < content.length;) {
+    const space = content.indexOf(0x20, start);
+    const digits = space === -1 ? "" : content.toString("latin1", start, space);
+    const end = /^\d{1,9}$/.test(digits) ? start + Number(digits) : -1;
+    const equals = content.indexOf(0x3d, space);
+    if (end > content.length || equals === -1 || equals >= end || content[end - 1] !== 0x0a)
+      throw malformed(start);
+    records.set(content.toString("utf8", space + 1, equals), content.subarray(equals + 1, end - 1));
+    start = end;
+  }
+  return records;
+}
+
+/** Records in the order of their keywords' UTF-16 units. */
+export function formatPax(records: ReadonlyMap<string, string | Buffer>): Buffer {
+  const sorted = [...records].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
+  return Buffer.concat(sorted.map(([keyword, value]) => formatRecord(keyword, value)));
+}
+
+function formatRecord(keyword: string, value: string | Buffer): Buffer {
+  const bytes = typeof value === "string" ? Buffer.from(value) : value;
+  const key = Buffer.from(` ${keyword}=`);
+  const rest = key.length + bytes.length + 1;
+  // The length counts its own digits.
+  let length = rest + String(rest).length;
+  length = rest + String(length).length;
+  return Buffer.concat([Buffer.from(String(length)), key, bytes, Buffer.from("\n")]);
+}
+
+function malformed(offset: number): Error {
+  return layerError("LAYER_HEADER_INVALID", "read PAX header: malformed record", {
+    details: { offset },
+  });
+}

@@ -1,0 +1,177 @@
+import { Readable } from "node:stream";
+import { ByteSource } from "../byte-source.ts";
+import { layerError } from "../errors.ts";
+import type { LayerEntry, LayerEntryWithContent } from "../types.ts";
+import { blockSize, paddingOf } from "./format.ts";
+import { parsePax } from "./pax.ts";
+import {
+  contentSize,
+  entryLabel,
+  type Extensions,
+  isZeroBlock,
+  readHeader,
+  typeFlag,
+  untilNul,
+  verifyChecksum,
+} from "./read-header.ts";
+
+/** Up to here content is handed over in one piece. */
+const smallFile = 1024 * 1024;
+const maxExtensionSize = 4 * 1024 * 1024;
+const noExtensions: Extensions = { pax: new Map() };
+
+export interface ReadLayerTarOptions {
+  /** LAYER_LIMIT_EXCEEDED beyond so many entries; 10 million unless given. */
+  readonly maxEntries?: number;
+}
+
+/**
+ * The entries of a layer tar in their order, paths cleaned, whiteouts by their tar names. Reads v7, ustar, PAX, GNU and
+ * star headers; the input is read to its end, what follows the end mark included. Stopping early destroys it.
+ *
+ * Numeric owners only; global PAX headers are ignored, as all builders do.
+ * @see OCI image spec, layer.md
+ * @throws LAYER_TRUNCATED, LAYER_HEADER_INVALID, LAYER_PATH_ESCAPES, LAYER_PATH_INVALID, LAYER_ENTRY_UNSUPPORTED,
+ * LAYER_LIMIT_EXCEEDED
+ */
+export async function* readLayerTar(
+  input: AsyncIterable<Uint8Array>,
+  options: ReadLayerTarOptions = {},
+): AsyncGenerator<LayerEntryWithContent, void, undefined> {
+  const { maxEntries = 10_000_000 } = options;
+  const source = new ByteSource(input);
+  let extensions = noExtensions;
+  let count = 0;
+  try {
+    for (;;) {
+      const header = source.takeNow(blockSize) ?? (await source.take(blockSize));
+      if (header.length === 0 && extensions === noExtensions) return;
+      if (header.length < blockSize) throw truncated("a header");
+      if (isZeroBlock(header)) return await finish(source);
+      verifyChecksum(header);
+      const extended = await readExtension(source, header, extensions);
+      if (extended !== undefined) {
+        extensions = extended;
+        continue;
+      }
+      if (++count > maxEntries) throw tooMany(maxEntries);
+      yield* readEntry(source, header, extensions);
+      extensions = noExtensions;
+    }
+  } finally {
+    await source.close();
+  }
+}
+
+/** After a first zero block comes a second, or nothing; what follows may be padding of any length. */
+async function finish(source: ByteSource): Promise<void> {
+  const second = await source.take(blockSize);
+  if (second.length === blockSize && !isZeroBlock(second))
+    throw layerError("LAYER_HEADER_INVALID", "read tar: an empty block between entries");
+  while ((await source.takeSome(Infinity)) !== undefined);
+}
+
+/** Takes headers that only say something about the next one; undefined when this is an entry itself. */
+async function readExtension(
+  source: ByteSource,
+  header: Buffer,
+  extensions: Extensions,
+): Promise<Extensions | undefined> {
+  const flag = typeFlag(header);
+  switch (flag) {
+    case "x":
+      return { ...extensions, pax: parsePax(await readMetadata(source, header)) };
+    case "L":
+      return { ...extensions, longName: untilNul(await readMetadata(source, header)) };
+    case "K":
+      return { ...extensions, longLink: untilNul(await readMetadata(source, header)) };
+    case "g": // A global PAX header, for example git's commit.
+    case "V": // GNU's volume label.
+      await readMetadata(source, header);
+      return extensions;
+    default:
+      return undefined;
+  }
+}
+
+async function readMetadata(source: ByteSource, header: Buffer): Promise<Buffer> {
+  const size = contentSize(header);
+  const label = entryLabel(header, noExtensions);
+  if (size > maxExtensionSize) {
+    throw layerError("LAYER_LIMIT_EXCEEDED", `read tar header ${label}: it is too large`, {
+      details: { entry: label, size, limit: maxExtensionSize },
+    });
+  }
+  const content = Buffer.from(await source.take(size));
+  if (content.length < size || !(await skipExactly(source, paddingOf(size))))
+    throw truncated(label);
+  return content;
+}
+
+/** Yields the one entry, then leaves the source behind its content, whether or not anybody read it. */
+async function* readEntry(
+  source: ByteSource,
+  header: Buffer,
+  extensions: Extensions,
+): AsyncGenerator<LayerEntryWithContent, void, undefined> {
+  const entry = readHeader(header, extensions);
+  if (entry.type !== "file") {
+    yield entry;
+    return;
+  }
+  const { size } = entry;
+  const label = entryLabel(header, extensions);
+  if (size <= smallFile) {
+    const content = source.takeNow(size) ?? (await source.take(size));
+    if (content.length < size) throw truncated(label);
+    yield { ...entry, read: () => content, open: () => streamOf(content) };
+  } else {
+    yield* readLargeFile(source, entry, label);
+  }
+  const padding = paddingOf(size);
+  if (source.takeNow(padding) === undefined && !(await skipExactly(source, padding)))
+    throw truncated(label);
+}
+
+async function* readLargeFile(
+  source: ByteSource,
+  entry: LayerEntry,
+  label: string,
+): AsyncGenerator<LayerEntryWithContent, void, undefined> {
+  let left = entry.size;
+  async function* content(): AsyncGenerator<Buffer, void, undefined> {
+    while (left > 0) {
+      const part = await source.takeSome(left);
+      if (part === undefined) throw truncated(label);
+      left -= part.length;
+      yield part;
+    }
+  }
+  let stream: Readable | undefined;
+  yield {
+    ...entry,
+    open: () => (stream = Readable.from(content(), { objectMode: false, highWaterMark: 1 << 20 })),
+  };
+  // A stream that was dropped in the middle must not take from the source while the rest is skipped.
+  stream?.destroy();
+  if (!(await skipExactly(source, left))) throw truncated(label);
+}
+
+async function skipExactly(source: ByteSource, size: number): Promise<boolean> {
+  return (await source.skip(size)) === size;
+}
+
+function streamOf(content: Buffer): Readable {
+  return Readable.from(content.length === 0 ? [] : [content], { objectMode: false });
+}
+
+function truncated(entry: string): Error {
+  return layerError("LAYER_TRUNCATED", `read tar: it ends in the middle of ${entry}`, {
+    hint: "the download or the file is incomplete; get it again",
+    details: { entry },
+  });
+}
+
+function tooMany(limit: number): Error {
+  return layerError("LAYER_LIMIT_EXCEEDED", "read tar: too many entries", { details: { limit } });
+}

@@ -1,0 +1,111 @@
+import { execFileSync } from "node:child_process";
+import { Readable } from "node:stream";
+import { buffer } from "node:stream/consumers";
+import { gunzipSync, gzipSync } from "node:zlib";
+import { describe, expect, test } from "vitest";
+import { digestOf } from "../../../src/core/index.ts";
+import { compressGzip, decompress, detectCompression } from "../../../src/layer/index.ts";
+
+const plain = Buffer.from("some text, again and again. ".repeat(200_000));
+
+async function expand(bytes: Buffer, chunk = 1000): Promise<Buffer> {
+  const chunks = Array.from({ length: Math.ceil(bytes.length / chunk) }, (_, index) =>
+    bytes.subarray(index * chunk, (index + 1) * chunk),
+  );
+  return buffer((await decompress(Readable.from(chunks))).content);
+}
+
+describe("decompress", () => {
+  test("passes plain bytes, also very few", async () => {
+    for (const bytes of [plain, Buffer.from("abc"), Buffer.alloc(0)])
+      expect((await expand(bytes)).equals(bytes)).toBe(true);
+  });
+
+  test("reads gzip of one and of many members", async () => {
+    const [head, tail] = [plain.subarray(0, 10), plain.subarray(10)];
+    expect((await expand(gzipSync(plain))).equals(plain)).toBe(true);
+    expect((await expand(Buffer.concat([gzipSync(head), gzipSync(tail)]), 3)).equals(plain)).toBe(
+      true,
+    );
+  });
+
+  test("a cut stream is truncated, a changed one broken", async () => {
+    const bytes = gzipSync(plain);
+    await expect(expand(bytes.subarray(0, -20))).rejects.toMatchObject({ code: "LAYER_TRUNCATED" });
+    bytes.writeUInt8((bytes.at(-5) ?? 0) ^ 0xff, bytes.length - 5);
+    await expect(expand(bytes)).rejects.toMatchObject({ code: "LAYER_COMPRESSION_BROKEN" });
+  });
+
+  test("a bomb ends at the limit", async () => {
+    const { content } = await decompress(Readable.from([gzipSync(plain)]), { maxBytes: 100_000 });
+    await expect(buffer(content)).rejects.toMatchObject({ code: "LAYER_LIMIT_EXCEEDED" });
+  });
+
+  test("what cannot be read is named", async () => {
+    const bytes = execFileSync("bzip2", ["-c"], { input: "text" });
+    await expect(decompress(Readable.from([bytes]))).rejects.toMatchObject({
+      code: "LAYER_COMPRESSION_UNSUPPORTED",
+      details: { compression: "bzip2" },
+    });
+  });
+
+  test("a failing input fails the content", async () => {
+    const failing = async function* (): AsyncGenerator<Buffer> {
+      yield gzipSync(plain).subarray(0, 1000);
+      throw new Error("connection lost");
+    };
+    const { content } = await decompress(failing());
+    await expect(buffer(content)).rejects.toThrow("connection lost");
+  });
+
+  test("destroying the content destroys the input", async () => {
+    const input = Readable.from([gzipSync(plain), gzipSync(plain)]);
+    const { content } = await decompress(input);
+    content.destroy();
+    await new Promise((resolve) => input.once("close", resolve));
+    expect(input.destroyed).toBe(true);
+  });
+
+  test.each([
+    ["gzip", "1f8b0800"],
+    ["zstd", "28b52ffd"],
+    ["zstd", "502a4d18"],
+    ["xz", "fd377a585a00"],
+    ["none", "1f8c"],
+    ["none", ""],
+  ])("%s begins with %s", (compression, hex) => {
+    expect(detectCompression(Buffer.from(hex, "hex"))).toBe(compression);
+  });
+});
+
+describe("compressGzip", () => {
+  test.each([0, 1, 1024 * 1024, 1024 * 1024 + 1, plain.length])(
+    "%i bytes come back, through gzip too",
+    async (size) => {
+      const bytes = plain.subarray(0, size);
+      const compressed = await buffer(compressGzip(Readable.from([bytes]), 6));
+      expect(gunzipSync(compressed).equals(bytes)).toBe(true);
+      const judged = execFileSync("gzip", ["-dc"], { input: compressed, maxBuffer: 1 << 26 });
+      expect(judged.equals(bytes)).toBe(true);
+    },
+  );
+
+  test("the bytes do not depend on how the input arrives", async () => {
+    const chunked = Readable.from(
+      Array.from({ length: 100 }, (_, index) =>
+        plain.subarray((index * plain.length) / 100, ((index + 1) * plain.length) / 100),
+      ),
+    );
+    const once = await buffer(compressGzip(Readable.from([plain]), 6));
+    expect(digestOf(await buffer(compressGzip(chunked, 6)))).toBe(digestOf(once));
+    expect(once.length).toBeLessThan(gzipSync(plain, { level: 6 }).length * 1.1);
+  });
+
+  test("a failing input fails the output", async () => {
+    const failing = async function* (): AsyncGenerator<Buffer> {
+      yield plain;
+      throw new Error("disk gone");
+    };
+    await expect(buffer(compressGzip(failing(), 1))).rejects.toThrow("disk gone");
+  });
+});
