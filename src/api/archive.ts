@@ -1,10 +1,11 @@
 import type { Readable, Writable } from "node:stream";
-import { openArchiveSink, openArchiveSource } from "../archive/index.ts";
+import { openArchiveSource } from "../archive/index.ts";
 import { familiarReference, parseReference, type Digest } from "../core/index.ts";
 import { copyGraph } from "../image/index.ts";
 import { withEngine, type EngineOptions } from "./engine.ts";
 import { ensureLayersHere } from "./base-images.ts";
 import { findImage, normaliseName } from "./images.ts";
+import { writeArchive } from "./output.ts";
 
 /**
  * Writes images into one tar that is an OCI layout and a docker archive at once. An image given by ID has no name in
@@ -20,24 +21,12 @@ export async function saveImages(
 ): Promise<void> {
   await withEngine(options, async (engine) => {
     const found = [];
-    for (const name of options.images) found.push({ name, image: await findImage(engine, name) });
-    const sink = await openArchiveSink(options.output, { flavor: "both", signal: engine.signal });
-    try {
-      for (const { name, image } of found) {
-        await ensureLayersHere(engine, image);
-        const { root, source } = await engine.images.exportImage(image, {
-          compression: "none",
-          reuse: false,
-          signal: engine.signal,
-        });
-        await copyGraph({ source, sink, root, signal: engine.signal });
-        await sink.tag(isId(name) ? "" : normaliseName(name), root, engine.signal);
-      }
-      await sink.finish();
-    } catch (error) {
-      await sink.abandon();
-      throw error;
+    for (const name of options.images) {
+      const image = await findImage(engine, name);
+      await ensureLayersHere(engine, image);
+      found.push({ image, names: isId(name) ? [] : [normaliseName(name)] });
     }
+    await writeArchive({ engine, flavor: "both", output: options.output, images: found });
   });
 }
 

@@ -1,1 +1,11 @@
-export {};
+export { loadImages, saveImages, type LoadedImage } from "./archive.ts";
+export { build, type BuildOptions, type BuildResult } from "./build.ts";
+export { pullImage, pushImage, type PulledImage, type PushedImage } from "./distribution.ts";
+export type { EngineOptions } from "./engine.ts";
+export { usageError, type ApiErrorCode } from "./errors.ts";
+export { listImages, removeImages, tagImage, type ImageRow } from "./images.ts";
+export { imageHistory, inspectImages, type HistoryRow, type InspectedImage } from "./inspect.ts";
+export { parseOutput, type OutputSpec } from "./output.ts";
+export { pruneBuilder, pruneSystem, systemUsage, type PruneReport } from "./prune.ts";
+export { runContainer, runFailureExitCode, type RunContainerOptions } from "./run.ts";
+export { version } from "./version.ts";

@@ -1,0 +1,108 @@
+import { stat } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
+import type { Writable } from "node:stream";
+import { openArchiveSink } from "../archive/index.ts";
+import { errnoOf } from "../core/index.ts";
+import { copyGraph } from "../image/index.ts";
+import type { LocalImage } from "../local/index.ts";
+import type { Engine } from "./engine.ts";
+import { apiError, usageError } from "./errors.ts";
+
+/** Where a build's result goes beside the store. */
+export interface OutputSpec {
+  /** `oci`: an OCI image layout. `docker`: an archive for docker load. Both are tars. */
+  readonly type: "oci" | "docker";
+  /** File name; `-` for standard output. */
+  readonly destination: string;
+}
+
+/** `type=oci|docker,dest=FILE`. @throws USAGE */
+export function parseOutput(text: string): OutputSpec {
+  const fields = new Map<string, string>();
+  for (const field of text.split(",")) {
+    const equals = field.indexOf("=");
+    if (equals < 1) throw invalidOutput(text);
+    fields.set(field.slice(0, equals).trim().toLowerCase(), field.slice(equals + 1));
+  }
+  const type = fields.get("type");
+  const destination = fields.get("dest") ?? fields.get("destination");
+  const unknown = [...fields.keys()].find((key) => !["type", "dest", "destination"].includes(key));
+  if (unknown !== undefined || (type !== "oci" && type !== "docker")) throw invalidOutput(text);
+  if (destination === undefined || destination === "") throw invalidOutput(text);
+  return { type, destination };
+}
+
+function invalidOutput(text: string): Error {
+  return usageError(
+    `read output ${JSON.stringify(text)}`,
+    "write -o type=oci,dest=FILE or -o type=docker,dest=FILE",
+  );
+}
+
+/** Fails before the build when the place cannot be written after it. @throws OUTPUT_FAILED */
+export async function checkOutput(output: OutputSpec): Promise<void> {
+  if (output.destination === "-") return;
+  const directory = dirname(resolve(output.destination));
+  try {
+    if ((await stat(directory)).isDirectory()) return;
+  } catch (error) {
+    throw outputFailed(output.destination, error);
+  }
+  throw outputFailed(output.destination, undefined);
+}
+
+function outputFailed(destination: string, cause: unknown): Error {
+  const errno = errnoOf(cause);
+  return apiError("OUTPUT_FAILED", `write output to ${destination}`, {
+    hint: "the folder of the file has to exist and be writable",
+    details: { destination, ...(errno === undefined ? {} : { errno }) },
+    cause,
+  });
+}
+
+/** Copies one image into an archive. */
+export async function writeOutput(
+  output: OutputSpec,
+  request: {
+    readonly engine: Engine;
+    readonly image: LocalImage;
+    /** Full names that the image has in the archive. */
+    readonly names: readonly string[];
+  },
+): Promise<void> {
+  const { engine, image, names } = request;
+  await writeArchive({
+    engine,
+    flavor: output.type,
+    output: output.destination === "-" ? process.stdout : output.destination,
+    images: [{ image, names }],
+  });
+}
+
+/** Writes images into one archive; what was begun is removed when it fails. */
+export async function writeArchive(request: {
+  readonly engine: Engine;
+  readonly flavor: "oci" | "docker" | "both";
+  readonly output: string | Writable;
+  readonly images: readonly { readonly image: LocalImage; readonly names: readonly string[] }[];
+}): Promise<void> {
+  const { engine, flavor, output, images } = request;
+  const { signal } = engine;
+  const sink = await openArchiveSink(output, { flavor, signal });
+  try {
+    for (const { image, names } of images) {
+      const { root, source } = await engine.images.exportImage(image, {
+        compression: flavor === "oci" ? "gzip" : "none",
+        reuse: flavor === "oci",
+        signal,
+      });
+      await copyGraph({ source, sink, root, signal });
+      if (names.length === 0) await sink.tag("", root, signal);
+      for (const name of names) await sink.tag(name, root, signal);
+    }
+    await sink.finish();
+  } catch (error) {
+    await sink.abandon();
+    throw error;
+  }
+}
