@@ -1,1 +1,12 @@
-export type * from "./types.ts";
+export { readBootId } from "./boot-id.ts";
+export { diffKeys, type KeyDifference } from "./diff-keys.ts";
+export { openLocalCache, type LocalCache } from "./local-cache.ts";
+export { pruneRecords, type PruneReport } from "./prune.ts";
+export type {
+  BuildRecord,
+  Cache,
+  CacheEntry,
+  CacheKeyObject,
+  CacheRecord,
+  KeyField,
+} from "./types.ts";

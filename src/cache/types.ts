@@ -23,7 +23,7 @@ export interface CacheRecord {
   /** Layers of the result, bottom first; empty for an empty root. */
   readonly diffIds: readonly DiffId[];
   readonly chainId: ChainId | undefined;
-  /** Whether the vertex' own layer is the last of `diffIds`. */
+  /** ISO time at which the work was done. */
   readonly created: string;
   /** How long the work took, in milliseconds: later estimates come from here. */
   readonly durationMs: number;
@@ -44,15 +44,21 @@ export interface Cache {
     object: CacheKeyObject,
     record: Omit<CacheRecord, "version" | "bootId" | "durable">,
   ): Promise<void>;
-  /** The key object of a record, for explanations. */
+  /** The key object of a record, for explanations; undefined when it is not known. */
   explain(key: Digest): Promise<CacheKeyObject | undefined>;
+  /** Idempotent. */
   remove(key: Digest): Promise<void>;
-  list(): AsyncIterable<{
-    readonly key: Digest;
-    readonly record: CacheRecord;
-    readonly lastUsed: Date;
-    readonly size: number;
-  }>;
+  /** Records that a lookup would find, in byte order of their keys. */
+  list(): AsyncIterable<CacheEntry>;
+}
+
+export interface CacheEntry {
+  readonly key: Digest;
+  readonly record: CacheRecord;
+  /** When it was stored or found, give or take an hour. */
+  readonly lastUsed: Date;
+  /** Bytes of the record and its key object; the layers count elsewhere. */
+  readonly size: number;
 }
 
 /** The keys of the last build of one target (context + file + target), by vertex name. */

@@ -9,7 +9,7 @@ import type { StoreCommand } from "./store-process.ts";
 export interface StoreChild {
   /** Its folder in `tmp/`. */
   readonly tmpDir: string;
-  /** Sends a command and waits for its first answer: `held` for what lasts, else `done`. */
+  /** Sends a command and waits for its first answer: `held` for what lasts, else `done`. `release` answers once it is over. */
   tell(command: StoreCommand): Promise<string>;
   /** The next answer. */
   answer(): Promise<string>;

@@ -31,6 +31,8 @@ const hold = async (): Promise<void> => {
 };
 
 process.on("message", (command: StoreCommand) => {
+  // Its answer is that of the hold, which ends a moment later.
+  if (command.do === "release") return release();
   obey(command).then(
     () => answer("done"),
     (error: unknown) => answer(`failed: ${String(error)}`),
@@ -38,7 +40,7 @@ process.on("message", (command: StoreCommand) => {
 });
 answer(`open ${store.tmpDir}`);
 
-async function obey(command: StoreCommand): Promise<void> {
+async function obey(command: Exclude<StoreCommand, { do: "release" }>): Promise<void> {
   switch (command.do) {
     case "protect":
       return store.protect(hold);
@@ -47,8 +49,6 @@ async function obey(command: StoreCommand): Promise<void> {
       return;
     case "lock":
       return store.withLock(command.name, hold);
-    case "release":
-      return release();
     case "write-forever":
       await store.blobs.write(Readable.from(endless()));
       return;
