@@ -1,3 +1,8 @@
 export * from "./errors.ts";
 export type * from "./types.ts";
 export { resolveOwner, resolveUser, type Owner } from "./users.ts";
+export {
+  openBuiltinSandbox,
+  type BuiltinSandboxOptions,
+  type SandboxWarning,
+} from "./builtin/index.ts";

@@ -1,0 +1,99 @@
+import { mkdirSync } from "node:fs";
+import { constants } from "node:os";
+import { join } from "node:path";
+import { coreError } from "../../core/index.ts";
+import { sandboxError } from "../errors.ts";
+import type { Sandbox, SandboxResult, SandboxSpec, SandboxStdio } from "../types.ts";
+import { checkSpec } from "./check-spec.ts";
+import { encodeProgram } from "./encode.ts";
+import { failureOf } from "./failure.ts";
+import type { Host } from "./host.ts";
+import { readHost } from "./host.ts";
+import { lowerOps } from "./lower-ops.ts";
+import { planStep } from "./plan-step.ts";
+import type { ProgramOutcome } from "./run-program.ts";
+import { runProgram } from "./run-program.ts";
+
+export interface BuiltinSandboxOptions {
+  /** A directory of this process, on a filesystem that is not mounted noexec; made when missing. */
+  readonly stateDir: string;
+  /** Where compiled filters are kept for later processes; `stateDir` unless given. */
+  readonly cacheDir?: string | undefined;
+  readonly onWarning?: ((warning: SandboxWarning) => void) | undefined;
+}
+
+export interface SandboxWarning {
+  readonly code: "SANDBOX_SECCOMP_UNAVAILABLE";
+  readonly message: string;
+  readonly hint?: string | undefined;
+}
+
+/**
+ * The sandbox that needs nothing but the kernel: every step is a generated program of raw system calls.
+ * @throws SANDBOX_UNSUPPORTED
+ */
+export async function openBuiltinSandbox(options: BuiltinSandboxOptions): Promise<Sandbox> {
+  const host = readHost();
+  mkdirSync(options.stateDir, { recursive: true, mode: 0o700 });
+  return new BuiltinSandbox(host, options);
+}
+
+class BuiltinSandbox implements Sandbox {
+  readonly kind = "builtin";
+  readonly #host: Host;
+  readonly #options: BuiltinSandboxOptions;
+  #runs = 0;
+
+  constructor(host: Host, options: BuiltinSandboxOptions) {
+    this.#host = host;
+    this.#options = options;
+  }
+
+  async run(spec: SandboxSpec, stdio: SandboxStdio, signal?: AbortSignal): Promise<SandboxResult> {
+    if (signal?.aborted === true) {
+      throw coreError("CANCELED", "run a step: canceled", { cause: signal.reason });
+    }
+    checkSpec(spec);
+    const started = performance.now();
+    const { stateDir } = this.#options;
+    const lowered = lowerOps(
+      planStep({
+        spec,
+        host: this.#host,
+        output: stdio.output === "inherit" ? "inherit" : "pipes",
+        staging: stateDir,
+        filter: undefined,
+      }),
+    );
+    this.#runs += 1;
+    const outcome = await runProgram({
+      program: encodeProgram(lowered.calls, this.#host.arch),
+      lowered,
+      path: join(stateDir, `step-${process.pid}-${this.#runs}`),
+      stdio,
+      signal,
+    });
+    return { ...resultOf(outcome), durationMs: performance.now() - started };
+  }
+}
+
+function resultOf(outcome: ProgramOutcome): { exitCode: number } | { signal: string } {
+  switch (outcome.type) {
+    case "failed":
+      throw failureOf(outcome.failure);
+    case "lost":
+      throw sandboxError("SANDBOX_LOST", "wait for a step: its supervisor was killed", {
+        hint: "look for the kernel's out-of-memory killer in dmesg",
+      });
+    case "ended":
+      return decodeWaitStatus(outcome.waitStatus);
+  }
+}
+
+/** The low seven bits are the signal; zero means that the process exited with the next eight. */
+function decodeWaitStatus(status: number): { exitCode: number } | { signal: string } {
+  const number = status & 0x7f;
+  if (number === 0) return { exitCode: (status >> 8) & 0xff };
+  const known = Object.entries(constants.signals).find(([, value]) => value === number);
+  return { signal: known?.[0] ?? `SIG${number}` };
+}

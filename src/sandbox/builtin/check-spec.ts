@@ -1,0 +1,42 @@
+import { sandboxError } from "../errors.ts";
+import type { SandboxSpec } from "../types.ts";
+
+/**
+ * Refuses what the kernel could not be told, or would understand differently.
+ * @throws SANDBOX_SPEC_INVALID
+ */
+export function checkSpec(spec: SandboxSpec): void {
+  if (spec.argv.length === 0) throw invalid("argv", "is empty");
+  if (!spec.cwd.startsWith("/")) throw invalid("cwd", "is not absolute");
+  if (Buffer.byteLength(spec.hostname) > 64) throw invalid("hostname", "is longer than 64 bytes");
+  for (const mount of spec.mounts) {
+    if (!mount.target.startsWith("/")) throw invalid("mount target", "is not absolute");
+  }
+  for (const [name, texts] of textsOf(spec)) {
+    if (texts.some((text) => text.includes("\0"))) throw invalid(name, "has a NUL byte");
+  }
+}
+
+function textsOf(spec: SandboxSpec): readonly (readonly [string, readonly string[]])[] {
+  const { rootfs } = spec;
+  return [
+    ["argv", spec.argv],
+    ["env", spec.env],
+    ["cwd", [spec.cwd]],
+    ["hostname", [spec.hostname]],
+    ["mount target", spec.mounts.map((mount) => mount.target)],
+    ["mount source", spec.mounts.flatMap((mount) => (mount.type === "bind" ? [mount.source] : []))],
+    [
+      "rootfs",
+      rootfs.type === "directory"
+        ? [rootfs.path]
+        : [...rootfs.lower, rootfs.upper ?? "", rootfs.work ?? ""],
+    ],
+  ];
+}
+
+function invalid(what: string, why: string): Error {
+  return sandboxError("SANDBOX_SPEC_INVALID", `run a step whose ${what} ${why}`, {
+    details: { field: what },
+  });
+}

@@ -1,0 +1,32 @@
+import type { Op } from "./ops.ts";
+
+/** One line for people, for example "mount proc on /proc". */
+export function describeOp(op: Op): string {
+  switch (op.type) {
+    case "open-tree":
+      return `open ${op.source} as ${op.as}`;
+    case "open-overlay":
+      return `mount overlay of ${op.lower.length} layers`;
+    case "attach":
+      return `mount on ${op.target}`;
+    case "mount":
+      return `mount ${op.filesystem} on ${op.target}`;
+    case "make-read-only":
+      return `make ${op.target} read-only`;
+    case "mkdir":
+    case "create-file":
+    case "symlink":
+    case "chdir":
+      return `${op.type} ${op.path}`;
+    case "exec":
+      return `exec ${op.argv[0] ?? ""}`;
+    case "fork":
+      return `fork into new namespaces (${op.namespaces.join(", ")})`;
+    case "set-user":
+      return `change to user ${op.uid}:${op.gid}`;
+    case "sethostname":
+      return `set hostname ${op.hostname}`;
+    default:
+      return op.type.replaceAll("-", " ");
+  }
+}

@@ -1,0 +1,123 @@
+import type { CodeBuffer, JumpPatcher, Label } from "./code-buffer.ts";
+import type { Machine } from "./encode-calls.ts";
+import type { Argument, Pointer, SyscallName } from "./program.ts";
+import { syscallNumbers } from "./syscall-numbers.ts";
+
+/** Register of a system call's number; x0 … x5 are its arguments, x0 its result. */
+const numberRegister = 8;
+/** x19 holds the number of the call under way. */
+const callRegister = 19;
+
+const condition = { equal: 0, carrySet: 2, carryClear: 3 } as const;
+
+/** B and BL: signed 26-bit distance in words. */
+const patchBranch: JumpPatcher = (code, { at, to }) => {
+  patchWord(code, { at, bits: ((to - at) >> 2) & 0x3ffffff });
+};
+
+/** B.cond and CBZ: signed 19-bit distance in words, from bit 5 on; reaches 1 MiB. */
+const patchConditional: JumpPatcher = (code, { at, to }) => {
+  patchWord(code, { at, bits: (((to - at) >> 2) & 0x7ffff) << 5 });
+};
+
+function patchWord(code: DataView, { at, bits }: { at: number; bits: number }): void {
+  code.setUint32(at, (code.getUint32(at, true) | bits) >>> 0, true);
+}
+
+/**
+ * arm64 (little-endian).
+ * @see Arm Architecture Reference Manual for A-profile, C6 "A64 base instruction descriptions"
+ */
+export class Arm64Machine implements Machine {
+  readonly #code: CodeBuffer;
+  readonly #valueOf: (argument: Argument) => bigint;
+
+  constructor(code: CodeBuffer, valueOf: (argument: Argument) => bigint) {
+    this.#code = code;
+    this.#valueOf = valueOf;
+  }
+
+  loadCallNumber(id: number): void {
+    this.#load(callRegister, id);
+  }
+
+  syscall(name: SyscallName, args: readonly Argument[]): void {
+    if (args.length > 6) throw new Error(`${name} has more than six arguments`);
+    for (const [i, argument] of args.entries()) this.#load(i, argument);
+    this.#load(numberRegister, syscallNumbers[name].arm64);
+    this.#code.emitWord(0xd4000001); // svc #0
+  }
+
+  branch(label: Label): void {
+    this.#code.jump(label, patchBranch);
+    this.#code.emitWord(0x14000000); // b
+  }
+
+  branchIfZero(label: Label): void {
+    this.#code.jump(label, patchConditional);
+    this.#code.emitWord(0xb4000000); // cbz x0
+  }
+
+  branchIfError(label: Label): void {
+    this.#addToResult(4095);
+    this.#branchOn(condition.carrySet, label);
+  }
+
+  branchUnlessError(label: Label): void {
+    this.#addToResult(4095);
+    this.#branchOn(condition.carryClear, label);
+  }
+
+  branchIfErrno(errno: number, label: Label): void {
+    this.#addToResult(errno);
+    this.#branchOn(condition.equal, label);
+  }
+
+  callRoutine(label: Label): void {
+    this.#code.jump(label, patchBranch);
+    this.#code.emitWord(0x94000000); // bl
+  }
+
+  returnFromRoutine(): void {
+    this.#code.emitWord(0xd65f03c0); // ret
+  }
+
+  storeReport(record: Pointer): void {
+    this.#code.emitWord(0x4b0003e0); // neg w0, w0
+    this.#load(1, record);
+    this.#code.emitWord(0xb9000420 | callRegister); // str w19, [x1, #4]
+    this.#code.emitWord(0xb9000820); // str w0, [x1, #8]
+  }
+
+  /** A constant in pieces of 16 bits: movz or movn for the first, movk for each other that is not mere filling. */
+  #load(target: number, argument: Argument): void {
+    const value = this.#valueOf(argument);
+    const isNegative = value >> 63n === 1n;
+    const filling = isNegative ? 0xffff : 0;
+    const pieces = [0n, 16n, 32n, 48n].map((shift) => Number((value >> shift) & 0xffffn));
+    const first = Math.max(
+      0,
+      pieces.findIndex((piece) => piece !== filling),
+    );
+    for (const [i, piece] of pieces.entries()) {
+      if (i === first) {
+        const [opcode, immediate] = isNegative
+          ? [0x92800000, ~piece & 0xffff] // movn
+          : [0xd2800000, piece]; // movz
+        this.#code.emitWord(opcode | (i << 21) | (immediate << 5) | target);
+      } else if (piece !== filling) {
+        this.#code.emitWord(0xf2800000 | (i << 21) | (piece << 5) | target); // movk
+      }
+    }
+  }
+
+  /** Sets the flags of x0 + `value`: equal when x0 is -value, carry when x0 is in [-value, -1]. */
+  #addToResult(value: number): void {
+    this.#code.emitWord(0xb100001f | (value << 10)); // cmn x0, #value
+  }
+
+  #branchOn(when: number, label: Label): void {
+    this.#code.jump(label, patchConditional);
+    this.#code.emitWord(0x54000000 | when); // b.cond
+  }
+}

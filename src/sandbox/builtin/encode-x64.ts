@@ -1,0 +1,123 @@
+import type { CodeBuffer, JumpPatcher, Label } from "./code-buffer.ts";
+import type { Machine } from "./encode-calls.ts";
+import type { Argument, Pointer, SyscallName } from "./program.ts";
+import { syscallNumbers } from "./syscall-numbers.ts";
+
+/** Register numbers as instructions hold them. */
+const register = { rax: 0, rdx: 2, rbx: 3, rsi: 6, rdi: 7, r8: 8, r9: 9, r10: 10 } as const;
+
+/** Where the kernel takes the arguments of a system call from. */
+const argumentRegisters = [
+  register.rdi,
+  register.rsi,
+  register.rdx,
+  register.r10,
+  register.r8,
+  register.r9,
+];
+
+/** Branches hold a signed 32-bit distance, counted from the end of its four bytes. */
+const patchBranch: JumpPatcher = (code, { at, to }) => {
+  code.setInt32(at, to - (at + 4), true);
+};
+
+/**
+ * x86-64. rax holds a system call's number and then its result, rbx the number of the call under way.
+ * @see Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2
+ */
+export class X64Machine implements Machine {
+  readonly #code: CodeBuffer;
+  readonly #valueOf: (argument: Argument) => bigint;
+
+  constructor(code: CodeBuffer, valueOf: (argument: Argument) => bigint) {
+    this.#code = code;
+    this.#valueOf = valueOf;
+  }
+
+  loadCallNumber(id: number): void {
+    this.#load(register.rbx, id);
+  }
+
+  syscall(name: SyscallName, args: readonly Argument[]): void {
+    for (const [i, argument] of args.entries()) {
+      const target = argumentRegisters[i];
+      if (target === undefined) throw new Error(`${name} has more than six arguments`);
+      this.#load(target, argument);
+    }
+    this.#load(register.rax, syscallNumbers[name].x64);
+    this.#code.emit(0x0f, 0x05); // syscall
+  }
+
+  branch(label: Label): void {
+    this.#jump([0xe9], label); // jmp
+  }
+
+  branchIfZero(label: Label): void {
+    this.#code.emit(0x48, 0x85, 0xc0); // test rax, rax
+    this.#jump([0x0f, 0x84], label); // jz
+  }
+
+  branchIfError(label: Label): void {
+    this.#compareWithLastErrno();
+    this.#jump([0x0f, 0x83], label); // jae
+  }
+
+  branchUnlessError(label: Label): void {
+    this.#compareWithLastErrno();
+    this.#jump([0x0f, 0x82], label); // jb
+  }
+
+  branchIfErrno(errno: number, label: Label): void {
+    this.#code.emit(0x3d); // cmp eax, imm32
+    this.#code.emitWord(-errno);
+    this.#jump([0x0f, 0x84], label); // je
+  }
+
+  callRoutine(label: Label): void {
+    this.#jump([0xe8], label); // call
+  }
+
+  returnFromRoutine(): void {
+    this.#code.emit(0xc3); // ret
+  }
+
+  storeReport(record: Pointer): void {
+    this.#code.emit(0xf7, 0xd8); // neg eax
+    this.#load(register.rsi, record);
+    this.#code.emit(0x89, 0x5e, 0x04); // mov [rsi+4], ebx
+    this.#code.emit(0x89, 0x46, 0x08); // mov [rsi+8], eax
+  }
+
+  /** Shortest move of a constant: xor, mov r32, mov r64 with sign extension, or the ten-byte form. */
+  #load(target: number, argument: Argument): void {
+    const value = this.#valueOf(argument);
+    const low = target & 7;
+    const extended = target >= 8;
+    if (value === 0n) {
+      if (extended) this.#code.emit(0x45);
+      this.#code.emit(0x31, 0xc0 | (low << 3) | low);
+    } else if (value < 1n << 32n) {
+      if (extended) this.#code.emit(0x41);
+      this.#code.emit(0xb8 | low);
+      this.#code.emitWord(Number(value));
+    } else if (BigInt.asIntN(32, value) === BigInt.asIntN(64, value)) {
+      this.#code.emit(extended ? 0x49 : 0x48, 0xc7, 0xc0 | low);
+      this.#code.emitWord(Number(BigInt.asIntN(32, value)));
+    } else {
+      this.#code.emit(extended ? 0x49 : 0x48, 0xb8 | low);
+      this.#code.emitWord(Number(value & 0xffffffffn));
+      this.#code.emitWord(Number(value >> 32n));
+    }
+  }
+
+  #compareWithLastErrno(): void {
+    this.#code.emit(0x48, 0x3d); // cmp rax, imm32
+    this.#code.emitWord(-4095);
+  }
+
+  #jump(opcode: readonly number[], label: Label): void {
+    this.#code.emit(...opcode);
+    this.#code.jump(label, patchBranch);
+    this.#code.emitWord(0);
+  }
+}

@@ -1,0 +1,2 @@
+export { openBuiltinSandbox } from "./builtin.ts";
+export type { BuiltinSandboxOptions, SandboxWarning } from "./builtin.ts";

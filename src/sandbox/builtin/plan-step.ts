@@ -1,0 +1,127 @@
+import type { NetworkMode, SandboxSpec } from "../types.ts";
+import { capabilityMask, defaultCapabilities } from "./capabilities.ts";
+import { executablePaths } from "./executable-paths.ts";
+import type { Host } from "./host.ts";
+import type { Namespace, Op } from "./ops.ts";
+import { planMounts } from "./plan-mounts.ts";
+
+export interface StepPlanOptions {
+  readonly spec: SandboxSpec;
+  readonly host: Host;
+  /** Whether stdout and stderr go through pipes of the program, or stay what it was started with. */
+  readonly output: "pipes" | "inherit";
+  /** A directory of the host that is not needed inside: the new root is attached over it for a moment. */
+  readonly staging: string;
+  /** Compiled seccomp filter; none when the library is missing or the step is insecure. */
+  readonly filter: Uint8Array | undefined;
+}
+
+/** Soft limit of open files: what a shell has by default. Programs that loop over all descriptors stay fast. */
+const softOpenFiles = 1024;
+
+/**
+ * Three processes. The first one lives outside and waits; killing it, closing the report socket or the death of its
+ * parent ends the second one, which is init of a PID namespace, and with it the kernel ends everything inside. The
+ * third one becomes the command, as PID 1 of a nested namespace: its user, signals and children are its own business.
+ */
+export function planStep(options: StepPlanOptions): readonly Op[] {
+  const pipes: readonly Op[] =
+    options.output === "pipes"
+      ? [
+          { type: "pipe", name: "stdout" },
+          { type: "pipe", name: "stderr" },
+        ]
+      : [];
+  return [
+    { type: "die-with-parent" },
+    { type: "setsid" },
+    { type: "close-descriptors" },
+    ...pipes,
+    { type: "fork", namespaces: ["pid"], pidfd: "supervisor", child: planSupervisor(options) },
+    { type: "await-hangup", pidfd: "supervisor" },
+    { type: "kill", pidfd: "supervisor" },
+    { type: "wait-child", report: false },
+    { type: "exit" },
+  ];
+}
+
+function planSupervisor(options: StepPlanOptions): readonly Op[] {
+  const { spec, host } = options;
+  return [
+    { type: "die-with-parent" },
+    // The parent may have died before the line above; then nobody answers here.
+    { type: "await-go" },
+    { type: "fork", namespaces: namespacesOf(spec.network, host), child: planCommand(options) },
+    { type: "wait-child", report: true },
+    { type: "exit" },
+  ];
+}
+
+function namespacesOf(network: NetworkMode, host: Host): readonly Namespace[] {
+  return [
+    "pid",
+    "mount",
+    "uts",
+    "ipc",
+    ...(network === "none" ? (["net"] as const) : []),
+    ...(host.cgroups === "v2" ? (["cgroup"] as const) : []),
+  ];
+}
+
+function planCommand(options: StepPlanOptions): readonly Op[] {
+  const { spec, host } = options;
+  return [
+    ...(options.output === "pipes" ? planStdio(spec.user.uid) : []),
+    { type: "setsid" },
+    { type: "join-new-keyring" },
+    { type: "umask", mask: 0o022 },
+    ...planMounts(options),
+    { type: "sethostname", hostname: spec.hostname },
+    ...(spec.network === "none" ? [{ type: "loopback-up" } as const] : []),
+    // Before the working directory: /proc/self/fd/… must not be a way out.
+    { type: "close-descriptors" },
+    { type: "chdir", path: spec.cwd },
+    {
+      type: "limit-open-files",
+      soft: Math.min(softOpenFiles, host.maxOpenFiles),
+      hard: host.maxOpenFiles,
+    },
+    ...planPrivileges(options),
+    {
+      type: "exec",
+      paths: executablePaths(spec.argv, spec.env),
+      argv: spec.argv,
+      env: spec.env,
+    },
+  ];
+}
+
+function planStdio(uid: number): readonly Op[] {
+  return [
+    { type: "use-as-stdio", from: "stdout write", fd: 1 },
+    { type: "use-as-stdio", from: "stderr write", fd: 2 },
+    { type: "own-stdio", fd: 1, uid },
+    { type: "own-stdio", fd: 2, uid },
+  ];
+}
+
+/**
+ * The filter comes first, since loading it needs CAP_SYS_ADMIN while no_new_privs is off (setuid programs must work);
+ * it lets the rest of these calls pass. Changing to a user other than root empties the effective set; what is then set
+ * must be a part of it.
+ */
+function planPrivileges({ spec, host, filter }: StepPlanOptions): readonly Op[] {
+  const { uid, gid, groups } = spec.user;
+  const isSandboxed = spec.security === "sandbox";
+  const kept = isSandboxed ? capabilityMask(defaultCapabilities) : allCapabilities(host);
+  return [
+    ...(filter === undefined ? [] : [{ type: "seccomp", filter } as const]),
+    { type: "bound-capabilities", keep: kept, last: host.lastCapability },
+    { type: "set-user", uid, gid, groups },
+    { type: "set-capabilities", effective: uid === 0 ? kept & host.capabilities : 0n },
+  ];
+}
+
+function allCapabilities(host: Host): bigint {
+  return (1n << BigInt(host.lastCapability + 1)) - 1n;
+}

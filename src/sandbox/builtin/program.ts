@@ -1,0 +1,143 @@
+/**
+ * The form between set-up ops and machine code: straight-line system calls whose arguments are known before the
+ * program runs. There are no loops, no variables and no libc; what little the kernel returns (a wait status, a pidfd)
+ * goes into `Datum` memory from where a later call reads it.
+ */
+
+/** A piece of the program's writable memory. A `Datum` among the parts becomes its address (8 bytes). */
+export interface Datum {
+  readonly parts: readonly (Uint8Array | Datum)[];
+}
+
+/** An address inside a datum, `offset` bytes from its start. */
+export interface Pointer {
+  readonly datum: Datum;
+  readonly offset: number;
+}
+
+/** One argument of a system call; numbers are taken as 64-bit two's complement. */
+export type Argument = number | bigint | Pointer;
+
+/** What happens when a system call answers -errno. */
+export type OnError =
+  /** Report number of the call and errno on fd 3, exit with status 1. */
+  | { readonly type: "fail" }
+  | { readonly type: "ignore" }
+  /** These errnos are reported as a note and the program goes on; others fail. */
+  | { readonly type: "note"; readonly errnos: readonly number[] }
+  /** As `note`, without a word. */
+  | { readonly type: "tolerate"; readonly errnos: readonly number[] };
+
+export interface Call {
+  /** Number by which failures of this call are reported. */
+  readonly id: number;
+  readonly name: SyscallName;
+  readonly args: readonly Argument[];
+  readonly onError: OnError;
+  /** A zero result ends the process: end of file on the pipe to the parent. */
+  readonly exitOnZero?: boolean;
+  /** Makes the call a fork: the process in which it answers zero continues here. */
+  readonly child?: readonly Call[];
+}
+
+/** System calls that exist under the same name on x86-64 and arm64; nothing else can be encoded. */
+export type SyscallName =
+  | "capset"
+  | "chdir"
+  | "clone"
+  | "close"
+  | "close_range"
+  | "dup3"
+  | "execve"
+  | "exit_group"
+  | "fchdir"
+  | "fchown"
+  | "fsconfig"
+  | "fsmount"
+  | "fsopen"
+  | "ioctl"
+  | "keyctl"
+  | "mkdirat"
+  | "mknodat"
+  | "mount"
+  | "mount_setattr"
+  | "move_mount"
+  | "open_tree"
+  | "openat2"
+  | "pidfd_send_signal"
+  | "pipe2"
+  | "pivot_root"
+  | "ppoll"
+  | "prctl"
+  | "prlimit64"
+  | "read"
+  | "seccomp"
+  | "setgroups"
+  | "sethostname"
+  | "setresgid"
+  | "setresuid"
+  | "setsid"
+  | "socket"
+  | "symlinkat"
+  | "umask"
+  | "umount2"
+  | "unshare"
+  | "wait4"
+  | "write";
+
+/** What the program tells on fd 3: 12 bytes, three little-endian 32-bit words: tag, call number, value. */
+export const reportTag = {
+  /** A call failed; value is the errno. The process is gone. */
+  failed: 1,
+  /** A call failed and the program went on; value is the errno. */
+  noted: 2,
+  /** The supervisor lives and waits for a byte. */
+  ready: 3,
+  /** The command ended; value is its raw wait status. */
+  ended: 4,
+} as const;
+
+export const reportSize = 12;
+/** The one descriptor beside stdio that a step program starts with: a stream socket to the parent. */
+export const reportFd = 3;
+
+/** Memory of `bytes`, at least `size` long. */
+export function bytesDatum(bytes: Uint8Array): Datum {
+  return { parts: [bytes] };
+}
+
+export function scratchDatum(size: number): Datum {
+  return { parts: [new Uint8Array(size)] };
+}
+
+/** A NUL-terminated string in UTF-8. */
+export function textDatum(text: string): Datum {
+  return { parts: [Buffer.from(`${text}\0`)] };
+}
+
+/** A NULL-terminated array of strings, as `execve` takes it. */
+export function textListDatum(texts: readonly string[]): Datum {
+  return { parts: [...texts.map(textDatum), new Uint8Array(8)] };
+}
+
+export function wordsDatum(words: readonly number[]): Datum {
+  return bytesDatum(new Uint8Array(Uint32Array.from(words).buffer));
+}
+
+export function longsDatum(longs: readonly (number | bigint)[]): Datum {
+  return bytesDatum(new Uint8Array(BigUint64Array.from(longs.map(BigInt)).buffer));
+}
+
+export function at(datum: Datum, offset = 0): Pointer {
+  return { datum, offset };
+}
+
+/** One report record as the program writes it. */
+export function reportDatum(tag: number): Datum {
+  return wordsDatum([tag, 0, 0]);
+}
+
+/** All calls of a program, children after their parents, in the order in which they are encoded. */
+export function flattenCalls(calls: readonly Call[]): readonly Call[] {
+  return [...calls, ...calls.flatMap((call) => (call.child ? flattenCalls(call.child) : []))];
+}
