@@ -39,7 +39,7 @@ export async function runCli(
   args: readonly string[],
   options: CliOptions = {},
 ): Promise<CliResult> {
-  return await startCli(args, options).done;
+  return startCli(args, options).done;
 }
 
 /** Starts `tsbuild ...args` in a process group of its own, so that a signal can reach it alone or with its children. */
@@ -109,8 +109,9 @@ function environmentOf(options: CliOptions): NodeJS.ProcessEnv {
   // Node 20 reads the file that this variable names at every start, which takes eighty milliseconds.
   const { NODE_EXTRA_CA_CERTS: _slow, ...inherited } = process.env;
   const environment: NodeJS.ProcessEnv = { ...inherited, NO_COLOR: "1" };
-  // Vitest's own settings are no business of the command.
-  for (const name of ["NODE_ENV", "NODE_OPTIONS", "FORCE_COLOR"]) delete environment[name];
+  // Settings of Vitest and of whoever runs the tests are no business of the command.
+  for (const name of ["NODE_ENV", "NODE_OPTIONS", "FORCE_COLOR", "BUILDKIT_PROGRESS"])
+    delete environment[name];
   if (options.root !== undefined) environment["TSBUILD_ROOT"] = options.root;
   for (const [name, value] of Object.entries(options.env ?? {})) {
     if (value === undefined) delete environment[name];

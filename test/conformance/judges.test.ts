@@ -1,0 +1,203 @@
+import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { beforeAll, describe, expect, test, type TestContext } from "vitest";
+import { makeFolder } from "../support/setup-context.ts";
+import { runProgram, useWorkspace, whatIsLacking } from "../support/setup-workspace.ts";
+
+// Programs that others wrote read what we write, and write what we read.
+const workspace = useWorkspace({ programs: ["umoci"] });
+const { expectCli, inspect } = workspace;
+const image = "judged:1";
+
+beforeAll(async () => {
+  if (whatIsLacking(["docker-registry", "skopeo", "busybox", "umoci"]) !== undefined) return;
+  const folder = await mkdtemp(join(tmpdir(), "tsbuild-judged-"));
+  try {
+    await writeFile(join(folder, "a.txt"), "from the context\n");
+    await writeFile(
+      join(folder, "Dockerfile"),
+      `FROM ${workspace.busybox}
+LABEL judged=yes
+ENV WORD=judge
+WORKDIR /app
+COPY --chown=1000:50 --chmod=640 a.txt sub/
+RUN ln sub/a.txt hard && ln -s sub/a.txt soft && mkfifo pipe && chmod 4755 /bin/busybox
+RUN rm /etc/group && mkdir gone && rmdir gone && mknod null c 1 3 || true
+EXPOSE 80
+VOLUME /data
+USER 1000:50
+ENTRYPOINT ["cat"]
+CMD ["/app/sub/a.txt"]
+`,
+    );
+    await expectCli(["-t", image, folder]);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+});
+
+async function save(): Promise<string> {
+  const archive = join(await makeFolder(), "image.tar");
+  await expectCli(["save", "-o", archive, image]);
+  return archive;
+}
+
+interface SkopeoInspected {
+  readonly Labels: Record<string, string>;
+  readonly Os: string;
+  readonly Layers: string[];
+  readonly Env: string[];
+}
+
+describe("skopeo", () => {
+  test.for(["oci-archive", "docker-archive"])("inspects a saved image as %s", async (kind) => {
+    const told = await runProgram("skopeo", ["inspect", `${kind}:${await save()}`]);
+    const seen = JSON.parse(told) as SkopeoInspected;
+    expect(seen.Labels).toEqual({ judged: "yes" });
+    expect(seen.Os).toBe("linux");
+    expect(seen.Env).toContain("WORD=judge");
+    expect(seen.Layers).toHaveLength((await inspect(image)).RootFS.Layers.length);
+  });
+
+  test.for(["oci-archive", "docker-archive"])(
+    "copies %s to a registry, from which tsbuild runs it",
+    async (kind) => {
+      const name = `${workspace.registry.host}/from-skopeo/${kind}:1`;
+      await runProgram("skopeo", [
+        ...["copy", "--insecure-policy", "--dest-tls-verify=false"],
+        ...[`${kind}:${await save()}`, `docker://${name}`],
+      ]);
+      const root = await workspace.freshRoot();
+      await expectCli(["pull", name], { root });
+      expect((await expectCli(["run", "--rm", name], { root })).stdout).toBe("from the context\n");
+    },
+  );
+
+  test("reads what tsbuild pushed, layer by layer", async () => {
+    const name = `${workspace.registry.host}/pushed:1`;
+    await expectCli(["tag", image, name]);
+    await expectCli(["push", name]);
+    const layout = join(await makeFolder(), "layout");
+    await runProgram("skopeo", [
+      ...["copy", "--insecure-policy", "--src-tls-verify=false"],
+      ...[`docker://${name}`, `oci:${layout}:pushed`],
+    ]);
+    const told = await runProgram("skopeo", ["inspect", "--config", `oci:${layout}:pushed`]);
+    const { rootfs } = JSON.parse(told) as { rootfs: { diff_ids: string[] } };
+    expect(rootfs.diff_ids).toEqual((await inspect(image)).RootFS.Layers);
+  });
+
+  test("writes an archive that tsbuild loads, gzip and zstd layers alike", async (test) => {
+    for (const format of ["gzip", "zstd"]) {
+      const archive = join(await makeFolder(), `${format}.tar`);
+      const compress = ["--dest-compress-format", format, "--dest-compress"];
+      try {
+        await runProgram("skopeo", [
+          ...["copy", "--insecure-policy", ...compress],
+          ...[`oci-archive:${await save()}`, `oci-archive:${archive}:recompressed:1`],
+        ]);
+      } catch (error) {
+        test.skip(`this skopeo does not recompress to ${format}: ${String(error)}`);
+      }
+      const root = await workspace.freshRoot();
+      const { stdout } = await expectCli(["load", "-i", archive], { root });
+      const loaded = stdout.trim().split(" ").at(-1) ?? "";
+      expect((await expectCli(["run", "--rm", loaded], { root })).stdout).toBe(
+        "from the context\n",
+      );
+    }
+  });
+});
+
+describe("umoci", () => {
+  test("unpacks a saved image to the same tree", async () => {
+    const folder = await makeFolder();
+    const layout = join(folder, "layout");
+    await runProgram("mkdir", [layout]);
+    await runProgram("tar", ["-xf", await save(), "-C", layout]);
+    const tag = await layoutTag(layout);
+    await runProgram("umoci", ["unpack", "--image", `${layout}:${tag}`, join(folder, "bundle")]);
+    const rootfs = join(folder, "bundle/rootfs");
+    expect(await readFile(join(rootfs, "app/sub/a.txt"), "utf8")).toBe("from the context\n");
+    const file = await stat(join(rootfs, "app/sub/a.txt"));
+    expect([file.uid, file.gid, file.mode & 0o7777]).toEqual([1000, 50, 0o640]);
+    expect((await stat(join(rootfs, "app/hard"))).ino).toBe(file.ino);
+    expect((await stat(join(rootfs, "app/pipe"))).isFIFO()).toBe(true);
+    expect((await stat(join(rootfs, "bin/busybox"))).mode & 0o7777).toBe(0o4755);
+    await expect(stat(join(rootfs, "etc/group"))).rejects.toThrow("ENOENT");
+    const { process } = JSON.parse(await readFile(join(folder, "bundle/config.json"), "utf8")) as {
+      process: { args: string[]; cwd: string; user: { uid: number } };
+    };
+    expect(process).toMatchObject({
+      cwd: "/app",
+      args: ["cat", "/app/sub/a.txt"],
+      user: { uid: 1000 },
+    });
+  });
+});
+
+describe("podman", () => {
+  test("loads a saved image with the same id, and runs it", async (test) => {
+    await usePodman(test, async (podman) => {
+      const loaded = await podman("load", "-i", await save());
+      expect(loaded).toContain("judged:1");
+      const [seen] = JSON.parse(await podman("inspect", image)) as { Id: string; User: string }[];
+      expect(seen?.Id).toBe((await inspect(image)).Id.replace("sha256:", ""));
+      expect(seen?.User).toBe("1000:50");
+      try {
+        const flags = ["--rm", "--network=host", "--runtime=runc", "--cgroups=disabled"];
+        expect(await podman("run", ...flags, image)).toBe("from the context\n");
+      } catch (error) {
+        if (!isRuntimeTrouble(error)) throw error;
+        test.skip(`podman starts nothing here: ${String(error).slice(0, 300)}`);
+      }
+    });
+  });
+
+  test("saves an image that tsbuild loads and runs", async (test) => {
+    await usePodman(test, async (podman) => {
+      await podman("load", "-i", await save());
+      for (const format of ["oci-archive", "docker-archive"]) {
+        const archive = join(await makeFolder(), "podman.tar");
+        await podman("save", "--format", format, "-o", archive, image);
+        const root = await workspace.freshRoot();
+        const { stdout } = await expectCli(["load", "-i", archive], { root });
+        const loaded = stdout.trim().split(" ").at(-1) ?? "";
+        const ran = await expectCli(["run", "--rm", loaded], { root });
+        expect(ran.stdout).toBe("from the context\n");
+      }
+    });
+  });
+});
+
+/** Runs `use` with a podman of its own store; skips where podman does not work at all. */
+async function usePodman(
+  test: TestContext,
+  use: (podman: (...args: string[]) => Promise<string>) => Promise<void>,
+): Promise<void> {
+  const lacking = whatIsLacking(["podman"]);
+  if (lacking !== undefined) return test.skip(lacking);
+  const folder = await makeFolder("podman");
+  const place = ["--root", join(folder, "root"), "--runroot", join(folder, "run")];
+  const podman = async (...args: string[]): Promise<string> =>
+    runProgram("podman", [...place, "--storage-driver", "vfs", ...args]);
+  try {
+    await podman("info");
+  } catch (error) {
+    test.skip(`podman does not work here: ${String(error).slice(0, 300)}`);
+  }
+  await use(podman);
+}
+
+/** The runtime or its cgroups refuse the machine; the image has nothing to do with it. */
+function isRuntimeTrouble(error: unknown): boolean {
+  return /cgroup|OCI runtime error|crun:|runc:|conmon/i.test(String(error));
+}
+
+async function layoutTag(layout: string): Promise<string> {
+  const index = JSON.parse(await readFile(join(layout, "index.json"), "utf8")) as {
+    manifests: { annotations?: Record<string, string> }[];
+  };
+  return index.manifests[0]?.annotations?.["org.opencontainers.image.ref.name"] ?? "";
+}

@@ -1,0 +1,90 @@
+import { copyFile, stat, truncate } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { readArchive } from "../support/setup-archive.ts";
+import { makeFolder } from "../support/setup-context.ts";
+import { errorCode, runProgram, useWorkspace } from "../support/setup-workspace.ts";
+
+const workspace = useWorkspace();
+const { cli, context, expectCli, inspect } = workspace;
+
+async function build(name: string, text: string): Promise<void> {
+  await expectCli(["-t", name, await context({ Dockerfile: `FROM BUSYBOX\n${text}` })]);
+}
+
+test("save and load carry an image from store to store, id and all", async () => {
+  await build("carry:1", 'RUN echo carried >/f\nENTRYPOINT ["cat"]\nCMD ["/f"]\n');
+  const archive = join(await makeFolder(), "image.tar");
+  await expectCli(["save", "-o", archive, "carry:1"]);
+  const root = await workspace.freshRoot();
+  const loaded = await expectCli(["load", "-i", archive], { root });
+  expect(loaded.stdout).toContain("carry:1");
+  expect((await expectCli(["run", "--rm", "carry:1"], { root })).stdout).toBe("carried\n");
+  const { stdout } = await expectCli(["inspect", "carry:1"], { root });
+  expect((JSON.parse(stdout) as { Id: string }[])[0]?.Id).toBe((await inspect("carry:1")).Id);
+});
+
+test("the archive has the files that docker, podman and skopeo look for, for every name", async () => {
+  await build("names:1", "RUN echo 1 >/1\n");
+  await build("names:2", "RUN echo 1 >/1\nRUN echo 2 >/2\n");
+  const archive = join(await makeFolder(), "image.tar");
+  await expectCli(["save", "-o", archive, "names:1", "names:2"]);
+  const { files, index } = await readArchive(archive);
+  for (const name of ["index.json", "oci-layout", "manifest.json"]) expect(files).toContain(name);
+  expect(index.manifests).toHaveLength(2);
+  expect(new Set(files).size).toBe(files.length);
+  const manifest = JSON.parse(await runProgram("tar", ["xOf", archive, "manifest.json"])) as {
+    RepoTags: string[];
+    Layers: string[];
+  }[];
+  expect(manifest.flatMap(({ RepoTags }) => RepoTags)).toEqual(["names:1", "names:2"]);
+  for (const layer of manifest.flatMap(({ Layers }) => Layers)) expect(files).toContain(layer);
+});
+
+test("saving twice gives the same bytes", async () => {
+  await build("stable:1", "RUN echo stable >/s\n");
+  const folder = await makeFolder();
+  for (const name of ["one.tar", "two.tar"]) {
+    await expectCli(["save", "-o", join(folder, name), "stable:1"]);
+  }
+  await runProgram("cmp", [join(folder, "one.tar"), join(folder, "two.tar")]);
+});
+
+test("-o writes archives that load elsewhere, oci and docker", async () => {
+  const folder = await context({ Dockerfile: "FROM BUSYBOX\nRUN echo out >/o\n" });
+  for (const type of ["oci", "docker"]) {
+    const archive = join(await makeFolder(), `${type}.tar`);
+    await expectCli(["-t", `out:${type}`, "-o", `type=${type},dest=${archive}`, folder]);
+    const root = await workspace.freshRoot();
+    await expectCli(["load", "-i", archive], { root });
+    const { stdout } = await expectCli(["run", "--rm", `out:${type}`, "cat", "/o"], { root });
+    expect(stdout).toBe("out\n");
+  }
+});
+
+test("an archive without the image that is asked for is not written", async () => {
+  const archive = join(await makeFolder(), "none.tar");
+  const result = await cli(["save", "-o", archive, "no-such-image"]);
+  expect(result.code).toBe(1);
+  expect(errorCode(result)).toBe("IMAGE_NOT_FOUND");
+  await expect(runProgram("ls", [archive])).rejects.toThrow();
+});
+
+test("every truncation of an archive is refused and leaves no name behind", async () => {
+  await build("cut:1", "RUN head -c 300000 /dev/urandom >/noise\n");
+  const whole = join(await makeFolder(), "whole.tar");
+  await expectCli(["save", "-o", whole, "cut:1"]);
+  const { size } = await stat(whole);
+  const root = await workspace.freshRoot();
+  for (const part of [0.1, 0.5, 0.9]) {
+    const cut = `${whole}.cut`;
+    await copyFile(whole, cut);
+    await truncate(cut, Math.floor(size * part));
+    const result = await cli(["load", "-i", cut], { root });
+    expect(result.code, `cut at ${String(part)}`).toBe(1);
+    expect(errorCode(result)).toMatch(/^(ARCHIVE|LAYER)_/);
+    expect((await expectCli(["images", "-q"], { root })).stdout).toBe("");
+  }
+  await expectCli(["load", "-i", whole], { root });
+  await expectCli(["run", "--rm", "cut:1", "true"], { root });
+});

@@ -1,0 +1,134 @@
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
+import { describe, expect, test } from "vitest";
+import { startCli } from "../support/cli.ts";
+import { waitForNothingLeft } from "../support/setup-leftovers.ts";
+import { outcomesOf } from "../support/setup-progress.ts";
+import { useWorkspace } from "../support/setup-workspace.ts";
+
+const workspace = useWorkspace();
+const { cli, context, expectCli } = workspace;
+
+/** Steps whose processes leave their session, ignore signals and fork: what a bad package script does. */
+const stubborn = `FROM BUSYBOX AS one
+ARG TSBUILD_MARK
+RUN trap '' INT TERM HUP; echo started-one; (setsid sleep 1000 &); sleep 1000 & sleep 1000
+FROM BUSYBOX AS two
+ARG TSBUILD_MARK
+RUN sh -c "trap '' TERM; echo started-two; sleep 1000"; sleep 1000
+FROM BUSYBOX
+COPY --from=one /etc/passwd /1
+COPY --from=two /etc/passwd /2
+`;
+
+describe("signals", () => {
+  test.for([
+    { signal: "SIGINT", code: 130 },
+    { signal: "SIGTERM", code: 143 },
+    { signal: "SIGHUP", code: 129 },
+  ] as const)("$signal ends every process of the build, exit $code", async ({ signal, code }) => {
+    const mark = `mark-${signal}-${String(Date.now())}`;
+    const folder = await context({ Dockerfile: stubborn });
+    const building = startCli(
+      ["--progress", "plain", "--build-arg", `TSBUILD_MARK=${mark}`, "-t", "never:1", folder],
+      { root: workspace.root },
+    );
+    await Promise.all([building.seen("started-one"), building.seen("started-two")]);
+    building.process.kill(signal);
+    const began = Date.now();
+    const result = await building.done;
+    expect(result.code, result.stderr).toBe(code);
+    expect(Date.now() - began).toBeLessThan(5_000);
+    expect(result.stderr).not.toMatch(/^\s+at .*\.[jt]s:\d+/m);
+    expect(await waitForNothingLeft(workspace.root, { mark })).toEqual([]);
+    expect((await cli(["inspect", "never:1"])).code).toBe(1);
+  });
+
+  test("Ctrl-C in a terminal, which reaches the whole process group", async () => {
+    const mark = `mark-group-${String(Date.now())}`;
+    const folder = await context({ Dockerfile: stubborn });
+    const building = startCli(
+      ["--progress", "plain", "--build-arg", `TSBUILD_MARK=${mark}`, folder],
+      { root: workspace.root },
+    );
+    await building.seen("started-one");
+    process.kill(-(building.process.pid ?? 0), "SIGINT");
+    expect((await building.done).code).toBe(130);
+    expect(await waitForNothingLeft(workspace.root, { mark })).toEqual([]);
+  });
+
+  test("the finished steps of an interrupted build serve the next one", async () => {
+    const dockerfile = (rest: string): string => `FROM BUSYBOX\nRUN date +%N >/stamp\n${rest}\n`;
+    const folder = await context({ Dockerfile: dockerfile("RUN echo waiting; sleep 1000") });
+    const building = startCli(["--progress", "plain", folder], { root: workspace.root });
+    await building.seen("waiting");
+    building.process.kill("SIGINT");
+    await building.done;
+    const next = await context({ Dockerfile: dockerfile("RUN cat /stamp") });
+    const { stderr } = await expectCli(["--progress", "rawjson", "-t", "next:1", next]);
+    expect(outcomesOf(stderr)).toEqual({
+      "RUN date +%N >/stamp": "cached",
+      "RUN cat /stamp": "done",
+    });
+  });
+});
+
+describe("kill -9", () => {
+  const rounds = 150;
+
+  test(`${String(rounds)} times at random moments: no process, no mount, and a usable store`, async () => {
+    const root = await workspace.freshRoot();
+    const mark = `mark-kill-${String(Date.now())}`;
+    const random = pseudoRandom(20);
+    let interrupted = 0;
+    for (let round = 0; round < rounds; round++) {
+      const folder = await context({
+        "files/a": "a".repeat(200_000),
+        "files/b": `b${String(round % 7)}`,
+        Dockerfile: `FROM BUSYBOX
+ARG TSBUILD_MARK
+COPY files /files
+RUN (setsid sleep 30 &); head -c 400000 /dev/urandom >/noise; sleep 0.05
+FROM BUSYBOX
+RUN sleep 0.1
+COPY --from=0 /files /files
+`,
+      });
+      const building = startCli(
+        ["-q", "--build-arg", `TSBUILD_MARK=${mark}`, "-t", "victim:1", folder],
+        { root },
+      );
+      await wait(20 + random() * 500);
+      building.process.kill("SIGKILL");
+      if ((await building.done).code === 137) interrupted++;
+    }
+    // Moments that are too late to hit anything would make this test say nothing.
+    expect(interrupted).toBeGreaterThan(rounds / 2);
+    expect(await waitForNothingLeft(root, { mark })).toEqual([]);
+
+    const folder = await context({ Dockerfile: "FROM BUSYBOX\nRUN echo fine >/f\n", f: "" });
+    await expectCli(["-t", "after:1", folder], { root });
+    const { stdout } = await expectCli(["run", "--rm", "after:1", "cat", "/f"], { root });
+    expect(stdout).toBe("fine\n");
+    // Whatever image a victim left behind is a whole one.
+    const { stdout: ids } = await expectCli(["images", "-a", "-q"], { root });
+    for (const id of new Set(ids.trim().split("\n"))) {
+      await expectCli(["run", "--rm", id, "true"], { root });
+    }
+    await expectCli(["system", "prune", "-a"], { root });
+    expect(await readdir(join(root, "snapshots"))).toEqual([]);
+    expect(await readdir(join(root, "tmp"))).toEqual([]);
+  });
+});
+
+/** The same moments in every run (mulberry32); numbers from 0 up to 1. */
+function pseudoRandom(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}

@@ -1,0 +1,87 @@
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { errorCode, useWorkspace } from "../support/setup-workspace.ts";
+
+const workspace = useWorkspace();
+const { cli, context, expectCli, inspect } = workspace;
+
+test("push, forget, pull: the same image comes back", async () => {
+  const name = `${workspace.registry.host}/team/app:1.0`;
+  const folder = await context({
+    Dockerfile: 'FROM BUSYBOX\nRUN echo pushed >/p\nCMD ["cat","/p"]\n',
+  });
+  await expectCli(["-t", name, folder]);
+  const { Id } = await inspect(name);
+  await expectCli(["push", name]);
+  const root = await workspace.freshRoot();
+  await expectCli(["pull", name], { root });
+  const { stdout } = await expectCli(["inspect", name], { root });
+  expect((JSON.parse(stdout) as { Id: string }[])[0]?.Id).toBe(Id);
+  expect((await expectCli(["run", "--rm", name], { root })).stdout).toBe("pushed\n");
+});
+
+test("a second push moves nothing new", async () => {
+  const name = `${workspace.registry.host}/again:1`;
+  const folder = await context({ Dockerfile: "FROM BUSYBOX\nRUN echo again >/a\n" });
+  await expectCli(["-t", name, folder]);
+  await expectCli(["push", name]);
+  const before = await blobsOf(workspace.registry.storage);
+  await expectCli(["push", name]);
+  await expectCli(["tag", name, `${workspace.registry.host}/again:2`]);
+  await expectCli(["push", `${workspace.registry.host}/again:2`]);
+  expect(await blobsOf(workspace.registry.storage)).toEqual(before);
+});
+
+test("run pulls what is missing", async () => {
+  const root = await workspace.freshRoot();
+  const { stdout } = await expectCli(["run", "--rm", workspace.busybox, "echo", "pulled"], {
+    root,
+  });
+  expect(stdout).toBe("pulled\n");
+});
+
+test("a digest names exactly its manifest", async () => {
+  const root = await workspace.freshRoot();
+  const answer = await fetch(
+    `http://${workspace.busybox.replace("/busybox:1", "")}/v2/busybox/manifests/1`,
+    { method: "HEAD", headers: { accept: "application/vnd.oci.image.manifest.v1+json" } },
+  );
+  const digest = answer.headers.get("docker-content-digest") ?? "";
+  await expectCli(["pull", `${workspace.registry.host}/busybox@${digest}`], { root });
+  const wrong = `${workspace.registry.host}/busybox@sha256:${"0".repeat(64)}`;
+  expect((await cli(["pull", wrong], { root })).code).toBe(1);
+});
+
+test("--pull asks the registry again; without it the store's image is taken", async () => {
+  const name = `${workspace.registry.host}/moving:1`;
+  const push = async (word: string): Promise<void> => {
+    const root = await workspace.freshRoot();
+    const folder = await context({ Dockerfile: `FROM BUSYBOX\nRUN echo ${word} >/word\n` });
+    await expectCli(["-t", name, folder], { root });
+    await expectCli(["push", name], { root });
+  };
+  await push("old");
+  const folder = await context({ Dockerfile: `FROM ${name}\nRUN cat /word >/seen\n` });
+  await expectCli(["pull", name]);
+  await push("new");
+  await expectCli(["-t", "kept:1", folder]);
+  expect(await workspace.output("kept:1", "cat", "/seen")).toBe("old\n");
+  await expectCli(["--pull", "-t", "asked:1", folder]);
+  expect(await workspace.output("asked:1", "cat", "/seen")).toBe("new\n");
+});
+
+test("unknown names and tags are told apart from an unreachable registry", async () => {
+  const missing = await cli(["pull", `${workspace.registry.host}/no/such:1`]);
+  expect(missing.code).toBe(1);
+  expect(errorCode(missing)).toBe("REGISTRY_NOT_FOUND");
+  const unreachable = await cli(["pull", "127.0.0.1:1/x:1"]);
+  expect(unreachable.code).toBe(1);
+  expect(errorCode(unreachable)).not.toBe("REGISTRY_NOT_FOUND");
+  expect(errorCode(await cli(["push", "never-built:1"]))).toBe("IMAGE_NOT_FOUND");
+});
+
+async function blobsOf(storage: string): Promise<string[]> {
+  const found = await readdir(join(storage, "docker/registry/v2/blobs"), { recursive: true });
+  return found.filter((name) => name.endsWith("/data")).sort();
+}

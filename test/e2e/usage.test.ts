@@ -1,0 +1,60 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { repository, runCli } from "../support/cli.ts";
+
+const verbs = [
+  ...["build", "images", "tag", "rmi", "inspect", "history", "save", "load", "pull", "push", "run"],
+  ...["builder", "system"],
+];
+
+describe("help and version", () => {
+  test("--version prints package.json's", async () => {
+    const text = await readFile(join(repository, "package.json"), "utf8");
+    const { version } = JSON.parse(text) as { version: string };
+    expect(await runCli(["--version"])).toMatchObject({
+      code: 0,
+      stdout: `${version}\n`,
+      stderr: "",
+    });
+  });
+
+  test("--help lists every verb on stdout", async () => {
+    const { code, stdout } = await runCli(["--help"]);
+    expect(code).toBe(0);
+    for (const verb of verbs) expect(stdout).toMatch(new RegExp(`^  ${verb}\\b`, "m"));
+  });
+
+  test.for([...verbs, "builder prune", "system df", "system prune"])("%s --help", async (verb) => {
+    const { code, stdout } = await runCli([...verb.split(" "), "--help"]);
+    expect(code).toBe(0);
+    expect(stdout).toContain(`Usage: tsbuild ${verb}`);
+  });
+});
+
+describe("wrong usage exits with 2, on stderr, and touches nothing", () => {
+  test.for([
+    [["build"], "context"],
+    [["build", "--no-such-flag", "."], "--no-such-flag"],
+    [["build", ".", "extra"], "arguments"],
+    [["build", "--progress", "fancy", "."], "fancy"],
+    [["build", "--network", "moon", "."], "moon"],
+    [["build", "--isolation", "jail", "."], "jail"],
+    [["build", "-o", "type=oci", "."], "dest"],
+    [["build", "-o", "type=zip,dest=x", "."], "zip"],
+    [["build", "-t"], "-t"],
+    [["run"], "image"],
+    [["run", "--no-such-flag", "x"], "--no-such-flag"],
+    [["tag", "only-one"], "target"],
+    [["save"], "image"],
+    [["rmi"], "image"],
+    [["pull"], "name"],
+    [["system", "nonsense"], "nonsense"],
+  ] as const)("tsbuild %j", async ([args, word]) => {
+    const { code, stdout, stderr } = await runCli(args, { root: "/proc/no-root-may-be-made-here" });
+    expect(stderr.toLowerCase()).toContain(word);
+    expect(code).toBe(2);
+    expect(stdout).toBe("");
+    expect(stderr).not.toMatch(/^\s+at /m);
+  });
+});
