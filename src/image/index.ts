@@ -1,1 +1,30 @@
+export { maxConfigSize, parseImageConfig, serializeImageConfig } from "./config.ts";
+export { copyContent, type CopyContentOptions } from "./copy-content.ts";
+export {
+  copyGraph,
+  type CopyGraphOptions,
+  type CopyGraphResult,
+  type CopyProgress,
+} from "./copy-graph.ts";
+export { tellSide, type CopySide } from "./copy-side.ts";
+export { plainDescriptor } from "./descriptor.ts";
+export { imageError, type ImageErrorCode } from "./errors.ts";
+export {
+  maxManifestSize,
+  parseIndex,
+  parseManifest,
+  parseManifestOrIndex,
+  serializeIndex,
+  serializeManifest,
+  type ManifestOrIndex,
+} from "./manifest.ts";
+export { readContent, type ReadContentOptions } from "./read-content.ts";
+export { readImage, type ImageDocuments } from "./read-image.ts";
+export {
+  listRunnable,
+  selectManifest,
+  type SelectedManifest,
+  type SelectManifestOptions,
+} from "./select-manifest.ts";
 export type * from "./types.ts";
+export { checkImage, validateImage, type ImageProblem } from "./validate.ts";

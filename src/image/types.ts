@@ -112,6 +112,11 @@ export interface ContentSource {
  */
 export interface ContentSink {
   readonly label: string;
+  /**
+   * True where having a manifest or an index implies having everything below it, as registries promise; then a graph
+   * whose top is there is not walked.
+   */
+  readonly hasChildrenToo?: boolean;
   /** Whether the place has it already, so that nothing needs to be moved. */
   has(descriptor: Descriptor, signal?: AbortSignal): Promise<boolean>;
   /** Consumes `content` completely. Stores nothing when it fails. */

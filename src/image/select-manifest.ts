@@ -1,0 +1,102 @@
+import {
+  choosePlatform,
+  formatPlatform,
+  isIndexType,
+  isManifestType,
+  type Digest,
+  type Platform,
+} from "../core/index.ts";
+import { imageError } from "./errors.ts";
+import { maxManifestSize, parseIndex } from "./manifest.ts";
+import { readContent } from "./read-content.ts";
+import type { ContentSource, Descriptor, Index } from "./types.ts";
+
+/** Indexes may lie inside indexes; deeper than this is an attack. */
+export const maxIndexDepth = 8;
+
+export interface SelectManifestOptions {
+  readonly source: ContentSource;
+  /** A manifest, or an index to choose from. */
+  readonly root: Descriptor;
+  readonly platform: Platform;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What was chosen, and the way to it. */
+export interface SelectedManifest {
+  readonly manifest: Descriptor;
+  /** The indexes on the way, outermost first; empty when the root was a manifest. */
+  readonly indexes: readonly Descriptor[];
+}
+
+/**
+ * Chooses the manifest for a platform. A root that is a manifest is taken as it is, whatever its platform.
+ * @throws IMAGE_PLATFORM_NOT_FOUND with the platforms that exist, IMAGE_TOO_DEEP, IMAGE_INVALID
+ */
+export async function selectManifest(options: SelectManifestOptions): Promise<SelectedManifest> {
+  const { root, platform } = options;
+  if (!isIndexType(root.mediaType)) return { manifest: root, indexes: [] };
+  const found = await collectCandidates({ ...options, path: [] });
+  const chosen = choosePlatform(found, platform);
+  if (chosen !== undefined) return { manifest: chosen.manifest, indexes: chosen.indexes };
+  const available = [
+    ...new Set(found.map((candidate) => formatPlatform(candidate.platform))),
+  ].sort();
+  throw imageError(
+    "IMAGE_PLATFORM_NOT_FOUND",
+    `choose an image for ${formatPlatform(platform)} in ${root.digest}`,
+    {
+      hint:
+        available.length === 0 ? "the index names no platform" : `there is ${available.join(", ")}`,
+      details: { wanted: formatPlatform(platform), available },
+    },
+  );
+}
+
+interface Candidate extends SelectedManifest {
+  readonly platform: Platform;
+}
+
+async function collectCandidates(
+  options: SelectManifestOptions & { readonly path: readonly Descriptor[] },
+): Promise<readonly Candidate[]> {
+  const { source, root, signal } = options;
+  const indexes = [...options.path, root];
+  checkDepth(indexes.map(({ digest }) => digest));
+  const bytes = await readContent({ source, descriptor: root, limit: maxManifestSize, signal });
+  const candidates: Candidate[] = [];
+  for (const entry of parseIndex(bytes, root.mediaType).manifests) {
+    if (isIndexType(entry.mediaType)) {
+      candidates.push(...(await collectCandidates({ ...options, root: entry, path: indexes })));
+    } else if (isRunnable(entry)) {
+      candidates.push({ manifest: entry, indexes, platform: entry.platform });
+    }
+  }
+  return candidates;
+}
+
+/** @throws IMAGE_TOO_DEEP for a way through too many indexes, or through one of them twice */
+export function checkDepth(path: readonly Digest[]): void {
+  const isCycle = new Set(path).size < path.length;
+  if (!isCycle && path.length <= maxIndexDepth) return;
+  const limit = maxIndexDepth;
+  throw imageError("IMAGE_TOO_DEEP", `follow ${String(path.length)} indexes inside each other`, {
+    details: { limit, path },
+  });
+}
+
+/** Entries of an index that are images of some platform: no attestations, nothing of a kind that is unknown here. */
+export function listRunnable(
+  index: Index,
+): readonly (Descriptor & { readonly platform: Platform })[] {
+  return index.manifests.filter(isRunnable);
+}
+
+function isRunnable(entry: Descriptor): entry is Descriptor & { readonly platform: Platform } {
+  return (
+    isManifestType(entry.mediaType) &&
+    entry.platform !== undefined &&
+    entry.platform.os !== "unknown" &&
+    entry.annotations?.["vnd.docker.reference.type"] === undefined
+  );
+}
