@@ -3,6 +3,7 @@ import { defineConfig } from "vitest/config";
 // "fast" needs no privilege and touches only temporary folders; "root" mounts, starts registries and drives bin/.
 export default defineConfig({
   test: {
+    reporters: ["default", "./test/support/reporter.ts"],
     projects: [
       {
         test: {
