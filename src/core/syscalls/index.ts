@@ -8,3 +8,11 @@ export {
   type SyscallPath,
   type Syscalls,
 } from "./types.ts";
+export {
+  compileSeccomp,
+  type SeccompAction,
+  type SeccompCondition,
+  type SeccompProgram,
+  type SeccompRequest,
+  type SeccompRule,
+} from "./seccomp.ts";

@@ -13,6 +13,7 @@ import { lowerOps } from "./lower-ops.ts";
 import { planStep } from "./plan-step.ts";
 import type { ProgramOutcome } from "./run-program.ts";
 import { runProgram } from "./run-program.ts";
+import { loadSeccompFilter } from "./seccomp-filter.ts";
 
 export interface BuiltinSandboxOptions {
   /** A directory of this process, on a filesystem that is not mounted noexec; made when missing. */
@@ -42,6 +43,7 @@ class BuiltinSandbox implements Sandbox {
   readonly kind = "builtin";
   readonly #host: Host;
   readonly #options: BuiltinSandboxOptions;
+  #filter: Promise<Uint8Array | undefined> | undefined;
   #runs = 0;
 
   constructor(host: Host, options: BuiltinSandboxOptions) {
@@ -54,6 +56,7 @@ class BuiltinSandbox implements Sandbox {
       throw coreError("CANCELED", "run a step: canceled", { cause: signal.reason });
     }
     checkSpec(spec);
+    const filter = spec.security === "sandbox" ? await this.#loadFilter() : undefined;
     const started = performance.now();
     const { stateDir } = this.#options;
     const lowered = lowerOps(
@@ -62,7 +65,7 @@ class BuiltinSandbox implements Sandbox {
         host: this.#host,
         output: stdio.output === "inherit" ? "inherit" : "pipes",
         staging: stateDir,
-        filter: undefined,
+        filter,
       }),
     );
     this.#runs += 1;
@@ -74,6 +77,25 @@ class BuiltinSandbox implements Sandbox {
       signal,
     });
     return { ...resultOf(outcome), durationMs: performance.now() - started };
+  }
+
+  /** Loaded for the first step that needs it, then kept. */
+  async #loadFilter(): Promise<Uint8Array | undefined> {
+    this.#filter ??= this.#compileFilter();
+    return this.#filter;
+  }
+
+  async #compileFilter(): Promise<Uint8Array | undefined> {
+    const { stateDir, cacheDir = stateDir, onWarning } = this.#options;
+    const filter = await loadSeccompFilter({ host: this.#host, stateDir, cacheDir });
+    if (filter === undefined) {
+      onWarning?.({
+        code: "SANDBOX_SECCOMP_UNAVAILABLE",
+        message: "system calls of steps are not filtered: libseccomp.so.2 cannot be loaded",
+        hint: "install libseccomp (Debian package libseccomp2)",
+      });
+    }
+    return filter;
   }
 }
 
