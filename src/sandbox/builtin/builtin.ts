@@ -1,17 +1,14 @@
 import { mkdirSync } from "node:fs";
-import { constants } from "node:os";
 import { join } from "node:path";
 import { coreError } from "../../core/index.ts";
-import { sandboxError } from "../errors.ts";
 import type { Sandbox, SandboxResult, SandboxSpec, SandboxStdio } from "../types.ts";
 import { checkSpec } from "./check-spec.ts";
+import { endOf } from "./command-end.ts";
 import { encodeProgram } from "./encode.ts";
-import { failureOf } from "./failure.ts";
 import type { Host } from "./host.ts";
 import { readHost } from "./host.ts";
 import { lowerOps } from "./lower-ops.ts";
 import { planStep } from "./plan-step.ts";
-import type { ProgramOutcome } from "./run-program.ts";
 import { runProgram } from "./run-program.ts";
 import { loadSeccompFilter } from "./seccomp-filter.ts";
 
@@ -76,7 +73,7 @@ class BuiltinSandbox implements Sandbox {
       stdio,
       signal,
     });
-    return { ...resultOf(outcome), durationMs: performance.now() - started };
+    return { ...endOf(outcome), durationMs: performance.now() - started };
   }
 
   /** Loaded for the first step that needs it, then kept. */
@@ -97,25 +94,4 @@ class BuiltinSandbox implements Sandbox {
     }
     return filter;
   }
-}
-
-function resultOf(outcome: ProgramOutcome): { exitCode: number } | { signal: string } {
-  switch (outcome.type) {
-    case "failed":
-      throw failureOf(outcome.failure);
-    case "lost":
-      throw sandboxError("SANDBOX_LOST", "wait for a step: its supervisor was killed", {
-        hint: "look for the kernel's out-of-memory killer in dmesg",
-      });
-    case "ended":
-      return decodeWaitStatus(outcome.waitStatus);
-  }
-}
-
-/** The low seven bits are the signal; zero means that the process exited with the next eight. */
-function decodeWaitStatus(status: number): { exitCode: number } | { signal: string } {
-  const number = status & 0x7f;
-  if (number === 0) return { exitCode: (status >> 8) & 0xff };
-  const known = Object.entries(constants.signals).find(([, value]) => value === number);
-  return { signal: known?.[0] ?? `SIG${number}` };
 }

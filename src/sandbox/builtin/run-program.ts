@@ -62,7 +62,7 @@ function canceled(signal: AbortSignal): Error {
  */
 async function startProgram(options: ProgramOptions): Promise<ChildProcess> {
   for (let attempt = 0; ; attempt += 1) {
-    options.signal?.throwIfAborted();
+    if (options.signal?.aborted === true) throw canceled(options.signal);
     writeFileSync(options.path, options.program, { mode: 0o700, flag: "wx" });
     try {
       return await spawnProgram(options);
