@@ -1,9 +1,7 @@
 import { dockerfileError } from "./errors.ts";
 
 /**
- * The patterns of `${v#p}`, `${v%p}` and `${v/p/r}`: `*` and `?` only, no brackets. Matching walks the text once with
- * the set of reachable pattern positions, so that no pattern can take exponential time.
- */
+ * The patterns of `${v#p}`, `${v%p}` and `${v/p/r}`: `*` and `?` only, no brackets. Neither matches a line feed. */
 type Token =
   { readonly kind: "star" | "any" } | { readonly kind: "literal"; readonly text: string };
 
@@ -32,56 +30,65 @@ function escaped(pattern: string, character: string | undefined): string {
   );
 }
 
-/** How many characters at `start` the whole pattern matches; undefined when it does not. */
-export function matchLength(
+/**
+ * For every start, where the longest (or shortest) match of the whole pattern ends; -1 where nothing matches. Walks
+ * the text once from behind, so that no pattern takes more than text times pattern steps.
+ */
+export function matchEnds(
   tokens: readonly Token[],
   text: readonly string[],
-  options: { readonly start: number; readonly longest: boolean },
-): number | undefined {
-  let reachable = closure(tokens, new Set([0]));
-  let found = reachable.has(tokens.length) ? 0 : undefined;
-  for (let index = options.start; index < text.length && reachable.size > 0; index++) {
-    if (found !== undefined && !options.longest) break;
-    reachable = closure(tokens, step(tokens, reachable, text[index] ?? ""));
-    if (reachable.has(tokens.length)) found = index + 1 - options.start;
+  options: { readonly longest: boolean },
+): Int32Array {
+  const ends = new Int32Array(text.length + 1);
+  // behind[j]: where the tokens from j on end when they start one character further.
+  let behind = new Int32Array(tokens.length + 1).fill(-1);
+  for (let start = text.length; start >= 0; start--) {
+    const here = new Int32Array(tokens.length + 1).fill(-1);
+    here[tokens.length] = start;
+    for (let position = tokens.length - 1; position >= 0; position--) {
+      here[position] = endOf(tokens, { text: text[start], position, here, behind, ...options });
+    }
+    ends[start] = here[0] ?? -1;
+    behind = here;
   }
-  return found;
+  return ends;
 }
 
-function step(
+function endOf(
   tokens: readonly Token[],
-  positions: ReadonlySet<number>,
-  character: string,
-): Set<number> {
-  const next = new Set<number>();
-  for (const position of positions) {
-    const token = tokens[position];
-    if (token === undefined) continue;
-    if (token.kind === "literal") {
-      if (token.text === character) next.add(position + 1);
-    } else if (character !== "\n") next.add(token.kind === "star" ? position : position + 1);
-  }
-  return next;
+  place: {
+    readonly text: string | undefined;
+    readonly position: number;
+    readonly here: Int32Array;
+    readonly behind: Int32Array;
+    readonly longest: boolean;
+  },
+): number {
+  const { text, position, here, behind, longest } = place;
+  const token = tokens[position];
+  const after = behind[position + 1] ?? -1;
+  if (token?.kind === "literal") return token.text === text ? after : -1;
+  const isWild = text !== undefined && text !== "\n";
+  if (token?.kind !== "star") return isWild ? after : -1;
+  const empty = here[position + 1] ?? -1;
+  const more = isWild ? (behind[position] ?? -1) : -1;
+  if (empty < 0 || more < 0) return Math.max(empty, more);
+  return longest ? Math.max(empty, more) : Math.min(empty, more);
 }
 
-/** A star may also match nothing. */
-function closure(tokens: readonly Token[], positions: Set<number>): Set<number> {
-  for (const position of positions) {
-    if (tokens[position]?.kind === "star") positions.add(position + 1);
-  }
-  return positions;
-}
-
+/** `${v#p}` and `${v##p}`. */
 export function trimPrefix(value: string, pattern: string, longest: boolean): string {
   const text = [...value];
-  const length = matchLength(compilePattern(pattern), text, { start: 0, longest });
-  return length === undefined ? value : text.slice(length).join("");
+  const end = matchEnds(compilePattern(pattern), text, { longest })[0] ?? -1;
+  return end < 0 ? value : text.slice(end).join("");
 }
 
+/** `${v%p}` and `${v%%p}`: the same, read from behind. */
 export function trimSuffix(value: string, pattern: string, longest: boolean): string {
   const text = [...value].reverse();
-  const length = matchLength([...compilePattern(pattern)].reverse(), text, { start: 0, longest });
-  return length === undefined ? value : text.slice(length).reverse().join("");
+  const tokens = [...compilePattern(pattern)].reverse();
+  const end = matchEnds(tokens, text, { longest })[0] ?? -1;
+  return end < 0 ? value : text.slice(end).reverse().join("");
 }
 
 /** Replaces the first match, or all; `*` is greedy, and an empty match inserts. */
@@ -89,23 +96,21 @@ export function replacePattern(
   value: string,
   options: { readonly pattern: string; readonly replacement: string; readonly all: boolean },
 ): string {
-  const tokens = compilePattern(options.pattern);
   const text = [...value];
+  const ends = matchEnds(compilePattern(options.pattern), text, { longest: true });
   let result = "";
-  let index = 0;
-  let justMatched = false;
-  while (index <= text.length) {
-    const length = matchLength(tokens, text, { start: index, longest: true });
-    if (length !== undefined && !(length === 0 && justMatched)) {
+  let lastEnd = -1;
+  for (let index = 0; index <= text.length;) {
+    const end = ends[index] ?? -1;
+    // An empty match right behind another match is none.
+    const isMatch = end >= 0 && !(end === index && index === lastEnd);
+    if (isMatch) {
       result += options.replacement;
-      index += length;
-      if (!options.all) return result + text.slice(index).join("");
-      justMatched = true;
-      if (length > 0) continue;
+      if (!options.all) return result + text.slice(end).join("");
+      lastEnd = end;
     }
-    result += text[index] ?? "";
-    index++;
-    justMatched = false;
+    if (isMatch && end > index) index = end;
+    else result += text[index++] ?? "";
   }
   return result;
 }

@@ -13,8 +13,6 @@ export interface LogicalLine {
   readonly heredocs: readonly Heredoc[];
   /** Covers every physical line, the bodies of heredocs included. */
   readonly location: SourceLocation;
-  /** 1-based numbers of the blank lines inside the continuation. */
-  readonly blankLines: readonly number[];
 }
 
 export interface ReadLinesOptions {
@@ -43,7 +41,6 @@ export function* readLogicalLines(
       text: joined.text,
       heredocs: bodies.heredocs,
       location: { ...locateLine(options.file, lines, next), endLine: bodies.next },
-      blankLines: joined.blankLines,
     };
     next = bodies.next;
   }
@@ -53,8 +50,7 @@ function joinContinuations(
   lines: readonly string[],
   start: number,
   escape: EscapeCharacter,
-): { readonly text: string; readonly next: number; readonly blankLines: readonly number[] } {
-  const blankLines: number[] = [];
+): { readonly text: string; readonly next: number } {
   const first = cutContinuation(trimStart(trimLineEnd(lines[start] ?? "")), escape);
   const pieces = [first.text];
   let continues = first.continues;
@@ -62,16 +58,12 @@ function joinContinuations(
   for (; continues && next < lines.length; next++) {
     const line = trimLineEnd(lines[next] ?? "");
     const bare = trimStart(line);
-    if (bare.startsWith("#")) continue;
-    if (bare === "") {
-      blankLines.push(next + 1);
-      continue;
-    }
+    if (bare === "" || bare.startsWith("#")) continue;
     const piece = cutContinuation(line, escape);
     pieces.push(piece.text);
     continues = piece.continues;
   }
-  return { text: pieces.join(""), next, blankLines };
+  return { text: pieces.join(""), next };
 }
 
 /** A line continues when it ends with one escape character, blanks behind it aside. Two of them are text. */

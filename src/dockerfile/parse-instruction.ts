@@ -1,4 +1,4 @@
-import type { SourceLocation } from "../core/index.ts";
+import { locateError, type SourceLocation } from "../core/index.ts";
 import { dockerfileError } from "./errors.ts";
 import { parseAdd, parseCopy } from "./instructions/copy.ts";
 import { parseFrom } from "./instructions/from.ts";
@@ -55,7 +55,11 @@ const parsers: {
 /** @throws every DOCKERFILE_* code that an instruction can have */
 export function parseRaw(raw: RawInstruction): Instruction {
   const keyword = keywordOf(raw);
-  if (isKeyword(keyword)) return parsers[keyword](raw);
+  try {
+    if (isKeyword(keyword)) return parsers[keyword](raw);
+  } catch (error) {
+    throw locateError(error, raw.location);
+  }
   throw instructionError(
     raw,
     "DOCKERFILE_UNKNOWN_INSTRUCTION",

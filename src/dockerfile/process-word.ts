@@ -68,11 +68,15 @@ class WordSplitter {
   }
 }
 
+/** Deeper nesting of `${…}` is nobody's intent, and would exhaust the stack. */
+const deepestNesting = 200;
+
 class WordReader {
   readonly #source: string;
   readonly #options: ProcessWordOptions;
   readonly #escape: EscapeCharacter;
   #position = 0;
+  #depth = 0;
 
   constructor(source: string, options: ProcessWordOptions) {
     this.#source = source;
@@ -167,6 +171,14 @@ class WordReader {
   }
 
   #readBraces(): string {
+    if (this.#depth === deepestNesting) throw this.#substitutionError("it is nested too deeply");
+    this.#depth++;
+    const text = this.#readSubstitution();
+    this.#depth--;
+    return text;
+  }
+
+  #readSubstitution(): string {
     this.#position++;
     const first = this.#peek();
     if (first === "") throw this.#substitutionError("a '}' is missing");

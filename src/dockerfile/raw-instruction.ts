@@ -24,7 +24,7 @@ export interface RawInstruction {
 }
 
 export function cutInstruction(
-  line: Omit<LogicalLine, "blankLines">,
+  line: LogicalLine,
   options: { readonly escape: EscapeCharacter; readonly lines: readonly string[] | undefined },
 ): RawInstruction {
   const { keyword, rest } = splitKeyword(line.text);

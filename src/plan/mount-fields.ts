@@ -145,9 +145,6 @@ function checkCombination(draft: Draft, fail: Fail): void {
   if (draft.sharing !== undefined && type !== "cache") {
     throw fail(`sharing means nothing for ${type}`, "use it with type=cache");
   }
-  if (draft.from?.includes("$") && draft.from.indexOf("$") !== draft.from.length - 1) {
-    throw fail("variables are not expanded in from", "name the image in a stage of its own");
-  }
   if (type === "ssh" && draft.source !== undefined) {
     throw fail("an ssh mount has no source", "use id to choose an agent");
   }

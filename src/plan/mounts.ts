@@ -14,9 +14,21 @@ export interface PlannedMounts {
   readonly secretNames: ReadonlySet<string>;
 }
 
-/** The stage or image that each mount of a RUN reads from; undefined for the context, or for nothing. */
-export function mountSourceNames({ mounts }: RunInstruction): readonly (string | undefined)[] {
-  return mounts.map(readMountSource);
+/**
+ * The stage or image that each mount of a RUN reads from; undefined for the context, or for nothing.
+ * @throws PLAN_MOUNT_INVALID when a name holds a variable
+ */
+export function mountSourceNames(instruction: RunInstruction): readonly (string | undefined)[] {
+  return instruction.mounts.map((text) => {
+    const name = readMountSource(text);
+    if (name === undefined || !/\$./.test(name)) return name;
+    throw planErrorAt(
+      instruction.location,
+      "PLAN_MOUNT_INVALID",
+      `read --mount=${text}: variables are not expanded in from`,
+      "give the image a name in a stage of its own (FROM $IMAGE AS tools) and use that name",
+    );
+  });
 }
 
 /** @throws PLAN_MOUNT_INVALID, DOCKERFILE_* */

@@ -1,4 +1,4 @@
-import type { Platform } from "../core/index.ts";
+import type { Platform, SourceLocation } from "../core/index.ts";
 import type { ExecConfig, HistoryEntry, ImageConfig } from "../image/index.ts";
 import type { BaseImage, PlannedHistory, VertexId } from "./types.ts";
 
@@ -19,8 +19,8 @@ export interface StageState {
   readonly image: ImageState;
   readonly baseHistory: readonly HistoryEntry[];
   readonly history: PlannedHistory[];
-  /** CMD and ENTRYPOINT that this stage itself has given. */
-  readonly seen: Set<"CMD" | "ENTRYPOINT" | "HEALTHCHECK">;
+  /** Where this stage itself gave what only counts once. */
+  readonly seen: Map<"CMD" | "ENTRYPOINT" | "HEALTHCHECK", SourceLocation>;
 }
 
 /** The image config in a form that is cheap to change. */
@@ -82,7 +82,7 @@ export function startFromStage(parent: StageState): StageState {
     env: new Map(parent.env),
     args: new Map(parent.args),
     history: [...parent.history],
-    seen: new Set(),
+    seen: new Map(),
     image: {
       ...image,
       env: new Map(image.env),
@@ -102,7 +102,7 @@ function start(
   if (workingDir !== undefined && workingDir !== "" && !workingDir.startsWith("/")) {
     beginning.image.config = { ...beginning.image.config, workingDir: `/${workingDir}` };
   }
-  return { ...beginning, env, args: new Map(), history: [], seen: new Set() };
+  return { ...beginning, env, args: new Map(), history: [], seen: new Map() };
 }
 
 /** The later assignment wins and moves to the end, which is the order that the cache key sees. */

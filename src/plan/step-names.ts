@@ -41,7 +41,7 @@ export class StepNames {
   }
 }
 
-/** An instruction as progress shows it: keyword in upper case, set variables filled in. */
+/** An instruction as progress shows it: keyword in upper case, variables filled in. */
 export function describeInstruction(
   original: string,
   options: { readonly lookup: Lookup; readonly escape: EscapeCharacter; readonly isShell: boolean },
@@ -55,7 +55,7 @@ function expandForDisplay(
   original: string,
   { lookup, escape, isShell }: Parameters<typeof describeInstruction>[1],
 ): string {
-  if (!original.includes("$")) return original;
+  if (!/[$'"\\`]/.test(original)) return original;
   try {
     return processWord(original, { lookup, escape, rawQuotes: isShell, keepUnset: isShell }).text;
   } catch {

@@ -8,22 +8,44 @@ export interface NewVertex {
   readonly location?: SourceLocation | undefined;
 }
 
+/**
+ * Vertices of one kind on the same inputs. Almost always there is only one, so ops are written out and compared only
+ * when there are more.
+ */
+interface Siblings {
+  readonly first: Vertex;
+  byOp?: Map<string, VertexId>;
+}
+
 /** Collects the vertices of a plan. The same op on the same inputs is one vertex; its first name stays. */
 export class VertexTable {
   readonly #vertices: Vertex[] = [];
-  readonly #ids = new Map<string, VertexId>();
+  readonly #siblings = new Map<string, Siblings>();
 
-  add({ op, inputs = [], name, location }: NewVertex): VertexId {
-    const key = `${inputs.join(",")} ${JSON.stringify(op)}`;
-    const known = this.#ids.get(key);
-    if (known !== undefined) return known;
-    const id = this.#vertices.length;
-    this.#ids.set(key, id);
-    this.#vertices.push({ id, op, inputs, name, ...(location === undefined ? {} : { location }) });
-    return id;
+  add(vertex: NewVertex): VertexId {
+    const { op, inputs = [] } = vertex;
+    const key = `${op.type} ${inputs.join(" ")}`;
+    const siblings = this.#siblings.get(key);
+    if (siblings === undefined) {
+      const first = this.#append(vertex);
+      this.#siblings.set(key, { first });
+      return first.id;
+    }
+    siblings.byOp ??= new Map([[JSON.stringify(siblings.first.op), siblings.first.id]]);
+    const text = JSON.stringify(op);
+    const known = siblings.byOp.get(text) ?? this.#append(vertex).id;
+    siblings.byOp.set(text, known);
+    return known;
   }
 
   list(): readonly Vertex[] {
     return this.#vertices;
+  }
+
+  #append({ op, inputs = [], name, location }: NewVertex): Vertex {
+    const id = this.#vertices.length;
+    const vertex = { id, op, inputs, name, ...(location === undefined ? {} : { location }) };
+    this.#vertices.push(vertex);
+    return vertex;
   }
 }

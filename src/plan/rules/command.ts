@@ -60,15 +60,16 @@ export function warnAboutRepetition(
   }: { keyword: "CMD" | "ENTRYPOINT" | "HEALTHCHECK" } & Pick<CmdInstruction, "location">,
   { state, warn }: { readonly state: StageState; readonly warn: RuleScope["warn"] },
 ): void {
-  if (state.seen.has(keyword)) {
+  const earlier = state.seen.get(keyword);
+  if (earlier !== undefined) {
     warn({
       code: "MultipleInstructionsDisallowed",
       message: `this stage has several ${keyword} instructions, of which only the last one counts`,
-      hint: `remove the other ${keyword} instructions`,
-      location,
+      hint: `remove this ${keyword} instruction`,
+      location: earlier,
     });
   }
-  state.seen.add(keyword);
+  state.seen.set(keyword, location);
 }
 
 function warnAboutSingleQuotes(

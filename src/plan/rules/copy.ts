@@ -18,7 +18,11 @@ export function applyCopy(instruction: CopyLike, scope: RuleScope): void {
   // The reference builder gives up --link when it comes with --chmod.
   const link = instruction.link && chmod === "";
   checkLinkOwner(chown, link, instruction);
-  const text = describeInstruction(instruction.original, { ...scope, isShell: false });
+  const text = describeInstruction(instruction.original, {
+    lookup: scope.lookup,
+    escape: scope.escape,
+    isShell: false,
+  });
   const name = scope.names.next(text, scope.step.isTrigger);
   const inputs: VertexId[] = [state.root];
   const sources = [

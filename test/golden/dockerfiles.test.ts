@@ -1,0 +1,97 @@
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { describe, expect, test } from "vitest";
+import { isTsbuildError, parsePlatform, type SourceLocation } from "../../src/core/index.ts";
+import { parseDockerfile, type Dockerfile } from "../../src/dockerfile/index.ts";
+import { planBuild, type Plan, type PlanOptions } from "../../src/plan/index.ts";
+import { createFakeBases } from "../support/fake-bases.ts";
+
+/**
+ * One folder a case: `Dockerfile`, optionally `options.json`, and what comes out of it: `ast.json` and `plan.json`, or
+ * `error.json`. `UPDATE_GOLDEN=1` rewrites the outcomes; the diff is what a review reads.
+ */
+const root = resolve(import.meta.dirname, "../../fixtures/dockerfiles");
+const update = process.env["UPDATE_GOLDEN"] === "1";
+
+interface CaseOptions {
+  readonly target?: string;
+  readonly buildArgs?: Readonly<Record<string, string>>;
+  readonly platforms?: readonly string[];
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly network?: "default" | "none" | "host";
+}
+
+describe.each(readdirSync(root).sort())("%s", (name) => {
+  test("gives the recorded outcome", async () => {
+    const outcome = await runCase(join(root, name));
+    for (const file of ["ast.json", "plan.json", "error.json"] as const) {
+      const path = join(root, name, file);
+      const text = outcome[file];
+      if (update) {
+        if (text !== undefined) writeFileSync(path, text);
+        else rmSync(path, { force: true });
+      } else expect(existsSync(path) ? readFileSync(path, "utf8") : undefined).toBe(text);
+    }
+  });
+});
+
+type Outcome = Partial<Record<"ast.json" | "plan.json" | "error.json", string>>;
+
+async function runCase(folder: string): Promise<Outcome> {
+  try {
+    const source = readFileSync(join(folder, "Dockerfile"));
+    const dockerfile = parseDockerfile(source, { file: "Dockerfile" });
+    const plan = await planBuild(dockerfile, readOptions(folder));
+    return { "ast.json": format(astOf(dockerfile)), "plan.json": format(viewOf(plan)) };
+  } catch (error) {
+    if (!isTsbuildError(error)) throw error;
+    const { code, location } = error;
+    expect(error.hint ?? code).not.toBe("");
+    return { "error.json": format({ code, line: location?.line, column: location?.column }) };
+  }
+}
+
+function readOptions(folder: string): PlanOptions {
+  const path = join(folder, "options.json");
+  const given = (existsSync(path) ? JSON.parse(readFileSync(path, "utf8")) : {}) as CaseOptions;
+  const { target, labels, network } = given;
+  return {
+    buildArgs: new Map(Object.entries(given.buildArgs ?? {})),
+    platforms: (given.platforms ?? ["linux/amd64"]).map(parsePlatform),
+    platformsRequested: given.platforms !== undefined,
+    buildPlatform: { os: "linux", architecture: "amd64" },
+    resolveBase: createFakeBases().resolveBase,
+    ...(target === undefined ? {} : { target }),
+    ...(labels === undefined ? {} : { labels }),
+    ...(network === undefined ? {} : { network }),
+  };
+}
+
+function astOf({ directives, globalArgs, stages }: Dockerfile): unknown {
+  return { directives, globalArgs, stages };
+}
+
+/** Warnings by code and place: their prose is free to change. */
+function viewOf({ vertices, targets, warnings }: Plan): unknown {
+  return {
+    vertices,
+    targets,
+    warnings: warnings.map(({ code, location }) => ({ code, location })),
+  };
+}
+
+function format(value: unknown): string {
+  const text = JSON.stringify(
+    value,
+    (key, member: unknown) =>
+      key === "location" ? shortLocation(member as SourceLocation) : member,
+    2,
+  );
+  return `${text}\n`;
+}
+
+/** `line:column+length`, and the last line when there are several. */
+function shortLocation({ line, column, length, endLine }: SourceLocation): string {
+  const end = endLine === undefined || endLine === line ? "" : `-${String(endLine)}`;
+  return `${String(line)}:${String(column)}+${String(length ?? 0)}${end}`;
+}

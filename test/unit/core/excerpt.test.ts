@@ -1,0 +1,49 @@
+import { expect, test } from "vitest";
+import { renderExcerpt } from "../../../src/core/index.ts";
+
+const lines = ["FROM debian", "", "RUN one \\", "\ttwo --x", "RUN three", "CMD four"];
+
+function rows(text: string): string[] {
+  return text.split("\n").slice(1, -1);
+}
+
+test("begins with the place and ends with a line feed", () => {
+  const text = renderExcerpt(lines, { file: "Dockerfile", line: 3, column: 1, endLine: 4 });
+  expect(text.split("\n")[0]).toBe("Dockerfile:3");
+  expect(text.endsWith("\n")).toBe(true);
+});
+
+test("shows two lines around the marked range", () => {
+  const text = renderExcerpt(lines, { file: "D", line: 4, column: 1, endLine: 4 });
+  expect(rows(text).map((row) => [row.includes(">>>"), row.trim().split(" ")[0]])).toEqual([
+    [false, "2"],
+    [false, "3"],
+    [true, "4"],
+    [false, "5"],
+    [false, "6"],
+  ]);
+});
+
+test("stays inside the file", () => {
+  expect(rows(renderExcerpt(lines, { file: "D", line: 1, column: 1 }))).toHaveLength(3);
+  expect(rows(renderExcerpt(lines, { file: "D", line: 99, column: 1, endLine: 200 }))).toHaveLength(
+    3,
+  );
+  expect(rows(renderExcerpt([], { file: "D", line: 1, column: 1 }))).toHaveLength(1);
+});
+
+test("underlines a part of a line, with the line's own tabs before it", () => {
+  const text = renderExcerpt(lines, { file: "D", line: 4, column: 6, length: 3 });
+  const marked = rows(text).findIndex((row) => row.includes(">>>"));
+  const below = rows(text)[marked + 1] ?? "";
+  expect(below.endsWith("\t    ^^^")).toBe(true);
+});
+
+test("leaves out the middle of a long range", () => {
+  const many = Array.from({ length: 100 }, (_, index) => `line ${String(index + 1)}`);
+  const text = renderExcerpt(many, { file: "D", line: 10, column: 1, endLine: 90 });
+  expect(rows(text).length).toBeLessThan(20);
+  expect(text).toContain("line 10\n");
+  expect(text).toContain("line 90\n");
+  expect(text).toContain("...");
+});

@@ -1,0 +1,111 @@
+import { describe, expect, test } from "vitest";
+import { isTsbuildError, type TsbuildError } from "../../../src/core/index.ts";
+import { parseDockerfile, parseInstruction, suggest } from "../../../src/dockerfile/index.ts";
+
+function parse(text: string | Uint8Array): ReturnType<typeof parseDockerfile> {
+  return parseDockerfile(text, { file: "Dockerfile" });
+}
+
+function failureOf(text: string): TsbuildError {
+  try {
+    parse(text);
+  } catch (error) {
+    if (isTsbuildError(error)) return error;
+    throw error;
+  }
+  throw new Error("nothing failed");
+}
+
+describe("what beginners get wrong", () => {
+  test.each([
+    ['ENTRYPOINT["python"]', "DOCKERFILE_UNKNOWN_INSTRUCTION", "blank between ENTRYPOINT and ["],
+    ["RNU echo", "DOCKERFILE_UNKNOWN_INSTRUCTION", "did you mean RUN?"],
+    ["COPY ./opt/code", "DOCKERFILE_ARGUMENTS", "COPY ./opt/code /app/"],
+    ["COPY --chonw=1 a b", "DOCKERFILE_FLAG_UNKNOWN", "did you mean --chown?"],
+    ["CMD --port 80", "DOCKERFILE_FLAG_UNKNOWN", "CMD has no flags"],
+    ["COPY --from builder a b", "DOCKERFILE_FLAG_VALUE", "--from=VALUE"],
+    ["FROM debian 12", "DOCKERFILE_ARGUMENTS", "FROM debian:12"],
+    ["FROM debian SA build", "DOCKERFILE_ARGUMENTS", "FROM debian AS build"],
+    ["SHELL /bin/bash", "DOCKERFILE_JSON", "SHELL ["],
+    ["ENV NAME", "DOCKERFILE_ARGUMENTS", "ENV NAME=value"],
+  ])("%s", (line, code, hint) => {
+    const error = failureOf(`FROM debian:12\n${line}\n`);
+    expect(error.code).toBe(code);
+    expect(error.location?.line).toBe(2);
+    expect(error.hint).toContain(hint);
+  });
+});
+
+describe("where an error is", () => {
+  test("a flag on a continued line has that line and its own column", () => {
+    const { location } = failureOf("FROM a\nRUN --network=none \\\n # why\n   --mnt=x y\n");
+    expect(location).toMatchObject({ line: 4, column: 4, length: 7 });
+  });
+
+  test("with the backtick as escape character too", () => {
+    const { location } = failureOf("# escape=`\nFROM a\nENV A=1 `\n  =2\n");
+    expect(location).toMatchObject({ line: 4, column: 3, length: 2 });
+  });
+
+  test("a range covers every line of an instruction, bodies of heredocs included", () => {
+    const [stage] = parse("FROM a\nRUN x \\\n y\nCOPY <<A <<B /d\n1\nA\n2\nB\nRUN z\n").stages;
+    const ranges = stage?.instructions.map(({ location }) => [location.line, location.endLine]);
+    expect(ranges).toEqual([
+      [2, 3],
+      [4, 8],
+      [9, 9],
+    ]);
+  });
+});
+
+describe("the file as a whole", () => {
+  test("bytes and text are the same", () => {
+    const text = "FROM a\nLABEL x=é\n";
+    expect(parse(new TextEncoder().encode(text))).toEqual(parse(text));
+  });
+
+  test("directives", () => {
+    const { directives } = parse("#!/bin/x\n# syntax = a/b:1\n# escape=`\nFROM a\n");
+    expect(directives).toEqual({ escape: "\\", syntax: "a/b:1" });
+    expect(parse("# check = skip=all\n#escape=`\nFROM a\n").directives).toEqual({
+      escape: "`",
+      check: "skip=all",
+    });
+    expect(parse("# a comment\n# escape=`\nFROM a\n").directives).toEqual({ escape: "\\" });
+  });
+
+  test("ARG belongs to the file before the first FROM and to the stage behind it", () => {
+    const { globalArgs, stages } = parse("ARG A\nARG B=1 C\nFROM a AS One\nARG D\nFROM one\n");
+    expect(globalArgs.flatMap(({ args }) => args.map(({ name }) => name))).toEqual(["A", "B", "C"]);
+    expect(stages.map(({ name, instructions }) => [name, instructions.length])).toEqual([
+      ["one", 1],
+      [undefined, 0],
+    ]);
+  });
+
+  test("lines are kept for excerpts, without their ends", () => {
+    expect(parse("\uFEFFFROM a\r\nRUN b\n").lines).toEqual(["FROM a", "RUN b"]);
+  });
+});
+
+describe("a single instruction", () => {
+  const location = { file: "Dockerfile", line: 7, column: 1 };
+
+  test("stands where its FROM stands", () => {
+    const run = parseInstruction("RUN <<EOF\nbody\nEOF", { location });
+    expect(run).toMatchObject({ keyword: "RUN", location, heredocs: [{ content: "body\n" }] });
+  });
+
+  test.each(["FROM a", "RUN a\nRUN b", "# nothing", ""])("%j is none", (text) => {
+    expect(() => parseInstruction(text, { location })).toThrow(
+      expect.objectContaining({ code: "DOCKERFILE_ONBUILD", location }) as Error,
+    );
+  });
+});
+
+test("suggestions are at most two edits away", () => {
+  expect(suggest("CPOY", ["COPY", "CMD"])).toBe("COPY");
+  expect(suggest("wrokdir", ["WORKDIR"])).toBe("WORKDIR");
+  expect(suggest("FROBNICATE", ["FROM", "RUN"])).toBeUndefined();
+  expect(suggest("x", ["RUN"])).toBeUndefined();
+});
