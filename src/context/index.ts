@@ -1,1 +1,7 @@
+export { openDirectoryContext, type DirectoryContextOptions } from "./directory-context.ts";
+export { contextError, type ContextErrorCode } from "./errors.ts";
+export { compileExcludes, parseExcludes, type Excludes } from "./ignore/compile-excludes.ts";
+export { IgnoreRules } from "./ignore/ignore-rules.ts";
+export { parseIgnoreFile } from "./ignore/parse-ignore-file.ts";
+export { selectSources, type SelectOptions } from "./select-sources.ts";
 export type * from "./types.ts";

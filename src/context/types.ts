@@ -1,46 +1,70 @@
 import type { Digest } from "../core/index.ts";
-import type { MergedTree, RootPath } from "../layer/index.ts";
+import type { MergedTree, NodeStat, RootPath } from "../layer/index.ts";
 
 /**
  * A build context: a tree of files from a directory, seen through its ignore rules. Excluded paths are simply not
  * there. It is a MergedTree, so COPY reads a context and a stage in the same way; owners are 0:0 as the reference
- * builder presents them.
+ * builder presents them, and a socket is an empty regular file.
  */
 export interface BuildContext extends MergedTree {
   /** How messages name it: the path or URL as the user gave it. */
   readonly label: string;
+  /** Where digests of its files are remembered. */
+  readonly statCache: StatCache | undefined;
+  /** Like MergedTree's, with what a stat cache needs to know the file again. */
+  lstat(path: RootPath): Promise<HostNodeStat | undefined>;
   /** Whether the ignore rules hide `path`, and by which rule, for error messages. */
   ignoredBy(path: RootPath): IgnoreRule | undefined;
+  /**
+   * Says that the file's digest was taken at this version: from now on `openFile` of another version fails with
+   * CONTEXT_FILE_CHANGED, so that what is copied is what was counted.
+   */
+  pin(path: RootPath, version: StatKey): void;
+}
+
+/** A node of a tree whose files lie on this host as they are. */
+export interface HostNodeStat extends NodeStat {
+  readonly statKey: StatKey;
 }
 
 export interface IgnoreRule {
   readonly file: string;
   /** 1-based. */
   readonly line: number;
+  /** As written, with its `!`. */
   readonly pattern: string;
 }
 
-/** One file that an op reads, with everything that enters its checksum. Sorted by path where listed. */
+/** One node that an op reads, with everything that enters its checksum. Sorted by path where listed. */
 export interface FileDigest {
-  /** Path relative to the selection, as text (invalid UTF-8 is escaped as \xNN). */
+  /** Path from the root of the tree, as text (invalid UTF-8 is escaped as \xNN); `.` for the root itself. */
   readonly path: string;
   /** Digest over header (type, mode, uid, gid, size, link target, device, xattrs) and content. Not mtime. */
   readonly digest: Digest;
   readonly mode: number;
 }
 
-/** Remembers content digests by (path, size, mtime, ctime, inode), so that an unchanged file is not read again. */
+/**
+ * Remembers digests of nodes by (path, size, mtime, ctime, inode), so that an unchanged file is not read again. A change
+ * of mode, owner or xattrs moves ctime, so the digests may cover those too.
+ */
 export interface StatCache {
   get(key: StatKey): Digest | undefined;
-  set(key: StatKey, digest: Digest): void;
-  /** Writes what is new. Entries as young as their own reading are left out (racy). */
+  /** Ignored for a node that changed so shortly before `readAt` that a later change could look the same (racy). */
+  set(entry: {
+    readonly key: StatKey;
+    readonly digest: Digest;
+    /** When reading began: nanoseconds since the epoch. */
+    readonly readAt: bigint;
+  }): void;
+  /** Writes what is new, by rename; does nothing when nothing is. */
   save(): Promise<void>;
 }
 
 export interface StatKey {
-  /** Absolute path on the host. */
+  /** Absolute path on the host, one character a byte. */
   readonly path: string;
-  readonly size: number;
+  readonly size: bigint;
   readonly mtimeNs: bigint;
   readonly ctimeNs: bigint;
   readonly inode: bigint;

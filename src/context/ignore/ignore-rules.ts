@@ -1,0 +1,67 @@
+import type { IgnoreRule } from "../types.ts";
+import { compilePattern, type PathTest } from "./compile-pattern.ts";
+import { mayMatchBelow, RuleIndex } from "./rule-index.ts";
+
+/** A rule as it stands in the file, `!` taken off. */
+export interface RuleLine extends IgnoreRule {
+  /** `!pattern`: takes back what earlier rules excluded. */
+  readonly isException: boolean;
+  /** The pattern without `!`, cleaned as a path. */
+  readonly path: string;
+}
+
+/**
+ * Decides which paths are excluded. Paths are text as `textOf` makes it: relative, without leading or trailing slash.
+ * A rule that matches a directory matches everything below it; of all rules that match, the last one decides.
+ */
+export class IgnoreRules {
+  readonly #rules: readonly RuleLine[];
+  readonly #exceptions: readonly { readonly index: number; readonly test: PathTest }[];
+  readonly #index: RuleIndex;
+  /** Number of the last rule that matches a directory or one of its parents. */
+  readonly #directories = new Map<string, number>();
+
+  /** @throws CONTEXT_PATTERN_INVALID */
+  constructor(rules: readonly RuleLine[]) {
+    const tests = rules.map((rule) => compilePattern(rule.path));
+    this.#rules = rules;
+    this.#index = new RuleIndex(tests);
+    this.#exceptions = tests.flatMap((test, index) =>
+      rules[index]?.isException === true ? [{ index, test }] : [],
+    );
+  }
+
+  /** Without any rule nothing is excluded and nobody needs to ask. */
+  get isEmpty(): boolean {
+    return this.#rules.length === 0;
+  }
+
+  /** The rule that excludes `path`; undefined when it is not excluded. The root never is. */
+  match(path: string): IgnoreRule | undefined {
+    const rule = this.#rules[this.#lastRule(path)];
+    return rule === undefined || rule.isException ? undefined : rule;
+  }
+
+  /** Whether an excluded directory needs no look inside, because no exception can name anything below it. */
+  canSkipDirectory(path: string): boolean {
+    const last = this.#lastOfDirectory(path);
+    const rule = this.#rules[last];
+    if (rule === undefined || rule.isException) return false;
+    return !this.#exceptions.some(({ index, test }) => index > last && mayMatchBelow(test, path));
+  }
+
+  #lastRule(path: string): number {
+    if (path === "") return -1;
+    const slash = path.lastIndexOf("/");
+    const inherited = slash === -1 ? -1 : this.#lastOfDirectory(path.slice(0, slash));
+    return this.#index.find(path, inherited);
+  }
+
+  #lastOfDirectory(path: string): number {
+    const known = this.#directories.get(path);
+    if (known !== undefined) return known;
+    const last = this.#lastRule(path);
+    this.#directories.set(path, last);
+    return last;
+  }
+}

@@ -1,0 +1,193 @@
+import { createServer } from "node:net";
+import {
+  chmodSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { openDirectoryContext, type BuildContext } from "../../../src/context/index.ts";
+
+let directory: string;
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), "tsbuild-context-"));
+});
+afterEach(() => rmSync(directory, { recursive: true, force: true }));
+
+function put(files: Readonly<Record<string, string>>): void {
+  for (const [path, content] of Object.entries(files)) {
+    mkdirSync(dirname(join(directory, path)), { recursive: true });
+    writeFileSync(join(directory, path), content);
+  }
+}
+
+async function listAll(context: BuildContext, path = ""): Promise<string[]> {
+  const names = await context.readdir(Buffer.from(path));
+  const nested = names.map(async (name) => {
+    const below = path === "" ? String(name) : `${path}/${String(name)}`;
+    const stat = await context.lstat(Buffer.from(below));
+    return stat?.type === "directory" ? [`${below}/`, ...(await listAll(context, below))] : [below];
+  });
+  return (await Promise.all(nested)).flat();
+}
+
+async function read(context: BuildContext, path: string): Promise<string> {
+  const file = await context.openFile(Buffer.from(path));
+  const buffer = Buffer.alloc(file.size);
+  readSync(file.fd, buffer);
+  await file.close();
+  return buffer.toString();
+}
+
+describe("which ignore file counts", () => {
+  test("the context's .dockerignore hides paths, and itself may be seen", async () => {
+    put({ ".dockerignore": "secret\n", secret: "", "a/b": "" });
+    const context = await openDirectoryContext({ directory });
+    expect(await listAll(context)).toEqual([".dockerignore", "a/", "a/b"]);
+    expect(context.ignoredBy(Buffer.from("secret"))).toMatchObject({
+      file: ".dockerignore",
+      line: 1,
+      pattern: "secret",
+    });
+  });
+
+  test("one beside the Dockerfile replaces it, wherever the Dockerfile lies", async () => {
+    put({ "ctx/.dockerignore": "a\n", "other/My.dockerignore": "b\n", "ctx/a": "", "ctx/b": "" });
+    const context = await openDirectoryContext({
+      directory: join(directory, "ctx"),
+      dockerfile: join(directory, "other/My"),
+    });
+    expect(await listAll(context)).toEqual([".dockerignore", "a"]);
+  });
+
+  test("a broken one is reported with its line", async () => {
+    put({ ".dockerignore": "a\n!\n" });
+    await expect(openDirectoryContext({ directory })).rejects.toMatchObject({
+      code: "CONTEXT_IGNORE_INVALID",
+      location: { file: ".dockerignore", line: 2 },
+    });
+  });
+});
+
+test("an excluded directory is there exactly when something below it is not excluded", async () => {
+  put({
+    ".dockerignore": "*\n!src/**/*.ts\n!docs/keep\n",
+    "src/a/x.ts": "",
+    "src/b/x.js": "",
+    "docs/other": "",
+    "vendor/deep/file": "",
+  });
+  const context = await openDirectoryContext({ directory });
+  expect(await listAll(context)).toEqual(["src/", "src/a/", "src/a/x.ts"]);
+  expect(await context.lstat(Buffer.from("docs"))).toBeUndefined();
+  expect(await context.lstat(Buffer.from("src/b/x.js"))).toBeUndefined();
+  await expect(context.openFile(Buffer.from("docs/other"))).rejects.toMatchObject({
+    code: "CONTEXT_UNREADABLE",
+    details: { errno: "ENOENT" },
+  });
+});
+
+test("owners are 0:0, permission bits and times are the file's", async () => {
+  put({ file: "12345" });
+  chmodSync(join(directory, "file"), 0o4751);
+  const context = await openDirectoryContext({ directory });
+  const stat = await context.lstat(Buffer.from("file"));
+  const { mtimeNs } = lstatSync(join(directory, "file"), { bigint: true });
+  expect(stat).toMatchObject({
+    type: "file",
+    mode: 0o4751,
+    uid: 0,
+    gid: 0,
+    size: 5,
+    mtime: mtimeNs,
+  });
+});
+
+test("hard links are known by one inode", async () => {
+  put({ a: "x" });
+  linkSync(join(directory, "a"), join(directory, "b"));
+  const context = await openDirectoryContext({ directory });
+  const [a, b] = [await context.lstat(Buffer.from("a")), await context.lstat(Buffer.from("b"))];
+  expect(a).toMatchObject({ nlink: 2, inode: b?.inode });
+});
+
+test("symlinks are nodes and never a way out", async () => {
+  put({ "ctx/file": "inside", "outside/file": "secret" });
+  symlinkSync("../outside", join(directory, "ctx/link"));
+  const context = await openDirectoryContext({ directory: join(directory, "ctx") });
+  expect(await context.lstat(Buffer.from("link"))).toMatchObject({ type: "symlink", size: 0 });
+  expect(String(await context.readlink(Buffer.from("link")))).toBe("../outside");
+  expect(await context.lstat(Buffer.from("link/file"))).toBeUndefined();
+  expect(await context.lstat(Buffer.from("file/below"))).toBeUndefined();
+  await expect(context.readdir(Buffer.from("link"))).rejects.toMatchObject({
+    code: "CONTEXT_UNREADABLE",
+  });
+  await expect(context.openFile(Buffer.from("link/file"))).rejects.toMatchObject({
+    code: "CONTEXT_UNREADABLE",
+  });
+});
+
+test("a directory that is exchanged for a symlink after it was looked at is not followed", async () => {
+  put({ "ctx/dir/file": "inside", "outside/file": "secret" });
+  const context = await openDirectoryContext({ directory: join(directory, "ctx") });
+  expect(await read(context, "dir/file")).toBe("inside");
+  renameSync(join(directory, "ctx/dir"), join(directory, "ctx/old"));
+  symlinkSync("../outside", join(directory, "ctx/dir"));
+  await expect(context.openFile(Buffer.from("dir/file"))).rejects.toMatchObject({
+    code: "CONTEXT_FILE_CHANGED",
+  });
+});
+
+test("a file that changed since its digest was taken is not handed out", async () => {
+  put({ file: "one" });
+  const context = await openDirectoryContext({ directory });
+  const path = Buffer.from("file");
+  const stat = await context.lstat(path);
+  if (stat !== undefined) context.pin(path, stat.statKey);
+  expect(await read(context, "file")).toBe("one");
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  put({ file: "two" });
+  await expect(context.openFile(path)).rejects.toMatchObject({ code: "CONTEXT_FILE_CHANGED" });
+});
+
+test("a socket is an empty regular file", async () => {
+  const server = createServer().listen(join(directory, "socket"));
+  try {
+    const context = await openDirectoryContext({ directory });
+    expect(await context.lstat(Buffer.from("socket"))).toMatchObject({ type: "file", size: 0 });
+    expect(await read(context, "socket")).toBe("");
+  } finally {
+    server.close();
+  }
+});
+
+test("names are bytes, in byte order", async () => {
+  const broken = Buffer.from("caf\xe9", "latin1");
+  const names = [Buffer.from("Z"), Buffer.from("a"), broken, Buffer.from("é"), Buffer.from(".x")];
+  for (const name of names)
+    writeFileSync(Buffer.concat([Buffer.from(`${directory}/`), name]), "content");
+  const context = await openDirectoryContext({ directory });
+  expect(await context.readdir(Buffer.alloc(0))).toEqual([...names].sort((a, b) => a.compare(b)));
+  expect(await context.lstat(broken)).toMatchObject({ type: "file", size: 7 });
+  const file = await context.openFile(broken);
+  expect(file.size).toBe(7);
+  await file.close();
+});
+
+test("a directory that is not there, or is a file, cannot be a context", async () => {
+  put({ file: "" });
+  for (const name of ["nowhere", "file"]) {
+    await expect(openDirectoryContext({ directory: join(directory, name) })).rejects.toMatchObject({
+      code: "CONTEXT_UNREADABLE",
+    });
+  }
+});
