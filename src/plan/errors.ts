@@ -5,6 +5,8 @@ export type PlanErrorCode =
   | "PLAN_TARGET_UNKNOWN"
   /** The image of a FROM is empty after expansion, or cannot be an image's name. */
   | "PLAN_BASE_INVALID"
+  /** `# syntax=` asks for another language. */
+  | "PLAN_SYNTAX_UNSUPPORTED"
   | "PLAN_STAGE_CYCLE"
   /** A stage is used before it is defined. */
   | "PLAN_STAGE_ORDER"

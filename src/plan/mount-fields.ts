@@ -211,7 +211,7 @@ function unknownHint(key: string): string {
 /** Comma-separated values; a field between double quotes may hold commas, and `""` is a quote in it. */
 function splitFields(text: string): readonly string[] {
   const fields: string[] = [];
-  for (const match of text.matchAll(/(?:^|,)(?:"((?:[^"]|"")*)"|([^,]*))/g)) {
+  for (const match of text.matchAll(/(?:^|,)(?:"((?:[^"]|"")*)"(?=,|$)|([^,]*))/g)) {
     fields.push(match[1] === undefined ? (match[2] ?? "") : match[1].replaceAll('""', '"'));
   }
   return fields;

@@ -1,6 +1,7 @@
 import { locateError, type Platform } from "../core/index.ts";
 import { parseInstruction, type Dockerfile } from "../dockerfile/index.ts";
 import { BaseImages } from "./base-images.ts";
+import { refuseForeignSyntax } from "./frontend.ts";
 import { evaluateGlobalArgs } from "./global-args.ts";
 import { planStages } from "./plan-stages.ts";
 import {
@@ -22,6 +23,7 @@ import { VertexTable } from "./vertex-table.ts";
  *   a location
  */
 export async function planBuild(dockerfile: Dockerfile, options: PlanOptions): Promise<Plan> {
+  refuseForeignSyntax(dockerfile, options.buildArgs);
   const vertices = new VertexTable();
   const bases = new BaseImages(options.resolveBase);
   const warnings = new Map<string, PlanWarning>();
