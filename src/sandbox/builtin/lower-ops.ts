@@ -165,7 +165,7 @@ function lowerAwaitHangup(list: CallList, op: OpOf<"await-hangup">): void {
 
 function lowerWaitChild(list: CallList, op: OpOf<"wait-child">): void {
   const record = reportDatum(reportTag.ended);
-  list.add("wait4", [-1, at(record, 8), linux.waitAllChildren, 0]);
+  list.add("wait4", [op.pid ?? -1, at(record, 8), linux.waitAllChildren, 0]);
   if (op.report) list.add("write", [reportFd, at(record), reportSize]);
 }
 

@@ -29,8 +29,8 @@ export type Op =
   /** Waits until the parent closes the report socket or the process of `pidfd` ends. */
   | { readonly type: "await-hangup"; readonly pidfd: string }
   | { readonly type: "kill"; readonly pidfd: string }
-  /** Waits for the one child; `report` sends its wait status to the parent. */
-  | { readonly type: "wait-child"; readonly report: boolean }
+  /** Waits for the one child, or for child `pid` among several; `report` sends its wait status to the parent. */
+  | { readonly type: "wait-child"; readonly report: boolean; readonly pid?: number }
   | { readonly type: "exit" }
   /** No mount made here is seen elsewhere, and the other way round. */
   | { readonly type: "make-mounts-private" }
