@@ -1,0 +1,13 @@
+/** The one door to the network. */
+export {
+  openHttpClient,
+  type HttpClient,
+  type HttpClientOptions,
+  type HttpRequest,
+  type HttpResponse,
+} from "./http/client.ts";
+export { downloadUrl, type Download } from "./http/download.ts";
+export { displayUrl } from "./http/errors.ts";
+export { bareHost, isLoopback } from "./http/host.ts";
+export { requestFollowing, type FollowOptions } from "./http/redirects.ts";
+export { discardBody, readBody } from "./http/response-body.ts";
