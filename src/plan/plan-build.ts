@@ -4,14 +4,8 @@ import { BaseImages } from "./base-images.ts";
 import { refuseForeignSyntax } from "./frontend.ts";
 import { evaluateGlobalArgs } from "./global-args.ts";
 import { planStages } from "./plan-stages.ts";
-import {
-  buildStageGraph,
-  reachableFrom,
-  refuseCycles,
-  refuseForwardReferences,
-  type StageGraph,
-  type StageNode,
-} from "./stage-graph.ts";
+import { buildStageGraph, type StageGraph, type StageNode } from "./stage-graph.ts";
+import { reachableFrom, refuseCycles, refuseForwardReferences } from "./stage-order.ts";
 import { finishConfig, type StageState } from "./stage-state.ts";
 import type { Plan, PlanOptions, PlanTarget, PlanWarning } from "./types.ts";
 import { VertexTable } from "./vertex-table.ts";

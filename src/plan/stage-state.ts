@@ -12,8 +12,10 @@ export interface StageState {
   /** Filesystem as of now. */
   root: VertexId;
   readonly platform: Platform;
-  /** What expansion and RUN see: ENV and set ARGs. The latest assignment is last. */
+  /** What expansion and RUN see: ENV and set ARGs. The latest assignment is last. Changed by setEnvironment alone. */
   readonly env: Map<string, string>;
+  /** `env` as RUN takes it, until it changes: steps between two assignments share one list. */
+  envList: readonly string[] | undefined;
   /** ARGs in the order of their first declaration, for the history of RUN. */
   readonly args: Map<string, string | undefined>;
   readonly image: ImageState;
@@ -102,13 +104,19 @@ function start(
   if (workingDir !== undefined && workingDir !== "" && !workingDir.startsWith("/")) {
     beginning.image.config = { ...beginning.image.config, workingDir: `/${workingDir}` };
   }
-  return { ...beginning, env, args: new Map(), history: [], seen: new Map() };
+  return { ...beginning, env, envList: undefined, args: new Map(), history: [], seen: new Map() };
 }
 
 /** The later assignment wins and moves to the end, which is the order that the cache key sees. */
 export function setEnvironment(state: StageState, name: string, value: string): void {
+  state.envList = undefined;
   state.env.delete(name);
   state.env.set(name, value);
+}
+
+/** `KEY=value` of everything that a RUN sees. */
+export function listEnvironment(state: StageState): readonly string[] {
+  return (state.envList ??= formatEnvironment(state.env));
 }
 
 /** The config as an image document has it, empty members left out. */
@@ -130,7 +138,7 @@ export function finishConfig(
   };
 }
 
-export function formatEnvironment(env: ReadonlyMap<string, string>): readonly string[] {
+function formatEnvironment(env: ReadonlyMap<string, string>): readonly string[] {
   return Array.from(env, ([name, value]) => `${name}=${value}`);
 }
 

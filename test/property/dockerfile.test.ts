@@ -75,14 +75,18 @@ describe("expansion", () => {
   });
 });
 
+const regularExpressions = new Map([
+  ["*", ".*?"],
+  ["?", "."],
+  [".", "\\."],
+]);
+
 test("patterns match what the same regular expression matches", () => {
   const pattern = fc.array(fc.constantFrom("a", "b", ".", "*", "?"), { maxLength: 5 });
   const value = fc.array(fc.constantFrom("a", "b", "."), { maxLength: 8 });
   fc.assert(
     fc.property(pattern, value, (parts, characters) => {
-      const source = parts
-        .map((part) => ({ "*": ".*?", "?": ".", ".": "\\." })[part] ?? part)
-        .join("");
+      const source = parts.map((part) => regularExpressions.get(part) ?? part).join("");
       const shortest = new RegExp(`^${source}`).exec(characters.join(""))?.[0].length ?? -1;
       const greedy = source.replaceAll(".*?", ".*");
       const longest = new RegExp(`^${greedy}`).exec(characters.join(""))?.[0].length ?? -1;

@@ -6,7 +6,7 @@ import {
 } from "../../dockerfile/index.ts";
 import { planErrorAt } from "../errors.ts";
 import { planMounts } from "../mounts.ts";
-import { formatEnvironment, type StageState } from "../stage-state.ts";
+import { listEnvironment, type StageState } from "../stage-state.ts";
 import { describeInstruction } from "../step-names.ts";
 import type { ExecOp } from "../types.ts";
 import { toArgv, withShell } from "./command.ts";
@@ -21,7 +21,7 @@ export function applyRun(instruction: RunInstruction, scope: RuleScope): void {
   const op: ExecOp = {
     type: "exec",
     argv,
-    env: formatEnvironment(state.env),
+    env: listEnvironment(state),
     uncachedEnv: scope.proxies,
     cwd,
     user: state.image.config.user ?? "",
