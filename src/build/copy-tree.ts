@@ -1,4 +1,4 @@
-import { compileExcludes } from "../context/index.ts";
+import { parseExcludes, type Excludes } from "../context/index.ts";
 import {
   baseName,
   joinRootPath,
@@ -110,12 +110,12 @@ class TreeCopier {
   readonly #target: CopyTarget;
   readonly #source: MergedTree;
   readonly #links = new Map<string, RootPath>();
-  readonly #isExcluded: (path: RootPath) => boolean;
+  readonly #excludes: Excludes;
 
   constructor(target: CopyTarget, source: MergedTree) {
     this.#target = target;
     this.#source = source;
-    this.#isExcluded = compileExcludes(target.exclude);
+    this.#excludes = parseExcludes(target.exclude);
   }
 
   async children(place: {
@@ -129,20 +129,13 @@ class TreeCopier {
       const stat = await this.#source.lstat(from);
       if (stat === undefined) continue;
       const to = joinRootPath(place.to, name);
-      if (!this.#isExcluded(relative)) await this.node({ from, to, stat, root: place.root });
-      else if (stat.type === "directory")
-        await this.#excludedDirectory({ from, to, root: place.root });
+      if (!this.#excludes.isExcluded(relative))
+        await this.node({ from, to, stat, root: place.root });
+      // Below an excluded directory, exceptions (`!pattern`) may still name something.
+      else if (stat.type === "directory" && !this.#excludes.canSkipDirectory(relative)) {
+        await this.children({ from, to, root: place.root });
+      }
     }
-  }
-
-  /** Below an excluded directory, exceptions (`!pattern`) may still name something. */
-  async #excludedDirectory(place: {
-    readonly from: RootPath;
-    readonly to: RootPath;
-    readonly root: RootPath;
-  }): Promise<void> {
-    if (!this.#target.exclude.some((pattern) => pattern.trimStart().startsWith("!"))) return;
-    await this.children(place);
   }
 
   /** Copies one node, with everything below it unless `deep` is false. */

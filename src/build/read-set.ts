@@ -26,7 +26,8 @@ export async function readFieldsOf(request: {
   const { op, index, tree, environment } = request;
   const fields: KeyField[] = [];
   for (const [number, pattern] of readPatterns(op, index)) {
-    const paths = await selectSources(tree, pattern);
+    const parents = op.type === "copy" && op.parents;
+    const paths = await selectSources(tree, pattern, { parents });
     const files = await checksumSelection({
       tree,
       paths,

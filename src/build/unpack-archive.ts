@@ -56,7 +56,14 @@ async function unpackEntry(place: Place, entry: LayerEntryWithContent): Promise<
   if (entry.path.length === 0) return;
   const path = await locate(place, entry.path);
   const { mode, uid, gid, mtime, xattrs } = entry;
-  const attributes = { mode, uid, gid, mtime, ...(xattrs === undefined ? {} : { xattrs }), ...owner };
+  const attributes = {
+    mode,
+    uid,
+    gid,
+    mtime,
+    ...(xattrs === undefined ? {} : { xattrs }),
+    ...owner,
+  };
   const existing = await tree.lstat(path);
   if (existing?.type === "directory" && entry.type !== "directory") {
     throw buildError(

@@ -67,7 +67,7 @@ async function copyPaths(
 ): Promise<void> {
   const { source, target, request } = work;
   const tree = await inputTree(source, request);
-  const paths = await selectSources(tree, source.pattern);
+  const paths = await selectSources(tree, source.pattern, { parents: op.parents });
   for (const path of paths) {
     if (source.unpack && (await unpackArchive(target, { tree, path }))) continue;
     if (op.parents) await copyWithParents(target, { tree, path, pivot: pivotOf(source.pattern) });
