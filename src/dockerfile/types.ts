@@ -1,8 +1,8 @@
 import type { SourceLocation } from "../core/index.ts";
 
 /**
- * A Dockerfile after parsing: our own union, made once from dockerfile-ast plus the checks which that package does
- * not do. Words are raw (not expanded, quotes kept) unless a field says otherwise.
+ * A Dockerfile after parsing, checked as far as syntax goes. Words are raw (not expanded, quotes kept) unless a field
+ * says otherwise.
  */
 export interface Dockerfile {
   /** Name for messages and locations. */
@@ -42,6 +42,7 @@ export type CommandForm =
 
 export interface Heredoc {
   readonly name: string;
+  /** Lines up to the terminator, each with its end. Tabs of `<<-` are stripped for COPY and ADD, but not yet for RUN. */
   readonly content: string;
   /** Unquoted delimiter: variables in the content are expanded (COPY and ADD). */
   readonly expand: boolean;

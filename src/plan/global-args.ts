@@ -1,5 +1,6 @@
-import { formatPlatform, locateError, type Platform } from "../core/index.ts";
+import { formatPlatform, type Platform } from "../core/index.ts";
 import { expandWord, type Dockerfile, type Lookup } from "../dockerfile/index.ts";
+import { locateFailure } from "./locate-failure.ts";
 import type { PlanOptions } from "./types.ts";
 
 /** Variables that FROM lines see, and that a stage's `ARG NAME` takes its value from. */
@@ -28,7 +29,9 @@ export function evaluateGlobalArgs(
       else if (defaultValue !== undefined) {
         values.set(
           name,
-          expandAt(location, () => expandWord(defaultValue, lookup, dockerfile.directives.escape)),
+          locateFailure(location, () =>
+            expandWord(defaultValue, lookup, dockerfile.directives.escape),
+          ),
         );
       }
     }
@@ -56,16 +59,4 @@ function platformArgs(prefix: string, platform: Platform): readonly (readonly [s
     [`${prefix}ARCH`, platform.architecture],
     [`${prefix}VARIANT`, platform.variant ?? ""],
   ];
-}
-
-/** Runs an expansion and tells where it failed. */
-export function expandAt<Result>(
-  location: Parameters<typeof locateError>[1],
-  expand: () => Result,
-): Result {
-  try {
-    return expand();
-  } catch (error) {
-    throw locateError(error, location);
-  }
 }

@@ -1,8 +1,9 @@
-import { locateError, type Platform } from "../core/index.ts";
+import type { Platform } from "../core/index.ts";
 import { parseInstruction, type Dockerfile } from "../dockerfile/index.ts";
 import { BaseImages } from "./base-images.ts";
 import { refuseForeignSyntax } from "./frontend.ts";
-import { evaluateGlobalArgs } from "./global-args.ts";
+import { evaluateGlobalArgs, type GlobalArgs } from "./global-args.ts";
+import { locateFailure } from "./locate-failure.ts";
 import { planStages } from "./plan-stages.ts";
 import { buildStageGraph, type StageGraph, type StageNode } from "./stage-graph.ts";
 import { reachableFrom, refuseCycles, refuseForwardReferences } from "./stage-order.ts";
@@ -21,10 +22,17 @@ export async function planBuild(dockerfile: Dockerfile, options: PlanOptions): P
   const vertices = new VertexTable();
   const bases = new BaseImages(options.resolveBase);
   const warnings = new Map<string, PlanWarning>();
-  const targets: PlanTarget[] = [];
-  for (const platform of options.platforms) {
-    targets.push(await planTarget({ dockerfile, options, platform, vertices, bases, warnings }));
-  }
+  const scopes = options.platforms.map((platform) => ({
+    dockerfile,
+    options,
+    platform,
+    vertices,
+    bases,
+    warnings,
+  }));
+  const resolved = await Promise.all(scopes.map(resolveTarget));
+  // Folded one after the other: vertices are numbered in the same way every time.
+  const targets = resolved.map(foldTarget);
   return { vertices: vertices.list(), targets, warnings: [...warnings.values()] };
 }
 
@@ -37,22 +45,31 @@ interface TargetScope {
   readonly warnings: Map<string, PlanWarning>;
 }
 
-async function planTarget(scope: TargetScope): Promise<PlanTarget> {
+interface ResolvedTarget extends TargetScope {
+  readonly globalArgs: GlobalArgs;
+  readonly graph: StageGraph;
+  readonly reachable: ReadonlySet<StageNode>;
+  readonly isAlone: boolean;
+}
+
+async function resolveTarget(scope: TargetScope): Promise<ResolvedTarget> {
   const { dockerfile, options, platform } = scope;
   const globalArgs = evaluateGlobalArgs(dockerfile, options, platform);
   const graph = buildStageGraph({ dockerfile, globalArgs, target: options.target });
+  // Asked before triggers add sources: they do not change how a lone stage is shown.
   const isAlone = graph.stages.length === 1 && !graph.hasForeignSources;
   const reachable = await resolveStages(graph, scope);
+  return { ...scope, globalArgs, graph, reachable, isAlone };
+}
+
+function foldTarget(resolved: ResolvedTarget): PlanTarget {
+  const { warnings, graph } = resolved;
   const state = planStages({
-    ...scope,
-    globalArgs,
-    graph,
-    isAlone,
-    reachable,
+    ...resolved,
     // Several platforms repeat the same warning.
-    warn: (warning) => scope.warnings.set(JSON.stringify(warning), warning),
+    warn: (warning) => warnings.set(JSON.stringify(warning), warning),
   });
-  return toTarget(state, graph.target, scope);
+  return toTarget(state, graph.target, resolved);
 }
 
 /** Triggers may name further stages and images, so lookups repeat until nothing new is reached. */
@@ -83,11 +100,7 @@ function toTrigger(
   { location }: StageNode,
   graph: StageGraph,
 ): StageNode["steps"][number] {
-  try {
-    return graph.toStep(parseInstruction(text, { location }), true);
-  } catch (error) {
-    throw locateError(error, location);
-  }
+  return locateFailure(location, () => graph.toStep(parseInstruction(text, { location }), true));
 }
 
 /** An image that only --from names has no instructions, so its triggers never fire. */

@@ -1,7 +1,8 @@
-import { locateError, type Platform } from "../core/index.ts";
+import type { Platform } from "../core/index.ts";
 import { expandWord, type Dockerfile } from "../dockerfile/index.ts";
 import type { BaseImages } from "./base-images.ts";
 import type { GlobalArgs } from "./global-args.ts";
+import { locateFailure } from "./locate-failure.ts";
 import { proxyEnvironment } from "./proxies.ts";
 import { applyInstruction } from "./rules/index.ts";
 import type { RuleScope } from "./rules/rule.ts";
@@ -71,11 +72,8 @@ function planStage(
 }
 
 function applyStep(step: Step, scope: Omit<RuleScope, "step">): void {
-  try {
-    applyInstruction(step.instruction, { ...scope, step });
-  } catch (error) {
-    throw locateError(error, step.instruction.location);
-  }
+  const { instruction } = step;
+  locateFailure(instruction.location, () => applyInstruction(instruction, { ...scope, step }));
 }
 
 interface StartOptions extends PlanStagesOptions {

@@ -15,7 +15,8 @@ import {
   type StageSyntax,
 } from "../dockerfile/index.ts";
 import { planError, planErrorAt } from "./errors.ts";
-import { expandAt, type GlobalArgs } from "./global-args.ts";
+import type { GlobalArgs } from "./global-args.ts";
+import { locateFailure } from "./locate-failure.ts";
 import { mountSourceNames } from "./mounts.ts";
 import { refuseCycles } from "./stage-order.ts";
 
@@ -104,7 +105,7 @@ function toStageNode(
 ): StageNode {
   const { from, name } = place.syntax;
   const expand = (word: string): string =>
-    expandAt(from.location, () =>
+    locateFailure(from.location, () =>
       expandWord(word, (variable) => globalArgs.get(variable), dockerfile.directives.escape),
     );
   const image = expand(from.image);
@@ -142,7 +143,7 @@ function toPlatform(
       "use $BUILDPLATFORM, $TARGETPLATFORM, or a declared global ARG",
     );
   }
-  return expandAt(location, () => parsePlatform(text));
+  return locateFailure(location, () => parsePlatform(text));
 }
 
 /** Exactly an earlier stage's name means that stage; everything else is an image. */
@@ -173,7 +174,7 @@ function sourceNames(instruction: StageInstruction): readonly (string | undefine
   if (instruction.keyword === "RUN") return mountSourceNames(instruction);
   if (instruction.keyword !== "COPY" || instruction.from === undefined) return [];
   const { from, location } = instruction;
-  if (expandAt(location, () => expandWord(from, () => undefined)) === from) return [from];
+  if (locateFailure(location, () => expandWord(from, () => undefined)) === from) return [from];
   throw planErrorAt(
     location,
     "PLAN_FROM_INVALID",

@@ -1,7 +1,8 @@
 import { posix } from "node:path";
-import { locateError, parseDigest } from "../../core/index.ts";
+import { parseDigest } from "../../core/index.ts";
 import { processWord, type AddInstruction, type CopyInstruction } from "../../dockerfile/index.ts";
 import { planErrorAt } from "../errors.ts";
+import { locateFailure } from "../locate-failure.ts";
 import { describeInstruction } from "../step-names.ts";
 import type { CopyOp, CopySource, HttpOp, VertexId } from "../types.ts";
 import { addHistory, type RuleScope } from "./rule.ts";
@@ -190,11 +191,8 @@ function readChecksum(
   if (instruction.checksum === undefined) return {};
   if (instruction.sources.length !== 1)
     throw refusedChecksum(instruction, "there are several sources");
-  try {
-    return { checksum: parseDigest(expand(instruction.checksum)) };
-  } catch (error) {
-    throw locateError(error, instruction.location);
-  }
+  const digest = expand(instruction.checksum);
+  return { checksum: locateFailure(instruction.location, () => parseDigest(digest)) };
 }
 
 function refuseChecksum(instruction: AddInstruction): void {
