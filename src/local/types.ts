@@ -11,27 +11,45 @@ export interface LocalImage {
   readonly configBytes: Buffer;
   /** The manifest it came with; absent when it was built here. */
   readonly manifest?: Descriptor;
+  /** Manifest of the image it was built on, where the build told (`create`). */
+  readonly base?: Descriptor;
+  /** What the name stands for under which it was found: its config, its manifest, or the index that it is in. */
+  readonly root?: Descriptor;
 }
 
 export interface LocalImageSummary {
   readonly id: Digest;
   /** Normalised names that stand for it, sorted; empty for a dangling image. */
   readonly names: readonly string[];
+  /** `repository@digest`, sorted. */
   readonly repoDigests: readonly string[];
   readonly created: string | undefined;
-  /** Bytes of all its layers, uncompressed. */
+  /** Bytes of all its layers, uncompressed; for layers that were never unpacked, as they were or would be pulled. */
   readonly size: number;
   readonly platform: Platform;
 }
 
+/** Gets the blob of a layer that is not here, usually from the registry of the image. */
+export type FetchLayer = (descriptor: Descriptor, signal?: AbortSignal) => Promise<Readable>;
+
 /** Form in which layers leave: as plain tars (save), compressed (push), or whatever exists (copy). */
 export interface ExportOptions {
   readonly compression: LayerCompression;
+  /** 1 to 9 for gzip; 6 unless given. */
   readonly compressionLevel?: number;
   /** Use a blob in another compression when it exists already, such as a base layer as it was pulled. */
   readonly reuse: boolean;
   /** Docker schema 2 instead of OCI media types. */
   readonly dockerTypes?: boolean;
+  /** For layers that are only in a registry. Called when their content is wanted. */
+  readonly fetchLayer?: FetchLayer;
+  readonly signal?: AbortSignal;
+}
+
+export interface UnpackOptions {
+  readonly fetchLayer?: FetchLayer;
+  /** Bytes of one download (`item` is the short digest) or of one unpacking (`unpack` and the short digest). */
+  readonly onProgress?: (item: string, current: number, total: number, done: boolean) => void;
   readonly signal?: AbortSignal;
 }
 
@@ -39,36 +57,68 @@ export interface ExportOptions {
  * The local image place: names and configs of `store/` over layers of `snapshot/`.
  *
  * As a sink (`sink()`), it takes what `copyGraph` moves: manifests, configs and layer blobs go to `store.blobs`, and
- * `tag` writes the name. Nothing is unpacked until `ensureUnpacked` needs it.
+ * `tag` writes the name. Nothing is unpacked until `ensureUnpacked` needs it. Everything that writes, and everything
+ * that relies on what it found, happens inside `store.protect`.
+ *
+ * ```ts
+ * const { root } = await copyGraph({ source: registry, sink: images.sink(), root, platform });
+ * await images.sink({ fromRegistry: true }).tag(name, root);
+ * const image = await images.find(name);
+ * const chainId = image && (await images.ensureUnpacked(image));
+ * ```
  */
 export interface LocalImages {
   /**
-   * An image by name, by name without a tag (`:latest`), by full ID or by a unique prefix of at least 2 hex digits.
-   * `platform` chooses inside an index, the host's by default.
+   * An image by name, by name without a tag (`:latest`), by `repository@digest`, by full ID or by a unique prefix of at
+   * least 2 hex digits. `platform` chooses inside an index; without it the host's is preferred. undefined as well when
+   * the image's documents are missing or damaged.
+   * @throws LOCAL_ID_AMBIGUOUS
    */
   find(nameOrId: string, platform?: Platform): Promise<LocalImage | undefined>;
+  /** Sorted by ID. */
   list(): Promise<readonly LocalImageSummary[]>;
+  /** Names the image; one that was found in an index takes the whole index along. @throws REFERENCE_INVALID */
   tag(name: string, image: LocalImage): Promise<void>;
-  /** Names a freshly built config, which is written to the store by this call. */
-  create(configBytes: Buffer, names: readonly string[]): Promise<LocalImage>;
-  /** Removes one name, or an image with all its names when given an ID. Content goes with the next gc. */
+  /**
+   * Names a freshly built config, which is written to the store by this call. `base` is the manifest of the image it was
+   * built on: needed where lower layers were never unpacked, and a way to keep their compressed form.
+   */
+  create(
+    configBytes: Buffer,
+    names: readonly string[],
+    options?: { readonly base?: Descriptor },
+  ): Promise<LocalImage>;
+  /**
+   * Makes an image of content that was pushed into `sink()` known without a name.
+   * @throws LOCAL_IMAGE_NOT_FOUND when its manifest or config is not here
+   */
+  adopt(root: Descriptor, platform?: Platform): Promise<LocalImage>;
+  /**
+   * Removes one name, or an image with all its names when given an ID (several need `force`). An image goes with its
+   * last name, its content with the next gc.
+   * @throws LOCAL_IMAGE_NOT_FOUND, LOCAL_IMAGE_HAS_NAMES, LOCAL_ID_AMBIGUOUS
+   */
   remove(
     nameOrId: string,
     options?: { readonly force?: boolean },
   ): Promise<{ readonly untagged: readonly string[]; readonly deleted: readonly Digest[] }>;
-  /** Makes sure that all layers are committed snapshots and returns the top. `fetchLayer` gets what is not here. */
-  ensureUnpacked(
-    image: LocalImage,
-    options?: {
-      readonly fetchLayer?: (descriptor: Descriptor, signal?: AbortSignal) => Promise<Readable>;
-      readonly onProgress?: (item: string, current: number, total: number, done: boolean) => void;
-      readonly signal?: AbortSignal;
-    },
-  ): Promise<ChainId | undefined>;
-  /** A source from which `copyGraph` can copy this image: a manifest over layers in the form asked for. */
+  /**
+   * Makes sure that all layers are committed snapshots and returns the top. `fetchLayer` gets what is not here. Each
+   * layer is fetched and unpacked once, whoever asks, in this process or another.
+   * @throws LOCAL_LAYER_MISSING; DIGEST_MISMATCH when a layer is not what the config says; LAYER_*
+   */
+  ensureUnpacked(image: LocalImage, options?: UnpackOptions): Promise<ChainId | undefined>;
+  /**
+   * A source from which `copyGraph` can copy this image: a manifest over layers in the form asked for. It is the original
+   * manifest where its layers are the ones that leave, so that what was pulled is pushed under the same digest.
+   * @throws LOCAL_LAYER_MISSING, LOCAL_LAYER_CHANGED, LOCAL_COMPRESSION_UNSUPPORTED
+   */
   exportImage(
     image: LocalImage,
     options: ExportOptions,
   ): Promise<{ readonly root: Descriptor; readonly source: ContentSource }>;
-  sink(): ContentSink;
+  /** `fromRegistry`: names that are tagged here remember the digest under which their registry knows them. */
+  sink(options?: { readonly fromRegistry?: boolean }): ContentSink;
+  /** Everything as it lies in the store: blobs by digest and names, nothing made on the way. */
+  source(): ContentSource;
 }

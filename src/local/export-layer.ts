@@ -1,0 +1,186 @@
+import { Readable } from "node:stream";
+import { Digester, layerCompression, type LayerCompression, mediaTypes } from "../core/index.ts";
+import type { Descriptor } from "../image/index.ts";
+import { compressGzip, decompress, digestChunks, layerTarChunks } from "../layer/index.ts";
+import type { Snapshotter } from "../snapshot/index.ts";
+import { localError } from "./errors.ts";
+import type { ImageLayer } from "./image-layers.ts";
+import { ensureLayerBlob, findLayerBlobs, type LayerPlace, layerMissing } from "./layer-blobs.ts";
+import type { ExportOptions } from "./types.ts";
+
+export interface ExportPlace extends LayerPlace {
+  readonly snapshots: Snapshotter;
+}
+
+/** A layer in the form in which it leaves. */
+export interface ExportedLayer {
+  readonly descriptor: Descriptor;
+  open(signal?: AbortSignal): Promise<Readable>;
+}
+
+const defaultLevel = 6;
+
+/**
+ * Chooses the form of one layer: a blob that is here in the right compression (or, with `reuse`, in any), else a new one.
+ * Plain tars are not written: their digest is the diffId.
+ */
+export async function exportLayer(
+  place: ExportPlace,
+  layer: ImageLayer,
+  options: ExportOptions,
+): Promise<ExportedLayer> {
+  const { compression, reuse, fetchLayer } = options;
+  const present = await findLayerBlobs(place.store, layer);
+  const isRight = (blob: Descriptor): boolean => layerCompression(blob.mediaType) === compression;
+  const chosen = present.find(isRight) ?? (reuse ? present[0] : undefined);
+  if (chosen !== undefined) return storedLayer(place, chosen);
+  const { published } = layer;
+  const isWanted = published !== undefined && (reuse || isRight(published));
+  if (isWanted && fetchLayer !== undefined && present.length === 0) {
+    return fetchedLayer(place, { layer, published, options });
+  }
+  switch (compression) {
+    case "none":
+      return plainLayer(place, layer, options);
+    case "gzip":
+      return gzipLayer(place, layer, options);
+    case "zstd":
+      throw compressionUnsupported(compression);
+  }
+}
+
+function storedLayer(place: ExportPlace, descriptor: Descriptor): ExportedLayer {
+  return { descriptor, open: async () => place.store.blobs.open(descriptor.digest) };
+}
+
+/** A layer that is only in a registry: it comes here when the other side has not got it already. */
+function fetchedLayer(
+  place: ExportPlace,
+  request: {
+    readonly layer: ImageLayer;
+    readonly published: Descriptor;
+    readonly options: ExportOptions;
+  },
+): ExportedLayer {
+  const { layer, published, options } = request;
+  return {
+    descriptor: published,
+    open: async (signal = options.signal) => {
+      const { digest } = await ensureLayerBlob(place, layer, { ...options, signal });
+      return place.store.blobs.open(digest);
+    },
+  };
+}
+
+async function plainLayer(
+  place: ExportPlace,
+  layer: ImageLayer,
+  options: ExportOptions,
+): Promise<ExportedLayer> {
+  const { diffId: digest } = layer;
+  // Told now what could not be read later.
+  await findTar(place, layer, options);
+  const size =
+    (await place.snapshots.stat(layer.chainId))?.tarSize ??
+    (await countTar(await openTar(place, layer, options)));
+  return {
+    descriptor: { mediaType: mediaTypes.ociLayer, digest, size },
+    open: async (signal = options.signal) =>
+      Readable.from(await openTar(place, layer, { ...options, ...(signal && { signal }) }), {
+        objectMode: false,
+      }),
+  };
+}
+
+/** Compresses the layer into a blob, once: the next export finds it. */
+async function gzipLayer(
+  place: ExportPlace,
+  layer: ImageLayer,
+  options: ExportOptions,
+): Promise<ExportedLayer> {
+  const { signal, compressionLevel: level = defaultLevel } = options;
+  const work = async (): Promise<Descriptor> => {
+    const isGzip = ({ mediaType }: Descriptor): boolean => layerCompression(mediaType) === "gzip";
+    const present = (await findLayerBlobs(place.store, layer)).find(isGzip);
+    if (present !== undefined) return present;
+    const tar = await openTar(place, layer, options);
+    const written = await place.store.blobs.write(compressGzip(tar, level), undefined, signal);
+    const descriptor = { mediaType: mediaTypes.ociLayerGzip, ...written };
+    await place.store.layerBlobs.add(layer.diffId, descriptor);
+    return descriptor;
+  };
+  const name = `gzip ${layer.diffId}`;
+  const locked = async (): Promise<Descriptor> => place.store.withLock(name, work, signal);
+  return storedLayer(place, await place.flights.run(name, locked, signal));
+}
+
+type Chunks = AsyncGenerator<Uint8Array, void, undefined>;
+
+/** Where the exact bytes of a layer's tar can be had. */
+type TarOrigin =
+  | { readonly type: "blob"; readonly blob: Descriptor }
+  | { readonly type: "registry" }
+  | { readonly type: "snapshot" };
+
+/**
+ * A blob comes first: of a layer that others made, the snapshot holds the files but not the bytes of their tar.
+ * @throws LOCAL_LAYER_MISSING
+ */
+async function findTar(
+  place: ExportPlace,
+  layer: ImageLayer,
+  { fetchLayer }: ExportOptions,
+): Promise<TarOrigin> {
+  const [blob] = await findLayerBlobs(place.store, layer);
+  if (blob !== undefined) return { type: "blob", blob };
+  const snapshot = await place.snapshots.stat(layer.chainId);
+  if (snapshot?.reproducible === true) return { type: "snapshot" };
+  if (layer.published === undefined || fetchLayer === undefined) throw layerMissing(layer);
+  return { type: "registry" };
+}
+
+/**
+ * The layer's tar, refused at its end unless it is exactly the one that the config names.
+ * @throws LOCAL_LAYER_MISSING; while reading LOCAL_LAYER_CHANGED
+ */
+async function openTar(
+  place: ExportPlace,
+  layer: ImageLayer,
+  options: ExportOptions,
+): Promise<Chunks> {
+  const origin = await findTar(place, layer, options);
+  if (origin.type === "snapshot") {
+    return verifyTar(layerTarChunks(place.snapshots.diff(layer.chainId)), layer);
+  }
+  const blob = origin.type === "blob" ? origin.blob : await ensureLayerBlob(place, layer, options);
+  const { content } = await decompress(await place.store.blobs.open(blob.digest));
+  return verifyTar(content, layer);
+}
+
+async function* verifyTar(chunks: AsyncIterable<Uint8Array>, layer: ImageLayer): Chunks {
+  const digester = new Digester();
+  yield* digestChunks(chunks, digester);
+  const found = digester.digest();
+  if (found !== layer.diffId) throw layerChanged(layer, found);
+}
+
+async function countTar(chunks: Chunks): Promise<number> {
+  let size = 0;
+  for await (const chunk of chunks) size += chunk.length;
+  return size;
+}
+
+function layerChanged(layer: ImageLayer, found: string): Error {
+  const { diffId: expected } = layer;
+  return localError("LOCAL_LAYER_CHANGED", `make the tar of layer ${expected} again`, {
+    hint: "its blob is gone or its files were changed behind our back; pull or build the image again",
+    details: { expected, found },
+  });
+}
+
+function compressionUnsupported(compression: LayerCompression): Error {
+  return localError("LOCAL_COMPRESSION_UNSUPPORTED", `compress a layer with ${compression}`, {
+    hint: "use gzip",
+    details: { compression },
+  });
+}

@@ -1,0 +1,83 @@
+import {
+  type Digest,
+  formatReference,
+  formatRepository,
+  isDigest,
+  isTsbuildError,
+  parseReference,
+  type Platform,
+  type Reference,
+  shortDigest,
+  withDefaultTag,
+} from "../core/index.ts";
+import type { NameRecord } from "../store/index.ts";
+import { localError } from "./errors.ts";
+import { type ImagePlace, loadImage, loadImageById } from "./load-image.ts";
+import type { LocalImage } from "./types.ts";
+
+/** What a word stands for: a name that is here, or an image by its ID. */
+export type Found =
+  | { readonly type: "name"; readonly record: NameRecord }
+  | { readonly type: "id"; readonly id: Digest };
+
+/**
+ * What the user means: a full ID, else a name, else the beginning of an ID. A name wins over a prefix, so that an image
+ * called `cafe` can be reached.
+ * @throws LOCAL_ID_AMBIGUOUS
+ */
+export async function findWord(place: ImagePlace, word: string): Promise<Found | undefined> {
+  const hex = word.replace(/^sha256:/, "");
+  const full = `sha256:${hex}`;
+  if (isDigest(full)) return { type: "id", id: full };
+  const record = await findName(place, word);
+  if (record !== undefined) return { type: "name", record };
+  const id = /^[0-9a-f]{2,63}$/.test(hex) ? await findPrefix(place, hex) : undefined;
+  return id === undefined ? undefined : { type: "id", id };
+}
+
+/** See `LocalImages.find`. */
+export async function findImage(
+  place: ImagePlace,
+  word: string,
+  platform?: Platform,
+): Promise<LocalImage | undefined> {
+  const found = await findWord(place, word);
+  if (found === undefined) return undefined;
+  if (found.type === "name") return loadImage(place, found.record.descriptor, platform);
+  return loadImageById(place, found.id);
+}
+
+async function findName(place: ImagePlace, word: string): Promise<NameRecord | undefined> {
+  const reference = parseName(word);
+  if (reference === undefined) return undefined;
+  const { names } = place.store;
+  const record = await names.get(formatReference(withDefaultTag(reference)));
+  if (record !== undefined || reference.digest === undefined) return record;
+  const { digest } = reference;
+  const repository = formatRepository(reference);
+  const inRepository = (await names.list()).filter(
+    ({ name }) => formatRepository(parseReference(name)) === repository,
+  );
+  return inRepository.find(
+    ({ descriptor, repoDigest }) => repoDigest === digest || descriptor.digest === digest,
+  );
+}
+
+/** undefined when the word is no image name. */
+function parseName(word: string): Reference | undefined {
+  try {
+    return parseReference(word);
+  } catch (error) {
+    if (isTsbuildError(error, "REFERENCE_INVALID")) return undefined;
+    throw error;
+  }
+}
+
+async function findPrefix(place: ImagePlace, hex: string): Promise<Digest | undefined> {
+  const ids = (await place.records.list()).filter((id) => id.startsWith(`sha256:${hex}`));
+  if (ids.length < 2) return ids[0];
+  throw localError("LOCAL_ID_AMBIGUOUS", `find image ${hex}: several IDs begin like that`, {
+    hint: `give more digits: ${ids.slice(0, 5).map(shortDigest).join(", ")}`,
+    details: { prefix: hex, ids },
+  });
+}

@@ -1,0 +1,108 @@
+import { Transform } from "node:stream";
+import { shortDigest } from "../core/index.ts";
+import type { Descriptor } from "../image/index.ts";
+import type { Store } from "../store/index.ts";
+import { localError } from "./errors.ts";
+import type { ImageLayer } from "./image-layers.ts";
+import type { SingleFlight } from "./single-flight.ts";
+import type { FetchLayer } from "./types.ts";
+
+/** What getting a layer's blob needs. */
+export interface LayerPlace {
+  readonly store: Store;
+  readonly flights: SingleFlight;
+}
+
+/** How to get what is not here; the fields of `UnpackOptions`, each of which may be undefined. */
+export interface FetchOptions {
+  readonly fetchLayer?: FetchLayer | undefined;
+  readonly onProgress?:
+    ((item: string, current: number, total: number, done: boolean) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Blobs of the layer that are here and whole: the published one first, then any other form. */
+export async function findLayerBlobs(
+  store: Store,
+  layer: ImageLayer,
+): Promise<readonly Descriptor[]> {
+  const known = await store.layerBlobs.get(layer.diffId);
+  const candidates = layer.published === undefined ? known : [layer.published, ...known];
+  const digests = new Set<string>();
+  const found: Descriptor[] = [];
+  for (const candidate of candidates) {
+    if (digests.has(candidate.digest)) continue;
+    digests.add(candidate.digest);
+    if (await isHere(store, candidate)) found.push(candidate);
+  }
+  return found;
+}
+
+/**
+ * A blob of the layer in any form, fetched when none is here. One process fetches; the others wait for it.
+ * @throws LOCAL_LAYER_MISSING when nobody knows where to get it
+ */
+export async function ensureLayerBlob(
+  place: LayerPlace,
+  layer: ImageLayer,
+  options: FetchOptions,
+): Promise<Descriptor> {
+  const { published } = layer;
+  const { fetchLayer, signal } = options;
+  const [present] = await findLayerBlobs(place.store, layer);
+  if (present !== undefined) return present;
+  if (published === undefined || fetchLayer === undefined) throw layerMissing(layer);
+  await place.flights.run(
+    `blob ${published.digest}`,
+    async () =>
+      place.store.withLock(
+        `blob ${published.digest}`,
+        async () => fetchBlob(place.store, published, { ...options, fetchLayer }),
+        signal,
+      ),
+    signal,
+  );
+  return published;
+}
+
+async function fetchBlob(
+  store: Store,
+  descriptor: Descriptor,
+  options: FetchOptions & { readonly fetchLayer: FetchLayer },
+): Promise<void> {
+  if (await isHere(store, descriptor)) return;
+  const { fetchLayer, signal, onProgress } = options;
+  const { digest, size } = descriptor;
+  const tell = (current: number, done: boolean): void =>
+    onProgress?.(shortDigest(digest), current, size, done);
+  tell(0, false);
+  const content = await fetchLayer(descriptor, signal);
+  const counted = content.pipe(countBytes((current) => tell(current, false)));
+  content.once("error", (error) => counted.destroy(error));
+  counted.once("close", () => content.destroy());
+  await store.blobs.write(counted, { digest, size }, signal);
+  tell(size, true);
+}
+
+/** A pass-through that tells how many bytes went by. */
+export function countBytes(tell: (current: number) => void): Transform {
+  let current = 0;
+  return new Transform({
+    transform(chunk: Uint8Array, _encoding, done): void {
+      current += chunk.length;
+      tell(current);
+      done(null, chunk);
+    },
+  });
+}
+
+async function isHere(store: Store, { digest, size }: Descriptor): Promise<boolean> {
+  return (await store.blobs.size(digest)) === size;
+}
+
+export function layerMissing(layer: ImageLayer): Error {
+  return localError("LOCAL_LAYER_MISSING", `find layer ${layer.diffId}: it is not here`, {
+    hint: "pull or build the image again",
+    details: { diffId: layer.diffId, blob: layer.published?.digest },
+  });
+}

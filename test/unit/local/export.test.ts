@@ -1,0 +1,271 @@
+import { buffer } from "node:stream/consumers";
+import { gunzipSync } from "node:zlib";
+import { expect, test } from "vitest";
+import { digestOf, mediaTypes } from "../../../src/core/index.ts";
+import {
+  copyGraph,
+  type ContentSource,
+  type Descriptor,
+  type Manifest,
+  parseManifest,
+  serializeImageConfig,
+} from "../../../src/image/index.ts";
+import type { FetchLayer, LocalImage } from "../../../src/local/index.ts";
+import { collect } from "../../support/collect.ts";
+import { imageConfig, type MadeImage } from "../../support/image-maker.ts";
+import { withImages } from "../../support/with-images.ts";
+
+type Place = Awaited<ReturnType<typeof withImages>>;
+
+async function built({ images, snapshots }: Place): Promise<LocalImage> {
+  const one = await snapshots.commitFiles(undefined, { one: "1".repeat(5000) });
+  const two = await snapshots.commitFiles(one.chainId, { two: "2" });
+  return images.create(serializeImageConfig(imageConfig([one.diffId, two.diffId])), ["built"]);
+}
+
+async function pulled({ images, registry }: Place, made: MadeImage): Promise<LocalImage> {
+  await copyGraph({ source: registry, sink: images.sink(), root: made.root });
+  const image = await images.adopt(made.root);
+  await images.ensureUnpacked(image);
+  return image;
+}
+
+async function readManifest(exported: {
+  readonly root: Descriptor;
+  readonly source: ContentSource;
+}): Promise<Manifest> {
+  return parseManifest(
+    await buffer(await exported.source.fetch(exported.root)),
+    exported.root.mediaType,
+  );
+}
+
+/** Copies the export into a second store, which verifies all of it. */
+async function receive(exported: {
+  readonly root: Descriptor;
+  readonly source: ContentSource;
+}): Promise<Place> {
+  const other = await withImages();
+  await copyGraph({ source: exported.source, sink: other.images.sink(), root: exported.root });
+  await other.images.ensureUnpacked(await other.images.adopt(exported.root));
+  return other;
+}
+
+test("a built image leaves as plain tars without writing a blob", async () => {
+  const place = await withImages();
+  const image = await built(place);
+  const before = await collect(place.store.blobs.list());
+  const exported = await place.images.exportImage(image, { compression: "none", reuse: false });
+  const { config, layers } = await readManifest(exported);
+  expect(config).toEqual({
+    mediaType: mediaTypes.ociConfig,
+    digest: image.id,
+    size: image.configBytes.length,
+  });
+  expect(layers.map(({ digest }) => digest)).toEqual(image.config.diffIds);
+  expect(layers.map(({ mediaType }) => mediaType)).toEqual([
+    mediaTypes.ociLayer,
+    mediaTypes.ociLayer,
+  ]);
+  const other = await receive(exported);
+  expect(await other.images.find(image.id)).toMatchObject({ configBytes: image.configBytes });
+  expect(await collect(place.store.blobs.list())).toEqual(before);
+});
+
+test("a built image is compressed once, to the same digest at the same level", async () => {
+  const place = await withImages();
+  const image = await built(place);
+  const options = { compression: "gzip", compressionLevel: 1, reuse: true } as const;
+  const first = await place.images.exportImage(image, options);
+  const { layers } = await readManifest(first);
+  for (const [index, { digest, mediaType, size }] of layers.entries()) {
+    const blob = await place.store.blobs.read(digest);
+    expect(mediaType).toBe(mediaTypes.ociLayerGzip);
+    expect(blob).toHaveLength(size);
+    expect(digestOf(gunzipSync(blob))).toBe(image.config.diffIds[index]);
+  }
+  expect((await place.images.exportImage(image, options)).root).toEqual(first.root);
+  await receive(first);
+
+  const again = await withImages();
+  expect((await again.images.exportImage(await built(again), options)).root).toEqual(first.root);
+});
+
+test("with reuse a layer leaves in the form that exists", async () => {
+  const place = await withImages();
+  const image = await built(place);
+  const gzip = await readManifest(
+    await place.images.exportImage(image, { compression: "gzip", reuse: false }),
+  );
+  const reused = await readManifest(
+    await place.images.exportImage(image, { compression: "none", reuse: true }),
+  );
+  expect(reused.layers).toEqual(gzip.layers);
+  const plain = await readManifest(
+    await place.images.exportImage(image, { compression: "none", reuse: false }),
+  );
+  expect(plain.layers.map(({ digest }) => digest)).toEqual(image.config.diffIds);
+});
+
+test("a pulled image leaves under the digest it came with", async () => {
+  for (const docker of [false, true]) {
+    const place = await withImages();
+    const made = await place.registry.addImage([{ a: "1" }, { b: "2" }], { docker });
+    const image = await pulled(place, made);
+    const exported = await place.images.exportImage(image, { compression: "gzip", reuse: true });
+    expect(exported.root).toEqual(made.root);
+    await receive(exported);
+  }
+});
+
+test("a pulled image leaves as the plain tars that its config names, from its blobs", async () => {
+  const place = await withImages();
+  const made = await place.registry.addImage([{ a: "1" }, { b: "2" }]);
+  const image = await pulled(place, made);
+  const exported = await place.images.exportImage(image, { compression: "none", reuse: false });
+  const { layers } = await readManifest(exported);
+  expect(layers).toEqual(
+    made.tars.map((tar) => ({
+      mediaType: mediaTypes.ociLayer,
+      digest: digestOf(tar),
+      size: tar.length,
+    })),
+  );
+  await receive(exported);
+});
+
+test("the plain tar of a layer that was never unpacked is measured from its blob", async () => {
+  const place = await withImages();
+  const made = await place.registry.addImage([{ a: "1" }]);
+  await copyGraph({ source: place.registry, sink: place.images.sink(), root: made.root });
+  const image = await place.images.adopt(made.root);
+  const exported = await place.images.exportImage(image, { compression: "none", reuse: false });
+  expect((await readManifest(exported)).layers).toMatchObject([
+    { digest: made.diffIds[0], size: made.tars[0]?.length },
+  ]);
+  expect(place.snapshots.applied).toBe(0);
+});
+
+test("types are of one family: Docker's when asked for", async () => {
+  const place = await withImages();
+  const image = await built(place);
+  const exported = await place.images.exportImage(image, {
+    compression: "gzip",
+    reuse: false,
+    dockerTypes: true,
+  });
+  const { config, layers } = await readManifest(exported);
+  expect(exported.root.mediaType).toBe(mediaTypes.dockerManifest);
+  expect(config.mediaType).toBe(mediaTypes.dockerConfig);
+  expect(new Set(layers.map(({ mediaType }) => mediaType))).toEqual(
+    new Set([mediaTypes.dockerLayerGzip]),
+  );
+
+  const made = await place.registry.addImage([{ a: "1" }], { docker: true });
+  const oci = await place.images.exportImage(await pulled(place, made), {
+    compression: "gzip",
+    reuse: true,
+    dockerTypes: false,
+  });
+  expect(oci.root.mediaType).toBe(mediaTypes.ociManifest);
+  expect((await readManifest(oci)).layers).toMatchObject([
+    { mediaType: mediaTypes.ociLayerGzip, digest: made.layers[0]?.digest },
+  ]);
+});
+
+test("a layer that is only in its registry is fetched when the other side wants it", async () => {
+  const place = await withImages();
+  const made = await place.registry.addImage([{ a: "1" }, { b: "2" }]);
+  for (const { digest, size } of [made.config, made.root]) {
+    await place.store.blobs.write(await place.registry.fetch({ mediaType: "", digest, size }));
+  }
+  const image = await place.images.adopt(made.root);
+  place.registry.fetched.length = 0;
+  const fetchLayer: FetchLayer = async (descriptor) => place.registry.fetch(descriptor);
+  const exported = await place.images.exportImage(image, {
+    compression: "gzip",
+    reuse: true,
+    fetchLayer,
+  });
+  expect(exported.root).toEqual(made.root);
+  expect(place.registry.fetched).toEqual([]);
+  await receive(exported);
+  expect(place.registry.fetched).toHaveLength(2);
+  await expect(
+    place.images.exportImage(image, { compression: "gzip", reuse: true }),
+  ).resolves.toBeDefined();
+});
+
+test("an image built on a base that was never unpacked takes its layers from the base's manifest", async () => {
+  const place = await withImages();
+  const made = await place.registry.addImage([{ a: "1" }]);
+  await copyGraph({ source: place.registry, sink: place.images.sink(), root: made.root });
+  const config = serializeImageConfig({ ...imageConfig(made.diffIds), config: { env: ["A=1"] } });
+  const image = await place.images.create(config, ["labelled"], { base: made.root });
+  const exported = await place.images.exportImage(image, { compression: "gzip", reuse: true });
+  expect((await readManifest(exported)).layers).toEqual(made.layers);
+  expect(await place.images.find("labelled")).toMatchObject({ base: made.root });
+
+  // A base says nothing about layers that are not its own.
+  const other = serializeImageConfig({
+    ...imageConfig([...made.diffIds].reverse().slice(1)),
+    author: "x",
+  });
+  expect((await place.images.create(other, [], { base: made.root })).config.diffIds).toEqual([]);
+  const foreign = await place.snapshots.commitFiles(undefined, { f: "f" });
+  const stranger = await place.images.create(
+    serializeImageConfig(imageConfig([foreign.diffId])),
+    [],
+    { base: made.root },
+  );
+  const plain = await readManifest(
+    await place.images.exportImage(stranger, { compression: "none", reuse: true }),
+  );
+  expect(plain.layers.map(({ digest }) => digest)).toEqual([foreign.diffId]);
+});
+
+test("a pulled layer whose blob is gone cannot leave: its tar was another's", async () => {
+  const place = await withImages();
+  const made = await place.registry.addImage([{ a: "1" }]);
+  const image = await pulled(place, made);
+  for (const { digest } of made.layers) await place.store.blobs.remove(digest);
+  await expect(
+    place.images.exportImage(image, { compression: "none", reuse: false }),
+  ).rejects.toMatchObject({ code: "LOCAL_LAYER_MISSING" });
+});
+
+test("a snapshot that was changed is told, and no blob is kept of it", async () => {
+  const place = await withImages();
+  const image = await built(place);
+  const [first] = image.config.diffIds;
+  for await (const snapshot of place.snapshots.list()) {
+    if (snapshot.diffId !== first) continue;
+    place.snapshots.tamper(snapshot.chainId, { one: "changed" });
+  }
+  await expect(
+    place.images.exportImage(image, { compression: "gzip", reuse: false }),
+  ).rejects.toMatchObject({ code: "LOCAL_LAYER_CHANGED" });
+  expect(await collect(place.store.layerBlobs.list())).toEqual([]);
+});
+
+test("zstd is refused where it would have to be made", async () => {
+  const place = await withImages();
+  await expect(
+    place.images.exportImage(await built(place), { compression: "zstd", reuse: false }),
+  ).rejects.toMatchObject({
+    code: "LOCAL_COMPRESSION_UNSUPPORTED",
+  });
+});
+
+test("the export answers to the names of its image alone", async () => {
+  const place = await withImages();
+  const image = await built(place);
+  await place.images.create(serializeImageConfig({ ...imageConfig([]), author: "x" }), ["other"]);
+  const { root, source } = await place.images.exportImage(image, {
+    compression: "none",
+    reuse: false,
+  });
+  expect(await source.resolve("built")).toEqual(root);
+  expect(await source.resolve("other")).toBeUndefined();
+  expect(await source.resolve("nothing")).toBeUndefined();
+});
