@@ -6,3 +6,5 @@ export {
   type BuiltinSandboxOptions,
   type SandboxWarning,
 } from "./builtin/index.ts";
+export { openSandbox, type Isolation, type OpenSandboxOptions } from "./open.ts";
+export { writeNetworkFiles } from "./network-files.ts";

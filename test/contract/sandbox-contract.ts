@@ -6,8 +6,6 @@ import { streamsContract } from "./sandbox/streams.ts";
 import { useWorkbench, type OpenSandbox } from "./sandbox/workbench.ts";
 
 export interface SandboxContractOptions {
-  /** Tells a kill by a signal from an exit code above 128. */
-  readonly tellsSignals: boolean;
   readonly kill: KillPlan;
   /** Skips the suite, with this reason. */
   readonly skipReason?: string | undefined;
@@ -25,7 +23,7 @@ export function sandboxContract(
   describe(`sandbox contract: ${name}`, () => {
     const bench = useWorkbench(open, options.skipReason);
     confinementContract(bench);
-    streamsContract(bench, options);
+    streamsContract(bench);
     mountsContract(bench);
     lifetimeContract(bench, options.kill);
   });

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { writeFile } from "node:fs/promises";
+import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
@@ -96,6 +96,7 @@ export function lifetimeContract(bench: Workbench, kill: KillPlan): void {
         const survivors = await waitForNoMarkedProcesses(mark, 10_000);
         expect({ round, delayMs, survivors }).toEqual({ round, delayMs, survivors: [] });
       }
+      await rm(driver);
       // Otherwise the kills came too early to prove anything.
       expect(roundsWithSteps).toBeGreaterThan(kill.rounds / 5);
     });

@@ -102,13 +102,15 @@ export function mountsContract(bench: Workbench): void {
       const prefix = { absolute: "", relative: "../".repeat(30), magic: "/proc/self/root" }[way];
       await symlink(`${prefix}${victim}`, join(root, place));
       const source = await bench.makeFolder(`${name}-source`);
+      const file = join(bench.dir, `${name}-file`);
+      await writeFile(file, "");
       const before = describeTree(victim);
 
       const step = await settle(bench, {
         rootfs: { type: "directory", path: root, readOnly: false },
         mounts: ["/etc/resolv.conf", "/mnt/target"].map((target) => ({
           type: "bind",
-          source: target === "/mnt/target" ? source : "/dev/null",
+          source: target === "/mnt/target" ? source : file,
           target,
           readOnly: false,
         })),
@@ -132,15 +134,11 @@ async function settle(bench: Workbench, request: StepRequest): Promise<FinishedS
 }
 
 /** Every node of a tree with what a stranger could have changed. */
-function describeTree(root: string): readonly string[] {
-  return ["", ...readdirSync(root, { recursive: true, encoding: "utf8" })].sort().map((name) => {
-    const path = join(root, name);
-    const stat = lstatSync(path);
-    const content = stat.isFile()
-      ? readFileSync(path, "utf8")
-      : stat.isSymbolicLink()
-        ? readlinkSync(path)
-        : "";
-    return [name, stat.mode, stat.uid, stat.gid, stat.dev, stat.mtimeMs, content].join(" ");
-  });
+function describeTree(path: string): readonly string[] {
+  const stat = lstatSync(path);
+  const node = [path, stat.mode, stat.uid, stat.gid, stat.dev, stat.mtimeMs].join(" ");
+  if (stat.isSymbolicLink()) return [`${node} ${readlinkSync(path)}`];
+  if (stat.isFile()) return [`${node} ${readFileSync(path, "utf8")}`];
+  if (!stat.isDirectory()) return [node];
+  return [node, ...readdirSync(path).flatMap((name) => describeTree(join(path, name)))];
 }

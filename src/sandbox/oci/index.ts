@@ -1,0 +1,1 @@
+export { openOciSandbox, type OciSandboxOptions } from "./open-oci.ts";

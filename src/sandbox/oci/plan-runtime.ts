@@ -1,0 +1,118 @@
+import type { RootfsMount } from "../../core/index.ts";
+import type { Host } from "../builtin/host.ts";
+import type { Op } from "../builtin/ops.ts";
+import { openRoot } from "../builtin/plan-mounts.ts";
+
+export interface RuntimePlanOptions {
+  readonly host: Host;
+  readonly rootfs: RootfsMount;
+  /** Mount attributes of the root filesystem. */
+  readonly rootAttributes: number;
+  /** Where the runtime is told to find the root filesystem; absolute, without symlinks. */
+  readonly rootPath: string;
+  /** The runtime's command line; the first word is its absolute path. */
+  readonly argv: readonly string[];
+  /** Whether stdout and stderr go through pipes of the program, or stay what it was started with. */
+  readonly output: "pipes" | "inherit";
+  /** Who may open /dev/stdout again. */
+  readonly uid: number;
+  /** Mounted for the runtime to bind into the container; the directories exist. */
+  readonly tmpfs: readonly TmpfsPlan[];
+}
+
+export interface TmpfsPlan {
+  readonly path: string;
+  /** In bytes; half of the memory unless given. */
+  readonly size: number | undefined;
+  readonly mode: number;
+}
+
+/**
+ * The builtin sandbox' processes with a runtime between. The runtime mounts nothing on the host, since it has a mount
+ * namespace of its own, and its container ends with us, since both live in a PID namespace whose init the supervisor is.
+ *
+ * The runtime starts the container and leaves: then the container's init is the supervisor's child, its streams are ours
+ * and its wait status is the command's. (A runtime that stays copies all output and answers 128 + n for a signal.)
+ */
+export function planRuntime(options: RuntimePlanOptions): readonly Op[] {
+  const pipes: readonly Op[] =
+    options.output === "pipes"
+      ? [
+          { type: "pipe", name: "stdout" },
+          { type: "pipe", name: "stderr" },
+        ]
+      : [];
+  return [
+    { type: "die-with-parent" },
+    { type: "setsid" },
+    { type: "close-descriptors" },
+    ...pipes,
+    { type: "fork", namespaces: ["pid"], pidfd: "supervisor", child: planSupervisor(options) },
+    { type: "await-hangup", pidfd: "supervisor" },
+    { type: "kill", pidfd: "supervisor" },
+    { type: "wait-child", report: false },
+    { type: "exit" },
+  ];
+}
+
+/** In a new PID namespace, whose init has 1. */
+const firstChildPid = 2;
+
+function planSupervisor(options: RuntimePlanOptions): readonly Op[] {
+  return [
+    { type: "die-with-parent" },
+    // The parent may have died before the line above; then nobody answers here.
+    { type: "await-go" },
+    { type: "fork", namespaces: ["mount"], child: planRuntimeProcess(options) },
+    // A command that is quick can end, and be our child, before the last thread of the runtime has ended.
+    { type: "wait-child", pid: firstChildPid, report: false },
+    // Fails when the runtime started nothing; its log says why.
+    { type: "wait-child", report: true },
+    { type: "exit" },
+  ];
+}
+
+function planRuntimeProcess(options: RuntimePlanOptions): readonly Op[] {
+  const { rootfs, host, rootAttributes, rootPath, argv } = options;
+  return [
+    ...(options.output === "pipes" ? planStdio(options.uid) : []),
+    { type: "umask", mask: 0o022 },
+    { type: "make-mounts-private" },
+    openRoot({ rootfs, host, attributes: rootAttributes }),
+    { type: "attach", from: "root", target: rootPath, follow: false },
+    // runc 1.1 makes links in /dev by name: where an image has a symlink there, it would make them on the host. This
+    // mount refuses symlinks, and then it is what the runtime finds.
+    mountAt(`${rootPath}/dev`, { filesystem: "tmpfs" }),
+    ...options.tmpfs.map(mountTmpfs),
+    // The runtime finds its container by pids of its own namespace.
+    mountAt("/proc", { filesystem: "proc" }),
+    { type: "close-descriptors" },
+    { type: "exec", paths: argv.slice(0, 1), argv, env: [] },
+  ];
+}
+
+function mountTmpfs({ path, size, mode }: TmpfsPlan): Op {
+  const options: [string, string][] = [["mode", mode.toString(8)]];
+  if (size !== undefined) options.push(["size", String(size)]);
+  return mountAt(path, { filesystem: "tmpfs", options });
+}
+
+function mountAt(
+  target: string,
+  mount: {
+    readonly filesystem: string;
+    readonly options?: readonly (readonly [string, string])[];
+  },
+): Op {
+  const { filesystem, options = [] } = mount;
+  return { type: "mount", filesystem, options, attributes: 0, target, follow: false };
+}
+
+function planStdio(uid: number): readonly Op[] {
+  return [
+    { type: "use-as-stdio", from: "stdout write", fd: 1 },
+    { type: "use-as-stdio", from: "stderr write", fd: 2 },
+    { type: "own-stdio", fd: 1, uid },
+    { type: "own-stdio", fd: 2, uid },
+  ];
+}
