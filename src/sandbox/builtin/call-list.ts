@@ -6,8 +6,6 @@ import type { Op } from "./ops.ts";
 export interface CallOrigin {
   readonly op: Op;
   readonly syscall: SyscallName;
-  /** Which of the op's calls of this name, from 0; for `exec` the index of the path. */
-  readonly attempt: number;
 }
 
 /**
@@ -58,10 +56,7 @@ export class CallList {
     const op = this.#op;
     if (op === undefined) throw new Error(`system call ${name} without an op`);
     const id = this.#origins.length;
-    const attempt = this.calls.filter(
-      (call) => call.name === name && this.#origins[call.id]?.op === op,
-    ).length;
-    this.#origins.push({ op, syscall: name, attempt });
+    this.#origins.push({ op, syscall: name });
     this.calls.push({ id, name, args, onError: { type: "fail" }, ...rest });
   }
 

@@ -21,35 +21,45 @@ interface Jump {
 
 /** Machine code under construction. */
 export class CodeBuffer {
-  readonly #bytes: number[] = [];
+  #bytes = new Uint8Array(16 * 1024);
+  #length = 0;
   readonly #jumps: Jump[] = [];
 
   emit(...bytes: readonly number[]): void {
-    for (const byte of bytes) this.#bytes.push(byte);
+    if (this.#length + bytes.length > this.#bytes.length) this.#grow();
+    for (const byte of bytes) {
+      this.#bytes[this.#length] = byte;
+      this.#length += 1;
+    }
   }
 
-  /** Little-endian, as both architectures are. */
+  /** The low 32 bits of an integer, little-endian as both architectures are. */
   emitWord(word: number): void {
     this.emit(word & 0xff, (word >>> 8) & 0xff, (word >>> 16) & 0xff, (word >>> 24) & 0xff);
   }
 
   /** Remembers that the bytes about to be emitted hold the distance to `label`. */
   jump(label: Label, patch: JumpPatcher): void {
-    this.#jumps.push({ at: this.#bytes.length, label, patch });
+    this.#jumps.push({ at: this.#length, label, patch });
   }
 
   place(label: Label): void {
-    label.offset = this.#bytes.length;
+    label.offset = this.#length;
   }
 
   /** The code with all distances filled in. */
   finish(): Uint8Array {
-    const code = Uint8Array.from(this.#bytes);
+    const code = this.#bytes.slice(0, this.#length);
     const view = new DataView(code.buffer);
     for (const { at, label, patch } of this.#jumps) {
       if (label.offset === undefined) throw new Error(`jump at ${at} leads nowhere`);
       patch(view, { at, to: label.offset });
     }
     return code;
+  }
+  #grow(): void {
+    const grown = new Uint8Array(this.#bytes.length * 2);
+    grown.set(this.#bytes);
+    this.#bytes = grown;
   }
 }

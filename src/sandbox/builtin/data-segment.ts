@@ -3,8 +3,8 @@ import { flattenCalls } from "./program.ts";
 
 export interface DataSegment {
   readonly bytes: Uint8Array;
-  /** The number that goes into a register for `argument`. */
-  readonly valueOf: (argument: Argument) => bigint;
+  /** The number that goes into a register for `argument`; addresses fit into 32 bits. */
+  readonly valueOf: (argument: Argument) => number;
 }
 
 /** The kernel reads structs of 64-bit fields from the step program's memory; some architectures want them aligned. */
@@ -22,7 +22,7 @@ export function layOutData(options: {
     if (addresses.has(datum)) return;
     addresses.set(datum, end);
     end = alignUp(end + sizeOf(datum));
-    for (const part of datum.parts) if (!(part instanceof Uint8Array)) place(part);
+    for (const part of datum.parts) if (isDatum(part)) place(part);
   };
   for (const datum of options.extra) place(datum);
   for (const call of flattenCalls(options.calls)) {
@@ -38,23 +38,30 @@ export function layOutData(options: {
   for (const [datum, address] of addresses) {
     let offset = address - options.address;
     for (const part of datum.parts) {
-      if (part instanceof Uint8Array) bytes.set(part, offset);
-      else bytes.writeBigUInt64LE(BigInt(addressOf(part)), offset);
-      offset += part instanceof Uint8Array ? part.length : 8;
+      if (isDatum(part)) bytes.writeUInt32LE(addressOf(part), offset);
+      else if (typeof part === "string") bytes.write(part, offset);
+      else bytes.set(part, offset);
+      offset += sizeOfPart(part);
     }
   }
-  const valueOf = (argument: Argument): bigint =>
-    typeof argument === "object"
-      ? BigInt(addressOf(argument.datum) + argument.offset)
-      : BigInt.asUintN(64, BigInt(argument));
+  const valueOf = (argument: Argument): number =>
+    typeof argument === "object" ? addressOf(argument.datum) + argument.offset : argument;
   return { bytes, valueOf };
 }
 
+type Part = Datum["parts"][number];
+
+function isDatum(part: Part): part is Datum {
+  return typeof part === "object" && "parts" in part;
+}
+
 function sizeOf(datum: Datum): number {
-  return datum.parts.reduce(
-    (size, part) => size + (part instanceof Uint8Array ? part.length : 8),
-    0,
-  );
+  return datum.parts.reduce((size, part) => size + sizeOfPart(part), 0);
+}
+
+function sizeOfPart(part: Part): number {
+  if (isDatum(part)) return 8;
+  return typeof part === "string" ? Buffer.byteLength(part) + 1 : part.length;
 }
 
 function alignUp(address: number): number {

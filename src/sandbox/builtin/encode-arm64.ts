@@ -30,9 +30,9 @@ function patchWord(code: DataView, { at, bits }: { at: number; bits: number }): 
  */
 export class Arm64Machine implements Machine {
   readonly #code: CodeBuffer;
-  readonly #valueOf: (argument: Argument) => bigint;
+  readonly #valueOf: (argument: Argument) => number;
 
-  constructor(code: CodeBuffer, valueOf: (argument: Argument) => bigint) {
+  constructor(code: CodeBuffer, valueOf: (argument: Argument) => number) {
     this.#code = code;
     this.#valueOf = valueOf;
   }
@@ -92,9 +92,10 @@ export class Arm64Machine implements Machine {
   /** A constant in pieces of 16 bits: movz or movn for the first, movk for each other that is not mere filling. */
   #load(target: number, argument: Argument): void {
     const value = this.#valueOf(argument);
-    const isNegative = value >> 63n === 1n;
+    const isNegative = value < 0;
     const filling = isNegative ? 0xffff : 0;
-    const pieces = [0n, 16n, 32n, 48n].map((shift) => Number((value >> shift) & 0xffffn));
+    const high = Math.floor(value / 2 ** 32);
+    const pieces = [value, value >> 16, high, high >> 16].map((piece) => piece & 0xffff);
     const first = Math.max(
       0,
       pieces.findIndex((piece) => piece !== filling),

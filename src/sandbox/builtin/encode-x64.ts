@@ -27,9 +27,9 @@ const patchBranch: JumpPatcher = (code, { at, to }) => {
  */
 export class X64Machine implements Machine {
   readonly #code: CodeBuffer;
-  readonly #valueOf: (argument: Argument) => bigint;
+  readonly #valueOf: (argument: Argument) => number;
 
-  constructor(code: CodeBuffer, valueOf: (argument: Argument) => bigint) {
+  constructor(code: CodeBuffer, valueOf: (argument: Argument) => number) {
     this.#code = code;
     this.#valueOf = valueOf;
   }
@@ -93,20 +93,20 @@ export class X64Machine implements Machine {
     const value = this.#valueOf(argument);
     const low = target & 7;
     const extended = target >= 8;
-    if (value === 0n) {
+    if (value === 0) {
       if (extended) this.#code.emit(0x45);
       this.#code.emit(0x31, 0xc0 | (low << 3) | low);
-    } else if (value < 1n << 32n) {
+    } else if (value > 0 && value < 2 ** 32) {
       if (extended) this.#code.emit(0x41);
       this.#code.emit(0xb8 | low);
-      this.#code.emitWord(Number(value));
-    } else if (BigInt.asIntN(32, value) === BigInt.asIntN(64, value)) {
+      this.#code.emitWord(value);
+    } else if (value < 0 && value >= -(2 ** 31)) {
       this.#code.emit(extended ? 0x49 : 0x48, 0xc7, 0xc0 | low);
-      this.#code.emitWord(Number(BigInt.asIntN(32, value)));
+      this.#code.emitWord(value);
     } else {
       this.#code.emit(extended ? 0x49 : 0x48, 0xb8 | low);
-      this.#code.emitWord(Number(value & 0xffffffffn));
-      this.#code.emitWord(Number(value >> 32n));
+      this.#code.emitWord(value);
+      this.#code.emitWord(Math.floor(value / 2 ** 32));
     }
   }
 

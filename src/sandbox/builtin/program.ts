@@ -4,9 +4,12 @@
  * goes into `Datum` memory from where a later call reads it.
  */
 
-/** A piece of the program's writable memory. A `Datum` among the parts becomes its address (8 bytes). */
+/**
+ * A piece of the program's writable memory. A string among the parts is UTF-8 with a final NUL, a `Datum` becomes its
+ * address (8 bytes).
+ */
 export interface Datum {
-  readonly parts: readonly (Uint8Array | Datum)[];
+  readonly parts: readonly (Uint8Array | string | Datum)[];
 }
 
 /** An address inside a datum, `offset` bytes from its start. */
@@ -15,8 +18,8 @@ export interface Pointer {
   readonly offset: number;
 }
 
-/** One argument of a system call; numbers are taken as 64-bit two's complement. */
-export type Argument = number | bigint | Pointer;
+/** One argument of a system call; numbers are safe integers, negative ones in two's complement of 64 bits. */
+export type Argument = number | Pointer;
 
 /** What happens when a system call answers -errno. */
 export type OnError =
@@ -101,7 +104,6 @@ export const reportSize = 12;
 /** The one descriptor beside stdio that a step program starts with: a stream socket to the parent. */
 export const reportFd = 3;
 
-/** Memory of `bytes`, at least `size` long. */
 export function bytesDatum(bytes: Uint8Array): Datum {
   return { parts: [bytes] };
 }
@@ -112,7 +114,7 @@ export function scratchDatum(size: number): Datum {
 
 /** A NUL-terminated string in UTF-8. */
 export function textDatum(text: string): Datum {
-  return { parts: [Buffer.from(`${text}\0`)] };
+  return { parts: [text] };
 }
 
 /** A NULL-terminated array of strings, as `execve` takes it. */
@@ -121,11 +123,14 @@ export function textListDatum(texts: readonly string[]): Datum {
 }
 
 export function wordsDatum(words: readonly number[]): Datum {
-  return bytesDatum(new Uint8Array(Uint32Array.from(words).buffer));
+  const bytes = Buffer.alloc(words.length * 4);
+  for (const [i, word] of words.entries()) bytes.writeUInt32LE(word >>> 0, i * 4);
+  return bytesDatum(bytes);
 }
 
-export function longsDatum(longs: readonly (number | bigint)[]): Datum {
-  return bytesDatum(new Uint8Array(BigUint64Array.from(longs.map(BigInt)).buffer));
+/** 64-bit numbers, each a safe integer that is not negative. */
+export function longsDatum(longs: readonly number[]): Datum {
+  return wordsDatum(longs.flatMap((long) => [long % 2 ** 32, Math.floor(long / 2 ** 32)]));
 }
 
 export function at(datum: Datum, offset = 0): Pointer {
