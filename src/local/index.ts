@@ -1,3 +1,11 @@
+export {
+  type DiskUsage,
+  diskUsage,
+  type DiskUsageOptions,
+  type ImageUsage,
+  type UsageGroup,
+} from "./disk-usage.ts";
 export type { LocalErrorCode } from "./errors.ts";
+export { collectGarbage, type GcOptions, type GcReport, type GcRoot, type GcStep } from "./gc.ts";
 export { openLocalImages } from "./local-images.ts";
 export type * from "./types.ts";

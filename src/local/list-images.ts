@@ -1,10 +1,4 @@
-import {
-  chainIdOf,
-  type ChainId,
-  type Digest,
-  formatRepository,
-  parseReference,
-} from "../core/index.ts";
+import { type ChainId, type Digest, formatRepository, parseReference } from "../core/index.ts";
 import type { Snapshotter } from "../snapshot/index.ts";
 import { layersOf } from "./image-layers.ts";
 import { type ImagePlace, loadAllImages, loadImageById } from "./load-image.ts";
@@ -68,11 +62,6 @@ export async function listImages(
     summaries.push({ id, names, repoDigests, created, size, platform });
   }
   return summaries;
-}
-
-/** ChainIds of every layer of the image, bottom first. */
-export function chainsOf({ config: { diffIds } }: LocalImage): readonly ChainId[] {
-  return diffIds.flatMap((_, index) => chainIdOf(diffIds.slice(0, index + 1)) ?? []);
 }
 
 function merge(known: readonly string[] | undefined, more: readonly string[]): readonly string[] {

@@ -19,6 +19,8 @@ export type StoreCommand =
       readonly texts: readonly string[];
       readonly times: number;
     }
+  /** Again and again: writes a blob, waits a moment, names it, and looks whether it is still there. */
+  | { readonly do: "build-forever"; readonly name: string }
   | { readonly do: "close" };
 
 const store = await openStore({ root: process.argv[2] ?? "" });
@@ -66,10 +68,24 @@ async function obey(command: Exclude<StoreCommand, { do: "release" }>): Promise<
         });
       }
       return;
+    case "build-forever":
+      for (let turn = 0; ; turn++)
+        await buildOnce(command.name, `${String(process.pid)} ${String(turn)}`);
     case "close":
       await store.close();
       process.disconnect();
   }
+}
+
+async function buildOnce(name: string, text: string): Promise<void> {
+  await store.protect(async () => {
+    const { digest, size } = await store.blobs.writeBytes(Buffer.from(text));
+    await sleep(2);
+    await store.names.set({ name, descriptor: { mediaType: "text/plain", digest, size } });
+    await store.blobs.read(digest);
+  });
+  // The time in which a gc can come.
+  await sleep(3);
 }
 
 async function* endless(): AsyncGenerator<Buffer> {
