@@ -3,7 +3,6 @@ import { openArchiveSource } from "../archive/index.ts";
 import { familiarReference, parseReference, type Digest } from "../core/index.ts";
 import { copyGraph } from "../image/index.ts";
 import { withEngine, type EngineOptions } from "./engine.ts";
-import { ensureLayersHere } from "./base-images.ts";
 import { findImage, normaliseName } from "./images.ts";
 import { writeArchive } from "./output.ts";
 
@@ -23,7 +22,6 @@ export async function saveImages(
     const found = [];
     for (const name of options.images) {
       const image = await findImage(engine, name);
-      await ensureLayersHere(engine, image);
       found.push({ image, names: isId(name) ? [] : [normaliseName(name)] });
     }
     await writeArchive({ engine, flavor: "both", output: options.output, images: found });

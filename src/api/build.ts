@@ -171,6 +171,7 @@ async function makePlan(
     buildArgs: parsePairs(options.buildArgs ?? [], "BUILD_ARG_INVALID"),
     labels: Object.fromEntries(parsePairs(options.labels ?? [], "LABEL_INVALID")),
     platforms,
+    platformsRequested: (options.platforms ?? []).length > 0,
     buildPlatform,
     network: options.network ?? "default",
     resolveBase: (reference, platform) => bases.resolve(reference, { platform, steps }),

@@ -5,6 +5,7 @@ import { openArchiveSink } from "../archive/index.ts";
 import { errnoOf } from "../core/index.ts";
 import { copyGraph } from "../image/index.ts";
 import type { LocalImage } from "../local/index.ts";
+import { BaseImages } from "./base-images.ts";
 import type { Engine } from "./engine.ts";
 import { apiError, usageError } from "./errors.ts";
 
@@ -88,12 +89,14 @@ export async function writeArchive(request: {
 }): Promise<void> {
   const { engine, flavor, output, images } = request;
   const { signal } = engine;
+  const bases = new BaseImages(engine, { pull: false });
   const sink = await openArchiveSink(output, { flavor, signal });
   try {
     for (const { image, names } of images) {
       const { root, source } = await engine.images.exportImage(image, {
         compression: flavor === "oci" ? "gzip" : "none",
         reuse: flavor === "oci",
+        fetchLayer: bases.layersOf(image),
         signal,
       });
       await copyGraph({ source, sink, root, signal });
@@ -104,5 +107,7 @@ export async function writeArchive(request: {
   } catch (error) {
     await sink.abandon();
     throw error;
+  } finally {
+    await bases.close();
   }
 }

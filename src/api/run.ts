@@ -31,7 +31,7 @@ export async function runContainer(options: RunContainerOptions): Promise<RunRes
     const platform = options.platform === undefined ? undefined : parsePlatform(options.platform);
     const { image, bases } = await findOrPull(engine, { name: options.image, platform });
     const chainId = await engine.images.ensureUnpacked(image, {
-      fetchLayer: (descriptor, signal) => bases.fetchLayer(image, descriptor, signal),
+      fetchLayer: bases.layersOf(image),
       signal: engine.signal,
     });
     const { env, workdir, user, entrypoint, hostname, command } = options;

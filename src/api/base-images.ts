@@ -1,0 +1,177 @@
+import type { Readable } from "node:stream";
+import type { StepLog } from "../build/index.ts";
+import {
+  chainIdOf,
+  formatPlatform,
+  formatRepository,
+  hostPlatform,
+  isTsbuildError,
+  layerCompression,
+  parseReference,
+  type Platform,
+} from "../core/index.ts";
+import { copyGraph, type ContentSink, type Descriptor } from "../image/index.ts";
+import type { FetchLayer, LocalImage } from "../local/index.ts";
+import type { BaseImage } from "../plan/index.ts";
+import { openRepository, type Repository } from "../registry/index.ts";
+import type { Engine } from "./engine.ts";
+import { apiError } from "./errors.ts";
+import { normaliseName } from "./images.ts";
+
+/**
+ * Images that something is built on or started from: looked for in the store first, then in their registry. Lazy: only
+ * manifest and config are fetched; a layer comes when somebody needs its files.
+ */
+export class BaseImages {
+  readonly #engine: Engine;
+  readonly #pull: boolean;
+  readonly #repositories = new Map<string, Repository>();
+
+  /** `pull`: ask the registry even for what is here. */
+  constructor(engine: Engine, options: { readonly pull: boolean }) {
+    this.#engine = engine;
+    this.#pull = options.pull;
+  }
+
+  /** @throws REFERENCE_INVALID, REGISTRY_*, IMAGE_PLATFORM_NOT_FOUND */
+  async resolve(
+    reference: string,
+    request: { readonly platform: Platform; readonly steps: StepLog },
+  ): Promise<BaseImage> {
+    const { platform, steps } = request;
+    const name = normaliseName(reference);
+    const here = await this.#engine.images.find(name, platform);
+    const isRight = here !== undefined && isFor(here, platform);
+    const image =
+      isRight && !this.#pull
+        ? here
+        : await steps.run(`[internal] load metadata for ${name}`, () =>
+            this.#fetchOr(here, { name, platform }),
+          );
+    return {
+      reference: name,
+      imageId: image.id,
+      chainId: chainIdOf(image.config.diffIds),
+      config: image.config,
+    };
+  }
+
+  /** An image that was made here for another platform is better than none at all; planning warns about it. */
+  async #fetchOr(
+    here: LocalImage | undefined,
+    wanted: { readonly name: string; readonly platform: Platform },
+  ): Promise<LocalImage> {
+    try {
+      return await this.fetchImage(wanted.name, wanted.platform);
+    } catch (error) {
+      const isMissing =
+        isTsbuildError(error, "REGISTRY_NOT_FOUND") ||
+        isTsbuildError(error, "REGISTRY_UNREACHABLE") ||
+        isTsbuildError(error, "REGISTRY_UNAUTHORIZED");
+      if (here === undefined || this.#pull || !isMissing) throw error;
+      return here;
+    }
+  }
+
+  /** Fetches manifest and config of an image and names it in the store; `name` is in its full form. */
+  async fetchImage(name: string, platform: Platform | undefined): Promise<LocalImage> {
+    const { images, signal } = this.#engine;
+    const repository = await this.#repository(name);
+    const root = await repository.resolve(name, signal);
+    if (root === undefined) {
+      throw apiError("IMAGE_NOT_FOUND", `find image ${name} in its registry`, {
+        hint: "check the name and the tag",
+        details: { image: name },
+      });
+    }
+    const sink = images.sink({ fromRegistry: true });
+    const wanted = platform ?? hostPlatform();
+    const copied = await copyGraph({
+      source: repository,
+      sink: withoutLayers(sink),
+      root,
+      platform: wanted,
+      keepIndex: true,
+      signal,
+    });
+    await sink.tag(name, copied.root, signal);
+    const image = await images.find(name, wanted);
+    if (image !== undefined) return image;
+    throw apiError("IMAGE_NOT_FOUND", `find ${formatPlatform(wanted)} in image ${name}`, {
+      details: { image: name, platform: formatPlatform(wanted) },
+    });
+  }
+
+  /** Fetches the layers for `image` from wherever it, or the image it was built on, came from. */
+  layersOf(image: LocalImage): FetchLayer {
+    return (descriptor, signal) => this.fetchLayer(image, descriptor, signal);
+  }
+
+  async fetchLayer(
+    image: LocalImage,
+    descriptor: Descriptor,
+    signal?: AbortSignal,
+  ): Promise<Readable> {
+    let failure: unknown;
+    for (const name of await this.#origins(image)) {
+      try {
+        const repository = await this.#repository(name);
+        return await repository.fetch(descriptor, signal);
+      } catch (error) {
+        failure ??= error;
+      }
+    }
+    throw (
+      failure ??
+      apiError("IMAGE_NOT_FOUND", `find layer ${descriptor.digest} of image ${image.id}`, {
+        hint: "the layer is not here and nothing tells which registry has it: pull the image again",
+        details: { image: image.id, layer: descriptor.digest },
+      })
+    );
+  }
+
+  /** Names to ask for a layer: the image's own first, then every other image that came from a registry. */
+  async #origins(image: LocalImage): Promise<readonly string[]> {
+    const records = await this.#engine.store.names.list();
+    const known = records.filter((record) => record.repoDigest !== undefined);
+    const isOwn = (digest: string): boolean =>
+      [image.id, image.manifest?.digest, image.base?.digest, image.root?.digest].includes(
+        digest as LocalImage["id"],
+      );
+    return [
+      ...known.filter((record) => isOwn(record.descriptor.digest)),
+      ...known.filter((record) => !isOwn(record.descriptor.digest)),
+    ].map((record) => record.name);
+  }
+
+  async #repository(name: string): Promise<Repository> {
+    const key = formatRepository(parseReference(name));
+    let repository = this.#repositories.get(key);
+    if (repository === undefined) {
+      repository = await openRepository({ reference: parseReference(name) });
+      this.#repositories.set(key, repository);
+    }
+    return repository;
+  }
+
+  /** Closes the connections. */
+  async close(): Promise<void> {
+    for (const repository of this.#repositories.values()) await repository.close();
+  }
+}
+
+/** A sink that says of layers that it has them, so that a graph copy brings only documents. */
+function withoutLayers(sink: ContentSink): ContentSink {
+  return {
+    label: sink.label,
+    has: async (descriptor, signal) =>
+      layerCompression(descriptor.mediaType) !== undefined || sink.has(descriptor, signal),
+    push: (descriptor, content, signal) => sink.push(descriptor, content, signal),
+    tag: (name, descriptor, signal) => sink.tag(name, descriptor, signal),
+  };
+}
+
+function isFor(image: LocalImage, platform: Platform): boolean {
+  const { os, architecture } = image.config;
+  return os === platform.os && architecture === platform.architecture;
+}
