@@ -1,1 +1,8 @@
+export { copyTree } from "./copy-node.ts";
+export { snapshotError, type SnapshotErrorCode } from "./errors.ts";
+export { makeDirectories, type DirectoryAttributes } from "./make-directories.ts";
+export { prepareMountPoints, type MountPoint, type PreparedMountPoints } from "./mount-points.ts";
+export { openSnapshotter, type OpenSnapshotterOptions } from "./open-snapshotter.ts";
+export { createSkeleton, type SkeletonStub } from "./skeleton.ts";
+export { openTreeWriter } from "./tree-writer.ts";
 export type * from "./types.ts";

@@ -1,7 +1,13 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { RootfsMount } from "../core/index.ts";
-import { resolvePath, rootPathToString, toRootPath, type RootPath } from "../layer/index.ts";
+import {
+  parentRootPath,
+  resolvePath,
+  rootPathToString,
+  toRootPath,
+  type RootPath,
+} from "../layer/index.ts";
 import { createSkeleton, type SkeletonStub } from "./skeleton.ts";
 import { openTreeWriter } from "./tree-writer.ts";
 import type { ActiveSnapshot } from "./types.ts";
@@ -50,16 +56,16 @@ export async function prepareMountPoints<M extends MountPoint>(request: {
     mounts.push({ ...mount, target: `/${path.toString()}` });
     if (isBelowStandardMount(path) || (await active.tree.lstat(path)) !== undefined) continue;
     const stub: SkeletonStub = { path, type: await stubType(mount) };
-    if (await hidesSkeleton(active, path)) hidden.push(stub);
-    else stubs.push(stub);
+    if (active.showsSkeleton(path)) stubs.push(stub);
+    else hidden.push(stub);
   }
   const directory = join(scratch, "skeleton");
   await createSkeleton({ directory, stubs });
-  await writeStubs(active, hidden);
+  const written = await writeStubs(active, hidden);
   return {
     rootfs: active.mount({ skeleton: [directory] }),
     mounts,
-    cleanUp: () => removeStubs(active, hidden),
+    cleanUp: async () => removeStubs(active, written),
   };
 }
 
@@ -71,4 +77,51 @@ async function stubType(mount: MountPoint): Promise<SkeletonStub["type"]> {
 /** What lies below these is mounted by the sandbox on file systems of its own, which makes the mount point there. */
 function isBelowStandardMount(path: RootPath): boolean {
   return /^(?:proc|sys|dev)\//.test(rootPathToString(path));
+}
+
+/** Looks of a stub that has to lie in the layer itself for a while. */
+const stubAttributes = { uid: 0, gid: 0, mtime: 0n };
+
+/** Writes stubs and their missing parents into the layer; what was written, parents first. */
+async function writeStubs(
+  active: ActiveSnapshot,
+  stubs: readonly SkeletonStub[],
+): Promise<readonly SkeletonStub[]> {
+  if (stubs.length === 0) return [];
+  const writer = openTreeWriter(active);
+  const written: SkeletonStub[] = [];
+  for (const stub of stubs) {
+    for (const { path, type } of [...parentsOf(stub), stub]) {
+      if ((await active.tree.lstat(path)) !== undefined) continue;
+      if (type === "directory") await writer.directory(path, { ...stubAttributes, mode: 0o755 });
+      else await writer.file(path, { ...stubAttributes, mode: 0o644 }, Buffer.alloc(0));
+      written.push({ path, type });
+    }
+  }
+  await writer.finish();
+  return written;
+}
+
+/** Outermost first, without the root. */
+function parentsOf({ path }: SkeletonStub): SkeletonStub[] {
+  const parents: SkeletonStub[] = [];
+  for (let parent = parentRootPath(path); parent?.length; parent = parentRootPath(parent))
+    parents.unshift({ path: parent, type: "directory" });
+  return parents;
+}
+
+/** Removes what is still as empty as it was written. */
+async function removeStubs(
+  active: ActiveSnapshot,
+  written: readonly SkeletonStub[],
+): Promise<void> {
+  if (written.length === 0) return;
+  const writer = openTreeWriter(active);
+  for (const { path, type } of [...written].reverse()) {
+    const found = await active.tree.lstat(path);
+    if (found?.type !== type || found.size > 0) continue;
+    if (type === "directory" && (await active.tree.readdir(path)).length > 0) continue;
+    await writer.remove(path);
+  }
+  await writer.finish();
 }

@@ -1,5 +1,6 @@
+import type { Readable } from "node:stream";
 import type { ChainId, DiffId, RootfsMount } from "../core/index.ts";
-import type { LayerEntryWithContent, MergedTree } from "../layer/index.ts";
+import type { LayerEntryWithContent, MergedTree, OpenedFile, RootPath } from "../layer/index.ts";
 
 /** A committed snapshot: one layer's files on its parents. Named by its chainId, so equal stacks are one snapshot. */
 export interface Snapshot {
@@ -12,6 +13,78 @@ export interface Snapshot {
   readonly contentSize: number;
   /** ISO time of the commit; the `created` of its history entry. */
   readonly created: string;
+  /**
+   * Whether the tar of `diff` has this diffId: true for what was built here. The tar of a layer that was pulled was
+   * encoded by somebody else; only its blob gives those bytes again.
+   */
+  readonly reproducible: boolean;
+}
+
+/** How a node is to look. Overlayfs' own xattrs among `xattrs` are dropped. */
+export interface NodeAttributes {
+  /** Permission bits including setuid, setgid and sticky: 0 to 0o7777. Of no meaning for symlinks. */
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** Nanoseconds since the epoch. */
+  readonly mtime: bigint;
+  readonly xattrs?: ReadonlyMap<string, Buffer>;
+}
+
+export interface TreeWriterOptions {
+  /** Looks of parents that exist nowhere yet; 0755, 0:0, time 0 unless given. */
+  readonly implied?: NodeAttributes;
+}
+
+/**
+ * Content to write: bytes, a stream that is read to its end, or an open file, which is copied inside the kernel from
+ * its beginning and stays open.
+ */
+export type FileContent = Buffer | Readable | Pick<OpenedFile, "fd" | "size">;
+
+/**
+ * Writes nodes into an active snapshot so that the result is its diff: parents are copied up, whiteouts and opaque marks
+ * made where needed. Paths are literal: resolve symlinks before (`resolvePath(active.tree, …)`). Missing parents are
+ * created, 0755 owned by 0:0 with time 0 unless opened otherwise. Whatever is at a path already is replaced, except that
+ * `directory` on a directory only changes its attributes.
+ *
+ * Directories keep their times, also when something is written into them; `finish` sees to that. One writer at a time.
+ *
+ * ```ts
+ * const writer = openTreeWriter(active);
+ * await writer.directory(toRootPath("srv"), attributes);
+ * await writer.file(toRootPath("srv/app.js"), attributes, { fd, size });
+ * await writer.finish();
+ * ```
+ *
+ * @throws SNAPSHOT_NOT_A_DIRECTORY when a parent is something else; DISK_FULL
+ */
+export interface TreeWriter {
+  directory(path: RootPath, attributes: NodeAttributes): Promise<void>;
+  file(path: RootPath, attributes: NodeAttributes, content: FileContent): Promise<void>;
+  symlink(path: RootPath, attributes: NodeAttributes, target: Buffer): Promise<void>;
+  /** A second name for `target`, which is copied up first. @throws SNAPSHOT_ENTRY_NOT_FOUND */
+  hardlink(path: RootPath, target: RootPath): Promise<void>;
+  device(
+    path: RootPath,
+    attributes: NodeAttributes,
+    device: {
+      readonly type: "char-device" | "block-device";
+      readonly major: number;
+      readonly minor: number;
+    },
+  ): Promise<void>;
+  fifo(path: RootPath, attributes: NodeAttributes): Promise<void>;
+  /** Changes only what is given. @throws SNAPSHOT_ENTRY_NOT_FOUND */
+  setAttributes(path: RootPath, attributes: Partial<NodeAttributes>): Promise<void>;
+  /** Removes a node with everything below it; nothing there is success. */
+  remove(path: RootPath): Promise<void>;
+  /** A layer's whiteout: what lower layers have at `path` is gone, what this layer wrote there stays. */
+  hideLower(path: RootPath): Promise<void>;
+  /** A layer's opaque mark: the same for everything below directory `path`, which is created when missing. */
+  hideLowerChildren(path: RootPath): Promise<void>;
+  /** Sets the times of directories. Call it once, at the end. */
+  finish(): Promise<void>;
 }
 
 /**
@@ -27,6 +100,13 @@ export interface ActiveSnapshot {
   readonly tree: MergedTree;
   /** For the sandbox. `skeleton`: directories to put below everything else, topmost first. */
   mount(options?: { readonly skeleton?: readonly string[] }): RootfsMount;
+  /**
+   * Whether a skeleton's node at `path`, where the tree has nothing, would show: not below an opaque directory, and not
+   * where a layer removed something.
+   */
+  showsSkeleton(path: RootPath): boolean;
+  /** `openTreeWriter` is the name to call. */
+  openWriter(options?: TreeWriterOptions): TreeWriter;
 }
 
 /**
@@ -46,7 +126,7 @@ export interface ActiveSnapshot {
 export interface Snapshotter {
   readonly kind: "overlayfs" | "copy";
   /** @throws SNAPSHOT_NOT_FOUND when the parent (or one of its parents) is not here */
-  prepare(parent: ChainId | undefined): Promise<ActiveSnapshot>;
+  prepare(parent: ChainId | undefined, options?: PrepareOptions): Promise<ActiveSnapshot>;
   /** The sandbox' mounts must be gone. `created` defaults to now. */
   commit(active: ActiveSnapshot, options?: { readonly created?: Date }): Promise<Snapshot>;
   abandon(active: ActiveSnapshot): Promise<void>;
@@ -69,6 +149,14 @@ export interface Snapshotter {
   list(): AsyncIterable<Snapshot>;
   /** Removes one snapshot. The caller (gc) makes sure that nothing refers to it. Idempotent. */
   remove(chainId: ChainId): Promise<void>;
+}
+
+export interface PrepareOptions {
+  /**
+   * Folder to keep the changes in, on the same filesystem as the snapshots: for containers, which outlive the process.
+   * Their owner removes the folder. By default it is one in the process' own tmp folder.
+   */
+  readonly directory?: string;
 }
 
 export interface LayerSource {

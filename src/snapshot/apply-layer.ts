@@ -1,0 +1,107 @@
+import {
+  baseName,
+  joinRootPath,
+  type LayerEntryWithContent,
+  type MergedTree,
+  parentRootPath,
+  parseTarName,
+  resolvePath,
+  type RootPath,
+} from "../layer/index.ts";
+import type { TreeWriter } from "./types.ts";
+
+/**
+ * Writes one layer's entries on the state that `tree` shows, which is the state `writer` changes. Every name is looked up
+ * through the merged view: below a symlink of a lower layer the entries go where it leads.
+ *
+ * @returns bytes of content
+ */
+export async function applyLayer(
+  place: { readonly tree: MergedTree; readonly writer: TreeWriter },
+  entries: AsyncIterable<LayerEntryWithContent>,
+): Promise<number> {
+  const application = new Application(place);
+  for await (const entry of entries) await application.apply(entry);
+  await place.writer.finish();
+  return application.contentSize;
+}
+
+class Application {
+  readonly #tree: MergedTree;
+  readonly #writer: TreeWriter;
+  /** Where the parents of entries really lie; thousands of entries share few. */
+  readonly #parents = new Map<string, RootPath>();
+  /** Nodes that were looked at for `#parents`: when one of them is written, everything is looked up again. */
+  readonly #consulted = new Set<string>();
+  contentSize = 0;
+
+  constructor(place: { readonly tree: MergedTree; readonly writer: TreeWriter }) {
+    this.#tree = place.tree;
+    this.#writer = place.writer;
+  }
+
+  async apply(entry: LayerEntryWithContent): Promise<void> {
+    const name = parseTarName(entry.path);
+    if (name.type === "ignored") return;
+    const path = await this.#locate(name.path);
+    if (name.type === "opaque" || this.#consulted.has(path.toString("latin1"))) this.#forget();
+    switch (name.type) {
+      case "whiteout":
+        return this.#writer.hideLower(path);
+      case "opaque":
+        return this.#writer.hideLowerChildren(path);
+      case "entry":
+        return this.#write(path, entry);
+    }
+  }
+
+  async #write(path: RootPath, entry: LayerEntryWithContent): Promise<void> {
+    const writer = this.#writer;
+    switch (entry.type) {
+      case "directory":
+        return writer.directory(path, entry);
+      case "file":
+        this.contentSize += entry.size;
+        return writer.file(path, entry, entry.read?.() ?? entry.open?.() ?? Buffer.alloc(0));
+      case "symlink":
+        return writer.symlink(path, entry, entry.linkTarget ?? Buffer.alloc(0));
+      case "hardlink":
+        return writer.hardlink(path, await this.#locate(entry.linkTarget ?? Buffer.alloc(0)));
+      case "char-device":
+      case "block-device": {
+        const { type, devMajor: major = 0, devMinor: minor = 0 } = entry;
+        // To overlayfs it would be a whiteout anyway.
+        if (type === "char-device" && major === 0 && minor === 0) return writer.remove(path);
+        return writer.device(path, entry, { type, major, minor });
+      }
+      case "fifo":
+        return writer.fifo(path, entry);
+    }
+  }
+
+  /** Symlinks on the way are followed, one in the last component is meant itself. */
+  async #locate(path: RootPath): Promise<RootPath> {
+    const parent = parentRootPath(path);
+    if (parent === undefined) return path;
+    const known = parent.toString("latin1");
+    let real = this.#parents.get(known);
+    if (real === undefined) {
+      real = await resolvePath(this.#consultedTree, parent, { followLast: true });
+      this.#parents.set(known, real);
+    }
+    return joinRootPath(real, baseName(path));
+  }
+
+  readonly #consultedTree: Pick<MergedTree, "lstat" | "readlink"> = {
+    lstat: async (path) => {
+      this.#consulted.add(path.toString("latin1"));
+      return this.#tree.lstat(path);
+    },
+    readlink: async (path) => this.#tree.readlink(path),
+  };
+
+  #forget(): void {
+    this.#parents.clear();
+    this.#consulted.clear();
+  }
+}

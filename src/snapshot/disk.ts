@@ -1,0 +1,114 @@
+import { type BigIntStats, closeSync, constants, lstatSync, openSync, readSync } from "node:fs";
+import type { Syscalls } from "../core/index.ts";
+import type { NodeStat, RootPath } from "../layer/index.ts";
+
+/** One layer's own directory, as bytes. Synchronous calls throughout: each takes microseconds, a promise ten times that. */
+export type LayerDirectory = Buffer;
+
+/** Absolute path of `path` in a layer. */
+export function locate(directory: LayerDirectory, path: RootPath): Buffer {
+  if (path.length === 0) return directory;
+  const absolute = Buffer.allocUnsafe(directory.length + 1 + path.length);
+  absolute.set(directory);
+  absolute[directory.length] = 0x2f;
+  absolute.set(path, directory.length + 1);
+  return absolute;
+}
+
+/** undefined when nothing is there. The path holds no symlink but perhaps the last component. */
+export function statOf(path: Buffer): BigIntStats | undefined {
+  return lstatSync(path, { bigint: true, throwIfNoEntry: false });
+}
+
+/** Overlayfs' mark that lower layers' node of this name is gone. */
+export function isWhiteout(stat: BigIntStats): boolean {
+  return stat.rdev === 0n && stat.isCharacterDevice();
+}
+
+export const opaqueXattr = "trusted.overlay.opaque";
+
+/** Whether the directory hides everything below it in lower layers. */
+export function isOpaque(kernel: Syscalls, path: Buffer): boolean {
+  return kernel.lgetxattr(path, opaqueXattr)?.[0] === 0x79;
+}
+
+/** `layer` tells nodes of several layers apart. */
+export function nodeStat(stat: BigIntStats, layer: number): NodeStat {
+  return {
+    type: nodeType(stat),
+    mode: Number(stat.mode & 0o7777n),
+    uid: Number(stat.uid),
+    gid: Number(stat.gid),
+    size: stat.isFile() ? Number(stat.size) : 0,
+    mtime: stat.mtimeNs,
+    devMajor: Number(((stat.rdev >> 8n) & 0xfffn) | ((stat.rdev >> 32n) & ~0xfffn)),
+    devMinor: Number((stat.rdev & 0xffn) | ((stat.rdev >> 12n) & 0xffffff00n)),
+    nlink: Number(stat.nlink),
+    inode: `${String(layer)}:${String(stat.ino)}`,
+  };
+}
+
+function nodeType(stat: BigIntStats): NodeStat["type"] {
+  if (stat.isFile()) return "file";
+  if (stat.isDirectory()) return "directory";
+  if (stat.isSymbolicLink()) return "symlink";
+  if (stat.isFIFO()) return "fifo";
+  if (stat.isCharacterDevice()) return "char-device";
+  return stat.isBlockDevice() ? "block-device" : "socket";
+}
+
+/**
+ * Attributes that belong to the image. Overlayfs' own must never leave or enter a layer (a planted `redirect` would be
+ * followed), and labels of the host's security modules mean nothing elsewhere.
+ */
+export function isPortableXattr(name: string): boolean {
+  if (name.startsWith("trusted.overlay.") || name.startsWith("user.overlay.")) return false;
+  return !name.startsWith("security.") || name === "security.capability";
+}
+
+/** undefined when there are none, which is the common case. */
+export function readXattrs(kernel: Syscalls, path: Buffer): Map<string, Buffer> | undefined {
+  const names = kernel.llistxattr(path).filter(isPortableXattr);
+  if (names.length === 0) return undefined;
+  const xattrs = new Map<string, Buffer>();
+  for (const name of names.sort()) {
+    const value = kernel.lgetxattr(path, name);
+    if (value !== undefined) xattrs.set(name, value);
+  }
+  return xattrs;
+}
+
+const O_PATH = 0o10000000;
+
+/**
+ * Opens a regular file for reading. The kernel refuses to leave the layer or to follow any symlink, whatever the lookup
+ * before it thought.
+ */
+export function openInLayer(kernel: Syscalls, directory: LayerDirectory, path: RootPath): number {
+  const layer = openSync(directory, O_PATH | constants.O_DIRECTORY);
+  try {
+    return kernel.openat2(layer, path, {
+      flags: constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK,
+      resolve: { beneath: true, noSymlinks: true, noMagicLinks: true },
+    });
+  } finally {
+    closeSync(layer);
+  }
+}
+
+/** The first `size` bytes; fewer when the file is shorter now. */
+export function readWhole(path: Buffer, size: number): Buffer {
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+  try {
+    const content = Buffer.allocUnsafe(size);
+    let length = 0;
+    while (length < size) {
+      const read = readSync(fd, content, length, size - length, length);
+      if (read === 0) break;
+      length += read;
+    }
+    return content.subarray(0, length);
+  } finally {
+    closeSync(fd);
+  }
+}

@@ -1,0 +1,20 @@
+import { TsbuildError, type TsbuildErrorOptions } from "../core/index.ts";
+
+export type SnapshotErrorCode =
+  /** No snapshot of that name, or one of its parents is gone. */
+  | "SNAPSHOT_NOT_FOUND"
+  | "SNAPSHOT_ENTRY_NOT_FOUND"
+  | "SNAPSHOT_NOT_A_DIRECTORY"
+  | "SNAPSHOT_NOT_A_FILE"
+  /** A file changed while it was copied. */
+  | "SNAPSHOT_SOURCE_CHANGED"
+  /** The kind that was asked for does not work on this filesystem or with these privileges. */
+  | "SNAPSHOT_KIND_UNSUPPORTED";
+
+export function snapshotError(
+  code: SnapshotErrorCode,
+  message: string,
+  rest: Omit<TsbuildErrorOptions<SnapshotErrorCode>, "code" | "message"> = {},
+): TsbuildError<SnapshotErrorCode> {
+  return new TsbuildError({ code, message, ...rest });
+}

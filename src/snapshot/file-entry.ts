@@ -1,0 +1,58 @@
+import { createReadStream } from "node:fs";
+import type { Syscalls } from "../core/index.ts";
+import type { LayerEntryWithContent, NodeStat, RootPath } from "../layer/index.ts";
+import { readWhole, readXattrs } from "./disk.ts";
+
+/** Up to here a file is handed over in one piece. */
+const smallFile = 1024 * 1024;
+
+/** A node on disk, as an entry of a layer; undefined for sockets, which no layer holds. */
+export function entryOf(
+  kernel: Syscalls,
+  node: {
+    readonly path: RootPath;
+    readonly absolute: Buffer;
+    readonly stat: NodeStat;
+    readonly linkTarget?: Buffer;
+  },
+): LayerEntryWithContent | undefined {
+  const { path, absolute, stat, linkTarget } = node;
+  if (stat.type === "socket") return undefined;
+  const { type, mode, uid, gid, mtime, size, devMajor, devMinor } = stat;
+  const xattrs = readXattrs(kernel, absolute);
+  const isDevice = type === "char-device" || type === "block-device";
+  return {
+    path,
+    type,
+    // Linux shows 0777 for every symlink; other filesystems may not.
+    mode: type === "symlink" ? 0o777 : mode,
+    uid,
+    gid,
+    mtime,
+    size,
+    ...(linkTarget === undefined ? {} : { linkTarget }),
+    ...(isDevice ? { devMajor, devMinor } : {}),
+    ...(xattrs === undefined ? {} : { xattrs }),
+    ...(type === "file" ? contentOf(absolute, size) : {}),
+  };
+}
+
+function contentOf(absolute: Buffer, size: number): Pick<LayerEntryWithContent, "open" | "read"> {
+  const open = () => createReadStream(absolute, { highWaterMark: 1024 * 1024 });
+  return size <= smallFile ? { open, read: () => readWhole(absolute, size) } : { open };
+}
+
+/** A further name of a node whose entry came before. */
+export function hardlinkEntry(
+  entry: LayerEntryWithContent,
+  link: { readonly path: RootPath; readonly target: RootPath },
+): LayerEntryWithContent {
+  const { mode, uid, gid, mtime } = entry;
+  const { path, target } = link;
+  return { path, type: "hardlink", mode, uid, gid, mtime, size: 0, linkTarget: target };
+}
+
+/** A name in a layer that only says that something is gone: an empty file that depends on nothing. */
+export function markEntry(path: RootPath): LayerEntryWithContent {
+  return { path, type: "file", mode: 0, uid: 0, gid: 0, mtime: 0n, size: 0 };
+}

@@ -1,0 +1,304 @@
+import { randomBytes } from "node:crypto";
+import { mkdir, readdir, rename, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import {
+  type ChainId,
+  diffId as toDiffId,
+  digestHex,
+  Digester,
+  type DiffId,
+  errnoOf,
+  extendChain,
+  removeTree,
+  type RootfsMount,
+} from "../core/index.ts";
+import { type LayerEntryWithContent, layerTarChunks } from "../layer/index.ts";
+import { applyLayer } from "./apply-layer.ts";
+import { snapshotError } from "./errors.ts";
+import type { Draft, Form } from "./form.ts";
+import { formatMetadata, readMetadata } from "./metadata.ts";
+import type { StackTree } from "./stack-tree.ts";
+import type {
+  ActiveSnapshot,
+  LayerSource,
+  PrepareOptions,
+  Snapshot,
+  Snapshotter,
+} from "./types.ts";
+
+/** What a commit knows about a layer beside its files. */
+interface LayerFacts {
+  readonly diffId: DiffId;
+  readonly tarSize: number;
+  readonly contentSize: number;
+  readonly created: Date;
+  readonly reproducible: boolean;
+}
+
+interface Active extends ActiveSnapshot {
+  readonly draft: Draft;
+  /** Removed as a whole; absent when the folder is somebody else's. */
+  readonly folder: string | undefined;
+}
+
+/**
+ * Snapshots on a filesystem, whatever their form:
+ *
+ * ```
+ * <directory>/<24 hex of the chainId>/fs         the files; never changed again
+ *                                    /meta.json  Snapshot
+ * <tmpDir>/snapshot-<random>/{fs,work}           while it is active
+ * ```
+ */
+export class DirectorySnapshotter implements Snapshotter {
+  readonly kind: Snapshotter["kind"];
+  readonly #form: Form;
+  readonly #directory: string;
+  readonly #tmpDir: string;
+  /** Committed snapshots never change; gc keeps away while they are in use. */
+  readonly #known = new Map<ChainId, Snapshot>();
+  readonly #trees = new Map<ChainId, StackTree>();
+  readonly #actives = new WeakMap<ActiveSnapshot, Active>();
+
+  constructor(options: {
+    readonly form: Form;
+    readonly directory: string;
+    readonly tmpDir: string;
+  }) {
+    this.#form = options.form;
+    this.kind = options.form.kind;
+    this.#directory = options.directory;
+    this.#tmpDir = options.tmpDir;
+  }
+
+  async prepare(
+    parent: ChainId | undefined,
+    options: PrepareOptions = {},
+  ): Promise<ActiveSnapshot> {
+    const parents = await this.#directories(parent);
+    const lower = await this.tree(parent);
+    const folder = options.directory ?? this.#temporary();
+    const directory = join(folder, "fs");
+    await mkdir(directory, { recursive: true });
+    const draft = { directory: Buffer.from(directory), work: join(folder, "work"), parents, lower };
+    await this.#form.begin(draft);
+    return this.#activate({ draft, parent, folder, isOurs: options.directory === undefined });
+  }
+
+  async commit(
+    active: ActiveSnapshot,
+    options: { readonly created?: Date } = {},
+  ): Promise<Snapshot> {
+    const { draft } = this.#activeOf(active);
+    this.#form.endMounts(draft);
+    const digester = new Digester();
+    let contentSize = 0;
+    const counted = async function* (entries: AsyncIterable<LayerEntryWithContent>) {
+      for await (const entry of entries) {
+        contentSize += entry.size;
+        yield entry;
+      }
+    };
+    for await (const chunk of layerTarChunks(counted(this.#form.entries(draft))))
+      digester.update(chunk);
+    return this.#keep(active, {
+      tarSize: digester.size,
+      diffId: toDiffId(digester.digest()),
+      contentSize,
+      created: options.created ?? new Date(),
+      reproducible: true,
+    });
+  }
+
+  async abandon(active: ActiveSnapshot): Promise<void> {
+    const { draft, folder } = this.#activeOf(active);
+    this.#form.endMounts(draft);
+    if (folder !== undefined) return removeTree(folder);
+    await removeTree(draft.directory);
+    await removeTree(draft.work);
+  }
+
+  async stat(chainId: ChainId): Promise<Snapshot | undefined> {
+    const snapshot = this.#read(chainId);
+    let parent = snapshot?.parent;
+    while (parent !== undefined) {
+      const below = this.#read(parent);
+      if (below === undefined) return undefined;
+      parent = below.parent;
+    }
+    return snapshot;
+  }
+
+  async chain(chainId: ChainId): Promise<readonly Snapshot[]> {
+    const stack: Snapshot[] = [];
+    for (let next: ChainId | undefined = chainId; next !== undefined;) {
+      const snapshot: Snapshot | undefined = this.#read(next);
+      if (snapshot === undefined) throw notFound(next);
+      stack.push(snapshot);
+      next = snapshot.parent;
+    }
+    return stack.reverse();
+  }
+
+  async tree(chainId: ChainId | undefined): Promise<StackTree> {
+    if (chainId === undefined) return this.#form.tree([]);
+    let tree = this.#trees.get(chainId);
+    if (tree === undefined) {
+      tree = this.#form.tree(await this.#directories(chainId));
+      this.#trees.set(chainId, tree);
+    }
+    return tree;
+  }
+
+  async view(chainId: ChainId | undefined): Promise<RootfsMount> {
+    return this.#form.mountView(await this.#directories(chainId));
+  }
+
+  async apply(parent: ChainId | undefined, layer: LayerSource): Promise<Snapshot> {
+    const active = await this.prepare(parent);
+    try {
+      const place = { tree: active.tree, writer: active.openWriter() };
+      const contentSize = await applyLayer(place, layer.entries);
+      const { diffId, tarSize } = await layer.finish();
+      const created = new Date();
+      return await this.#keep(active, {
+        diffId,
+        tarSize,
+        contentSize,
+        created,
+        reproducible: false,
+      });
+    } catch (error) {
+      await this.abandon(active);
+      throw error;
+    }
+  }
+
+  async *diff(chainId: ChainId): AsyncGenerator<LayerEntryWithContent, void, undefined> {
+    const snapshot = this.#read(chainId);
+    if (snapshot === undefined) throw notFound(chainId);
+    const directory = Buffer.from(join(this.#pathOf(chainId), "fs"));
+    yield* this.#form.entries({ directory, lower: await this.tree(snapshot.parent) });
+  }
+
+  async *list(): AsyncGenerator<Snapshot, void, undefined> {
+    for (const name of await readdir(this.#directory)) {
+      const snapshot = readMetadata(join(this.#directory, name, "meta.json"));
+      if (snapshot !== undefined && this.#nameOf(snapshot.chainId) === name) yield snapshot;
+    }
+  }
+
+  async remove(chainId: ChainId): Promise<void> {
+    this.#known.delete(chainId);
+    this.#trees.delete(chainId);
+    // One rename, so that nobody ever sees half a snapshot.
+    const trash = this.#temporary();
+    try {
+      await rename(this.#pathOf(chainId), trash);
+    } catch (error) {
+      if (errnoOf(error) === "ENOENT") return;
+      throw error;
+    }
+    await removeTree(trash);
+  }
+
+  #activate(made: {
+    readonly draft: Draft;
+    readonly parent: ChainId | undefined;
+    readonly folder: string;
+    readonly isOurs: boolean;
+  }): ActiveSnapshot {
+    const { draft, parent, folder } = made;
+    const form = this.#form;
+    const tree = form.liveTree(draft);
+    const active: Active = {
+      key: folder,
+      parent,
+      directory: draft.directory.toString(),
+      tree,
+      showsSkeleton: (path) => tree.showsBelow(path),
+      mount: (options = {}) => form.mountDraft(draft, options.skeleton ?? []),
+      openWriter: (options) => form.openWriter(draft, options),
+      draft,
+      folder: made.isOurs ? folder : undefined,
+    };
+    this.#actives.set(active, active);
+    return active;
+  }
+
+  #activeOf(active: ActiveSnapshot): Active {
+    const known = this.#actives.get(active);
+    if (known === undefined) throw new Error("this active snapshot is another snapshotter's");
+    return known;
+  }
+
+  /** Gives an active snapshot its final name. Another process that was first with the same chain wins. */
+  async #keep(active: ActiveSnapshot, facts: LayerFacts): Promise<Snapshot> {
+    const { parent } = active;
+    const chainId = extendChain(parent, facts.diffId);
+    const snapshot: Snapshot = { ...facts, chainId, parent, created: facts.created.toISOString() };
+    const staged = this.#temporary();
+    await mkdir(staged);
+    await writeFile(join(staged, "meta.json"), formatMetadata(snapshot));
+    await rename(active.directory, join(staged, "fs"));
+    await this.abandon(active);
+    return this.#publish(staged, snapshot);
+  }
+
+  async #publish(staged: string, snapshot: Snapshot): Promise<Snapshot> {
+    const path = this.#pathOf(snapshot.chainId);
+    for (;;) {
+      try {
+        await rename(staged, path);
+        this.#known.set(snapshot.chainId, snapshot);
+        return snapshot;
+      } catch (error) {
+        if (errnoOf(error) !== "ENOTEMPTY" && errnoOf(error) !== "EEXIST") throw error;
+      }
+      const winner = this.#read(snapshot.chainId);
+      if (winner !== undefined) {
+        await removeTree(staged);
+        return winner;
+      }
+      // What is there has no metadata to speak of: left by a power cut.
+      await this.remove(snapshot.chainId);
+    }
+  }
+
+  #read(chainId: ChainId): Snapshot | undefined {
+    const known = this.#known.get(chainId);
+    if (known !== undefined) return known;
+    const snapshot = readMetadata(join(this.#pathOf(chainId), "meta.json"));
+    if (snapshot?.chainId !== chainId) return undefined;
+    this.#known.set(chainId, snapshot);
+    return snapshot;
+  }
+
+  /** Topmost first. */
+  async #directories(chainId: ChainId | undefined): Promise<string[]> {
+    if (chainId === undefined) return [];
+    const stack = await this.chain(chainId);
+    return stack.map((snapshot) => join(this.#pathOf(snapshot.chainId), "fs")).reverse();
+  }
+
+  #pathOf(chainId: ChainId): string {
+    return join(this.#directory, this.#nameOf(chainId));
+  }
+
+  /** Short, since hundreds of these paths have to fit into the options of one mount. */
+  #nameOf(chainId: ChainId): string {
+    const short = digestHex(chainId).slice(0, 24);
+    return this.kind === "overlayfs" ? short : `${short}-copy`;
+  }
+
+  #temporary(): string {
+    return join(this.#tmpDir, `snapshot-${randomBytes(8).toString("hex")}`);
+  }
+}
+
+function notFound(chainId: ChainId): Error {
+  return snapshotError("SNAPSHOT_NOT_FOUND", `use snapshot ${chainId}: it is not here`, {
+    hint: "its image was removed meanwhile; build or pull it again",
+    details: { chainId },
+  });
+}

@@ -1,0 +1,235 @@
+import { close as closeCallback, fstatSync, readdirSync, readlinkSync } from "node:fs";
+import { promisify } from "node:util";
+import type { Syscalls } from "../core/index.ts";
+import {
+  baseName,
+  type MergedTree,
+  type NodeStat,
+  type OpenedFile,
+  parentRootPath,
+  type RootPath,
+  rootPathToString,
+} from "../layer/index.ts";
+import {
+  isOpaque,
+  isWhiteout,
+  type LayerDirectory,
+  locate,
+  nodeStat,
+  openInLayer,
+  readXattrs,
+  statOf,
+} from "./disk.ts";
+import { snapshotError } from "./errors.ts";
+
+const close = promisify(closeCallback);
+
+/** Where a node was found. */
+interface Found {
+  readonly layer: number;
+  readonly stat: NodeStat;
+}
+
+/** A directory of the merged view: the layers that have a part in it, topmost first. */
+type Directory = readonly number[];
+
+/**
+ * The merged view of committed layers, topmost first. They never change, so which layers make up a directory, and which
+ * names it has, is looked up once.
+ */
+export class StackTree implements MergedTree {
+  readonly #layers: readonly LayerDirectory[];
+  readonly #kernel: Syscalls;
+  readonly #directories = new Map<string, Directory | undefined>();
+  readonly #names = new Map<string, ReadonlyMap<string, number>>();
+
+  constructor(kernel: Syscalls, layers: readonly LayerDirectory[]) {
+    this.#kernel = kernel;
+    this.#layers = layers;
+    // Overlayfs, too, merges the roots of all layers whatever their marks say.
+    this.#directories.set("", [...layers.keys()]);
+  }
+
+  async lstat(path: RootPath): Promise<NodeStat | undefined> {
+    return this.#find(path)?.stat;
+  }
+
+  async readdir(path: RootPath): Promise<readonly Buffer[]> {
+    const directory = this.#directory(path);
+    if (directory === undefined) throw this.#find(path) ? notDirectory(path) : notFound(path);
+    // Latin-1 strings sort as their bytes do.
+    const names = [...this.#namesOf(path, directory).keys()].sort();
+    return names.map((name) => Buffer.from(name, "latin1"));
+  }
+
+  async readlink(path: RootPath): Promise<Buffer> {
+    return readlinkSync(this.#locate(path), { encoding: "buffer" });
+  }
+
+  async openFile(path: RootPath): Promise<OpenedFile> {
+    const found = this.#find(path);
+    if (found === undefined) throw notFound(path);
+    if (found.stat.type !== "file") throw notFile(path);
+    return openedFile(openInLayer(this.#kernel, this.#directoryOf(found), path));
+  }
+
+  async xattrs(path: RootPath): Promise<ReadonlyMap<string, Buffer>> {
+    if (path.length === 0 && this.#layers.length === 0) return new Map();
+    return readXattrs(this.#kernel, this.#locate(path)) ?? new Map();
+  }
+
+  /** Whether a layer put below all these would show at `path`, where this tree has nothing. */
+  showsBelow(path: RootPath): boolean {
+    let parts: readonly number[] = [...this.#layers.keys()];
+    for (const prefix of prefixes(path)) {
+      const next: number[] = [];
+      for (const layer of parts) {
+        const absolute = locate(this.#layers[layer] ?? Buffer.alloc(0), prefix);
+        const stat = statOf(absolute);
+        if (stat === undefined) continue;
+        if (!stat.isDirectory() || isOpaque(this.#kernel, absolute)) return false;
+        next.push(layer);
+      }
+      parts = next;
+    }
+    return true;
+  }
+
+  #locate(path: RootPath): Buffer {
+    const found = this.#find(path);
+    if (found === undefined) throw notFound(path);
+    return locate(this.#directoryOf(found), path);
+  }
+
+  #directoryOf(found: Found): LayerDirectory {
+    return this.#layers[found.layer] ?? Buffer.alloc(0);
+  }
+
+  #find(path: RootPath): Found | undefined {
+    const parent = parentRootPath(path);
+    if (parent === undefined) return this.#root();
+    const directory = this.#directory(parent);
+    if (directory === undefined) return undefined;
+    // After a readdir it is known which layer has the name, or that none has.
+    const names = this.#names.get(key(parent));
+    if (names === undefined) return this.#search(directory, path);
+    const layer = names.get(key(baseName(path)));
+    return layer === undefined ? undefined : this.#search([layer], path);
+  }
+
+  #root(): Found {
+    const [top] = this.#layers;
+    const stat = top === undefined ? undefined : statOf(top);
+    return { layer: 0, stat: stat === undefined ? emptyRoot : nodeStat(stat, 0) };
+  }
+
+  #search(layers: readonly number[], path: RootPath): Found | undefined {
+    for (const layer of layers) {
+      const stat = statOf(locate(this.#layers[layer] ?? Buffer.alloc(0), path));
+      if (stat === undefined) continue;
+      return isWhiteout(stat) ? undefined : { layer, stat: nodeStat(stat, layer) };
+    }
+    return undefined;
+  }
+
+  #directory(path: RootPath): Directory | undefined {
+    const known = key(path);
+    if (this.#directories.has(known)) return this.#directories.get(known);
+    const parent = this.#directory(parentRootPath(path) ?? path);
+    const layers = parent === undefined ? [] : this.#partsOf(parent, path);
+    const directory = layers.length === 0 ? undefined : layers;
+    this.#directories.set(known, directory);
+    return directory;
+  }
+
+  /** From the top down to the first layer that hides the rest: by a whiteout, another kind of node, or opaqueness. */
+  #partsOf(parent: Directory, path: RootPath): number[] {
+    const parts: number[] = [];
+    for (const layer of parent) {
+      const absolute = locate(this.#layers[layer] ?? Buffer.alloc(0), path);
+      const stat = statOf(absolute);
+      if (stat === undefined) continue;
+      if (!stat.isDirectory()) break;
+      parts.push(layer);
+      if (isOpaque(this.#kernel, absolute)) break;
+    }
+    return parts;
+  }
+
+  /** Names and the topmost layer that has each, without those that are whited out. */
+  #namesOf(path: RootPath, directory: Directory): ReadonlyMap<string, number> {
+    const known = this.#names.get(key(path));
+    if (known !== undefined) return known;
+    const topmost = new Map<string, number>();
+    const hidden: string[] = [];
+    for (const layer of directory) {
+      const absolute = locate(this.#layers[layer] ?? Buffer.alloc(0), path);
+      for (const entry of readdirSync(absolute, { encoding: "latin1", withFileTypes: true })) {
+        const name = entry.name;
+        if (topmost.has(name)) continue;
+        topmost.set(name, layer);
+        if (!entry.isCharacterDevice()) continue;
+        const stat = statOf(locate(absolute, Buffer.from(name, "latin1")));
+        if (stat !== undefined && isWhiteout(stat)) hidden.push(name);
+      }
+    }
+    for (const name of hidden) topmost.delete(name);
+    this.#names.set(key(path), topmost);
+    return topmost;
+  }
+}
+
+/** The root of nothing: what an image without layers shows. */
+const emptyRoot: NodeStat = {
+  type: "directory",
+  mode: 0o755,
+  uid: 0,
+  gid: 0,
+  size: 0,
+  mtime: 0n,
+  devMajor: 0,
+  devMinor: 0,
+  nlink: 2,
+  inode: "root",
+};
+
+/** `a`, `a/b`, `a/b/c` of `a/b/c`. */
+function* prefixes(path: RootPath): Generator<RootPath, void, undefined> {
+  for (let end = 0; end < path.length;) {
+    const slash = path.indexOf(0x2f, end + 1);
+    end = slash === -1 ? path.length : slash;
+    yield path.subarray(0, end);
+  }
+}
+
+/** Latin-1 gives each byte string a string of its own. */
+function key(path: Buffer): string {
+  return path.toString("latin1");
+}
+
+/** Takes `fd` over. */
+export function openedFile(fd: number): OpenedFile {
+  return { fd, size: fstatSync(fd).size, close: async () => close(fd) };
+}
+
+export function notFound(path: RootPath): Error {
+  const text = rootPathToString(path);
+  return snapshotError("SNAPSHOT_ENTRY_NOT_FOUND", `read /${text}: it is not there`, {
+    details: { path: text },
+  });
+}
+
+export function notDirectory(path: RootPath): Error {
+  const text = rootPathToString(path);
+  return snapshotError("SNAPSHOT_NOT_A_DIRECTORY", `use /${text} as a directory: it is none`, {
+    hint: "remove what is in the way first, or choose another path",
+    details: { path: text },
+  });
+}
+
+export function notFile(path: RootPath): Error {
+  const text = rootPathToString(path);
+  return snapshotError("SNAPSHOT_NOT_A_FILE", `read /${text}: it is no regular file`, {
+    details: { path: text },
+  });
+}

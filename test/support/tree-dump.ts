@@ -1,0 +1,103 @@
+import { execFileSync } from "node:child_process";
+import { Readable } from "node:stream";
+import { buffer } from "node:stream/consumers";
+import { digestOf, type RootfsMount } from "../../src/core/index.ts";
+import {
+  joinRootPath,
+  type LayerEntryWithContent,
+  type MergedTree,
+  readLayerTar,
+  rootPath,
+  rootPathToString,
+} from "../../src/layer/index.ts";
+
+/** A tree as plain data: one line a node, by path; hard links name the first path of their file. */
+export type TreeDump = Record<string, string>;
+
+export async function dumpTree(tree: MergedTree): Promise<TreeDump> {
+  const dump: TreeDump = {};
+  const links = new Map<string, string>();
+  const visit = async (path: Buffer): Promise<void> => {
+    const stat = await tree.lstat(path);
+    if (stat === undefined) throw new Error(`${rootPathToString(path)} is listed but not there`);
+    const name = rootPathToString(path);
+    let content = "";
+    if (stat.type === "file") {
+      const opened = await tree.openFile(path);
+      const { createReadStream } = await import("node:fs");
+      const stream = createReadStream("", { fd: opened.fd, autoClose: false, start: 0 });
+      content = digestOf(await buffer(stream)).slice(7, 19);
+      await opened.close();
+    }
+    if (stat.type === "symlink") content = rootPathToString(await tree.readlink(path));
+    const first = stat.type === "directory" ? undefined : links.get(stat.inode);
+    if (first === undefined) links.set(stat.inode, name);
+    dump[name] =
+      first === undefined
+        ? line({ ...stat, content, xattrs: await tree.xattrs(path) })
+        : `hardlink ${first}`;
+    if (stat.type !== "directory") return;
+    for (const child of await tree.readdir(path)) await visit(joinRootPath(path, child));
+  };
+  await visit(rootPath);
+  return dump;
+}
+
+/** The same of what the kernel shows: mounted in a mount namespace of its own and read by GNU tar. */
+export async function dumpMount(mount: RootfsMount): Promise<TreeDump> {
+  const source =
+    mount.type === "directory"
+      ? `mount --bind '${mount.path}' "$target"`
+      : `mount -t overlay overlay -o '${overlayOptions(mount)}' "$target"`;
+  const archive = execFileSync(
+    "unshare",
+    [
+      "-m",
+      "sh",
+      "-ec",
+      `target=$(mktemp -d); ${source}; tar -C "$target" --sort=name --format=posix --xattrs --xattrs-include='*' --numeric-owner -c .; umount "$target"; rmdir "$target"`,
+    ],
+    { maxBuffer: 1 << 28 },
+  );
+  const dump: TreeDump = {};
+  for await (const entry of readLayerTar(Readable.from([archive])))
+    dump[rootPathToString(entry.path)] = await entryLine(entry);
+  return dump;
+}
+
+function overlayOptions(mount: Extract<RootfsMount, { type: "overlay" }>): string {
+  const upper =
+    mount.upper === undefined ? "" : `,upperdir=${mount.upper},workdir=${mount.work ?? ""}`;
+  return `redirect_dir=nofollow,metacopy=off,index=off,lowerdir=${mount.lower.join(":")}${upper}`;
+}
+
+async function entryLine(entry: LayerEntryWithContent): Promise<string> {
+  if (entry.type === "hardlink")
+    return `hardlink ${rootPathToString(entry.linkTarget ?? Buffer.alloc(0))}`;
+  const content =
+    entry.type === "file"
+      ? digestOf(entry.read?.() ?? (await buffer(entry.open?.() ?? Readable.from([])))).slice(7, 19)
+      : rootPathToString(entry.linkTarget ?? Buffer.alloc(0));
+  return line({ ...entry, content, xattrs: entry.xattrs ?? new Map() });
+}
+
+function line(node: {
+  readonly type: string;
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly mtime: bigint;
+  readonly devMajor?: number;
+  readonly devMinor?: number;
+  readonly content: string;
+  readonly xattrs: ReadonlyMap<string, Buffer>;
+}): string {
+  const isDevice = node.type.endsWith("-device");
+  const device = isDevice ? ` ${String(node.devMajor ?? 0)}:${String(node.devMinor ?? 0)}` : "";
+  const xattrs = [...node.xattrs]
+    .filter(([name]) => !name.startsWith("trusted.overlay."))
+    .map(([name, value]) => ` ${name}=${value.toString("hex")}`)
+    .sort();
+  const looks = `${node.type} ${node.mode.toString(8)} ${String(node.uid)}:${String(node.gid)}`;
+  return `${looks} ${String(node.mtime)}${device} ${node.content}${xattrs.join("")}`;
+}
