@@ -4,12 +4,13 @@ import { executablePaths } from "./executable-paths.ts";
 import type { Host } from "./host.ts";
 import type { Namespace, Op } from "./ops.ts";
 import { planMounts } from "./plan-mounts.ts";
+import type { OutputPlan } from "./plan-supervision.ts";
+import { planStdio, planSupervision } from "./plan-supervision.ts";
 
 export interface StepPlanOptions {
   readonly spec: SandboxSpec;
   readonly host: Host;
-  /** Whether stdout and stderr go through pipes of the program, or stay what it was started with. */
-  readonly output: "pipes" | "inherit";
+  readonly output: OutputPlan;
   /** A directory of the host that is not needed inside: the new root is attached over it for a moment. */
   readonly staging: string;
   /** Compiled seccomp filter; none when the library is missing or the step is insecure. */
@@ -19,30 +20,9 @@ export interface StepPlanOptions {
 /** Soft limit of open files: what a shell has by default. Programs that loop over all descriptors stay fast. */
 const softOpenFiles = 1024;
 
-/**
- * Three processes. The first one lives outside and waits; killing it, closing the report socket or the death of its
- * parent ends the second one, which is init of a PID namespace, and with it the kernel ends everything inside. The
- * third one becomes the command, as PID 1 of a nested namespace: its user, signals and children are its own business.
- */
+/** The third process, which becomes the command, is PID 1 of a nested namespace: its user and signals are its own. */
 export function planStep(options: StepPlanOptions): readonly Op[] {
-  const pipes: readonly Op[] =
-    options.output === "pipes"
-      ? [
-          { type: "pipe", name: "stdout" },
-          { type: "pipe", name: "stderr" },
-        ]
-      : [];
-  return [
-    { type: "die-with-parent" },
-    { type: "setsid" },
-    { type: "close-descriptors" },
-    ...pipes,
-    { type: "fork", namespaces: ["pid"], pidfd: "supervisor", child: planSupervisor(options) },
-    { type: "await-hangup", pidfd: "supervisor" },
-    { type: "kill", pidfd: "supervisor" },
-    { type: "wait-child", report: false },
-    { type: "exit" },
-  ];
+  return planSupervision({ output: options.output, supervisor: planSupervisor(options) });
 }
 
 function planSupervisor(options: StepPlanOptions): readonly Op[] {
@@ -71,7 +51,7 @@ function namespacesOf(network: NetworkMode, host: Host): readonly Namespace[] {
 function planCommand(options: StepPlanOptions): readonly Op[] {
   const { spec, host } = options;
   return [
-    ...(options.output === "pipes" ? planStdio(spec.user.uid) : []),
+    ...planStdio({ output: options.output, uid: spec.user.uid }),
     { type: "setsid" },
     { type: "join-new-keyring" },
     { type: "umask", mask: 0o022 },
@@ -93,15 +73,6 @@ function planCommand(options: StepPlanOptions): readonly Op[] {
       argv: spec.argv,
       env: spec.env,
     },
-  ];
-}
-
-function planStdio(uid: number): readonly Op[] {
-  return [
-    { type: "use-as-stdio", from: "stdout write", fd: 1 },
-    { type: "use-as-stdio", from: "stderr write", fd: 2 },
-    { type: "own-stdio", fd: 1, uid },
-    { type: "own-stdio", fd: 2, uid },
   ];
 }
 

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { coreError, errnoOf } from "../../core/index.ts";
@@ -26,7 +27,6 @@ export interface OciSandboxParts {
 export class OciSandbox implements Sandbox {
   readonly kind = "oci";
   readonly #parts: OciSandboxParts;
-  #runs = 0;
 
   constructor(parts: OciSandboxParts) {
     this.#parts = parts;
@@ -39,8 +39,7 @@ export class OciSandbox implements Sandbox {
     }
     checkSpec(spec);
     const started = performance.now();
-    this.#runs += 1;
-    const id = await cgroupName(String(this.#runs));
+    const id = await cgroupName(randomBytes(6).toString("hex"));
     const bundle = join(this.#parts.stateDir, id);
     const step = { id, bundle, tmpfs: planTmpfs(spec, bundle), spec, stdio, signal };
     try {

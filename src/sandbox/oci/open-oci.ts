@@ -1,4 +1,4 @@
-import { chmod, mkdir, realpath, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, realpath, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { isTsbuildError } from "../../core/index.ts";
 import { encodeProgram } from "../builtin/encode.ts";
@@ -42,8 +42,8 @@ async function whyNot(
   sandbox: Sandbox,
   place: { readonly host: Host; readonly stateDir: string },
 ): Promise<string | undefined> {
-  const root = join(place.stateDir, "probe");
-  await mkdir(join(root, "dev"), { recursive: true });
+  const root = await mkdtemp(join(place.stateDir, "probe-"));
+  await mkdir(join(root, "dev"));
   await writeFile(join(root, "nothing"), exitProgram(place.host));
   await chmod(join(root, "nothing"), 0o755);
   let output = "";

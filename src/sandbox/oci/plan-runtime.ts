@@ -2,6 +2,7 @@ import type { RootfsMount } from "../../core/index.ts";
 import type { Host } from "../builtin/host.ts";
 import type { Op } from "../builtin/ops.ts";
 import { openRoot } from "../builtin/plan-mounts.ts";
+import { planStdio, planSupervision, type OutputPlan } from "../builtin/plan-supervision.ts";
 
 export interface RuntimePlanOptions {
   readonly host: Host;
@@ -12,8 +13,7 @@ export interface RuntimePlanOptions {
   readonly rootPath: string;
   /** The runtime's command line; the first word is its absolute path. */
   readonly argv: readonly string[];
-  /** Whether stdout and stderr go through pipes of the program, or stay what it was started with. */
-  readonly output: "pipes" | "inherit";
+  readonly output: OutputPlan;
   /** Who may open /dev/stdout again. */
   readonly uid: number;
   /** Mounted for the runtime to bind into the container; the directories exist. */
@@ -35,24 +35,7 @@ export interface TmpfsPlan {
  * and its wait status is the command's. (A runtime that stays copies all output and answers 128 + n for a signal.)
  */
 export function planRuntime(options: RuntimePlanOptions): readonly Op[] {
-  const pipes: readonly Op[] =
-    options.output === "pipes"
-      ? [
-          { type: "pipe", name: "stdout" },
-          { type: "pipe", name: "stderr" },
-        ]
-      : [];
-  return [
-    { type: "die-with-parent" },
-    { type: "setsid" },
-    { type: "close-descriptors" },
-    ...pipes,
-    { type: "fork", namespaces: ["pid"], pidfd: "supervisor", child: planSupervisor(options) },
-    { type: "await-hangup", pidfd: "supervisor" },
-    { type: "kill", pidfd: "supervisor" },
-    { type: "wait-child", report: false },
-    { type: "exit" },
-  ];
+  return planSupervision({ output: options.output, supervisor: planSupervisor(options) });
 }
 
 /** In a new PID namespace, whose init has 1. */
@@ -75,7 +58,7 @@ function planSupervisor(options: RuntimePlanOptions): readonly Op[] {
 function planRuntimeProcess(options: RuntimePlanOptions): readonly Op[] {
   const { rootfs, host, rootAttributes, rootPath, argv } = options;
   return [
-    ...(options.output === "pipes" ? planStdio(options.uid) : []),
+    ...planStdio(options),
     { type: "umask", mask: 0o022 },
     { type: "make-mounts-private" },
     openRoot({ rootfs, host, attributes: rootAttributes }),
@@ -106,13 +89,4 @@ function mountAt(
 ): Op {
   const { filesystem, options = [] } = mount;
   return { type: "mount", filesystem, options, attributes: 0, target, follow: false };
-}
-
-function planStdio(uid: number): readonly Op[] {
-  return [
-    { type: "use-as-stdio", from: "stdout write", fd: 1 },
-    { type: "use-as-stdio", from: "stderr write", fd: 2 },
-    { type: "own-stdio", fd: 1, uid },
-    { type: "own-stdio", fd: 2, uid },
-  ];
 }

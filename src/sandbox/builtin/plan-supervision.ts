@@ -1,0 +1,49 @@
+import type { Op } from "./ops.ts";
+
+/** Whether stdout and stderr go through pipes of the program, or stay what it was started with. */
+export type OutputPlan = "pipes" | "inherit";
+
+/**
+ * The two processes between tsbuild and what a step runs. The first one lives outside and waits; killing it, closing the
+ * report socket or the death of its parent ends the second one, the `supervisor`, which is init of a PID namespace, and
+ * with it the kernel ends everything inside.
+ */
+export function planSupervision(options: {
+  readonly output: OutputPlan;
+  /** Begins with "die-with-parent" and "await-go". */
+  readonly supervisor: readonly Op[];
+}): readonly Op[] {
+  const pipes: readonly Op[] =
+    options.output === "pipes"
+      ? [
+          { type: "pipe", name: "stdout" },
+          { type: "pipe", name: "stderr" },
+        ]
+      : [];
+  return [
+    { type: "die-with-parent" },
+    { type: "setsid" },
+    { type: "close-descriptors" },
+    ...pipes,
+    { type: "fork", namespaces: ["pid"], pidfd: "supervisor", child: options.supervisor },
+    { type: "await-hangup", pidfd: "supervisor" },
+    { type: "kill", pidfd: "supervisor" },
+    { type: "wait-child", report: false },
+    { type: "exit" },
+  ];
+}
+
+/** The pipes as stdout and stderr, which `uid` may open again as /dev/stdout and /dev/stderr. */
+export function planStdio(options: {
+  readonly output: OutputPlan;
+  readonly uid: number;
+}): readonly Op[] {
+  const { output, uid } = options;
+  if (output === "inherit") return [];
+  return [
+    { type: "use-as-stdio", from: "stdout write", fd: 1 },
+    { type: "use-as-stdio", from: "stderr write", fd: 2 },
+    { type: "own-stdio", fd: 1, uid },
+    { type: "own-stdio", fd: 2, uid },
+  ];
+}
