@@ -6,6 +6,12 @@ export { usageError, type ApiErrorCode } from "./errors.ts";
 export { listImages, removeImages, tagImage, type ImageRow } from "./images.ts";
 export { imageHistory, inspectImages, type HistoryRow, type InspectedImage } from "./inspect.ts";
 export { parseOutput, type OutputSpec } from "./output.ts";
-export { pruneBuilder, pruneSystem, systemUsage, type PruneReport } from "./prune.ts";
+export {
+  pruneBuilder,
+  pruneSystem,
+  systemUsage,
+  type PruneReport,
+  type UsageRow,
+} from "./prune.ts";
 export { runContainer, runFailureExitCode, type RunContainerOptions } from "./run.ts";
 export { version } from "./version.ts";

@@ -1,5 +1,196 @@
 import { join } from "node:path";
-import type { ChainId, Digest } from "../core/index.ts";
-import { listContainers, removeContainer } from "../runtime/index.ts";
+import { pruneRecords, type CacheEntry } from "../cache/index.ts";
+import { chainIdOf, familiarReference, parseReference, type ChainId } from "../core/index.ts";
+import { collectGarbage, diskUsage, type GcRoot } from "../local/index.ts";
+import { listContainers, removeContainer, type Container } from "../runtime/index.ts";
 import { openEngine, withEngine, type Engine, type EngineOptions } from "./engine.ts";
-import { apiError } from "./errors.ts";
+
+export interface PruneReport {
+  /** Bytes that were freed. */
+  readonly reclaimed: number;
+  /** Familiar names that were removed. */
+  readonly untagged: readonly string[];
+  /** Another process is at work: what nobody refers to any more goes with a later prune. */
+  readonly deferred: boolean;
+}
+
+/** Removes build cache: what no image shares with it, or with `all` everything. Images stay as they are. */
+export async function pruneBuilder(
+  options: EngineOptions & { readonly all: boolean },
+): Promise<PruneReport> {
+  return withoutProtection(options, async (engine) => {
+    const bytes = await dropRecords(engine, { all: options.all });
+    return collect(engine, { bytes, untagged: [], dangling: "keep" });
+  });
+}
+
+/**
+ * Removes containers that have ended, images without a name, and build cache that no image shares; with `all` also the
+ * names of images that no container uses, and all build cache.
+ */
+export async function pruneSystem(
+  options: EngineOptions & { readonly all: boolean },
+): Promise<PruneReport> {
+  return withoutProtection(options, async (engine) => {
+    const containers = containersOf(engine);
+    let bytes = 0;
+    for (const container of await listContainers(containers)) {
+      if (container.status !== "exited") continue;
+      bytes += container.size;
+      await removeContainer(containers, container.id);
+    }
+    const untagged = options.all ? await untagUnused(engine) : [];
+    bytes += await dropRecords(engine, { all: options.all });
+    return collect(engine, { bytes, untagged, dangling: "remove" });
+  });
+}
+
+/** gc needs the store for itself, so these verbs do not protect anything. */
+async function withoutProtection<T>(
+  options: EngineOptions,
+  work: (engine: Engine) => Promise<T>,
+): Promise<T> {
+  const engine = await openEngine(options);
+  try {
+    return await work(engine);
+  } finally {
+    await engine.store.close();
+  }
+}
+
+async function collect(
+  engine: Engine,
+  sofar: {
+    readonly bytes: number;
+    readonly untagged: readonly string[];
+    readonly dangling: "keep" | "remove";
+  },
+): Promise<PruneReport> {
+  const { store, snapshots, clock, signal } = engine;
+  const report = await collectGarbage({
+    store,
+    snapshots,
+    roots: () => rootsOf(engine),
+    dangling: sofar.dangling,
+    clock,
+    signal,
+  });
+  if (report.type === "deferred") {
+    engine.progress({
+      type: "warning",
+      code: "PRUNE_DEFERRED",
+      message: "another tsbuild process is at work: what it may need is left alone",
+      hint: "prune again when it has ended",
+      time: clock.now().getTime(),
+    });
+  }
+  return {
+    reclaimed: sofar.bytes + (report.type === "done" ? report.bytes : 0),
+    untagged: sofar.untagged,
+    deferred: report.type === "deferred",
+  };
+}
+
+/** Beside names: what containers lie on, and what cache records promise. */
+async function* rootsOf(engine: Engine): AsyncGenerator<GcRoot> {
+  for (const container of await listContainers(containersOf(engine))) {
+    yield { type: "image", id: container.imageId };
+    if (container.chainId !== undefined) yield { type: "chain", chainId: container.chainId };
+  }
+  for await (const { record } of engine.cache.list()) {
+    if (record.chainId !== undefined) yield { type: "chain", chainId: record.chainId };
+  }
+}
+
+/** Removes cache records and returns the bytes of their files. */
+async function dropRecords(engine: Engine, options: { readonly all: boolean }): Promise<number> {
+  const inUse = options.all ? new Set<ChainId>() : await chainsOfImages(engine);
+  const isShared = ({ record }: CacheEntry): boolean =>
+    record.chainId !== undefined && inUse.has(record.chainId);
+  const report = await pruneRecords(engine.cache, isShared);
+  const swept = await engine.cache.sweep();
+  return report.bytes + swept.bytes;
+}
+
+/** Every state that some image passes through. */
+async function chainsOfImages(engine: Engine): Promise<Set<ChainId>> {
+  const chains = new Set<ChainId>();
+  for (const { id } of await engine.images.list()) {
+    const { diffIds } = (await engine.images.find(id))?.config ?? { diffIds: [] };
+    diffIds.forEach((_, index) => {
+      const chain = chainIdOf(diffIds.slice(0, index + 1));
+      if (chain !== undefined) chains.add(chain);
+    });
+  }
+  return chains;
+}
+
+/** Removes the names of all images that no container uses. */
+async function untagUnused(engine: Engine): Promise<readonly string[]> {
+  const used = new Set((await listContainers(containersOf(engine))).map(({ imageId }) => imageId));
+  const untagged: string[] = [];
+  for (const { id, names } of await engine.images.list()) {
+    if (used.has(id)) continue;
+    for (const name of names) {
+      await engine.images.remove(name);
+      untagged.push(familiarReference(parseReference(name)));
+    }
+  }
+  return untagged;
+}
+
+/** One line of `system df`. Sizes in bytes. */
+export interface UsageRow {
+  readonly type: "Images" | "Containers" | "Local Volumes" | "Build Cache";
+  readonly total: number;
+  readonly active: number;
+  readonly size: number;
+  readonly reclaimable: number;
+}
+
+/** What takes up space, and what of it could be freed. */
+export async function systemUsage(options: EngineOptions): Promise<readonly UsageRow[]> {
+  return withEngine(options, async (engine) => {
+    const { store, snapshots } = engine;
+    const containers = await listContainers(containersOf(engine));
+    const usage = await diskUsage({
+      store,
+      snapshots,
+      containers: containers.map(describeContainer),
+      volumes: [],
+      cache: cacheSizes(engine),
+    });
+    const groups = [
+      ["Images", usage.images],
+      ["Containers", usage.containers],
+      ["Local Volumes", usage.volumes],
+      ["Build Cache", usage.buildCache],
+    ] as const;
+    return groups.map(([type, { total, active, size, reclaimable }]) => ({
+      type,
+      total,
+      active,
+      size,
+      reclaimable,
+    }));
+  });
+}
+
+async function* cacheSizes(
+  engine: Engine,
+): AsyncGenerator<{ readonly chainId: ChainId | undefined; readonly size: number }> {
+  for await (const { record, size } of engine.cache.list()) yield { chainId: record.chainId, size };
+}
+
+function describeContainer(container: Container & { readonly size: number }): {
+  readonly image: Container["imageId"];
+  readonly size: number;
+  readonly running: boolean;
+} {
+  const { imageId, size, status } = container;
+  return { image: imageId, size, running: status === "running" };
+}
+
+function containersOf(engine: Engine): string {
+  return join(engine.store.root, "containers");
+}

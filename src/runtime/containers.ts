@@ -1,6 +1,6 @@
-import { readdir, readFile, rm } from "node:fs/promises";
+import { lstat, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { errnoOf, writeFileAtomic, type ChainId, type Digest } from "../core/index.ts";
+import { errnoOf, removeTree, writeFileAtomic, type ChainId, type Digest } from "../core/index.ts";
 
 /** What is written down about a container, in `containers/<id>/container.json`. */
 export interface Container {
@@ -32,19 +32,45 @@ export async function writeContainer(
   });
 }
 
-/** All containers with a readable record; the folder need not exist. */
-export async function listContainers(containers: string): Promise<readonly Container[]> {
-  const found: Container[] = [];
+/** All containers with a readable record, and the bytes that each wrote; the folder need not exist. */
+export async function listContainers(
+  containers: string,
+): Promise<readonly (Container & { readonly size: number })[]> {
+  const found = [];
   for (const id of await readNames(containers)) {
-    const container = await readContainer(join(containers, id));
-    if (container !== undefined) found.push(container);
+    const directory = join(containers, id);
+    const container = await readContainer(directory);
+    if (container !== undefined) found.push({ ...container, size: await sizeOfTree(directory) });
   }
   return found;
 }
 
+async function sizeOfTree(directory: string): Promise<number> {
+  let size = 0;
+  for (const entry of await readdir(Buffer.from(directory), {
+    recursive: true,
+    encoding: "buffer",
+  })) {
+    const path = Buffer.concat([Buffer.from(`${directory}/`), entry]);
+    size += await sizeOfFile(path);
+  }
+  return size;
+}
+
+async function sizeOfFile(path: Buffer): Promise<number> {
+  try {
+    const stat = await lstat(path);
+    return stat.isFile() ? stat.size : 0;
+  } catch (error) {
+    // A running container removes files while we look.
+    if (errnoOf(error) === "ENOENT") return 0;
+    throw error;
+  }
+}
+
 /** Removes a container with its files. Idempotent. */
 export async function removeContainer(containers: string, id: string): Promise<void> {
-  await rm(join(containers, id), { recursive: true, force: true });
+  await removeTree(join(containers, id));
 }
 
 async function readContainer(directory: string): Promise<Container | undefined> {

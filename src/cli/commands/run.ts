@@ -1,6 +1,7 @@
 import { Option, type Command } from "commander";
 import { runContainer, runFailureExitCode } from "../../api/index.ts";
 import { collect, globalFlags, type Invocation } from "../invocation.ts";
+import { warningPrinter } from "../warnings.ts";
 
 interface Flags {
   readonly rm?: boolean;
@@ -54,6 +55,7 @@ export function addRunCommand(program: Command, invocation: Invocation): void {
         hostname: flags.hostname,
         network: flags.network,
         platform: flags.platform,
+        progress: warningPrinter(process.stderr),
         signal: invocation.signal,
       });
       invocation.exitCode = result.exitCode;

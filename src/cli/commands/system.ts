@@ -2,9 +2,10 @@ import { Option, type Command } from "commander";
 import { pruneSystem, systemUsage } from "../../api/index.ts";
 import { globalFlags, type Invocation } from "../invocation.ts";
 import { formatSize, formatTable } from "../table.ts";
+import { warningPrinter } from "../warnings.ts";
 
 /** `tsbuild system df` and `tsbuild system prune` */
-export function addSystemCommand(program: Command, _invocation: Invocation): void {
+export function addSystemCommand(program: Command, invocation: Invocation): void {
   const system = program.command("system").description("disk usage and cleaning up");
   system
     .command("df")
@@ -32,7 +33,12 @@ export function addSystemCommand(program: Command, _invocation: Invocation): voi
     .option("-a, --all", "also images that no container uses, and all build cache")
     .option("-f, --force", "accepted for compatibility: nothing is asked")
     .action(async (flags: { readonly all?: boolean }, command: Command) => {
-      const report = await pruneSystem({ ...globalFlags(command), all: flags.all ?? false });
+      const report = await pruneSystem({
+        ...globalFlags(command),
+        all: flags.all ?? false,
+        progress: warningPrinter(process.stderr),
+        signal: invocation.signal,
+      });
       for (const name of report.untagged) process.stdout.write(`Untagged: ${name}\n`);
       process.stdout.write(`Total reclaimed space: ${formatSize(report.reclaimed)}\n`);
     });
