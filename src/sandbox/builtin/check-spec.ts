@@ -1,3 +1,4 @@
+import { normalize } from "node:path";
 import { sandboxError } from "../errors.ts";
 import type { SandboxSpec } from "../types.ts";
 
@@ -11,10 +12,19 @@ export function checkSpec(spec: SandboxSpec): void {
   if (Buffer.byteLength(spec.hostname) > 64) throw invalid("hostname", "is longer than 64 bytes");
   for (const mount of spec.mounts) {
     if (!mount.target.startsWith("/")) throw invalid("mount target", "is not absolute");
+    if (normalize(mount.target) === "/") throw invalid("mount target", "is the root");
+  }
+  for (const id of [spec.user.uid, spec.user.gid, ...spec.user.groups]) {
+    if (!isAccountNumber(id)) throw invalid("user", `has the number ${id}`);
   }
   for (const [name, texts] of textsOf(spec)) {
     if (texts.some((text) => text.includes("\0"))) throw invalid(name, "has a NUL byte");
   }
+}
+
+/** -1, which is 4294967295 too, would mean "stay who you are". */
+function isAccountNumber(id: number): boolean {
+  return Number.isInteger(id) && id >= 0 && id < 0xffffffff;
 }
 
 function textsOf(spec: SandboxSpec): readonly (readonly [string, readonly string[]])[] {
