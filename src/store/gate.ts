@@ -1,5 +1,5 @@
-import { closeSync, openSync, rmSync } from "node:fs";
-import { access, readdir } from "node:fs/promises";
+import { closeSync, openSync, readdirSync, rmSync } from "node:fs";
+import { access } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isAbsence } from "./json-file.ts";
@@ -69,7 +69,7 @@ export class Gate {
   }
 
   async #isMarkedElsewhere(marks: readonly Mark[]): Promise<boolean> {
-    for (const name of await readdir(this.#tmp)) {
+    for (const name of readdirSync(this.#tmp)) {
       if (name === this.#folder.name || tmpEntryKind(name) !== "process") continue;
       const folder = join(this.#tmp, name);
       for (const mark of marks) {
@@ -80,7 +80,7 @@ export class Gate {
     return false;
   }
 
-  // Synchronous (about 20 µs), so that the mark and the count beside it change together.
+  // Synchronous, so that the mark and the count beside it change together.
   #set(mark: Mark): void {
     closeSync(openSync(join(this.#folder.path, mark), "w"));
   }

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { mkdir, readFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { errnoOf, writeFileAtomic } from "../core/index.ts";
@@ -23,6 +24,21 @@ export async function readJsonFile<T>(
   let text: string;
   try {
     text = await readFile(path, "utf8");
+  } catch (error) {
+    if (isAbsence(error)) return undefined;
+    throw error;
+  }
+  return parseJson(text, parse);
+}
+
+/** The same without a way through the thread pool: for what a cached build reads. */
+export function readJsonFileSync<T>(
+  path: string,
+  parse: (value: unknown) => T | undefined,
+): T | undefined {
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
   } catch (error) {
     if (isAbsence(error)) return undefined;
     throw error;

@@ -13,7 +13,7 @@ import {
 import { openBlobs } from "./blobs.ts";
 import { storeError } from "./errors.ts";
 import { Gate } from "./gate.ts";
-import { asObject, readJsonFile, writeJsonFile } from "./json-file.ts";
+import { asObject, readJsonFileSync, writeJsonFile } from "./json-file.ts";
 import { openLayerBlobs } from "./layer-blobs.ts";
 import { type StoreLayout, storeLayout } from "./layout.ts";
 import { withNameLock } from "./name-lock.ts";
@@ -77,7 +77,7 @@ async function claim(layout: StoreLayout): Promise<ProcessFolder> {
 }
 
 async function checkFormat(layout: StoreLayout): Promise<void> {
-  const format = await readJsonFile(layout.version, (value) => asObject(value)?.["format"]);
+  const format = readJsonFileSync(layout.version, (value) => asObject(value)?.["format"]);
   if (format === storeFormat) return;
   if (typeof format === "number" && format > storeFormat) {
     throw storeError("STORE_FORMAT_UNSUPPORTED", `open ${layout.root}: a newer tsbuild wrote it`, {

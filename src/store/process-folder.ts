@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
-import { constants } from "node:fs";
-import { type FileHandle, lstat, mkdir, open, rename } from "node:fs/promises";
+import { constants, mkdirSync, renameSync, rmdirSync, rmSync } from "node:fs";
+import { type FileHandle, lstat, open } from "node:fs/promises";
 import { connect, createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { errnoOf, isDiskFull, loadSyscalls } from "../core/index.ts";
@@ -39,33 +39,48 @@ export interface ProcessFolder {
   release(): Promise<void>;
 }
 
-/** Makes a folder in `tmp` that other processes can tell to be alive. Errors are Node's own. */
+/**
+ * Makes a folder in `tmp` that other processes can tell to be alive. Errors are Node's own. Synchronous where it can be:
+ * every command begins with this, and each way through the thread pool costs more than the system call.
+ */
 export async function claimProcessFolder(tmp: string): Promise<ProcessFolder> {
   const id = randomBytes(8).toString("hex");
   const staging = join(tmp, `new-${id}`);
   const name = `${String(process.pid)}-${id}`;
   const path = join(tmp, name);
-  await mkdir(staging, { mode: 0o700 });
+  mkdirSync(staging, { mode: 0o700 });
   const unlock = await holdLock(staging);
   try {
-    await rename(staging, path);
+    renameSync(staging, path);
   } catch (error) {
     await unlock();
     throw error;
   }
   const release = async (): Promise<void> => {
-    const old = await retire(tmp, name);
+    const old = retire(tmp, name);
     await unlock();
-    if (old !== undefined) await removeTree(old);
+    if (old !== undefined && !removeIfUnused(old)) await removeTree(old);
   };
   return { name, path, release };
 }
 
+/** False when there is more in the folder than its lock. */
+function removeIfUnused(folder: string): boolean {
+  try {
+    rmSync(join(folder, lockName), { force: true });
+    rmdirSync(folder);
+    return true;
+  } catch (error) {
+    if (errnoOf(error) === "ENOTEMPTY" || errnoOf(error) === "EEXIST") return false;
+    throw error;
+  }
+}
+
 /** Takes the folder's name away, so that it is garbage for everybody; undefined when another was faster. */
-export async function retire(tmp: string, name: string): Promise<string | undefined> {
+export function retire(tmp: string, name: string): string | undefined {
   const old = join(tmp, `old-${randomBytes(8).toString("hex")}`);
   try {
-    await rename(join(tmp, name), old);
+    renameSync(join(tmp, name), old);
     return old;
   } catch (error) {
     if (errnoOf(error) === "ENOENT") return undefined;
@@ -110,22 +125,23 @@ async function holdSocket(folder: string): Promise<Unlock> {
   }
   server.unref();
   return async () => {
-    await new Promise((done) => server.close(done));
-    // Closing makes libuv remove the address as it was bound, so a descriptor inside it must not be reused before.
-    await handle?.close();
+    const closed = new Promise((done) => server.close(done));
+    if (handle === undefined) return;
+    // Closing makes libuv remove the address as it was bound, so the descriptor in it must not be reused before.
+    await closed;
+    await handle.close();
   };
 }
 
 async function listen(server: Server, address: string): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    // Binding happens inside the call; waiting for "listening" only orders the errors.
-    server.listen(address, () => {
-      server.off("error", reject);
-      server.on("error", () => undefined); // a failed accept, as with EMFILE: whoever asked has its answer already
-      resolve();
-    });
-  });
+  const failed = new Promise<never>((_, reject) => server.once("error", reject));
+  failed.catch(() => undefined);
+  server.listen(address);
+  // Bound inside the call; only a failure is told by an event.
+  if (!server.listening) await failed;
+  server.removeAllListeners("error");
+  // A failed accept, as with EMFILE, takes nothing from whoever asked: connecting was the answer.
+  server.on("error", () => undefined);
 }
 
 async function probeSocket(folder: string): Promise<"alive" | "dead" | "unlocked"> {

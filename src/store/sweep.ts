@@ -1,4 +1,5 @@
-import { readdir, stat } from "node:fs/promises";
+import { readdirSync } from "node:fs";
+import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { type Clock, errnoOf } from "../core/index.ts";
 import { probeFolder, retire, tmpEntryKind } from "./process-folder.ts";
@@ -30,7 +31,8 @@ export async function sweepTmp(
   const { own, clock, signal } = options;
   const removed: string[] = [];
   const failures: { name: string; reason: string }[] = [];
-  for (const name of await readdir(tmp)) {
+  // Synchronous, because nearly always there is nothing but our own folder.
+  for (const name of readdirSync(tmp)) {
     signal?.throwIfAborted();
     if (name === own) continue;
     try {

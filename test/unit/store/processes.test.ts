@@ -160,28 +160,39 @@ test("inside one process protection nests, and keeps gc away until the last has 
   expect(order).toEqual(["gc", "gc ends", "build"]);
 });
 
-test("of many processes that enter at once, gc never runs beside a user", async () => {
+test("of many that come and go, gc never runs beside a user", async () => {
   const { root, store } = await withStore();
   const { store: other } = await withStore({ root });
+  const turns = (count: number): Promise<unknown> =>
+    Array.from({ length: count }).reduce<Promise<unknown>>(
+      (before) => before.then(async () => new Promise((resolve) => setImmediate(resolve))),
+      Promise.resolve(),
+    );
   let users = 0;
   let collections = 0;
-  const use = async (): Promise<void> =>
-    other.protect(async () => {
+  const use = async (turn: number): Promise<void> => {
+    await other.protect(async () => {
       users += 1;
-      await new Promise((resolve) => setImmediate(resolve));
+      await turns(turn % 5);
       users -= 1;
     });
-  const runGc = async (): Promise<void> => {
+    await turns((turn * 7) % 40);
+  };
+  const collectOnce = async (): Promise<void> => {
     await store.tryExclusive(async () => {
       const seen = [users];
-      await new Promise((resolve) => setImmediate(resolve));
+      await turns(3);
       seen.push(users);
       expect(seen).toEqual([0, 0]);
       collections += 1;
     });
+    await turns(1);
   };
-  for (let turn = 0; turn < 25; turn++) await Promise.all([use(), runGc()]);
-  await runGc();
+  const repeat = async (work: (turn: number) => Promise<void>, count: number): Promise<void> => {
+    for (let turn = 0; turn < count; turn++) await work(turn);
+  };
+  await Promise.all([repeat(use, 40), repeat(use, 25), repeat(collectOnce, 60)]);
+  await collectOnce();
   expect(collections).toBeGreaterThan(0);
 });
 
