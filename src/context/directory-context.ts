@@ -16,6 +16,7 @@ import {
 } from "./host-files.ts";
 import { IgnoreRules } from "./ignore/ignore-rules.ts";
 import { parseIgnoreFile } from "./ignore/parse-ignore-file.ts";
+import { statKeyOf } from "./stat-key.ts";
 import type { BuildContext, HostNodeStat, IgnoreRule, StatCache, StatKey } from "./types.ts";
 
 export interface DirectoryContextOptions {
@@ -86,7 +87,7 @@ class DirectoryContext implements BuildContext {
   readonly #realDirectories = new Set<ByteString>([""]);
   /** Whether an excluded directory holds something that is not excluded. */
   readonly #holdsIncluded = new Map<ByteString, boolean>();
-  /** Digits of ctime of the files whose digest was taken. */
+  /** ctime (to 256 ns, what a number holds) of the files whose digest was taken. */
   readonly #pinned = new Map<ByteString, number>();
 
   constructor(parts: {
@@ -126,12 +127,12 @@ class DirectoryContext implements BuildContext {
   async openFile(path: RootPath): Promise<OpenedFile> {
     const name = byteString(path);
     this.#expectVisible(name);
-    if (this.#stat(name)?.isSocket() === true) return emptyFile();
     const opened = attempt(name, () => openRealFile(this.#host(name)));
+    if (opened === "socket") return emptyFile();
     if (opened === undefined) throw changed(name);
     const { fd, stats } = opened;
     const pinned = this.#pinned.get(name);
-    if (pinned !== undefined && pinned !== ctimeDigits(stats.ctimeNs)) {
+    if (pinned !== undefined && pinned !== Number(stats.ctimeNs)) {
       closeSync(fd);
       throw changed(name);
     }
@@ -156,7 +157,7 @@ class DirectoryContext implements BuildContext {
   }
 
   pin(path: RootPath, version: StatKey): void {
-    this.#pinned.set(byteString(path), ctimeDigits(version.ctimeNs));
+    this.#pinned.set(byteString(path), Number(version.ctimeNs));
   }
 
   #host(path: ByteString): ByteString {
@@ -229,14 +230,7 @@ class DirectoryContext implements BuildContext {
       devMinor: type.endsWith("device") ? device.minor : 0,
       nlink: Number(stats.nlink),
       inode: `${String(stats.dev)}:${String(stats.ino)}`,
-      statKey: {
-        path: this.#host(path),
-        size: stats.size,
-        mtimeNs: stats.mtimeNs,
-        ctimeNs: stats.ctimeNs,
-        inode: stats.ino,
-        device: stats.dev,
-      },
+      statKey: statKeyOf(this.#host(path), stats),
     };
   }
 }
@@ -254,11 +248,6 @@ function openedFile(fd: number, size: number): OpenedFile {
 /** What a socket looks like in an image. */
 function emptyFile(): OpenedFile {
   return openedFile(openSync("/dev/null", "r"), 0);
-}
-
-/** The lower 52 bits, which a number holds exactly: two versions of a file never lie 52 days apart to the nanosecond. */
-function ctimeDigits(ctimeNs: bigint): number {
-  return Number(BigInt.asUintN(52, ctimeNs));
 }
 
 function parentOf(path: ByteString): ByteString {

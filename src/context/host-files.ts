@@ -54,14 +54,22 @@ export function readLinkTarget(path: ByteString): Buffer {
 
 /**
  * Opens a regular file for reading, proving that no symlink was followed: not the last component, and no directory that
- * someone exchanged for a link since it was looked at. undefined when the path leads elsewhere.
+ * someone exchanged for a link since it was looked at. undefined when the path leads elsewhere, "socket" when it cannot be
+ * opened because it is one.
  */
 export function openRealFile(
   path: ByteString,
-): { readonly fd: number; readonly stats: BigIntStats } | undefined {
+): { readonly fd: number; readonly stats: BigIntStats } | "socket" | undefined {
   // O_NONBLOCK: a FIFO that took the file's place must not make us wait.
   const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-  const fd = openSync(hostPath(path), flags);
+  let fd: number;
+  try {
+    fd = openSync(hostPath(path), flags);
+  } catch (error) {
+    if (errnoOf(error) === "ENXIO") return "socket";
+    if (errnoOf(error) === "ELOOP") return undefined;
+    throw error;
+  }
   try {
     const stats = fstatSync(fd, { bigint: true });
     if (stats.isFile() && realPathOf(fd, path) === path) return { fd, stats };

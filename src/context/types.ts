@@ -35,7 +35,7 @@ export interface IgnoreRule {
   readonly pattern: string;
 }
 
-/** One node that an op reads, with everything that enters its checksum. Sorted by path where listed. */
+/** One node that an op reads, with everything that enters its checksum. */
 export interface FileDigest {
   /** Path from the root of the tree, as text (invalid UTF-8 is escaped as \xNN); `.` for the root itself. */
   readonly path: string;

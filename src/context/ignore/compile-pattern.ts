@@ -15,6 +15,8 @@ export type PathTest =
   | { readonly kind: "suffix"; readonly suffix: string }
   /** `**`+`/*.ext`: a test of the base name's end. */
   | { readonly kind: "name-suffix"; readonly suffix: string }
+  /** `**`+`/a*b?`: a test of the base name alone. */
+  | { readonly kind: "name"; readonly expression: RegExp }
   | ExpressionTest;
 
 export interface ExpressionTest {
@@ -39,13 +41,11 @@ export function compilePattern(pattern: string): PathTest {
     if (second === undefined) return { kind: "all" };
     if (isPlain(second) && third === undefined)
       return { kind: "suffix", suffix: pattern.slice("**".length) };
-    if (
-      second.kind === "star" &&
-      isPlain(third) &&
-      tokens.length === 3 &&
-      !third.text.includes("/")
-    )
+    const rest = tokens.slice(1);
+    if (second.kind === "star" && isPlain(third) && rest.length === 2 && !third.text.includes("/"))
       return { kind: "name-suffix", suffix: third.text };
+    if (!rest.some(crossesSlash) && splitComponents(rest).length === 1)
+      return { kind: "name", expression: expressionOf(rest) };
   }
   if (tokens.every((token) => token.kind === "literal"))
     return { kind: "exact", path: tokens.map((token) => token.text).join("") };

@@ -1,0 +1,89 @@
+import { mkdir, readFile } from "node:fs/promises";
+import { dirname } from "node:path";
+import { type Digest, errnoOf, writeFileAtomic } from "../core/index.ts";
+import { isSameVersion } from "./stat-key.ts";
+import { decodeStatTable, encodeStatTable, type StatEntry, type StatTable } from "./stat-table.ts";
+import type { StatCache, StatKey } from "./types.ts";
+
+const dayMs = 24 * 3600 * 1000;
+/** Entries that no build asked for in so many days go when the file is written next. */
+const keptDays = 30;
+
+/**
+ * The kernel stamps files with the time of its last tick, up to 10 ms ago; filesystems without fractions of a second
+ * may round to two seconds.
+ */
+const tickNs = 20_000_000n;
+const coarseNs = 2_000_000_000n;
+const secondNs = 1_000_000_000n;
+
+export interface StatCacheOptions {
+  /** The cache's file; missing or broken is the same as empty. Its folder is created when needed. */
+  readonly path: string;
+  /** A folder on the same filesystem for the file that replaces it. */
+  readonly tmpDir: string;
+  /** Milliseconds since the epoch; the system's clock unless given. */
+  readonly now?: () => number;
+}
+
+/**
+ * Opens the file of remembered digests. Safe for many processes: it is replaced by rename, the last writer wins, and
+ * what the other one knew is computed again.
+ */
+export async function openStatCache(options: StatCacheOptions): Promise<StatCache> {
+  return new FileStatCache(options, decodeStatTable(await readIfThere(options.path)));
+}
+
+async function readIfThere(path: string): Promise<Buffer> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return Buffer.alloc(0);
+    throw error;
+  }
+}
+
+class FileStatCache implements StatCache {
+  readonly #options: StatCacheOptions;
+  readonly #table: StatTable;
+  readonly #fresh = new Map<string, StatEntry>();
+  readonly #today: number;
+
+  constructor(options: StatCacheOptions, table: StatTable) {
+    this.#options = options;
+    this.#table = table;
+    this.#today = Math.floor((options.now ?? Date.now)() / dayMs);
+  }
+
+  get(key: StatKey): Digest | undefined {
+    const fresh = this.#fresh.get(key.path);
+    if (fresh !== undefined) return isSameVersion(fresh.key, key) ? fresh.digest : undefined;
+    return this.#table.find(key, this.#today);
+  }
+
+  set(entry: { readonly key: StatKey; readonly digest: Digest; readonly readAt: bigint }): void {
+    const { key, digest, readAt } = entry;
+    if (isRacy(key, readAt)) return;
+    this.#fresh.set(key.path, { key, digest, lastUsed: this.#today });
+  }
+
+  async save(): Promise<void> {
+    if (this.#fresh.size === 0) return;
+    const { path, tmpDir } = this.#options;
+    const oldest = this.#today - keptDays;
+    const kept = this.#table.entries().filter((entry) => {
+      return entry.lastUsed >= oldest && !this.#fresh.has(entry.key.path);
+    });
+    const content = encodeStatTable([...kept, ...this.#fresh.values()]);
+    await mkdir(dirname(path), { recursive: true });
+    await writeFileAtomic({ path, tmpDir, content });
+  }
+}
+
+/** Whether a change right after the reading could have left size and times as they are. */
+function isRacy(key: StatKey, readAt: bigint): boolean {
+  const { mtimeNs, ctimeNs } = key;
+  const isCoarse = mtimeNs % secondNs === 0n && ctimeNs % secondNs === 0n;
+  const youngest = mtimeNs > ctimeNs ? mtimeNs : ctimeNs;
+  return youngest + (isCoarse ? coarseNs : tickNs) >= readAt;
+}

@@ -1,0 +1,276 @@
+import {
+  appendFileSync,
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import {
+  checksumSelection,
+  openDirectoryContext,
+  selectionDigest,
+  selectSources,
+  type BuildContext,
+  type FileDigest,
+  type StatCache,
+} from "../../../src/context/index.ts";
+import { loadSyscalls, syscallErrno, type Digest } from "../../../src/core/index.ts";
+
+let directory: string;
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), "tsbuild-checksum-"));
+});
+afterEach(() => rmSync(directory, { recursive: true, force: true }));
+
+function put(files: Readonly<Record<string, string>>): void {
+  for (const [path, content] of Object.entries(files)) {
+    mkdirSync(dirname(join(directory, path)), { recursive: true });
+    writeFileSync(join(directory, path), content);
+  }
+}
+
+interface Request {
+  readonly exclude?: readonly string[];
+  readonly parents?: boolean;
+  readonly statCache?: StatCache;
+  readonly context?: BuildContext;
+}
+
+async function checksum(pattern: string, request: Request = {}): Promise<FileDigest[]> {
+  const { context, ...rest } = request;
+  const tree = context ?? (await openDirectoryContext({ directory }));
+  return checksumSelection({ tree, paths: await selectSources(tree, pattern), ...rest });
+}
+
+async function digest(pattern: string, request?: Request): Promise<Digest> {
+  return selectionDigest(await checksum(pattern, request));
+}
+
+async function names(pattern: string, request?: Request): Promise<string[]> {
+  return (await checksum(pattern, request)).map((file) => file.path);
+}
+
+/** A stat cache in memory that trusts everything, and counts. */
+function memoryCache(): StatCache & { readonly hits: () => number; readonly known: () => number } {
+  const digests = new Map<string, Digest>();
+  const text = (key: object): string => Object.values(key).join("|");
+  let hits = 0;
+  return {
+    get: (key) => {
+      const found = digests.get(text(key));
+      if (found !== undefined) hits++;
+      return found;
+    },
+    set: ({ key, digest }) => void digests.set(text(key), digest),
+    save: () => Promise.resolve(),
+    hits: () => hits,
+    known: () => digests.size,
+  };
+}
+
+describe("what is listed", () => {
+  beforeEach(() => put({ "d/b": "", "d/a/x": "", "d/a.c": "", top: "" }));
+
+  test("a file alone, a directory with everything below, in walking order", async () => {
+    expect(await names("top")).toEqual(["top"]);
+    expect(await names("d")).toEqual(["d", "d/a", "d/a/x", "d/a.c", "d/b"]);
+    expect(await names(".")).toEqual([".", "d", "d/a", "d/a/x", "d/a.c", "d/b", "top"]);
+    expect(await names("no*")).toEqual([]);
+  });
+
+  test("a selected link is followed under its own name, one inside is a link", async () => {
+    symlinkSync("d", join(directory, "link"));
+    symlinkSync("nowhere", join(directory, "d/dangling"));
+    expect(await names("link")).toEqual([
+      "link",
+      "link/a",
+      "link/a/x",
+      "link/a.c",
+      "link/b",
+      "link/dangling",
+    ]);
+  });
+
+  test("excluded entries are not, but never the source itself", async () => {
+    expect(await names("d", { exclude: ["a", "b"] })).toEqual(["d", "d/a.c"]);
+    expect(await names("d", { exclude: ["a", "!a/x", "d"] })).toEqual([
+      "d",
+      "d/a/x",
+      "d/a.c",
+      "d/b",
+    ]);
+    expect(await names("*", { exclude: ["top"] })).toContain("top");
+  });
+
+  test("with parents, directories above count once", async () => {
+    expect(await names("d/a*", { parents: true })).toEqual(["d", "d/a", "d/a/x", "d/a.c"]);
+  });
+
+  test("names that are not UTF-8 are escaped", async () => {
+    writeFileSync(Buffer.concat([Buffer.from(`${directory}/d/`), Buffer.from([0xff])]), "");
+    expect(await names("d")).toContain("d/\\xff");
+  });
+});
+
+describe("what changes a digest", () => {
+  const file = (): string => join(directory, "d/file");
+  const changes: [string, () => void | Promise<void>][] = [
+    ["content", () => writeFileSync(file(), "twoo")],
+    ["permission bits", () => chmodSync(file(), 0o755)],
+    ["permission bits of a directory", () => chmodSync(join(directory, "d"), 0o700)],
+    ["another name", () => put({ "d/new": "" })],
+    ["a file that goes", () => rmSync(file())],
+    [
+      "a link's target",
+      () => {
+        rmSync(join(directory, "d/link"));
+        symlinkSync("b", join(directory, "d/link"));
+      },
+    ],
+    [
+      "a file that becomes a link with the same text",
+      () => {
+        rmSync(file());
+        symlinkSync("one.", file());
+      },
+    ],
+  ];
+
+  beforeEach(() => {
+    put({ "d/file": "one.", "d/big": "x".repeat(3_000_000) });
+    symlinkSync("a", join(directory, "d/link"));
+    chmodSync(file(), 0o644);
+  });
+
+  test.each(changes)("%s does", async (_what, change) => {
+    const before = await digest("d");
+    await change();
+    expect(await digest("d")).not.toBe(before);
+  });
+
+  test("a byte anywhere in a big file does", async () => {
+    const before = await digest("d/big");
+    for (const position of [0, 1_048_576, 2_999_999]) {
+      const content = Buffer.alloc(3_000_000, "x");
+      content[position] = 0x79;
+      writeFileSync(join(directory, "d/big"), content);
+      expect(await digest("d/big")).not.toBe(before);
+    }
+  });
+
+  test("times and siblings outside of the selection do not", async () => {
+    const before = await digest("d");
+    utimesSync(file(), 1, 1);
+    put({ sibling: "" });
+    expect(await digest("d")).toBe(before);
+  });
+
+  test("an xattr does, unless it belongs to the host", async (ctx) => {
+    const syscalls = await loadSyscalls();
+    const set = (name: string, value: string): void =>
+      syscalls.lsetxattr(file(), name, Buffer.from(value));
+    const before = await digest("d");
+    try {
+      set("user.tsbuild", "1");
+    } catch (error) {
+      if (syscallErrno(error) === "EOPNOTSUPP") ctx.skip("the filesystem has no xattrs");
+      throw error;
+    }
+    const with1 = await digest("d");
+    expect(with1).not.toBe(before);
+    set("user.tsbuild", "2");
+    expect(await digest("d")).not.toBe(with1);
+    syscalls.lremovexattr(file(), "user.tsbuild");
+    if (process.getuid?.() === 0) set("security.tsbuild", "label");
+    expect(await digest("d")).toBe(before);
+  });
+
+  test("a renamed match of a wildcard does, an empty directory is not nothing", async () => {
+    put({ "w/a1": "same" });
+    const before = await digest("w/a*");
+    put({ "w/a2": "same" });
+    rmSync(join(directory, "w/a1"));
+    expect(await digest("w/a*")).not.toBe(before);
+    const nothing = await digest("empty*");
+    mkdirSync(join(directory, "empty"));
+    expect(await digest("empty*")).not.toBe(nothing);
+  });
+});
+
+describe("the stat cache", () => {
+  test("saves every reading, and changes nothing about the result", async () => {
+    put({ "d/a": "1", "d/b/c": "2" });
+    symlinkSync("a", join(directory, "d/link"));
+    const statCache = memoryCache();
+    const first = await checksum("d", { statCache });
+    expect(statCache.known()).toBe(5);
+    const context = await openDirectoryContext({ directory });
+    let opened = 0;
+    const openFile = context.openFile.bind(context);
+    context.openFile = (path) => {
+      opened++;
+      return openFile(path);
+    };
+    context.xattrs = () => Promise.reject(new Error("not asked when everything is known"));
+    expect(await checksum("d", { statCache, context })).toEqual(first);
+    expect([statCache.hits(), opened]).toEqual([5, 0]);
+  });
+
+  test("a changed file is read again", async () => {
+    put({ a: "1" });
+    const statCache = memoryCache();
+    const first = await digest("a", { statCache });
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    put({ a: "2" });
+    expect(await digest("a", { statCache })).not.toBe(first);
+  });
+});
+
+describe("a file that changes", () => {
+  test("while it is read is an error, and no file stays open", async () => {
+    put({ a: "1", b: "x".repeat(1_000_000) });
+    for (const name of ["a", "b"]) {
+      const context = await openDirectoryContext({ directory });
+      const openFile = context.openFile.bind(context);
+      context.openFile = async (path) => {
+        const file = await openFile(path);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        appendFileSync(join(directory, name), "more");
+        return file;
+      };
+      await expect(checksum(name, { context })).rejects.toMatchObject({
+        code: "CONTEXT_FILE_CHANGED",
+        details: { path: name },
+      });
+    }
+  });
+
+  test("after its digest was taken cannot be opened", async () => {
+    put({ a: "1" });
+    const context = await openDirectoryContext({ directory });
+    await checksum("a", { context });
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    put({ a: "2" });
+    await expect(context.openFile(Buffer.from("a"))).rejects.toMatchObject({
+      code: "CONTEXT_FILE_CHANGED",
+    });
+  });
+});
+
+test("an abort ends it", async () => {
+  put({ "d/a": "" });
+  await expect(
+    checksumSelection({
+      tree: await openDirectoryContext({ directory }),
+      paths: [Buffer.from("d")],
+      signal: AbortSignal.abort(),
+    }),
+  ).rejects.toMatchObject({ name: "AbortError" });
+});
