@@ -66,15 +66,18 @@ async function createImage(
   request: {
     readonly configBytes: Buffer;
     readonly names: readonly string[];
-    readonly base: Descriptor | undefined;
+    readonly base: Digest | undefined;
   },
 ): Promise<LocalImage> {
-  const { configBytes, names, base } = request;
+  const { configBytes, names } = request;
   const config = parseImageConfig(configBytes);
   const id = digestOf(configBytes);
   const { blobs } = place.store;
   // A rebuild that changed nothing writes nothing.
   if ((await blobs.size(id)) !== configBytes.length) await blobs.writeBytes(configBytes);
+  const built = request.base === undefined ? undefined : await place.records.get(request.base);
+  // Of an image that was itself built here, what it was built on.
+  const base = built?.manifest ?? built?.base;
   const image = { id, config, configBytes, ...(base === undefined ? {} : { base }) };
   await record(place, image);
   const root = configDescriptor(image);

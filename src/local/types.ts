@@ -80,13 +80,13 @@ export interface LocalImages {
   /** Names the image; one that was found in an index takes the whole index along. @throws REFERENCE_INVALID */
   tag(name: string, image: LocalImage): Promise<void>;
   /**
-   * Names a freshly built config, which is written to the store by this call. `base` is the manifest of the image it was
-   * built on: needed where lower layers were never unpacked, and a way to keep their compressed form.
+   * Names a freshly built config, which is written to the store by this call. `base` is the ID of the image it was built
+   * on: what its manifest says of the lower layers is kept, and needed where those were never unpacked.
    */
   create(
     configBytes: Buffer,
     names: readonly string[],
-    options?: { readonly base?: Descriptor },
+    options?: { readonly base?: Digest },
   ): Promise<LocalImage>;
   /**
    * Makes an image of content that was pushed into `sink()` known without a name.

@@ -201,22 +201,30 @@ test("an image built on a base that was never unpacked takes its layers from the
   const made = await place.registry.addImage([{ a: "1" }]);
   await copyGraph({ source: place.registry, sink: place.images.sink(), root: made.root });
   const config = serializeImageConfig({ ...imageConfig(made.diffIds), config: { env: ["A=1"] } });
-  const image = await place.images.create(config, ["labelled"], { base: made.root });
+  await place.images.adopt(made.root);
+  const image = await place.images.create(config, ["labelled"], { base: made.config.digest });
   const exported = await place.images.exportImage(image, { compression: "gzip", reuse: true });
   expect((await readManifest(exported)).layers).toEqual(made.layers);
   expect(await place.images.find("labelled")).toMatchObject({ base: made.root });
+
+  const again = serializeImageConfig({ ...imageConfig(made.diffIds), author: "on top" });
+  expect(await place.images.create(again, [], { base: image.id })).toMatchObject({
+    base: made.root,
+  });
 
   // A base says nothing about layers that are not its own.
   const other = serializeImageConfig({
     ...imageConfig([...made.diffIds].reverse().slice(1)),
     author: "x",
   });
-  expect((await place.images.create(other, [], { base: made.root })).config.diffIds).toEqual([]);
+  expect(
+    (await place.images.create(other, [], { base: made.config.digest })).config.diffIds,
+  ).toEqual([]);
   const foreign = await place.snapshots.commitFiles(undefined, { f: "f" });
   const stranger = await place.images.create(
     serializeImageConfig(imageConfig([foreign.diffId])),
     [],
-    { base: made.root },
+    { base: made.config.digest },
   );
   const plain = await readManifest(
     await place.images.exportImage(stranger, { compression: "none", reuse: true }),

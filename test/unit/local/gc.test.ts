@@ -106,8 +106,10 @@ test("a base that was never unpacked stays as long as what was built on it", asy
   const place = await withImages();
   const made = await place.registry.addImage([{ a: "1" }]);
   await copyGraph({ source: place.registry, sink: place.images.sink(), root: made.root });
+  await place.images.adopt(made.root);
   const config = { ...imageConfig(made.diffIds), author: "me" };
-  await place.images.create(serializeImageConfig(config), ["mine"], { base: made.root });
+  await place.images.create(serializeImageConfig(config), ["mine"], { base: made.config.digest });
+  await place.images.remove(made.config.digest);
   await gc(place);
   expect((await blobsHere(place)).has(made.layers[0]?.digest ?? "")).toBe(true);
 });

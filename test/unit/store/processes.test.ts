@@ -1,7 +1,7 @@
-import { mkdir, readdir, readFile, utimes, writeFile } from "node:fs/promises";
+import { mkdir, open, readdir, readFile, utimes, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { expect, test, vi } from "vitest";
-import { digestOf } from "../../../src/core/index.ts";
+import { digestOf, loadSyscalls } from "../../../src/core/index.ts";
 import { startStoreChild } from "../../support/store-child.ts";
 import { collect } from "../../support/collect.ts";
 import { withStore } from "../../support/with-store.ts";
@@ -55,6 +55,22 @@ test("folders without a lock go only when they are an hour old, foreign ones nev
     "new-0000000000000002",
     "old-0000000000000005",
   ]);
+});
+
+test("where a lock is a file under flock, who holds it is alive and who does not is dead", async () => {
+  const { root, store } = await withStore();
+  const { flock } = await loadSyscalls();
+  const handles = [];
+  for (const name of ["77-0000000000000001", "77-0000000000000002"]) {
+    await mkdir(join(root, "tmp", name));
+    handles.push(await open(join(root, "tmp", name, "lock"), "wx"));
+  }
+  const [held, free] = handles;
+  await flock(held?.fd ?? -1, { exclusive: true, nonBlocking: true });
+  await free?.close();
+  expect((await store.sweep()).removed).toEqual(["77-0000000000000002"]);
+  await held?.close();
+  expect((await store.sweep()).removed).toEqual(["77-0000000000000001"]);
 });
 
 test("kill -9 in the middle of a write leaves no blob, and the next sweep takes the half one", async () => {
