@@ -9,36 +9,37 @@ export interface CallOrigin {
 }
 
 /**
- * The calls of one process of a step program, in the making. Descriptor numbers are predicted: the kernel always gives
- * out the lowest free one, every process starts from a known set, and nothing runs beside the program.
+ * The calls of one process of a step program, in the making. Descriptor numbers are predicted: the kernel gives out the
+ * lowest free one, every process starts from a known set, nothing runs beside the program, and no descriptor is closed
+ * but all of them at once: so they are counted.
  */
 export class CallList {
   readonly calls: Call[] = [];
   readonly #origins: CallOrigin[];
-  readonly #open: Set<number>;
+  #nextFd: number;
   readonly #names: Map<string, number>;
   #op: Op | undefined;
 
   private constructor(start: {
     origins: CallOrigin[];
-    open: Set<number>;
+    nextFd: number;
     names: Map<string, number>;
   }) {
     this.#origins = start.origins;
-    this.#open = start.open;
+    this.#nextFd = start.nextFd;
     this.#names = start.names;
   }
 
   /** A list for the first process. `origins` receives what every call belongs to, also those of its children. */
   static first(origins: CallOrigin[]): CallList {
-    return new CallList({ origins, open: new Set([0, 1, 2, reportFd]), names: new Map() });
+    return new CallList({ origins, nextFd: reportFd + 1, names: new Map() });
   }
 
   /** A list for a child forked now. */
   forChild(): CallList {
     return new CallList({
       origins: this.#origins,
-      open: new Set(this.#open),
+      nextFd: this.#nextFd,
       names: new Map(this.#names),
     });
   }
@@ -68,20 +69,13 @@ export class CallList {
 
   /** The number of the descriptor that the kernel has just given out. */
   claim(): number {
-    let fd = 0;
-    while (this.#open.has(fd)) fd += 1;
-    this.#open.add(fd);
-    return fd;
-  }
-
-  close(fd: number): void {
-    this.add("close", [fd]);
-    this.#open.delete(fd);
+    this.#nextFd += 1;
+    return this.#nextFd - 1;
   }
 
   /** All but stdio and the report socket are closed. */
   forgetDescriptors(): void {
-    for (const fd of this.#open) if (fd > reportFd) this.#open.delete(fd);
+    this.#nextFd = reportFd + 1;
     this.#names.clear();
   }
 

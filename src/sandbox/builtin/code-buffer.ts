@@ -19,23 +19,27 @@ interface Jump {
   readonly patch: JumpPatcher;
 }
 
-/** Machine code under construction. */
+const firstCapacity = 16 * 1024;
+/** No single append is longer. */
+const maxAppend = 16;
+
+/** Machine code under construction. Most programs are made once, in code that never gets hot: so plain loops only. */
 export class CodeBuffer {
-  #bytes = new Uint8Array(16 * 1024);
+  #view = new DataView(new ArrayBuffer(firstCapacity));
   #length = 0;
   readonly #jumps: Jump[] = [];
 
   emit(...bytes: readonly number[]): void {
-    if (this.#length + bytes.length > this.#bytes.length) this.#grow();
-    for (const byte of bytes) {
-      this.#bytes[this.#length] = byte;
-      this.#length += 1;
-    }
+    this.#reserve();
+    for (let i = 0; i < bytes.length; i += 1) this.#view.setUint8(this.#length + i, bytes[i] ?? 0);
+    this.#length += bytes.length;
   }
 
   /** The low 32 bits of an integer, little-endian as both architectures are. */
   emitWord(word: number): void {
-    this.emit(word & 0xff, (word >>> 8) & 0xff, (word >>> 16) & 0xff, (word >>> 24) & 0xff);
+    this.#reserve();
+    this.#view.setUint32(this.#length, word, true);
+    this.#length += 4;
   }
 
   /** Remembers that the bytes about to be emitted hold the distance to `label`. */
@@ -49,17 +53,20 @@ export class CodeBuffer {
 
   /** The code with all distances filled in. */
   finish(): Uint8Array {
-    const code = this.#bytes.slice(0, this.#length);
-    const view = new DataView(code.buffer);
+    const code = this.#view.buffer.slice(0, this.#length);
+    const view = new DataView(code);
     for (const { at, label, patch } of this.#jumps) {
       if (label.offset === undefined) throw new Error(`jump at ${at} leads nowhere`);
       patch(view, { at, to: label.offset });
     }
-    return code;
+    return new Uint8Array(code);
   }
-  #grow(): void {
-    const grown = new Uint8Array(this.#bytes.length * 2);
-    grown.set(this.#bytes);
-    this.#bytes = grown;
+
+  #reserve(): void {
+    const { buffer, byteLength } = this.#view;
+    if (this.#length + maxAppend <= byteLength) return;
+    const grown = new Uint8Array(byteLength * 2);
+    grown.set(new Uint8Array(buffer));
+    this.#view = new DataView(grown.buffer);
   }
 }

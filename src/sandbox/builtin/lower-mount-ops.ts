@@ -36,14 +36,12 @@ export function lowerMountOp(list: CallList, op: MountOp): void {
     }
     case "mount": {
       const fd = openFilesystem(list, op);
-      attach(list, { fd, target: op.target, follow: op.follow });
-      return list.close(fd);
+      return attach(list, { fd, target: op.target, follow: op.follow });
     }
     case "make-read-only": {
       const attributes = linux.mountAttribute.readOnly;
       const fd = openTree(list, { source: op.target, recursive: true, attributes });
-      attach(list, { fd, target: op.target, follow: false });
-      return list.close(fd);
+      return attach(list, { fd, target: op.target, follow: false });
     }
     case "pivot-root":
       return pivotRoot(list, op);
@@ -67,8 +65,9 @@ function setAttributes(
   list: CallList,
   mount: { readonly fd: number; readonly depth: number; readonly attributes: number },
 ): void {
+  if (mount.attributes === 0) return;
   // struct mount_attr: attributes to set, to clear, propagation, user namespace.
-  const change = longsDatum([mount.attributes, 0, linux.mountFlag.private, 0]);
+  const change = longsDatum([mount.attributes, 0, 0, 0]);
   const flags = emptyPath | mount.depth;
   list.add("mount_setattr", [mount.fd, at(emptyText), flags, at(change), 32]);
 }
@@ -84,7 +83,6 @@ function attach(
   const target = list.open("openat2", [cwd, at(textDatum(mount.target)), at(how), 24]);
   const flags = linux.moveMount.fromEmptyPath | linux.moveMount.toEmptyPath;
   list.add("move_mount", [mount.fd, at(emptyText), target, at(emptyText), flags]);
-  list.close(target);
 }
 
 function openFilesystem(
@@ -109,9 +107,7 @@ function setOption(
 
 function createMount(list: CallList, mount: { fs: number; attributes: number }): number {
   list.add("fsconfig", [mount.fs, linux.fsconfig.create, 0, 0, 0]);
-  const fd = list.open("fsmount", [mount.fs, linux.fsmountCloseOnExec, mount.attributes]);
-  list.close(mount.fs);
-  return fd;
+  return list.open("fsmount", [mount.fs, linux.fsmountCloseOnExec, mount.attributes]);
 }
 
 function openOverlay(list: CallList, op: OpOf<"open-overlay">): number {

@@ -39,7 +39,7 @@ function lowerOp(list: CallList, op: Op): void {
   list.begin(op);
   switch (op.type) {
     case "die-with-parent":
-      return list.add("prctl", [linux.prctl.setParentDeathSignal, linux.signal.kill, 0, 0, 0]);
+      return list.add("prctl", [linux.prctl.setParentDeathSignal, linux.signal.kill]);
     case "setsid":
       return list.add("setsid", []);
     case "join-new-keyring":
@@ -125,7 +125,7 @@ function tolerate(...names: readonly (keyof typeof linux.errno)[]): OnError {
 
 /** Kernels without keyrings, or a used-up quota of keys, leave the old one: seccomp keeps the command from it anyway. */
 function lowerKeyring(list: CallList): void {
-  list.add("keyctl", [linux.keyctlJoinSession, 0, 0, 0, 0], {
+  list.add("keyctl", [linux.keyctlJoinSession, 0], {
     onError: tolerate("ENOSYS", "EPERM", "EACCES", "EDQUOT"),
   });
 }
@@ -177,7 +177,6 @@ function lowerLoopback(list: CallList): void {
   const { inet, datagram, closeOnExec } = linux.socket;
   const fd = list.open("socket", [inet, datagram | closeOnExec, 0]);
   list.add("ioctl", [fd, linux.setInterfaceFlags, at(bytesDatum(request))]);
-  list.close(fd);
 }
 
 function lowerSeccomp(list: CallList, op: OpOf<"seccomp">): void {
@@ -190,10 +189,10 @@ function lowerSeccomp(list: CallList, op: OpOf<"seccomp">): void {
 function lowerBoundCapabilities(list: CallList, op: OpOf<"bound-capabilities">): void {
   list.add("prctl", [linux.prctl.ambient, linux.ambientClearAll, 0, 0, 0]);
   // Whoever started us may have changed what root's execve means; locked bits stay (EPERM).
-  list.add("prctl", [linux.prctl.setSecurebits, 0, 0, 0, 0], { onError: tolerate("EPERM") });
+  list.add("prctl", [linux.prctl.setSecurebits, 0], { onError: tolerate("EPERM") });
   for (let capability = 0; capability <= op.last; capability += 1) {
     if ((op.keep & (1n << BigInt(capability))) !== 0n) continue;
-    list.add("prctl", [linux.prctl.dropBoundingCapability, capability, 0, 0, 0]);
+    list.add("prctl", [linux.prctl.dropBoundingCapability, capability]);
   }
 }
 

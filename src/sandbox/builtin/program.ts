@@ -123,7 +123,7 @@ export function textListDatum(texts: readonly string[]): Datum {
 }
 
 export function wordsDatum(words: readonly number[]): Datum {
-  const bytes = Buffer.alloc(words.length * 4);
+  const bytes = Buffer.allocUnsafe(words.length * 4);
   for (const [i, word] of words.entries()) bytes.writeUInt32LE(word >>> 0, i * 4);
   return bytesDatum(bytes);
 }

@@ -29,26 +29,38 @@ test("call numbers are unique over all processes and lead to their ops", () => {
   ]);
 });
 
-test("descriptors are numbered as the kernel does it: the lowest free one", () => {
+test("descriptors are numbered as the kernel does it, until all are closed", () => {
+  const openTree: Op = {
+    type: "open-tree",
+    source: "/s",
+    recursive: false,
+    attributes: 0,
+    as: "s",
+  };
   const { calls, descriptors } = lowerOps([
     { type: "close-descriptors" },
     { type: "pipe", name: "stdout" },
     { type: "pipe", name: "stderr" },
     { type: "mount", filesystem: "tmpfs", options: [], attributes: 0, target: "/t", follow: false },
-    { type: "open-tree", source: "/s", recursive: false, attributes: 0, as: "s" },
+    openTree,
     { type: "attach", from: "s", target: "/u", follow: true },
+    openTree,
   ]);
   expect([...descriptors]).toEqual([
     ["stdout read", 4],
     ["stdout write", 5],
     ["stderr read", 6],
     ["stderr write", 7],
-    // The mount held 8 (fsopen), 9 (fsmount) and 8 again (its target), and has closed them.
-    ["s", 8],
+    // 8, 9 and 10 are the filesystem, its mount and the mount's target; 11 and 12 the first tree and its target.
+    ["s", 13],
   ]);
-  const closed = calls.filter((call) => call.name === "close").map((call) => call.args[0]);
-  expect(closed).toEqual([8, 8, 9, 9]);
-  expect(calls.findLast((call) => call.name === "move_mount")?.args[0]).toBe(8);
+  const moves = calls.filter((call) => call.name === "move_mount");
+  expect(moves.map((call) => [call.args[0], call.args[2]])).toEqual([
+    [9, 10],
+    [11, 12],
+  ]);
+  const closed = lowerOps([openTree, { type: "close-descriptors" }, openTree]);
+  expect([...closed.descriptors]).toEqual([["s", 4]]);
 });
 
 test("a child knows what its parent held, and what it holds itself is its own", () => {
@@ -71,7 +83,6 @@ test("a child knows what its parent held, and what it holds itself is its own", 
   expect(fork?.child?.map((call) => [call.name, call.args[0]])).toEqual([
     ["dup3", 5],
     ["open_tree", -100],
-    ["mount_setattr", 6],
   ]);
 });
 
