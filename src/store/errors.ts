@@ -5,8 +5,7 @@ export type StoreErrorCode =
   | "STORE_UNAVAILABLE"
   | "STORE_FORMAT_UNSUPPORTED"
   | "STORE_BLOB_NOT_FOUND"
-  | "STORE_BLOB_TOO_LARGE"
-  | "STORE_CLOSED";
+  | "STORE_BLOB_TOO_LARGE";
 
 export function storeError(
   code: StoreErrorCode,

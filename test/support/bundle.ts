@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { rmSync } from "node:fs";
+import { rename } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { rolldown } from "rolldown";
 
@@ -8,7 +8,7 @@ const bundles = new Map<string, Promise<string>>();
 
 /**
  * Path of a JavaScript file that runs the TypeScript program `entry` (absolute path) in a process of its own, made
- * once per test process and removed when that ends. It lies below node_modules, so that koffi is found.
+ * once per test process. It lies below node_modules, so that koffi is found.
  */
 export async function bundleForNode(entry: string): Promise<string> {
   const made = bundles.get(entry) ?? makeBundle(entry);
@@ -18,11 +18,12 @@ export async function bundleForNode(entry: string): Promise<string> {
 
 async function makeBundle(entry: string): Promise<string> {
   const hash = createHash("sha256").update(entry).digest("hex").slice(0, 8);
-  const name = `${basename(entry, ".ts")}-${hash}-${String(process.pid)}.mjs`;
-  const file = join(folder, name);
+  const file = join(folder, `${basename(entry, ".ts")}-${hash}.mjs`);
+  const temporary = join(folder, `${hash}-${String(process.pid)}.mjs`);
   const bundle = await rolldown({ input: entry, platform: "node", external: ["koffi"] });
-  await bundle.write({ file, format: "esm", codeSplitting: false });
+  await bundle.write({ file: temporary, format: "esm", codeSplitting: false });
   await bundle.close();
-  process.once("exit", () => rmSync(file, { force: true }));
+  // Other test processes may be about to start it.
+  await rename(temporary, file);
   return file;
 }

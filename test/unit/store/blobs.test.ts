@@ -67,7 +67,6 @@ test("a write whose content fails or is canceled leaves nothing", async () => {
   expect(endless.destroyed).toBe(true);
 
   const broken = Readable.from(
-    // eslint-disable-next-line require-yield -- fails before its first chunk
     (async function* (): AsyncGenerator<Buffer> {
       await sleep(1);
       throw new Error("line went dead");
