@@ -6,9 +6,11 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { endOf } from "../../src/sandbox/builtin/command-end.ts";
+import type { CommandEnd } from "../../src/sandbox/builtin/command-end.ts";
 import { buildElf, elfMachine } from "../../src/sandbox/builtin/elf.ts";
 import { encodeProgram, isMachineArch } from "../../src/sandbox/builtin/encode.ts";
 import { isKernelAtLeast, readHost } from "../../src/sandbox/builtin/host.ts";
+import type { Host } from "../../src/sandbox/builtin/host.ts";
 import { lowerOps } from "../../src/sandbox/builtin/lower-ops.ts";
 import { planStep } from "../../src/sandbox/builtin/plan-step.ts";
 import type { Argument, SyscallName } from "../../src/sandbox/builtin/program.ts";
@@ -203,32 +205,15 @@ describe("root filesystems", () => {
 
   test("kernels before 6.7 get all layers in one string of short names", async () => {
     const layers = await makeLayers(200, (i) => `old,k:l/${i}/fs`);
-    const host = { ...readHost(), kernelRelease: "6.1.0" };
     const top = await makeWritable("old,k:l/top");
     await createBusyboxRoot(join(directory, "old,k:l/root"));
     const lower = [join(directory, "old,k:l/root"), ...layers];
     for (const writable of [top, {}]) {
-      const lowered = lowerOps(
-        planStep({
-          spec: specOf({
-            rootfs: { type: "overlay", lower, ...writable },
-            script: "ls / | grep -c ^file-; echo x > /written",
-          }),
-          host,
-          output: "pipes",
-          staging: stateDir,
-          filter: undefined,
-        }),
-      );
-      let text = "";
-      const outcome = await runProgram({
-        program: encodeProgram(lowered.calls, host.arch),
-        lowered,
-        path: join(stateDir, "old-kernel"),
-        stdio: { stdin: "null", output: (_, chunk) => (text += chunk.toString()) },
-      });
+      const rootfs = { type: "overlay", lower, ...writable } as const;
+      const script = "ls / | grep -c ^file-; echo x > /written";
+      const { text, end } = await runOn({ kernelRelease: "6.1.0" }, { rootfs, script });
       expect(text).toMatch(/^200\n/);
-      expect(endOf(outcome)).toEqual({ exitCode: "upper" in writable ? 0 : 1 });
+      expect(end).toEqual({ exitCode: "upper" in writable ? 0 : 1 });
     }
     expect(readdirSync(top.upper)).toEqual(["written"]);
   });
@@ -258,6 +243,34 @@ describe("root filesystems", () => {
     expect(all.filter((line) => !line.startsWith("ro,"))).toEqual([]);
   });
 });
+
+test("hosts with the unified hierarchy: the step's own view of it, read-only", async () => {
+  const script =
+    "grep ' /sys/fs/cgroup ' /proc/self/mountinfo | cut -d' ' -f4,6; tail -n1 /proc/self/cgroup; mkdir /sys/fs/cgroup/x";
+  const { text, end } = await runOn({ cgroups: "v2" }, { script });
+  expect(text).toMatch(/^\/ ro,nosuid,nodev,noexec,relatime\n0::\/\n/);
+  expect(end).toEqual({ exitCode: 1 });
+});
+
+/** Runs a step that is planned for a host that differs from this one. */
+async function runOn(
+  difference: Partial<Host>,
+  rest: Parameters<typeof specOf>[0],
+): Promise<{ text: string; end: CommandEnd }> {
+  const host = { ...readHost(), ...difference };
+  const spec = specOf(rest);
+  const lowered = lowerOps(
+    planStep({ spec, host, output: "pipes", staging: stateDir, filter: undefined }),
+  );
+  let text = "";
+  const outcome = await runProgram({
+    program: encodeProgram(lowered.calls, host.arch),
+    lowered,
+    path: join(stateDir, "planned"),
+    stdio: { stdin: "null", output: (_, chunk) => (text += chunk.toString()) },
+  });
+  return { text, end: endOf(outcome) };
+}
 
 describe("streams", () => {
   test.each([

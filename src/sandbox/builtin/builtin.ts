@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { coreError } from "../../core/index.ts";
@@ -41,7 +42,6 @@ class BuiltinSandbox implements Sandbox {
   readonly #host: Host;
   readonly #options: BuiltinSandboxOptions;
   #filter: Promise<Uint8Array | undefined> | undefined;
-  #runs = 0;
 
   constructor(host: Host, options: BuiltinSandboxOptions) {
     this.#host = host;
@@ -65,11 +65,10 @@ class BuiltinSandbox implements Sandbox {
         filter,
       }),
     );
-    this.#runs += 1;
     const outcome = await runProgram({
       program: encodeProgram(lowered.calls, this.#host.arch),
       lowered,
-      path: join(stateDir, `step-${process.pid}-${this.#runs}`),
+      path: join(stateDir, `step-${randomUUID()}`),
       stdio,
       signal,
     });
