@@ -38,8 +38,11 @@ export interface LayerEntry {
  */
 export interface LayerEntryWithContent extends LayerEntry {
   readonly open?: () => Readable;
-  /** The whole content at once, offered for small files, where a stream costs more than the bytes. */
-  readonly read?: () => Buffer;
+  /**
+   * The whole content at once, offered for small files, where a stream costs more than the bytes. `target`, of exactly
+   * `size` bytes, is a place that may be used for it; the result tells whether it was.
+   */
+  readonly read?: (target?: Buffer) => Buffer;
 }
 
 /** What `lstat` knows about a node of a merged tree. */

@@ -22,6 +22,30 @@ export function setAttributes(
 }
 
 /**
+ * The same for a file that was just made with `mode`, with only the calls that are needed: most files are root's, and
+ * have the mode that they were made with. `parentMode` is that of its directory, which may hand on its group.
+ */
+export function setNewFileAttributes(
+  kernel: Syscalls,
+  path: Buffer,
+  file: { readonly attributes: NodeAttributes; readonly parentMode: number },
+): void {
+  const { mode, uid, gid, mtime, xattrs } = file.attributes;
+  const hasOwner = uid === own.uid && gid === own.gid && (file.parentMode & 0o2000) === 0;
+  if (!hasOwner) kernel.lchown(path, uid, gid);
+  if (!hasOwner || !isPlainMode(mode)) chmodSync(path, mode);
+  if (xattrs !== undefined) setXattrs(kernel, path, xattrs);
+  kernel.utimens(path, { mtime });
+}
+
+const own = { uid: process.geteuid?.() ?? -1, gid: process.getegid?.() ?? -1 };
+
+/** Whether open(2) gives a new file this mode. */
+function isPlainMode(mode: number): boolean {
+  return (mode & ~0o777) === 0 && (mode & process.umask()) === 0;
+}
+
+/**
  * What the place cannot hold is left out, as every builder does: attributes on a filesystem without them, `user.*` on
  * symlinks and devices, `trusted.*` without the privilege. File capabilities are never left out silently.
  */

@@ -96,18 +96,17 @@ export function openInLayer(kernel: Syscalls, directory: LayerDirectory, path: R
   }
 }
 
-/** The first `size` bytes; fewer when the file is shorter now. */
-export function readWhole(path: Buffer, size: number): Buffer {
+/** The file's content up to the length of `target`; shorter when the file is shorter now. */
+export function readWhole(path: Buffer, target: Buffer): Buffer {
   const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
   try {
-    const content = Buffer.allocUnsafe(size);
     let length = 0;
-    while (length < size) {
-      const read = readSync(fd, content, length, size - length, length);
-      if (read === 0) break;
+    while (length < target.length) {
+      const read = readSync(fd, target, length, target.length - length, null);
+      if (read === 0) return target.subarray(0, length);
       length += read;
     }
-    return content.subarray(0, length);
+    return target;
   } finally {
     closeSync(fd);
   }

@@ -39,7 +39,8 @@ export function entryOf(
 
 function contentOf(absolute: Buffer, size: number): Pick<LayerEntryWithContent, "open" | "read"> {
   const open = () => createReadStream(absolute, { highWaterMark: 1024 * 1024 });
-  return size <= smallFile ? { open, read: () => readWhole(absolute, size) } : { open };
+  const read = (target: Buffer = Buffer.allocUnsafe(size)): Buffer => readWhole(absolute, target);
+  return size <= smallFile ? { open, read } : { open };
 }
 
 /** A further name of a node whose entry came before. */

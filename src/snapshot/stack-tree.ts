@@ -1,5 +1,4 @@
-import { close as closeCallback, fstatSync, readdirSync, readlinkSync } from "node:fs";
-import { promisify } from "node:util";
+import { closeSync, fstatSync, readdirSync, readlinkSync } from "node:fs";
 import type { Syscalls } from "../core/index.ts";
 import {
   baseName,
@@ -22,8 +21,6 @@ import {
 } from "./disk.ts";
 import { snapshotError } from "./errors.ts";
 
-const close = promisify(closeCallback);
-
 /** Where a node was found. */
 interface Found {
   readonly layer: number;
@@ -42,6 +39,7 @@ export class StackTree implements MergedTree {
   readonly #kernel: Syscalls;
   readonly #directories = new Map<string, Directory | undefined>();
   readonly #names = new Map<string, ReadonlyMap<string, number>>();
+  #last: { readonly path: RootPath; readonly found: Found | undefined } | undefined;
 
   constructor(kernel: Syscalls, layers: readonly LayerDirectory[]) {
     this.#kernel = kernel;
@@ -105,7 +103,13 @@ export class StackTree implements MergedTree {
     return this.#layers[found.layer] ?? Buffer.alloc(0);
   }
 
+  /** Callers ask several things about one path in a row. */
   #find(path: RootPath): Found | undefined {
+    if (this.#last?.path.equals(path) !== true) this.#last = { path, found: this.#lookUp(path) };
+    return this.#last.found;
+  }
+
+  #lookUp(path: RootPath): Found | undefined {
     const parent = parentRootPath(path);
     if (parent === undefined) return this.#root();
     const directory = this.#directory(parent);
@@ -209,7 +213,8 @@ function key(path: Buffer): string {
 
 /** Takes `fd` over. */
 export function openedFile(fd: number): OpenedFile {
-  return { fd, size: fstatSync(fd).size, close: async () => close(fd) };
+  // Closing what was only read never waits; through the pool it would cost more than the reading of a small file.
+  return { fd, size: fstatSync(fd).size, close: async () => closeSync(fd) };
 }
 
 export function notFound(path: RootPath): Error {

@@ -17,7 +17,7 @@ import {
   rootPathToString,
 } from "../layer/index.ts";
 import { copyNode } from "./copy-node.ts";
-import { removeOtherXattrs, setAttributes } from "./attributes.ts";
+import { removeOtherXattrs, setAttributes, setNewFileAttributes } from "./attributes.ts";
 import { isOpaque, isWhiteout, type LayerDirectory, locate, opaqueXattr, statOf } from "./disk.ts";
 import { notDirectory, notFound } from "./stack-tree.ts";
 import type {
@@ -60,6 +60,8 @@ export class LayerWriter implements TreeWriter {
   readonly #implied: NodeAttributes;
   /** Directories that are in the layer, with the time that each is to have in the end. */
   readonly #ready = new Map<string, bigint>();
+  /** Modes of those that got files, until they change. */
+  readonly #modes = new Map<string, number>();
   /** Those of them that hide everything below them in lower layers. */
   readonly #opaque = new Set<string>();
   /** Files that are in the layer only because a hard link or a change of attributes needed them there. */
@@ -77,6 +79,7 @@ export class LayerWriter implements TreeWriter {
     const known = key(path);
     if (!this.#ready.has(known)) await this.#makeDirectory(path);
     const absolute = this.#locate(path);
+    this.#modes.delete(known);
     removeOtherXattrs(this.#kernel, absolute, attributes.xattrs);
     setAttributes(this.#kernel, absolute, { isSymlink: false, attributes });
     this.#ready.set(known, attributes.mtime);
@@ -85,9 +88,10 @@ export class LayerWriter implements TreeWriter {
 
   async file(path: RootPath, attributes: NodeAttributes, content: FileContent): Promise<void> {
     await this.#create(path, async (absolute) => {
-      const fd = createFile(absolute);
+      const fd = createFile(absolute, attributes.mode & 0o777);
       await closingAfter(fd, async () => writeContent({ fd, path }, content));
-      setAttributes(this.#kernel, absolute, { isSymlink: false, attributes });
+      const parentMode = this.#modeOf(parentRootPath(path) ?? rootPath);
+      setNewFileAttributes(this.#kernel, absolute, { attributes, parentMode });
     });
   }
 
@@ -134,6 +138,7 @@ export class LayerWriter implements TreeWriter {
     await this.#bringUp(path);
     const absolute = this.#locate(path);
     const isSymlink = statOf(absolute)?.isSymbolicLink() === true;
+    this.#modes.delete(key(path));
     setAttributes(this.#kernel, absolute, { isSymlink, attributes });
     const known = key(path);
     if (attributes.mtime !== undefined && this.#ready.has(known))
@@ -172,6 +177,16 @@ export class LayerWriter implements TreeWriter {
     for (const [known, mtime] of this.#ready) {
       this.#kernel.utimens(this.#locate(Buffer.from(known, "latin1")), { mtime });
     }
+  }
+
+  #modeOf(directory: RootPath): number {
+    const known = key(directory);
+    let mode = this.#modes.get(known);
+    if (mode === undefined) {
+      mode = Number(statOf(this.#locate(directory))?.mode ?? 0n);
+      this.#modes.set(known, mode);
+    }
+    return mode;
   }
 
   #locate(path: RootPath): Buffer {
@@ -224,7 +239,7 @@ export class LayerWriter implements TreeWriter {
     }
     await removeTree(absolute);
     const known = key(path);
-    for (const set of [this.#ready, this.#opaque, this.#copiedUp, this.#written]) {
+    for (const set of [this.#ready, this.#modes, this.#opaque, this.#copiedUp, this.#written]) {
       for (const member of set.keys())
         if (member === known || member.startsWith(`${known}/`)) set.delete(member);
     }

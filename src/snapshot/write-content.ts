@@ -21,9 +21,9 @@ const createFlags =
 /** Up to here one read and one write in this thread are quicker than handing the copy to another one. */
 const smallFile = 1024 * 1024;
 
-/** Makes a file of nobody else's yet, 0600. @throws EEXIST of Node when something has the name */
-export function createFile(path: Buffer): number {
-  return openSync(path, createFlags, 0o600);
+/** Makes a file; `mode` is reduced by the umask. @throws EEXIST of Node when something has the name */
+export function createFile(path: Buffer, mode: number): number {
+  return openSync(path, createFlags, mode);
 }
 
 /** Fills a new file whose absolute path is `path`; `fd` is its descriptor and stays open. */

@@ -5,8 +5,8 @@ import type { LayerEntryWithContent } from "../types.ts";
 import { blockSize, paddingOf } from "./format.ts";
 import { formatHeader } from "./write-header.ts";
 
-/** Small pieces are gathered into chunks of about this size: one pass through hash, pipe or compressor each. */
-const chunkSize = 256 * 1024;
+/** Small pieces are gathered into chunks of at most this size: one pass through hash, pipe or compressor each. */
+const chunkSize = 512 * 1024;
 
 type Entries = AsyncIterable<LayerEntryWithContent> | Iterable<LayerEntryWithContent>;
 
@@ -14,7 +14,7 @@ type Entries = AsyncIterable<LayerEntryWithContent> | Iterable<LayerEntryWithCon
 export function writeLayerTar(entries: Entries): Readable {
   return Readable.from(layerTarChunks(entries), {
     objectMode: false,
-    highWaterMark: 4 * chunkSize,
+    highWaterMark: 2 * chunkSize,
   });
 }
 
@@ -24,41 +24,77 @@ export function writeLayerTar(entries: Entries): Readable {
  * @throws LAYER_SIZE_MISMATCH when a file's content is not `size` bytes
  */
 export async function* layerTarChunks(entries: Entries): AsyncGenerator<Buffer, void, undefined> {
-  const gathered = new Gathered();
+  const chunk = new Chunk();
   for await (const entry of entries) {
-    gathered.add(formatHeader(entry));
-    if (entry.type === "file" && entry.size > 0) {
-      if (entry.read !== undefined) gathered.add(exactly(entry, entry.read()));
-      else yield* largeContent(gathered, entry);
-      gathered.add(zeros.subarray(0, paddingOf(entry.size)));
-    }
-    if (gathered.size >= chunkSize) yield gathered.take();
+    const header = formatHeader(entry);
+    if (!chunk.fits(header.length)) yield* chunk.take();
+    chunk.add(header);
+    if (entry.type !== "file" || entry.size === 0) continue;
+    if (entry.read !== undefined) yield* smallContent(chunk, entry);
+    else yield* largeContent(chunk, entry);
+    const padding = paddingOf(entry.size);
+    if (!chunk.fits(padding)) yield* chunk.take();
+    chunk.add(zeros.subarray(0, padding));
   }
-  gathered.add(zeros);
-  yield gathered.take();
+  if (!chunk.fits(zeros.length)) yield* chunk.take();
+  chunk.add(zeros);
+  yield* chunk.take();
 }
 
 const zeros = Buffer.alloc(2 * blockSize);
 
-class Gathered {
-  #parts: Buffer[] = [];
-  size = 0;
+/** Where headers and small files are laid next to one another: files are read straight into their place. */
+class Chunk {
+  #bytes = Buffer.allocUnsafeSlow(chunkSize);
+  #length = 0;
 
-  add(part: Buffer): void {
-    this.#parts.push(part);
-    this.size += part.length;
+  fits(size: number): boolean {
+    return size <= chunkSize - this.#length;
   }
 
-  take(): Buffer {
-    const chunk = Buffer.concat(this.#parts, this.size);
-    this.#parts = [];
-    this.size = 0;
-    return chunk;
+  /** Larger parts than a chunk make it grow: long PAX headers. */
+  add(part: Uint8Array): void {
+    if (part.length > this.#bytes.length - this.#length)
+      this.#bytes = Buffer.concat([
+        this.#bytes.subarray(0, this.#length),
+        part,
+        Buffer.alloc(chunkSize),
+      ]);
+    this.#bytes.set(part, this.#length);
+    this.#length += part.length;
+  }
+
+  /** A place for the next `size` bytes. */
+  reserve(size: number): Buffer {
+    const place = this.#bytes.subarray(this.#length, this.#length + size);
+    this.#length += size;
+    return place;
+  }
+
+  /** What was gathered, if anything; it is the reader's from now on. */
+  *take(): Generator<Buffer, void, undefined> {
+    if (this.#length === 0) return;
+    yield this.#bytes.subarray(0, this.#length);
+    this.#bytes = Buffer.allocUnsafeSlow(chunkSize);
+    this.#length = 0;
   }
 }
 
+function* smallContent(
+  chunk: Chunk,
+  entry: LayerEntryWithContent,
+): Generator<Buffer, void, undefined> {
+  const { read, size } = entry;
+  if (!chunk.fits(size)) yield* chunk.take();
+  const place = chunk.fits(size) ? chunk.reserve(size) : undefined;
+  const content = read?.(place) ?? zeros.subarray(0, 0);
+  if (content.length !== size) throw sizeMismatch(entry, content.length);
+  if (place === undefined) yield content;
+  else if (content !== place) place.set(content);
+}
+
 async function* largeContent(
-  gathered: Gathered,
+  chunk: Chunk,
   entry: LayerEntryWithContent,
 ): AsyncGenerator<Buffer, void, undefined> {
   if (entry.open === undefined) throw sizeMismatch(entry, 0);
@@ -66,19 +102,14 @@ async function* largeContent(
   for await (const part of entry.open() as AsyncIterable<Buffer>) {
     found += part.length;
     if (found > entry.size) throw sizeMismatch(entry, found);
-    if (gathered.size + part.length < chunkSize) {
-      gathered.add(part);
+    if (chunk.fits(part.length)) {
+      chunk.add(part);
       continue;
     }
-    if (gathered.size > 0) yield gathered.take();
+    yield* chunk.take();
     yield part;
   }
   if (found !== entry.size) throw sizeMismatch(entry, found);
-}
-
-function exactly(entry: LayerEntryWithContent, content: Buffer): Buffer {
-  if (content.length !== entry.size) throw sizeMismatch(entry, content.length);
-  return content;
 }
 
 function sizeMismatch(entry: LayerEntryWithContent, found: number): Error {
