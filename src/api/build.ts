@@ -15,7 +15,7 @@ import {
   type Platform,
 } from "../core/index.ts";
 import { parseDockerfile, type Dockerfile } from "../dockerfile/index.ts";
-import { planBuild, type Plan } from "../plan/index.ts";
+import { planBuild, type Plan, type Vertex, type VertexId } from "../plan/index.ts";
 import { BaseImages } from "./base-images.ts";
 import { withEngine, type Engine, type EngineOptions } from "./engine.ts";
 import { apiError } from "./errors.ts";
@@ -256,7 +256,8 @@ async function solvePlan(
   const [result] = solution.targets;
   if (target === undefined || result === undefined) throw new Error("the plan has no target");
   const config = await assembleConfig({ target, result, environment });
-  const image = await engine.images.create(config, names);
+  const base = baseImageOf(plan, target.vertex);
+  const image = await engine.images.create(config, names, base === undefined ? {} : { base });
   await environment.statCache.save();
   if (solution.written.length > 0) {
     await engine.store.sync();
@@ -267,4 +268,14 @@ async function solvePlan(
     { steps: solution.steps, finished: engine.clock.now().toISOString() },
   );
   return image;
+}
+
+/** The image at the bottom of a vertex' root filesystem. */
+function baseImageOf(plan: Plan, vertex: VertexId): Digest | undefined {
+  for (let id: VertexId | undefined = vertex; id !== undefined;) {
+    const { op, inputs }: Partial<Vertex> = plan.vertices[id] ?? {};
+    if (op?.type === "image") return op.imageId;
+    id = inputs?.[0];
+  }
+  return undefined;
 }

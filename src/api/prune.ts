@@ -128,15 +128,13 @@ async function chainsOfImages(engine: Engine): Promise<Set<ChainId>> {
 /** Removes the names of all images that no container uses. */
 async function untagUnused(engine: Engine): Promise<readonly string[]> {
   const used = new Set((await listContainers(containersOf(engine))).map(({ imageId }) => imageId));
-  const untagged: string[] = [];
-  for (const { id, names } of await engine.images.list()) {
-    if (used.has(id)) continue;
-    for (const name of names) {
-      await engine.images.remove(name);
-      untagged.push(familiarReference(parseReference(name)));
-    }
-  }
-  return untagged;
+  const summaries = await engine.images.list();
+  // A multi-platform name stands for several images; it stays while one of them is used.
+  const kept = new Set(summaries.filter(({ id }) => used.has(id)).flatMap(({ names }) => names));
+  const all = new Set(summaries.flatMap(({ names }) => names));
+  const unused = [...all].filter((name) => !kept.has(name));
+  for (const name of unused) await engine.images.remove(name);
+  return unused.map((name) => familiarReference(parseReference(name)));
 }
 
 /** One line of `system df`. Sizes in bytes. */
