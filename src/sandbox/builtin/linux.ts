@@ -73,13 +73,9 @@ export const errno = {
   EPERM: 1,
   ENOENT: 2,
   ESRCH: 3,
-  E2BIG: 7,
   ENOEXEC: 8,
   EACCES: 13,
   ENOTDIR: 20,
-  EINVAL: 22,
-  ENAMETOOLONG: 36,
   ENOSYS: 38,
-  ELOOP: 40,
   EDQUOT: 122,
 } as const;
