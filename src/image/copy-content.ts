@@ -1,5 +1,6 @@
 import { pipeline, Readable } from "node:stream";
-import { createVerifier } from "../core/index.ts";
+import { setTimeout as sleep } from "node:timers/promises";
+import { createVerifier, TsbuildError } from "../core/index.ts";
 import { onSide, tellSide } from "./copy-side.ts";
 import { inlineContent } from "./read-content.ts";
 import type { ContentSink, ContentSource, Descriptor } from "./types.ts";
@@ -12,15 +13,46 @@ export interface CopyContentOptions {
   readonly bytes?: Buffer | undefined;
   /** Called with the number of bytes that have passed so far. */
   readonly onBytes?: ((size: number) => void) | undefined;
+  /** How often the sink may fail in a way that passes, and milliseconds before the second try (then doubled). */
+  readonly retry?: CopyRetry | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
+export interface CopyRetry {
+  readonly attempts: number;
+  readonly firstDelay: number;
+}
+
+const defaultRetry: CopyRetry = { attempts: 4, firstDelay: 500 };
+
 /**
  * Moves one piece of content, verified while it streams: the sink sees an error instead of an end when size or
- * digest are wrong.
+ * digest are wrong. When the sink fails with `details.isRetryable`, the content is fetched and sent again: a stream
+ * that a sink has consumed cannot be repeated by the sink itself.
  * @throws DIGEST_MISMATCH, SIZE_MISMATCH; what the places throw; with `details.side`
  */
 export async function copyContent(options: CopyContentOptions): Promise<void> {
+  const { attempts, firstDelay } = options.retry ?? defaultRetry;
+  const { signal } = options;
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await copyOnce(options);
+    } catch (error) {
+      if (attempt >= attempts || !isPassing(error) || signal?.aborted === true) throw error;
+    }
+    await sleep(firstDelay * 2 ** (attempt - 1), undefined, signal === undefined ? {} : { signal });
+  }
+}
+
+function isPassing(error: unknown): boolean {
+  return (
+    error instanceof TsbuildError &&
+    error.details["side"] === "sink" &&
+    error.details["isRetryable"] === true
+  );
+}
+
+async function copyOnce(options: CopyContentOptions): Promise<void> {
   const { source, sink, descriptor, signal } = options;
   const known = options.bytes ?? inlineContent(descriptor);
   const content =

@@ -5,7 +5,7 @@ import {
   type Digest,
   type Platform,
 } from "../core/index.ts";
-import { copyContent } from "./copy-content.ts";
+import { copyContent, type CopyRetry } from "./copy-content.ts";
 import { onSide } from "./copy-side.ts";
 import { plainDescriptor } from "./descriptor.ts";
 import { createLimiter } from "./limiter.ts";
@@ -36,6 +36,8 @@ export interface CopyGraphOptions {
   readonly foreignLayers?: boolean | undefined;
   /** How many pieces move at a time; 4 by default. */
   readonly concurrency?: number | undefined;
+  /** Patience with a sink that fails in a way that passes. */
+  readonly retry?: CopyRetry | undefined;
   readonly onProgress?: ((progress: CopyProgress) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }

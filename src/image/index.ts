@@ -1,5 +1,5 @@
 export { maxConfigSize, parseImageConfig, serializeImageConfig } from "./config.ts";
-export { copyContent, type CopyContentOptions } from "./copy-content.ts";
+export { copyContent, type CopyContentOptions, type CopyRetry } from "./copy-content.ts";
 export {
   copyGraph,
   type CopyGraphOptions,

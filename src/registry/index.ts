@@ -1,1 +1,11 @@
-export {};
+export {
+  findStoredCredentials,
+  type CredentialQuery,
+  type Credentials,
+  type CredentialSource,
+  type FoundCredentials,
+} from "./credentials.ts";
+export { registryError, type RegistryErrorCode } from "./errors.ts";
+export { openRegistry } from "./repository.ts";
+export type { RetryPolicy } from "./retry.ts";
+export type * from "./types.ts";

@@ -1,0 +1,82 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { coreError, discardBody, isTsbuildError, type HttpResponse } from "../core/index.ts";
+
+/** How often and how patiently requests are repeated. */
+export interface RetryPolicy {
+  /** All tries together; 5 by default. */
+  readonly attempts: number;
+  /** Milliseconds before the second try, doubled for each further one; 300 by default. */
+  readonly baseDelay: number;
+}
+
+export const defaultRetryPolicy: RetryPolicy = { attempts: 5, baseDelay: 300 };
+
+const maxDelay = 60_000;
+
+/** Answers that another try may change. */
+export function isRetryableStatus(status: number): boolean {
+  return [408, 429, 499, 500, 502, 503, 504, 522].includes(status);
+}
+
+export function isRetryableError(error: unknown): boolean {
+  return isTsbuildError(error) && error.details["isRetryable"] === true;
+}
+
+/**
+ * Milliseconds to wait before try number `attempt + 1`. What the server wishes (`Retry-After`, in seconds or as a
+ * date) wins, up to a minute; otherwise the delay doubles, with up to a quarter of jitter so that many clients do
+ * not come back together.
+ */
+export function retryDelay(options: {
+  readonly attempt: number;
+  readonly policy: RetryPolicy;
+  readonly retryAfter?: string | undefined;
+  readonly now?: Date;
+}): number {
+  const { attempt, policy, retryAfter, now = new Date() } = options;
+  const wished = retryAfter === undefined ? undefined : parseRetryAfter(retryAfter, now);
+  if (wished !== undefined) return Math.min(wished, maxDelay);
+  const doubled = policy.baseDelay * 2 ** (attempt - 1);
+  return Math.min(doubled * (1 + Math.random() / 4), maxDelay);
+}
+
+/** Sleeps, unless aborted. @throws CANCELED */
+export async function waitFor(delay: number, signal: AbortSignal | undefined): Promise<void> {
+  try {
+    await sleep(delay, undefined, signal === undefined ? {} : { signal });
+  } catch (cause) {
+    throw coreError("CANCELED", "wait before another try: canceled", { cause });
+  }
+}
+
+function parseRetryAfter(text: string, now: Date): number | undefined {
+  if (/^\d+$/.test(text.trim())) return Number(text) * 1000;
+  const date = Date.parse(text);
+  return Number.isNaN(date) ? undefined : Math.max(0, date - now.getTime());
+}
+
+/**
+ * Sends a request again while its failure looks passing. Returns the last answer, whatever it is.
+ * `send` is called for each try, so it must be able to send the same thing again.
+ * @throws what `send` throws in the last try
+ */
+export async function sendPatiently(options: {
+  readonly policy: RetryPolicy;
+  readonly signal: AbortSignal | undefined;
+  readonly send: () => Promise<HttpResponse>;
+}): Promise<HttpResponse> {
+  const { policy, signal, send } = options;
+  for (let attempt = 1; ; attempt += 1) {
+    const isLast = attempt >= policy.attempts;
+    let retryAfter: string | undefined;
+    try {
+      const response = await send();
+      if (isLast || !isRetryableStatus(response.status)) return response;
+      retryAfter = response.header("retry-after");
+      await discardBody(response);
+    } catch (error) {
+      if (isLast || !isRetryableError(error)) throw error;
+    }
+    await waitFor(retryDelay({ attempt, policy, retryAfter }), signal);
+  }
+}

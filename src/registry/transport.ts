@@ -1,0 +1,243 @@
+import type { Readable } from "node:stream";
+import {
+  discardBody,
+  isTsbuildError,
+  requestFollowing,
+  type HttpClient,
+  type HttpRequest,
+  type HttpResponse,
+} from "../core/index.ts";
+import { Authenticator } from "./authenticator.ts";
+import type { CredentialSource } from "./credentials.ts";
+import { checkTarget, endpointsFor, type Endpoint } from "./endpoint.ts";
+import { registryError } from "./errors.ts";
+import { responseError } from "./response-error.ts";
+import { isRetryableError, retryDelay, sendPatiently, waitFor, type RetryPolicy } from "./retry.ts";
+
+export interface TransportOptions {
+  readonly client: HttpClient;
+  readonly domain: string;
+  readonly path: string;
+  readonly scopes: readonly string[];
+  readonly source: CredentialSource;
+  readonly insecure: boolean;
+  readonly policy: RetryPolicy;
+  readonly onWarning: ((text: string) => void) | undefined;
+}
+
+export interface RegistryRequest {
+  readonly method: "GET" | "HEAD" | "POST" | "PUT" | "DELETE";
+  /** Below the repository, such as `/blobs/uploads/?mount=…`; or a whole URL that the registry gave. */
+  readonly target: string | URL;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** A stream can be sent once only, so its request is never repeated. */
+  readonly body?: Uint8Array | Readable | undefined;
+  /** Scopes beyond the repository's own. */
+  readonly scopes?: readonly string[];
+  /** Statuses that are no failure. */
+  readonly accept: readonly number[];
+  /** Lower case, for messages: what is attempted on what. */
+  readonly attempt: string;
+  readonly hint?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** How often one request may learn from a 401: the first challenge, and one expired token. */
+const maxChallenges = 2;
+
+/** Requests to one repository: the right scheme, credentials, patience, and failures in our words. */
+export class Transport {
+  readonly #options: TransportOptions;
+  readonly #auth: Authenticator;
+  readonly #warned = new Set<string>();
+  #endpoint: Promise<Endpoint> | undefined;
+
+  constructor(options: TransportOptions) {
+    this.#options = options;
+    const { client, domain, path, source, policy } = options;
+    this.#auth = new Authenticator({ client, query: { domain, path }, source, policy });
+  }
+
+  /** @throws REGISTRY_* codes for everything that is not in `accept`; CANCELED */
+  async send(request: RegistryRequest): Promise<HttpResponse> {
+    const endpoint = await this.#connect(request);
+    for (let challenges = 0; ; challenges += 1) {
+      const url = this.#urlOf(request, endpoint);
+      const isOwn = url.origin === endpoint.origin;
+      const scopes = [...this.#options.scopes, ...(request.scopes ?? [])];
+      const authorization = isOwn
+        ? await this.#told(request, () =>
+            this.#auth.authorization(endpoint, scopes, request.signal),
+          )
+        : undefined;
+      const response = await this.#sendOnce(request, { endpoint, url, authorization });
+      this.#warn(response);
+      if (request.accept.includes(response.status)) return response;
+      const isChallenge = response.status === 401 && response.url.origin === endpoint.origin;
+      if (isChallenge && challenges < maxChallenges) {
+        const isWiser = await this.#auth.learn(response, authorization, request.signal);
+        if (isWiser && isStream(request.body)) throw await this.#expired(response, request);
+        if (isWiser) {
+          await discardBody(response);
+          continue;
+        }
+      }
+      throw await this.#refused(response, request);
+    }
+  }
+
+  #urlOf({ target }: RegistryRequest, endpoint: Endpoint): URL {
+    if (typeof target !== "string") return target;
+    return new URL(`${endpoint.origin}/v2/${this.#options.path}${target}`);
+  }
+
+  #sendOnce(
+    request: RegistryRequest,
+    way: { endpoint: Endpoint; url: URL; authorization: string | undefined },
+  ): Promise<HttpResponse> {
+    const { client, policy } = this.#options;
+    const { endpoint, url, authorization } = way;
+    const { method, body, signal } = request;
+    const sent: HttpRequest = {
+      method,
+      url,
+      headers: { ...request.headers, ...(authorization === undefined ? {} : { authorization }) },
+      body,
+      insecure: endpoint.isUnverified,
+      signal,
+    };
+    const registry = new URL(endpoint.origin);
+    const isReading = method === "GET" || method === "HEAD";
+    const send = (): Promise<HttpResponse> =>
+      isReading
+        ? requestFollowing({
+            client,
+            request: sent,
+            checkTarget: (target) => checkTarget(target, registry, "redirect"),
+          })
+        : client.request(sent);
+    const attempts = isStream(body) ? 1 : policy.attempts;
+    return this.#told(request, () =>
+      sendPatiently({ policy: { ...policy, attempts }, signal, send }),
+    );
+  }
+
+  /** Finds out which way the registry can be reached; most have one only, and then nothing is sent. */
+  #connect(request: RegistryRequest): Promise<Endpoint> {
+    this.#endpoint ??= this.#findEndpoint(request).catch((error: unknown) => {
+      this.#endpoint = undefined;
+      throw error;
+    });
+    return this.#endpoint;
+  }
+
+  async #findEndpoint(request: RegistryRequest): Promise<Endpoint> {
+    const { domain, insecure, policy } = this.#options;
+    const endpoints = endpointsFor(domain, insecure);
+    const [only] = endpoints;
+    if (only !== undefined && endpoints.length === 1) return only;
+    for (let attempt = 1; ; attempt += 1) {
+      const { endpoint, failure } = await this.#ping(endpoints, request.signal);
+      if (endpoint !== undefined) return endpoint;
+      if (attempt >= policy.attempts || !isRetryableError(failure)) {
+        return this.#told(request, () => Promise.reject(asError(failure)));
+      }
+      await waitFor(retryDelay({ attempt, policy }), request.signal);
+    }
+  }
+
+  /** The first endpoint that answers like a registry, else the first that answers, else the first failure. */
+  async #ping(
+    endpoints: readonly Endpoint[],
+    signal: AbortSignal | undefined,
+  ): Promise<{ readonly endpoint?: Endpoint | undefined; readonly failure?: unknown }> {
+    let failure: unknown;
+    let second: Endpoint | undefined;
+    for (const endpoint of endpoints) {
+      const url = new URL(`${endpoint.origin}/v2/`);
+      const insecure = endpoint.isUnverified;
+      try {
+        const response = await this.#options.client.request({
+          method: "GET",
+          url,
+          insecure,
+          signal,
+        });
+        await discardBody(response);
+        if (response.status === 200 || response.status === 401) return { endpoint };
+        // A TLS server answers 400 to plain http.
+        if (response.status !== 400) second ??= endpoint;
+      } catch (error) {
+        if (isTsbuildError(error, "CANCELED")) throw error;
+        failure ??= error;
+      }
+    }
+    return { endpoint: second, failure };
+  }
+
+  /** Failures below HTTP, told as failures of the registry. */
+  async #told<T>(request: RegistryRequest, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      throw unreachableError(error, request.attempt, this.#options.domain);
+    }
+  }
+
+  #refused(response: HttpResponse, { attempt, hint }: RegistryRequest): Promise<Error> {
+    const { credentialOrigin, secrets } = this.#auth;
+    const host = this.#options.domain;
+    return responseError(response, { attempt, host, credentialOrigin, secrets, hint });
+  }
+
+  /** The token expired under an upload: the same upload succeeds with a fresh stream. */
+  async #expired(response: HttpResponse, { attempt }: RegistryRequest): Promise<Error> {
+    await discardBody(response);
+    return registryError("REGISTRY_UNAUTHORIZED", `${attempt}: the access token has expired`, {
+      details: { host: this.#options.domain, status: 401, isRetryable: true },
+    });
+  }
+
+  #warn(response: HttpResponse): void {
+    for (const value of response.headers("warning")) {
+      const text = /^299 \S+ "((?:[^"\\]|\\.)*)"/.exec(value)?.[1]?.replace(/\\(.)/g, "$1");
+
+      const clean = text?.replace(/[\u0000-\u001f\u007f-\u009f]/g, " ").slice(0, 500);
+      if (clean === undefined || this.#warned.has(clean)) continue;
+      this.#warned.add(clean);
+      this.#options.onWarning?.(clean);
+    }
+  }
+}
+
+function asError(failure: unknown): Error {
+  return failure instanceof Error ? failure : new Error("no registry answers");
+}
+
+function isStream(body: RegistryRequest["body"]): boolean {
+  return body !== undefined && !(body instanceof Uint8Array);
+}
+
+/** HTTP_* failures as REGISTRY_UNREACHABLE; anything else unchanged. */
+export function unreachableError(error: unknown, attempt: string, host: string): unknown {
+  if (!isTsbuildError(error) || !error.code.startsWith("HTTP_")) return error;
+  const reason = String(error.details["reason"]);
+  const message = error.cause instanceof Error ? error.cause.message || reason : reason;
+  return registryError("REGISTRY_UNREACHABLE", `${attempt}: ${message.split("\n", 1)[0] ?? ""}`, {
+    hint: unreachableHint(reason, host),
+    details: { ...error.details, host },
+    cause: error,
+  });
+}
+
+function unreachableHint(reason: string, host: string): string {
+  if (reason === "ECONNREFUSED") return `nothing listens at ${host}`;
+  if (reason === "ENOTFOUND") return `no host of that name is known; is it spelled right?`;
+  if (reason === "EPROTO" || reason.startsWith("ERR_SSL")) {
+    return "the registry speaks no TLS; if that is intended, mark it as insecure";
+  }
+  if (/CERT|SIGNATURE|VERIFY/.test(reason)) {
+    return "trust its certificate authority with SSL_CERT_FILE, or mark the registry as insecure";
+  }
+  return "check the network and the proxy settings (HTTPS_PROXY, NO_PROXY), then try again";
+}

@@ -1,0 +1,131 @@
+import type { Readable } from "node:stream";
+import { buffer } from "node:stream/consumers";
+import { digestAlgorithm, discardBody, type HttpResponse } from "../core/index.ts";
+import type { Descriptor } from "../image/index.ts";
+import { checkTarget } from "./endpoint.ts";
+import { registryError } from "./errors.ts";
+import type { Transport } from "./transport.ts";
+
+export interface UploadPlace {
+  readonly transport: Transport;
+  /** For messages. */
+  readonly host: string;
+  readonly path: string;
+}
+
+/** An upload that the registry has opened; good for one blob. */
+export interface UploadSession {
+  readonly location: URL;
+}
+
+/** Blobs up to so many bytes are held in memory while they are sent, so that a request can be repeated. */
+const heldInMemory = 256 * 1024;
+
+/**
+ * Opens an upload. With `mountFrom`, the registry is asked to link the blob from another of its repositories; then
+ * undefined means that it did, and that there is nothing to send.
+ * @throws REGISTRY_* codes
+ */
+export async function openUpload(
+  place: UploadPlace,
+  options: {
+    readonly descriptor: Descriptor;
+    readonly mountFrom?: string | undefined;
+    readonly signal?: AbortSignal | undefined;
+  },
+): Promise<UploadSession | undefined> {
+  const { descriptor, mountFrom, signal } = options;
+  const query = new URLSearchParams();
+  if (mountFrom !== undefined) {
+    query.set("mount", descriptor.digest);
+    query.set("from", mountFrom);
+  }
+  const algorithm = digestAlgorithm(descriptor.digest);
+  if (algorithm !== "sha256") query.set("digest-algorithm", algorithm);
+  const search = query.size === 0 ? "" : `?${query.toString()}`;
+  const response = await place.transport.send({
+    method: "POST",
+    target: `/blobs/uploads/${search}`,
+    headers: { "content-length": "0" },
+    ...(mountFrom === undefined ? {} : { scopes: [`repository:${mountFrom}:pull`] }),
+    accept: mountFrom === undefined ? [202] : [201, 202],
+    attempt: `open an upload to ${place.host}/${place.path}`,
+    signal,
+  });
+  await discardBody(response);
+  return response.status === 201 ? undefined : { location: locationOf(response, place) };
+}
+
+/**
+ * Sends a whole blob into an open upload.
+ * @throws REGISTRY_* codes; with details.isRetryable when a fresh upload of the same blob may succeed
+ */
+export async function sendBlob(
+  place: UploadPlace,
+  options: {
+    readonly session: UploadSession;
+    readonly descriptor: Descriptor;
+    readonly content: Readable;
+    readonly signal?: AbortSignal | undefined;
+  },
+): Promise<void> {
+  const { session, descriptor, content, signal } = options;
+  const attempt = `send blob ${descriptor.digest} to ${place.host}/${place.path}`;
+  const isSmall = descriptor.size <= heldInMemory;
+  const response = await place.transport.send({
+    method: "PUT",
+    target: withDigest(session.location, descriptor),
+    headers: {
+      "content-type": "application/octet-stream",
+      "content-length": String(descriptor.size),
+    },
+    body: isSmall ? await buffer(content) : content,
+    accept: [200, 201, 202, 204, 404],
+    attempt,
+    signal,
+  });
+  await discardBody(response);
+  if (response.status !== 404) return;
+  throw registryError("REGISTRY_FAILED", `${attempt}: the registry has lost the upload`, {
+    details: { host: place.host, status: 404, isRetryable: true },
+  });
+}
+
+/** Tells the registry that an upload will not go on. Only a courtesy: it forgets such uploads by itself. */
+export async function cancelUpload(place: UploadPlace, session: UploadSession): Promise<void> {
+  await place.transport
+    .send({
+      method: "DELETE",
+      target: session.location,
+      accept: [200, 202, 204],
+      attempt: `cancel an upload to ${place.host}/${place.path}`,
+      signal: AbortSignal.timeout(2000),
+    })
+    .then(discardBody, () => undefined);
+}
+
+/** Relative and absolute addresses are both legal; the query is the registry's own business. */
+function locationOf(response: HttpResponse, place: UploadPlace): URL {
+  const text = response.header("location");
+  if (text === undefined || !URL.canParse(text, response.url.href)) {
+    throw registryError(
+      "REGISTRY_ANSWER_INVALID",
+      `open an upload to ${place.host}/${place.path}: no address is given`,
+      { details: { host: place.host, status: response.status } },
+    );
+  }
+  const location = new URL(text, response.url);
+  // Registries behind a TLS proxy often think that they are spoken to in plain http.
+  if (location.host === response.url.host) location.protocol = response.url.protocol;
+  checkTarget(location, response.url, "upload address");
+  return location;
+}
+
+/** Appends without rebuilding the query, which may be signed. */
+function withDigest(location: URL, { digest }: Descriptor): URL {
+  const bare = new URL(location);
+  bare.hash = "";
+  return new URL(
+    `${bare.href}${bare.search === "" ? "?" : "&"}digest=${encodeURIComponent(digest)}`,
+  );
+}
