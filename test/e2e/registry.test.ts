@@ -74,10 +74,10 @@ test("--pull asks the registry again; without it the store's image is taken", as
 test("unknown names and tags are told apart from an unreachable registry", async () => {
   const missing = await cli(["pull", `${workspace.registry.host}/no/such:1`]);
   expect(missing.code).toBe(1);
-  expect(errorCode(missing)).toBe("REGISTRY_NOT_FOUND");
+  expect(errorCode(missing)).toBe("IMAGE_NOT_FOUND");
   const unreachable = await cli(["pull", "127.0.0.1:1/x:1"]);
   expect(unreachable.code).toBe(1);
-  expect(errorCode(unreachable)).not.toBe("REGISTRY_NOT_FOUND");
+  expect(errorCode(unreachable)).not.toBe("IMAGE_NOT_FOUND");
   expect(errorCode(await cli(["push", "never-built:1"]))).toBe("IMAGE_NOT_FOUND");
 });
 
