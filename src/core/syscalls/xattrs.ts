@@ -13,8 +13,10 @@ type XattrCalls = Pick<
   | "lremovexattr"
 >;
 
-// XATTR_SIZE_MAX and XATTR_LIST_MAX: no value and no list of names is longer, so one call always suffices.
-const scratch = Buffer.allocUnsafe(65536);
+// The kernel allocates and clears as much as it is offered, so most calls offer little. XATTR_SIZE_MAX and
+// XATTR_LIST_MAX: no value and no list of names is longer than the second one.
+const little = Buffer.allocUnsafe(512);
+const most = Buffer.allocUnsafe(65536);
 
 /** The extended attribute calls. */
 export function xattrCalls(library: Library): XattrCalls {
@@ -33,32 +35,42 @@ export function xattrCalls(library: Library): XattrCalls {
       fsetxattr([fd, cString(name), value, value.length, 0]);
     },
     lgetxattr: (path, name) =>
-      readValue(() => lgetxattr([cString(path), cString(name), scratch, scratch.length], path)),
-    fgetxattr: (fd, name) =>
-      readValue(() => fgetxattr([fd, cString(name), scratch, scratch.length])),
-    llistxattr: (path) =>
-      readNames(() => llistxattr([cString(path), scratch, scratch.length], path)),
-    flistxattr: (fd) => readNames(() => flistxattr([fd, scratch, scratch.length])),
+      readValue((to) => lgetxattr([cString(path), cString(name), to, to.length], path)),
+    fgetxattr: (fd, name) => readValue((to) => fgetxattr([fd, cString(name), to, to.length])),
+    llistxattr: (path) => readNames((to) => llistxattr([cString(path), to, to.length], path)),
+    flistxattr: (fd) => readNames((to) => flistxattr([fd, to, to.length])),
     lremovexattr: (path, name) => {
       lremovexattr([cString(path), cString(name)], path);
     },
   };
 }
 
-function readValue(call: () => ReturnType<Call>): Buffer | undefined {
+type Read = (target: Buffer) => ReturnType<Call>;
+
+/** The bytes that `read` gave, in memory that the next call uses again. */
+function readScratch(read: Read): Buffer {
   try {
-    return Buffer.from(scratch.subarray(0, call()));
+    return little.subarray(0, read(little));
+  } catch (error) {
+    if (syscallErrno(error) !== "ERANGE") throw error;
+    return most.subarray(0, read(most));
+  }
+}
+
+function readValue(read: Read): Buffer | undefined {
+  try {
+    return Buffer.from(readScratch(read));
   } catch (error) {
     if (syscallErrno(error) === "ENODATA") return undefined;
     throw error;
   }
 }
 
-function readNames(call: () => ReturnType<Call>): string[] {
+function readNames(read: Read): string[] {
   try {
-    const length = call();
+    const names = readScratch(read);
     // Each name ends with a NUL.
-    return length === 0 ? [] : scratch.toString("utf8", 0, length - 1).split("\0");
+    return names.length === 0 ? [] : names.toString("utf8", 0, names.length - 1).split("\0");
   } catch (error) {
     if (syscallErrno(error) === "EOPNOTSUPP") return [];
     throw error;
