@@ -41,7 +41,8 @@ export interface SandboxSpec {
   readonly network: NetworkMode;
   /**
    * Mounted in order of target, on top of the standard ones (/proc, /dev, /sys …). Targets exist in the root: the
-   * caller provides stubs by means of `rootfs` (see snapshot/skeleton). Symlinks in a target resolve inside the root.
+   * caller provides stubs by means of `rootfs` (see snapshot/skeleton), except below /dev, which is the sandbox' own.
+   * Symlinks in a target resolve inside the root.
    */
   readonly mounts: readonly SandboxMount[];
   /** Size of /dev/shm in bytes. */

@@ -75,6 +75,7 @@ export const errno = {
   ESRCH: 3,
   ENOEXEC: 8,
   EACCES: 13,
+  EEXIST: 17,
   ENOTDIR: 20,
   ENOSYS: 38,
   EDQUOT: 122,

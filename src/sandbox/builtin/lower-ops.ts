@@ -75,10 +75,18 @@ function lowerOp(list: CallList, op: Op): void {
     case "umask":
       return list.add("umask", [op.mask]);
     case "mkdir":
-      return list.add("mkdirat", [linux.atFlag.cwd, at(textDatum(op.path)), op.mode]);
+      return list.add(
+        "mkdirat",
+        [linux.atFlag.cwd, at(textDatum(op.path)), op.mode],
+        op.mayExist === true ? { onError: tolerate("EEXIST") } : {},
+      );
     case "create-file": {
       const mode = linux.fileType.regular | op.mode;
-      return list.add("mknodat", [linux.atFlag.cwd, at(textDatum(op.path)), mode, 0]);
+      return list.add(
+        "mknodat",
+        [linux.atFlag.cwd, at(textDatum(op.path)), mode, 0],
+        op.mayExist === true ? { onError: tolerate("EEXIST") } : {},
+      );
     }
     case "symlink": {
       const [target, path] = [at(textDatum(op.target)), at(textDatum(op.path))];

@@ -68,9 +68,20 @@ export type Op =
   | { readonly type: "make-read-only"; readonly target: string }
   /** Makes the held mount `root` the root filesystem and lets go of the old one; `staging` is a directory outside. */
   | { readonly type: "pivot-root"; readonly root: string; readonly staging: string }
-  | { readonly type: "mkdir"; readonly path: string; readonly mode: number }
+  /** `mayExist`: whatever lies there already is good enough. */
+  | {
+      readonly type: "mkdir";
+      readonly path: string;
+      readonly mode: number;
+      readonly mayExist?: boolean;
+    }
   /** An empty regular file to attach a mount at. */
-  | { readonly type: "create-file"; readonly path: string; readonly mode: number }
+  | {
+      readonly type: "create-file";
+      readonly path: string;
+      readonly mode: number;
+      readonly mayExist?: boolean;
+    }
   | { readonly type: "symlink"; readonly path: string; readonly target: string }
   | { readonly type: "chdir"; readonly path: string }
   | { readonly type: "umask"; readonly mask: number }

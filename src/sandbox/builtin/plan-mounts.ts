@@ -1,3 +1,4 @@
+import { statSync } from "node:fs";
 import type { RootfsMount } from "../../core/index.ts";
 import type { SandboxMount, SandboxSpec } from "../types.ts";
 import type { Host } from "./host.ts";
@@ -46,8 +47,21 @@ export function planMounts({ spec, host, staging }: MountPlanOptions): readonly 
     ...mountCgroups(host, isSandboxed),
     ...planDevices({ attributes: noSuid | strictAtime | devices, shmSize: spec.shmSize }),
     ...(isSandboxed ? planMasks(host) : []),
-    ...mounts.map((mount) => attachMount(mount, devices)),
+    ...mounts.flatMap((mount) => [...mountPointInDev(mount), attachMount(mount, devices)]),
   ];
+}
+
+/** /dev is ours and empty, so nobody else can have made a mount point there. */
+function mountPointInDev(mount: SandboxMount): readonly Op[] {
+  const [, device, ...below] = mount.target.split("/");
+  if (device !== "dev") return [];
+  const paths = below.map((_, index) => `/dev/${below.slice(0, index + 1).join("/")}`);
+  const isFile = mount.type === "bind" && !statSync(mount.source).isDirectory();
+  return paths.map((path, index) =>
+    isFile && index === paths.length - 1
+      ? { type: "create-file", path, mode: 0o644, mayExist: true }
+      : { type: "mkdir", path, mode: 0o755, mayExist: true },
+  );
 }
 
 /** Parents before what lies in them. */

@@ -40,6 +40,20 @@ export function mountsContract(bench: Workbench): void {
       expect(readFileSync(join(bench.root, "etc/resolv.conf"), "utf8")).toBe("");
     });
 
+    test("mount points below /dev are made by the sandbox itself", async () => {
+      const source = await bench.makeFolder("pipes");
+      await writeFile(join(source, "script"), "#!/bin/sh\necho from a script\n", { mode: 0o755 });
+      const mounts: SandboxMount[] = [
+        { type: "bind", source, target: "/dev/pipes", readOnly: true },
+        { type: "bind", source: join(source, "script"), target: "/dev/deep/run", readOnly: true },
+        { type: "tmpfs", target: "/dev/shm" },
+      ];
+      expect(
+        await bench.read("/dev/pipes/script; /dev/deep/run; touch /dev/shm/x", { mounts }),
+      ).toBe("from a script\nfrom a script");
+      expect(readdirSync(join(bench.root, "dev"))).toEqual([]);
+    });
+
     test("nested ones lie on each other whatever order they are given in", async () => {
       const [outer, inner] = [await bench.makeFolder("outer/sub"), await bench.makeFolder("inner")];
       await writeFile(join(inner, "deep"), "deep");
