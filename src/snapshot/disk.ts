@@ -15,7 +15,7 @@ export function locate(directory: LayerDirectory, path: RootPath): Buffer {
   return absolute;
 }
 
-/** undefined when nothing is there. The path holds no symlink but perhaps the last component. */
+/** undefined when nothing is there. The caller knows that all but the last component are directories, or nothing. */
 export function statOf(path: Buffer): BigIntStats | undefined {
   return lstatSync(path, { bigint: true, throwIfNoEntry: false });
 }

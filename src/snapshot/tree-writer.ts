@@ -19,7 +19,7 @@ import {
 import { copyNode } from "./copy-node.ts";
 import { removeOtherXattrs, setAttributes, setNewFileAttributes } from "./attributes.ts";
 import { isOpaque, isWhiteout, type LayerDirectory, locate, opaqueXattr, statOf } from "./disk.ts";
-import { notDirectory, notFound } from "./stack-tree.ts";
+import { notDirectory, notFile, notFound } from "./stack-tree.ts";
 import type {
   ActiveSnapshot,
   FileContent,
@@ -104,7 +104,10 @@ export class LayerWriter implements TreeWriter {
 
   async hardlink(path: RootPath, target: RootPath): Promise<void> {
     if (path.equals(target)) return;
+    // Replacing a directory by a link to what it holds would remove the target first.
+    if (key(target).startsWith(`${key(path)}/`)) throw notDirectory(target);
     await this.#bringUp(target);
+    if (this.#ready.has(key(target))) throw notFile(target);
     await this.#create(path, (absolute) => {
       linkSync(this.#locate(target), absolute);
     });
@@ -151,7 +154,7 @@ export class LayerWriter implements TreeWriter {
     const parent = parentRootPath(path);
     if (parent === undefined) throw new Error("the root cannot be removed");
     const hidesSomething = (await this.#visibleBelow(path)) !== undefined;
-    const present = statOf(this.#locate(path));
+    const present = this.#present(path);
     if (present === undefined ? !hidesSomething : isWhiteout(present)) return;
     await this.#ensure(parent);
     if (present !== undefined) await this.#clear(path, present);
@@ -159,7 +162,7 @@ export class LayerWriter implements TreeWriter {
   }
 
   async hideLower(path: RootPath): Promise<void> {
-    const present = statOf(this.#locate(path));
+    const present = this.#present(path);
     if (present === undefined || isWhiteout(present) || !this.#isOwn(key(path)))
       return this.remove(path);
     if (present.isDirectory()) await this.hideLowerChildren(path);
@@ -275,6 +278,18 @@ export class LayerWriter implements TreeWriter {
     await this.directory(path, { ...below, xattrs });
   }
 
+  /**
+   * What the layer itself has at `path`. The parents are looked at one by one: below a symlink the kernel would follow
+   * it, out of the layer and into the host.
+   */
+  #present(path: RootPath): BigIntStats | undefined {
+    const parent = parentRootPath(path);
+    if (parent !== undefined && !this.#ready.has(key(parent))) {
+      if (this.#present(parent)?.isDirectory() !== true) return undefined;
+    }
+    return statOf(this.#locate(path));
+  }
+
   /** A directory that somebody else made in the layer: an earlier writer, or a process in the sandbox. */
   #learn(path: RootPath, present: BigIntStats): void {
     this.#ready.set(key(path), present.mtimeNs);
@@ -287,8 +302,7 @@ export class LayerWriter implements TreeWriter {
     for (let parent = parentRootPath(path); parent !== undefined; parent = parentRootPath(parent)) {
       if (this.#opaque.has(key(parent))) return undefined;
       if (this.#ready.has(key(parent))) continue;
-      const absolute = this.#locate(parent);
-      const present = statOf(absolute);
+      const present = this.#present(parent);
       if (present === undefined) continue;
       if (!present.isDirectory()) return undefined;
       this.#learn(parent, present);
@@ -300,7 +314,7 @@ export class LayerWriter implements TreeWriter {
   /** Makes sure that the layer itself has the node, copied with its looks when only lower layers have it. */
   async #bringUp(path: RootPath): Promise<void> {
     if (this.#ready.has(key(path))) return;
-    const present = statOf(this.#locate(path));
+    const present = this.#present(path);
     if (present !== undefined) {
       if (isWhiteout(present)) throw notFound(path);
       if (present.isDirectory()) this.#learn(path, present);

@@ -63,7 +63,10 @@ export interface TreeWriter {
   directory(path: RootPath, attributes: NodeAttributes): Promise<void>;
   file(path: RootPath, attributes: NodeAttributes, content: FileContent): Promise<void>;
   symlink(path: RootPath, attributes: NodeAttributes, target: Buffer): Promise<void>;
-  /** A second name for `target`, which is copied up first. @throws SNAPSHOT_ENTRY_NOT_FOUND */
+  /**
+   * A second name for `target`, which is copied up first.
+   * @throws SNAPSHOT_ENTRY_NOT_FOUND; SNAPSHOT_NOT_A_FILE for a directory
+   */
   hardlink(path: RootPath, target: RootPath): Promise<void>;
   device(
     path: RootPath,

@@ -1,9 +1,15 @@
-import { mkdir, mkdtemp, readdir, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { type ChainId, chainIdOf, loadSyscalls, removeTree } from "../../src/core/index.ts";
+import {
+  type ChainId,
+  chainIdOf,
+  errnoOf,
+  loadSyscalls,
+  removeTree,
+} from "../../src/core/index.ts";
 import { type LayerEntryWithContent, rootPathToString, toRootPath } from "../../src/layer/index.ts";
 import { openTreeWriter, type Snapshot, type Snapshotter } from "../../src/snapshot/index.ts";
 import {
@@ -469,6 +475,43 @@ export function describeSnapshotter(
       });
     });
 
+    describe("a symlink into the host", () => {
+      test("is no way for the writer, whatever it is asked to do below it", async () => {
+        const host = join(folder, "host");
+        await mkdir(host);
+        await writeFile(join(host, "file"), "precious", { mode: 0o600 });
+        const active = await snapshots.prepare(await stack([symlinkEntry("low", host)]));
+        const writer = openTreeWriter(active);
+        await writer.symlink(path("up"), attributes, Buffer.from(host));
+        for (const link of ["up", "low"]) {
+          const below = path(`${link}/file`);
+          const codes = [
+            await codeOf(writer.file(below, attributes, Buffer.from("x"))),
+            await codeOf(writer.directory(below, attributes)),
+            await codeOf(writer.hardlink(path("stolen"), below)),
+            await codeOf(writer.setAttributes(below, { mode: 0o777 })),
+            await codeOf(writer.remove(below)),
+            await codeOf(writer.hideLower(below)),
+            await codeOf(writer.hideLowerChildren(path(link))),
+          ];
+          expect(codes).toEqual([
+            "SNAPSHOT_NOT_A_DIRECTORY",
+            "SNAPSHOT_NOT_A_DIRECTORY",
+            "SNAPSHOT_ENTRY_NOT_FOUND",
+            "SNAPSHOT_ENTRY_NOT_FOUND",
+            "done",
+            "done",
+            "SNAPSHOT_NOT_A_DIRECTORY",
+          ]);
+        }
+        await writer.finish();
+        expect(await readFile(join(host, "file"), "utf8")).toBe("precious");
+        expect((await stat(join(host, "file"))).mode & 0o777).toBe(0o600);
+        await snapshots.abandon(active);
+        expect(await readdir(host)).toEqual(["file"]);
+      });
+    });
+
     describe("the diff of a layer", () => {
       async function names(chainId: ChainId): Promise<string[]> {
         const found = [];
@@ -541,6 +584,16 @@ export function describeSnapshotter(
       });
     });
   });
+}
+
+/** The code of the failure, or "done". */
+async function codeOf(work: Promise<void>): Promise<unknown> {
+  try {
+    await work;
+    return "done";
+  } catch (error) {
+    return errnoOf(error);
+  }
 }
 
 async function tryNames(names: () => string[]): Promise<string[]> {

@@ -1,0 +1,114 @@
+import { Readable } from "node:stream";
+import { buffer } from "node:stream/consumers";
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { isTsbuildError } from "../../src/core/index.ts";
+import {
+  type LayerEntryWithContent,
+  readLayerTar,
+  toRootPath,
+  writeLayerTar,
+} from "../../src/layer/index.ts";
+import { collect } from "../support/collect.ts";
+
+const nanosecond = 1_000_000_000n;
+
+const component = fc
+  .uint8Array({ minLength: 1, maxLength: 120 })
+  .map((bytes) => Buffer.from(bytes.map((byte) => (byte === 0 || byte === 0x2f ? 0x78 : byte))))
+  .filter((bytes) => bytes.toString() !== "." && bytes.toString() !== "..");
+const path = fc
+  .array(component, { minLength: 1, maxLength: 5 })
+  .map((parts) =>
+    toRootPath(Buffer.from(parts.map((part) => part.toString("latin1")).join("/"), "latin1")),
+  );
+
+const looks = fc.record({
+  path,
+  mode: fc.nat(0o7777),
+  uid: fc.nat(0xffff_fffe),
+  gid: fc.nat(0xffff_fffe),
+  mtime: fc.bigInt({ min: -(2n ** 40n) * nanosecond, max: 2n ** 40n * nanosecond }),
+});
+const xattrs = fc
+  .dictionary(
+    fc.stringMatching(/^[a-z%=0-9.]{1,20}$/),
+    fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes)),
+    { maxKeys: 3, noNullPrototype: true },
+  )
+  .map((record) => new Map(Object.entries(record).map(([name, value]) => [`user.${name}`, value])));
+
+const target = fc
+  .uint8Array({ minLength: 1, maxLength: 200 })
+  .map((bytes) => Buffer.from(bytes.map((byte) => (byte === 0 ? 1 : byte))));
+
+const entry: fc.Arbitrary<LayerEntryWithContent> = fc.oneof(
+  fc.tuple(looks, xattrs, fc.uint8Array({ maxLength: 2000 })).map(([rest, attributes, bytes]) => ({
+    ...rest,
+    type: "file" as const,
+    size: bytes.length,
+    ...(attributes.size === 0 ? {} : { xattrs: attributes }),
+    read: () => Buffer.from(bytes),
+  })),
+  looks.map((rest) => ({ ...rest, type: "directory" as const, size: 0 })),
+  looks.map((rest) => ({ ...rest, type: "fifo" as const, size: 0 })),
+  fc
+    .tuple(looks, target)
+    .map(([rest, linkTarget]) => ({ ...rest, type: "symlink" as const, size: 0, linkTarget })),
+  fc
+    .tuple(looks, path)
+    .map(([rest, linkTarget]) => ({ ...rest, type: "hardlink" as const, size: 0, linkTarget })),
+  fc.tuple(looks, fc.nat(0xfff), fc.nat(0xfffff)).map(([rest, devMajor, devMinor]) => ({
+    ...rest,
+    type: "block-device" as const,
+    size: 0,
+    devMajor,
+    devMinor,
+  })),
+);
+
+function plain({ open: _open, read, ...rest }: LayerEntryWithContent) {
+  return { ...rest, content: read?.().toString("hex") };
+}
+
+test("what is written is read", async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(entry, { maxLength: 8 }),
+      fc.integer({ min: 1, max: 5000 }),
+      async (entries, size) => {
+        const bytes = await buffer(writeLayerTar(entries));
+        const chunks = Array.from({ length: Math.ceil(bytes.length / size) }, (_, index) =>
+          bytes.subarray(index * size, (index + 1) * size),
+        );
+        const found: unknown[] = [];
+        for await (const read of readLayerTar(Readable.from(chunks))) found.push(plain(read));
+        expect(found).toEqual(entries.map(plain));
+      },
+    ),
+    { numRuns: 60 },
+  );
+});
+
+test("damaged archives end in an error of ours, or are read", async () => {
+  const damage = fc.array(fc.tuple(fc.nat(), fc.nat(255)), { minLength: 1, maxLength: 6 });
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(entry, { minLength: 1, maxLength: 4 }),
+      damage,
+      fc.nat(),
+      async (entries, changes, cut) => {
+        const bytes = await buffer(writeLayerTar(entries));
+        for (const [position, value] of changes) bytes.writeUInt8(value, position % bytes.length);
+        const input = Readable.from([bytes.subarray(0, cut % (2 * bytes.length))]);
+        const error: unknown = await collect(readLayerTar(input)).then(
+          () => undefined,
+          (reason: unknown) => reason,
+        );
+        if (error === undefined) return;
+        expect(isTsbuildError(error) && error.code.startsWith("LAYER_")).toBe(true);
+      },
+    ),
+    { numRuns: 150 },
+  );
+});
