@@ -1,10 +1,18 @@
 import { selectSources } from "../../context/index.ts";
-import { toRootPath, type MergedTree, type RootPath } from "../../layer/index.ts";
+import {
+  baseName,
+  resolvePath,
+  rootPath,
+  toRootPath,
+  type MergedTree,
+  type RootPath,
+} from "../../layer/index.ts";
 import type { CopyOp, CopySource } from "../../plan/index.ts";
 import { resolveOwner } from "../../sandbox/index.ts";
 import { openTreeWriter, type ActiveSnapshot } from "../../snapshot/index.ts";
 import { parseMode } from "../chmod.ts";
-import { copySource, copyWithParents, placeFile, type CopyTarget } from "../copy-tree.ts";
+import { conflict, placeFile, type CopyTarget } from "../copy-target.ts";
+import { copySource, copyWithParents } from "../copy-tree.ts";
 import { treeOf } from "../read-set.ts";
 import type { LayersResult } from "../result.ts";
 import { unpackArchive } from "../unpack-archive.ts";
@@ -17,7 +25,7 @@ type PathSource = Extract<CopySource, { type: "path" }>;
  * COPY and ADD: writes straight into the new layer's directory, so the result already is the diff; nothing is mounted.
  * Paths of the destination are resolved inside the root, paths of a source inside its own tree.
  *
- * @throws BUILD_COPY_CONFLICT, BUILD_COPY_MODE_INVALID, CONTEXT_SOURCE_NOT_FOUND
+ * @throws BUILD_COPY_CONFLICT, BUILD_COPY_MODE_INVALID, BUILD_UNSUPPORTED, CONTEXT_SOURCE_NOT_FOUND
  */
 export async function executeCopy(op: CopyOp, request: OpRequest): Promise<LayersResult> {
   return makeLayer(request, async (active) => {
@@ -47,7 +55,8 @@ async function openTarget(
     owner,
     changeMode: mode?.apply,
     created: {
-      mode: mode?.octal ?? 0o755,
+      // Directories that are made on the way get no setuid, setgid or sticky bit.
+      mode: (mode?.octal ?? 0o755) & 0o777,
       uid: owner?.uid ?? 0,
       gid: owner?.gid ?? 0,
       mtime: environment.implicitTime,
@@ -67,12 +76,39 @@ async function copyPaths(
 ): Promise<void> {
   const { source, target, request } = work;
   const tree = await inputTree(source, request);
-  const paths = await selectSources(tree, source.pattern, { parents: op.parents });
-  for (const path of paths) {
+  if (op.parents) return copyByPivots(target, { tree, pattern: source.pattern });
+  for (const path of await selectSources(tree, source.pattern)) {
     if (source.unpack && (await unpackArchive(target, { tree, path }))) continue;
-    if (op.parents) await copyWithParents(target, { tree, path, pivot: pivotOf(source.pattern) });
-    else await copySource(target, { tree, path });
+    await copySource(target, { tree, path });
   }
+}
+
+/** `--parents` drops what stands before the first `/./`, which may be several directories when it holds wildcards. */
+async function copyByPivots(
+  target: CopyTarget,
+  { tree, pattern }: { readonly tree: MergedTree; readonly pattern: string },
+): Promise<void> {
+  const paths = new Set(await selectSources(tree, pattern, { parents: true }));
+  for (const pivot of await pivotsOf(tree, pattern)) {
+    const below = [...paths].filter((path) => isBelow(path, pivot));
+    for (const path of below) paths.delete(path);
+    await copyWithParents(target, { tree, pivot, paths: below });
+  }
+  // Where links led out of every pivot, all there is to keep is the place below the root.
+  if (paths.size > 0) await copyWithParents(target, { tree, pivot: rootPath, paths: [...paths] });
+}
+
+async function pivotsOf(tree: MergedTree, pattern: string): Promise<RootPath[]> {
+  const end = pattern.indexOf("/./");
+  if (end <= 0) return [rootPath];
+  const selected = await selectSources(tree, pattern.slice(0, end));
+  return Promise.all(selected.map(async (path) => resolvePath(tree, path, { followLast: true })));
+}
+
+function isBelow(path: RootPath, directory: RootPath): boolean {
+  if (directory.length === 0) return true;
+  if (!path.subarray(0, directory.length).equals(directory)) return false;
+  return path.length === directory.length || path[directory.length] === 0x2f;
 }
 
 async function inputTree(source: PathSource, request: OpRequest): Promise<MergedTree> {
@@ -82,18 +118,14 @@ async function inputTree(source: PathSource, request: OpRequest): Promise<Merged
   return treeOf(result, environment);
 }
 
-/** `--parents` drops what stands before the first `/./`. */
-function pivotOf(pattern: string): RootPath {
-  const pivot = pattern.indexOf("/./");
-  return toRootPath(pivot === -1 ? "" : pattern.slice(0, pivot), { beyondRoot: "stay" });
-}
-
 /** A heredoc becomes a file named by its delimiter. */
 async function writeInline(
   source: Extract<CopySource, { type: "inline" }>,
   target: CopyTarget,
 ): Promise<void> {
-  const place = await placeFile(target, Buffer.from(source.name));
+  const name = baseName(toRootPath(source.name, { beyondRoot: "stay" }));
+  if (name.length === 0) throw conflict(`cannot name a file ${JSON.stringify(source.name)}`);
+  const place = await placeFile(target, name);
   const { mtime } = target.created;
   const owner = target.owner ?? { uid: 0, gid: 0 };
   const mode = target.changeMode?.(0o644, false) ?? 0o644;

@@ -1,0 +1,191 @@
+import { setImmediate } from "node:timers/promises";
+import { parseExcludes, type Excludes } from "../context/index.ts";
+import {
+  baseName,
+  joinRootPath,
+  type MergedTree,
+  type NodeStat,
+  type RootPath,
+} from "../layer/index.ts";
+import type { NodeAttributes } from "../snapshot/index.ts";
+import {
+  expectDirectory,
+  expectNonDirectory,
+  expectStorable,
+  type CopyTarget,
+} from "./copy-target.ts";
+
+/** A node of the source, and where it goes. */
+interface Node {
+  readonly from: RootPath;
+  readonly to: RootPath;
+  readonly stat: NodeStat;
+}
+
+/** A directory at the destination that copies go into. */
+export interface Folder {
+  readonly to: RootPath;
+  /** Looks to give to it; `undefined` for one that was made with other looks. */
+  readonly source: { readonly from: RootPath; readonly stat: NodeStat } | undefined;
+  readonly above: Folder | undefined;
+  /**
+   * Names that were in it before the copy; `undefined` until the directory is made. Only these are looked up: one lookup
+   * through all layers takes as long as the copy of a small file.
+   */
+  taken: ReadonlySet<string> | undefined;
+}
+
+/** Timers and signals get their turn so often; the filesystem calls of a copy do not wait for anything. */
+const turnMs = 20;
+const nothing: ReadonlySet<string> = new Set();
+
+/** Copies nodes of one source tree; hard links among them stay hard links. */
+export class TreeCopier {
+  readonly #target: CopyTarget;
+  readonly #source: MergedTree;
+  /** Bytes of a source path before what the exclude patterns are about. */
+  readonly #prefix: number;
+  readonly #excludes: Excludes;
+  readonly #links = new Map<string, RootPath>();
+  #turnEnds = performance.now() + turnMs;
+
+  /** `root`: the directory of `source` that exclude patterns are relative to. */
+  constructor(target: CopyTarget, source: { readonly tree: MergedTree; readonly root: RootPath }) {
+    this.#target = target;
+    this.#source = source.tree;
+    this.#prefix = source.root.length === 0 ? 0 : source.root.length + 1;
+    this.#excludes = parseExcludes(target.exclude);
+  }
+
+  /** A directory of the destination that is there already, whoever made it. */
+  async openFolder(to: RootPath, options: { readonly isNew: boolean }): Promise<Folder> {
+    const taken = options.isNew ? nothing : await this.#namesIn(to);
+    return { to, source: undefined, above: undefined, taken };
+  }
+
+  /** Copies everything in directory `from`. */
+  async children(from: RootPath, folder: Folder): Promise<void> {
+    for (const name of await this.#source.readdir(from)) {
+      if (performance.now() > this.#turnEnds) await this.#takeTurn();
+      await this.child(joinRootPath(from, name), folder);
+    }
+  }
+
+  /** Copies one node into `folder`, with everything below it, unless it is excluded. */
+  async child(from: RootPath, folder: Folder): Promise<void> {
+    const isExcluded = this.#isExcluded(from);
+    // Below an excluded directory, exceptions (`!pattern`) may still name something.
+    if (isExcluded && this.#excludes.canSkipDirectory(from.subarray(this.#prefix))) return;
+    const stat = await this.#source.lstat(from);
+    if (stat?.type === "directory") {
+      const inner = this.below(folder, { from, stat });
+      if (!isExcluded) await this.#makeFolder(inner, "replace");
+      await this.children(from, inner);
+    } else if (stat !== undefined && !isExcluded) {
+      await this.#makeFolder(folder, "pass");
+      const name = baseName(from);
+      const to = joinRootPath(folder.to, name);
+      if (folder.taken?.has(name.toString("latin1")) === true)
+        expectNonDirectory(to, await this.#target.tree.lstat(to));
+      await this.leaf({ from, to, stat });
+    }
+  }
+
+  /** The folder that `source`, a directory, becomes in `folder`; made when the first thing goes into it. */
+  below(folder: Folder, source: { readonly from: RootPath; readonly stat: NodeStat }): Folder {
+    const to = joinRootPath(folder.to, baseName(source.from));
+    return { to, source, above: folder, taken: undefined };
+  }
+
+  /** Copies anything but a directory to exactly `to`, whose directory is there. */
+  async leaf(node: Node): Promise<void> {
+    const { from, to, stat } = node;
+    expectStorable(to, stat);
+    const { writer } = this.#target;
+    if (stat.nlink > 1) {
+      const first = this.#links.get(stat.inode);
+      if (first !== undefined) return writer.hardlink(to, first);
+      this.#links.set(stat.inode, to);
+    }
+    const attributes = await this.#attributes(node);
+    switch (stat.type) {
+      case "symlink":
+        return writer.symlink(to, attributes, await this.#source.readlink(from));
+      case "char-device":
+      case "block-device":
+        return writer.device(to, attributes, {
+          type: stat.type,
+          major: stat.devMajor,
+          minor: stat.devMinor,
+        });
+      case "fifo":
+        return writer.fifo(to, attributes);
+      case "socket":
+        return writer.file(to, attributes, Buffer.alloc(0));
+      case "file": {
+        const opened = await this.#source.openFile(from);
+        try {
+          return await writer.file(to, attributes, opened);
+        } finally {
+          await opened.close();
+        }
+      }
+      case "directory":
+        throw new Error("a directory is no leaf");
+    }
+  }
+
+  /**
+   * Makes a folder and those above it. One that was there before takes all looks of its source when it is copied itself
+   * ("replace"), but only the mode when it merely is on the way to something ("pass"), as the reference builder does.
+   */
+  async #makeFolder(folder: Folder, existingLooks: "replace" | "pass"): Promise<void> {
+    const { to, source, above } = folder;
+    if (folder.taken !== undefined || source === undefined || above === undefined) return;
+    await this.#makeFolder(above, "pass");
+    const { tree, writer } = this.#target;
+    const isTaken = above.taken?.has(baseName(to).toString("latin1")) === true;
+    const existing = isTaken ? await tree.lstat(to) : undefined;
+    expectDirectory(to, existing);
+    expectStorable(to, source.stat);
+    const attributes = await this.#attributes({ ...source, to });
+    if (existing === undefined) {
+      await writer.directory(to, attributes);
+      folder.taken = nothing;
+      return;
+    }
+    folder.taken = await this.#namesIn(to);
+    if (existingLooks === "pass") return writer.setAttributes(to, { mode: source.stat.mode });
+    const xattrs = new Map([...(await tree.xattrs(to)), ...(attributes.xattrs ?? [])]);
+    await writer.directory(to, { ...attributes, xattrs });
+  }
+
+  async #namesIn(directory: RootPath): Promise<ReadonlySet<string>> {
+    const names = await this.#target.tree.readdir(directory);
+    return new Set(names.map((name) => name.toString("latin1")));
+  }
+
+  async #attributes({ from, stat }: Node): Promise<NodeAttributes> {
+    const { owner, changeMode } = this.#target;
+    const { mode, uid, gid, mtime } = stat;
+    const isChanged = changeMode !== undefined && stat.type !== "symlink";
+    return {
+      mode: isChanged ? changeMode(mode, stat.type === "directory") : mode,
+      uid: owner?.uid ?? uid,
+      gid: owner?.gid ?? gid,
+      mtime,
+      xattrs: await this.#source.xattrs(from),
+    };
+  }
+
+  #isExcluded(from: RootPath): boolean {
+    if (this.#target.exclude.length === 0 || from.length <= this.#prefix) return false;
+    return this.#excludes.isExcluded(from.subarray(this.#prefix));
+  }
+
+  async #takeTurn(): Promise<void> {
+    await setImmediate();
+    this.#target.signal.throwIfAborted();
+    this.#turnEnds = performance.now() + turnMs;
+  }
+}
