@@ -11,9 +11,8 @@ import type { Progress, ProgressOptions } from "./types.ts";
 const tailLines = 6;
 const frameMs = 100;
 
-/** Until ora is there, and where it finds no Unicode. */
-const asciiSymbols: Symbols = { spinner: ["-", "\\", "|", "/"], done: "+", failed: "x", bar: "|" };
-const unicodeSymbols: Omit<Symbols, "spinner"> = { done: "✔", failed: "✖", bar: "│" };
+const ascii: Symbols = { spinner: ["-", "\\", "|", "/"], done: "+", failed: "x", bar: "|" };
+const unicode: Symbols = { ...ascii, done: "✔", failed: "✖", bar: "│" };
 
 /**
  * A live list for people: finished steps scroll up and stay, running ones stand below with their last lines of output
@@ -36,7 +35,8 @@ class TtyProgress {
   readonly #timer: NodeJS.Timeout;
   /** Lines that are to stay, not written yet. */
   #ended: string[] = [];
-  #symbols = asciiSymbols;
+  #symbols: Symbols;
+  #isSpinnerLoading = false;
   #image: string | undefined;
   #began: number | undefined;
   #count = 0;
@@ -47,9 +47,8 @@ class TtyProgress {
     this.#style = styleFor(options.color ?? wantsColor(options.stream));
     this.#region = new LiveRegion(options.stream, () => this.#draw());
     this.#timer = setInterval(() => this.#draw(), frameMs).unref();
-    void loadSymbols().then((symbols) => {
-      this.#symbols = symbols;
-    });
+    // The Linux console's font lacks them.
+    this.#symbols = process.env["TERM"] === "linux" ? ascii : unicode;
   }
 
   add(event: ProgressEvent): void {
@@ -138,6 +137,7 @@ class TtyProgress {
 
   #draw(): void {
     if (this.#count === 0) return;
+    this.#loadSpinner();
     const { columns, rows } = this.#region;
     const live = liveLines([...this.#running.values()], {
       columns,
@@ -150,17 +150,18 @@ class TtyProgress {
     this.#ended = [];
     this.#region.draw(ended, [this.#header(), ...live]);
   }
-}
 
-/**
- * ora knows which spinner this terminal can show; it takes 20 ms to load, so only the live display does. Its own drawing
- * is not used, since it is for one line and writes every frame in pieces. Nor does it discard what is typed: for that it
- * sets the terminal to raw mode, which takes Ctrl-Z from the user and stops a build in the background.
- */
-async function loadSymbols(): Promise<Symbols> {
-  const { default: ora } = await import("ora");
-  const { frames } = ora({ isSilent: true }).spinner;
-  if (frames.every((frame) => /^[\0-\x7f]*$/.test(frame)))
-    return { ...asciiSymbols, spinner: frames };
-  return { ...unicodeSymbols, spinner: frames };
+  /**
+   * ora knows which spinner this terminal can show; it takes 20 ms to load, so a build that is over before the first
+   * frame goes without. Its own drawing is not used, since it is for one line and writes every frame in pieces. Nor does
+   * it discard what is typed: for that it sets the terminal to raw mode, which takes Ctrl-Z from the user and stops a
+   * build in the background.
+   */
+  #loadSpinner(): void {
+    if (this.#isSpinnerLoading) return;
+    this.#isSpinnerLoading = true;
+    void import("ora").then(({ default: ora }) => {
+      this.#symbols = { ...this.#symbols, spinner: ora({ isSilent: true }).spinner.frames };
+    });
+  }
 }

@@ -9,7 +9,7 @@ let progress: Progress;
 
 beforeEach(() => {
   vi.useFakeTimers();
-  vi.stubEnv("TERM", "xterm");
+  vi.stubEnv("TERM", "linux");
   open({ columns: 40, rows: 12 });
 });
 afterEach(() => {
