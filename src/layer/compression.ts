@@ -2,6 +2,7 @@ import { PassThrough, pipeline, Readable, Transform, type TransformCallback } fr
 import * as zlib from "node:zlib";
 import { errnoOf, type LayerCompression } from "../core/index.ts";
 import { ByteSource } from "./byte-source.ts";
+import { decodeByProgram, findProgram } from "./decoder-program.ts";
 import { layerError } from "./errors.ts";
 
 /** How bytes are compressed, told by their first ones; "none" for everything unknown. */
@@ -32,7 +33,8 @@ export interface DecompressOptions {
 }
 
 /**
- * The plain bytes of a stream whose compression is told by its content, and what it was. gzip may have many members.
+ * The plain bytes of a stream whose compression is told by its content, and what it was. gzip may have many members. xz,
+ * bzip2, and zstd on older versions of Node, need the program of that name.
  * The caller reads `content` to its end or destroys it, which destroys `input`.
  * @throws LAYER_COMPRESSION_UNSUPPORTED; while reading LAYER_COMPRESSION_BROKEN, LAYER_TRUNCATED, LAYER_LIMIT_EXCEEDED
  */
@@ -45,7 +47,8 @@ export async function decompress(
   const compression = detectCompression(start);
   source.putBack(start);
   const decoder = openDecoder(compression);
-  if (decoder === undefined) {
+  const program = decoder === undefined ? findProgram(programs[compression] ?? "") : undefined;
+  if (decoder === undefined && program === undefined) {
     await source.close();
     throw unsupported(compression);
   }
@@ -53,16 +56,29 @@ export async function decompress(
   const { maxBytes } = options;
   const content = maxBytes === undefined ? new PassThrough() : limitBytes(maxBytes);
   // Before `pipeline`, which would hand zlib's own error on.
-  decoder.on("error", (error) => content.destroy(decodingError(compression, error)));
+  decoder?.on("error", (error) => content.destroy(decodingError(compression, error)));
   // An error on the way arrives at `content`, and destroying `content` ends the whole way.
   if (compression === "none") pipeline(raw, content, ignoreTold);
-  else pipeline(raw, decoder, content, ignoreTold);
+  else if (decoder !== undefined) pipeline(raw, decoder, content, ignoreTold);
+  else if (program !== undefined)
+    pipeline(
+      Readable.from(decodeByProgram(program, raw), { objectMode: false }),
+      content,
+      ignoreTold,
+    );
   return { compression, content };
 }
 
 function ignoreTold(): void {
   // `content` was destroyed with the error, and its reader sees it there.
 }
+
+/** Who decodes what Node itself cannot. */
+const programs: Readonly<Partial<Record<DetectedCompression, string>>> = {
+  bzip2: "bzip2",
+  xz: "xz",
+  zstd: "zstd",
+};
 
 function openDecoder(compression: DetectedCompression): Transform | undefined {
   const chunkSize = 256 * 1024;
@@ -108,10 +124,9 @@ function decodingError(compression: DetectedCompression, error: Error): Error {
 }
 
 function unsupported(compression: DetectedCompression): Error {
-  const hint =
-    compression === "zstd"
-      ? "Node 22.15 and later can read zstd"
-      : "decompress the archive first, or compress it with gzip";
+  const program = programs[compression] ?? compression;
+  const newer = compression === "zstd" ? ", or use Node 22.15 or later" : "";
+  const hint = `install the program ${program}${newer}`;
   return layerError("LAYER_COMPRESSION_UNSUPPORTED", `decompress ${compression}`, {
     hint,
     details: { compression },

@@ -45,17 +45,13 @@ export async function dumpTree(tree: MergedTree): Promise<TreeDump> {
 
 /** The same of what the kernel shows: mounted in a mount namespace of its own and read by GNU tar. */
 export async function dumpMount(mount: RootfsMount): Promise<TreeDump> {
-  const source =
-    mount.type === "directory"
-      ? `mount --bind '${mount.path}' "$target"`
-      : `mount -t overlay overlay -o '${overlayOptions(mount)}' "$target"`;
   const archive = execFileSync(
     "unshare",
     [
       "-m",
       "sh",
       "-ec",
-      `target=$(mktemp -d); ${source}; tar -C "$target" --sort=name --format=posix --xattrs --xattrs-include='*' --numeric-owner -c .; umount "$target"; rmdir "$target"`,
+      `target=$(mktemp -d); ${mountCommand(mount)}; tar -C "$target" --sort=name --format=posix --xattrs --xattrs-include='*' --numeric-owner -c .; umount "$target"; rmdir "$target"`,
     ],
     { maxBuffer: 1 << 28 },
   );
@@ -63,6 +59,13 @@ export async function dumpMount(mount: RootfsMount): Promise<TreeDump> {
   for await (const entry of readLayerTar(Readable.from([archive])))
     dump[rootPathToString(entry.path)] = await entryLine(entry);
   return dump;
+}
+
+/** Shell command that mounts a root on "$target". */
+export function mountCommand(mount: RootfsMount): string {
+  return mount.type === "directory"
+    ? `mount --bind '${mount.path}' "$target"`
+    : `mount -t overlay overlay -o '${overlayOptions(mount)}' "$target"`;
 }
 
 function overlayOptions(mount: Extract<RootfsMount, { type: "overlay" }>): string {

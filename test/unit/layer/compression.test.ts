@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { Readable } from "node:stream";
 import { buffer } from "node:stream/consumers";
 import { gunzipSync, gzipSync } from "node:zlib";
-import { describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import { digestOf } from "../../../src/core/index.ts";
 import { compressGzip, decompress, detectCompression } from "../../../src/layer/index.ts";
 
@@ -14,6 +14,21 @@ async function expand(bytes: Buffer, chunk = 1000): Promise<Buffer> {
   );
   return buffer((await decompress(Readable.from(chunks))).content);
 }
+
+/** Small: these programs are slow. */
+const sample = plain.subarray(0, 600_000);
+
+function compressBy(program: string): Buffer | undefined {
+  try {
+    return execFileSync(program, ["-c"], { input: sample, maxBuffer: 1 << 26 });
+  } catch {
+    return undefined;
+  }
+}
+
+afterEach(() => {
+  vi.unstubAllEnvs();
+});
 
 describe("decompress", () => {
   test("passes plain bytes, also very few", async () => {
@@ -41,12 +56,33 @@ describe("decompress", () => {
     await expect(buffer(content)).rejects.toMatchObject({ code: "LAYER_LIMIT_EXCEEDED" });
   });
 
+  test.for(["bzip2", "xz", "zstd"])("%s is read through its program", async (program, ctx) => {
+    const bytes = compressBy(program);
+    if (bytes === undefined) return ctx.skip(`there is no ${program}`);
+    const { compression, content } = await decompress(Readable.from([bytes]));
+    expect(compression).toBe(program);
+    expect((await buffer(content)).equals(sample)).toBe(true);
+    const damaged = Buffer.from(bytes);
+    damaged.fill(0x55, bytes.length / 2);
+    await expect(expand(damaged)).rejects.toMatchObject({ code: "LAYER_COMPRESSION_BROKEN" });
+  });
+
   test("what cannot be read is named", async () => {
-    const bytes = execFileSync("bzip2", ["-c"], { input: "text" });
-    await expect(decompress(Readable.from([bytes]))).rejects.toMatchObject({
+    vi.stubEnv("PATH", "/nonexistent");
+    const input = Readable.from([Buffer.from("BZh91AY&SY")]);
+    await expect(decompress(input)).rejects.toMatchObject({
       code: "LAYER_COMPRESSION_UNSUPPORTED",
       details: { compression: "bzip2" },
     });
+    expect(input.destroyed).toBe(true);
+  });
+
+  test("stopping early stops the program", async (ctx) => {
+    const bytes = compressBy("xz");
+    if (bytes === undefined) return ctx.skip("there is no xz");
+    const { content } = await decompress(Readable.from([bytes]));
+    for await (const chunk of content as AsyncIterable<Buffer>) if (chunk.length > 0) break;
+    expect(content.destroyed).toBe(true);
   });
 
   test("a failing input fails the content", async () => {
