@@ -102,7 +102,7 @@ const badBuilds: readonly BadBuild[] = [
   },
   {
     name: "a variable that must be set",
-    files: { Dockerfile: `${from}ARG V\nENV X=\${V:?is needed}\n` },
+    files: { Dockerfile: `${from}ARG V\nENV X="\${V:?is needed}"\n` },
     code: "DOCKERFILE_VARIABLE_REQUIRED",
     marked: "ENV X=",
     tells: "is needed",
@@ -121,7 +121,7 @@ const badBuilds: readonly BadBuild[] = [
       Dockerfile: `FROM BUSYBOX AS a\nCOPY --from=b /etc /e\nFROM BUSYBOX AS b\nCOPY --from=a /etc /e\n`,
     },
     code: "PLAN_STAGE_CYCLE",
-    marked: "COPY --from=",
+    marked: "FROM",
   },
   {
     name: "COPY --from a stage number that is not there",
@@ -178,7 +178,7 @@ const badBuilds: readonly BadBuild[] = [
   {
     name: "an exec-form RUN whose program is missing",
     files: { Dockerfile: `${from}RUN ["/no/such/program"]\n` },
-    code: "BUILD_RUN_FAILED",
+    code: "SANDBOX_EXEC_NOT_FOUND",
     marked: 'RUN ["/no/such/program"]',
   },
   {
@@ -211,7 +211,7 @@ const badBuilds: readonly BadBuild[] = [
     name: "an output in a folder that is missing",
     files: { Dockerfile: from },
     args: ["-o", "type=oci,dest=/no/such/folder/image.tar"],
-    code: "OUTPUT_INVALID",
+    code: "OUTPUT_FAILED",
     tells: "/no/such/folder",
   },
   {
@@ -333,7 +333,9 @@ describe("a full disk", () => {
       expect(copied.code).toBe(1);
       expect(copied.stderr).not.toMatch(/^\s+at .*[:(]/m);
 
-      const run = await context({ Dockerfile: `${from}RUN head -c 24000000 /dev/zero >/big\n` });
+      const run = await context({
+        Dockerfile: `${from}RUN dd if=/dev/zero of=/big bs=1M count=24\n`,
+      });
       const ran = await cli([run], { root });
       expect(ran.code).toBe(1);
       expect(ran.stderr).toContain("No space left on device");
@@ -346,9 +348,11 @@ describe("a full disk", () => {
   });
 
   test("a root that cannot be written to", async () => {
-    const result = await cli([await context({ Dockerfile: from })], { root: "/proc/tsbuild" });
-    expect(result.code).toBe(1);
-    expect(errorCode(result)).toBe("STORE_UNAVAILABLE");
+    for (const root of ["/etc/passwd/tsbuild", "/proc/tsbuild"]) {
+      const result = await cli([await context({ Dockerfile: from })], { root });
+      expect(result.code, root).toBe(1);
+      expect(errorCode(result), root).toBe("STORE_UNAVAILABLE");
+    }
   });
 });
 

@@ -51,7 +51,9 @@ describe("wrong usage exits with 2, on stderr, and touches nothing", () => {
     [["pull"], "name"],
     [["system", "nonsense"], "nonsense"],
   ] as const)("tsbuild %j", async ([args, word]) => {
-    const { code, stdout, stderr } = await runCli(args, { root: "/proc/no-root-may-be-made-here" });
+    const { code, stdout, stderr } = await runCli(args, {
+      root: "/etc/passwd/no-root-can-be-here",
+    });
     expect(stderr.toLowerCase()).toContain(word);
     expect(code).toBe(2);
     expect(stdout).toBe("");
