@@ -1,1 +1,4 @@
-export {};
+export { openArchiveSink } from "./archive-sink.ts";
+export { openArchiveSource } from "./archive-source.ts";
+export { archiveError, type ArchiveErrorCode } from "./errors.ts";
+export type * from "./types.ts";

@@ -103,7 +103,9 @@ class GraphWalk {
     this.#options = options;
     this.#onlyChild = onlyChild;
     this.#stop = stop;
-    this.#limit = createLimiter(options.concurrency ?? 4);
+    this.#limit = createLimiter(
+      options.sink.isSequential === true ? 1 : (options.concurrency ?? 4),
+    );
   }
 
   async run(root: Descriptor): Promise<void> {

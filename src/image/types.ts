@@ -117,6 +117,8 @@ export interface ContentSink {
    * whose top is there is not walked.
    */
   readonly hasChildrenToo?: boolean;
+  /** True where one piece is written after the other, such as a tar: then copies keep to one order, too. */
+  readonly isSequential?: boolean;
   /** Whether the place has it already, so that nothing needs to be moved. */
   has(descriptor: Descriptor, signal?: AbortSignal): Promise<boolean>;
   /** Consumes `content` completely. Stores nothing when it fails. */

@@ -16,6 +16,8 @@ export interface ContentPlaceDriver {
   read(work: (source: ContentSource) => Promise<void>): Promise<void>;
   /** A name that this place can give, by its tag. */
   nameOf(tag: string): string;
+  /** Content that fails on its way spoils the whole place, which then says so. */
+  readonly breaksOnFailure?: boolean;
 }
 
 /** What everything that holds images promises, be it a registry, an archive or the memory. */
@@ -109,8 +111,11 @@ export function describeContentPlace(label: string, open: () => Promise<ContentP
         const pushed = sink.push(descriptor, breakingStream(bytes));
         await expect(pushed).rejects.toThrow();
         expect(await sink.has(descriptor)).toBe(false);
-        await putIn(sink, image, place.nameOf("x"));
+        const again = putIn(sink, image, place.nameOf("x"));
+        if (place.breaksOnFailure === true) await expect(again).rejects.toThrow();
+        else await again;
       });
+      if (place.breaksOnFailure === true) return;
       await place.read((source) => expectThere(source, place.nameOf("x"), image));
     });
 

@@ -1,7 +1,11 @@
+import { join } from "node:path";
 import { onTestFinished } from "vitest";
+import { openArchiveSink, openArchiveSource, type ArchiveFlavor } from "../../src/archive/index.ts";
+import { isTsbuildError } from "../../src/core/index.ts";
 import { openRegistry, type RegistryRepository } from "../../src/registry/index.ts";
 import { MemoryPlace } from "../support/memory-place.ts";
 import { startFakeRegistry, type FakeRegistryOptions } from "../support/registry.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
 import { describeContentPlace, type ContentPlaceDriver } from "./content-place-contract.ts";
 
 describeContentPlace("memory", () => {
@@ -23,6 +27,33 @@ describeContentPlace("registry behind a token server, with a storage elsewhere",
     withoutDigestHeader: true,
   }),
 );
+
+for (const flavor of ["oci", "docker"] as const) {
+  describeContentPlace(`${flavor} archive`, () => openArchive(flavor));
+}
+
+async function openArchive(flavor: ArchiveFlavor): Promise<ContentPlaceDriver> {
+  const folder = await temporaryFolder();
+  const path = join(folder, "images.tar");
+  return {
+    breaksOnFailure: true,
+    nameOf: (tag) => `host.io/team/app:${tag}`,
+    write: async (work) => {
+      const sink = await openArchiveSink({ output: path, flavor });
+      try {
+        await work(sink);
+        await sink.finish();
+      } catch (error) {
+        await sink.abort();
+        if (!isTsbuildError(error, "ARCHIVE_WRITE_FAILED")) throw error;
+      }
+    },
+    read: async (work) => {
+      const source = await openArchiveSource({ input: path });
+      await work(source).finally(() => source.close());
+    },
+  };
+}
 
 async function openFake(options: FakeRegistryOptions): Promise<ContentPlaceDriver> {
   const registry = await startFakeRegistry(options);

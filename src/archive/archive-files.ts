@@ -1,0 +1,202 @@
+import { createReadStream, createWriteStream } from "node:fs";
+import { mkdtemp, open, readFile, rm, stat, type FileHandle } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { errnoOf, isTsbuildError } from "../core/index.ts";
+import { decompress, detectCompression, detectionLength } from "../layer/index.ts";
+import { archiveError } from "./errors.ts";
+import { indexTar, type TarMember } from "./tar-index.ts";
+
+/** The files of an archive by name, whether it is a tar or a directory. */
+export interface ArchiveFiles {
+  readonly label: string;
+  /** Bytes of a file, links followed; undefined when there is none of that name. */
+  size(name: string): Promise<number | undefined>;
+  /** @throws ARCHIVE_BLOB_NOT_FOUND */
+  open(name: string): Promise<Readable>;
+  /** @throws ARCHIVE_BLOB_NOT_FOUND; ARCHIVE_INVALID over `limit` bytes */
+  read(name: string, limit: number): Promise<Buffer>;
+  close(): Promise<void>;
+}
+
+export interface OpenFilesOptions {
+  /** A tar, compressed or not; or the directory of an OCI layout. */
+  readonly input: string | Readable;
+  /** Folder for what must be written down to be read at will: streams, and compressed archives. */
+  readonly tmpDir?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** @throws ARCHIVE_NOT_FOUND, ARCHIVE_TRUNCATED, ARCHIVE_INVALID; LAYER_* codes of an outer compression */
+export async function openArchiveFiles(options: OpenFilesOptions): Promise<ArchiveFiles> {
+  const { input } = options;
+  if (typeof input !== "string") return spool({ ...options, input, label: "the input stream" });
+  const file = await openExisting(input);
+  try {
+    if ((await file.stat()).isDirectory()) {
+      await file.close();
+      return directoryFiles(input);
+    }
+    const start = Buffer.alloc(detectionLength);
+    // A pipe or a device cannot be read twice.
+    const isRegular = (await file.stat()).isFile();
+    if (isRegular) await file.read(start, 0, detectionLength, 0);
+    if (isRegular && detectCompression(start) === "none") return await tarFiles(file, input);
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+  await file.close();
+  return spool({ ...options, input: createReadStream(input), label: input });
+}
+
+async function openExisting(path: string): Promise<FileHandle> {
+  try {
+    return await open(path, "r");
+  } catch (cause) {
+    throw archiveError("ARCHIVE_NOT_FOUND", `open archive ${path}`, {
+      hint: errnoOf(cause) === "EACCES" ? "the file may not be read" : "check the path",
+      details: { path, reason: errnoOf(cause) },
+      cause,
+    });
+  }
+}
+
+async function spool(
+  options: OpenFilesOptions & { readonly input: Readable; readonly label: string },
+): Promise<ArchiveFiles> {
+  const { input, label, signal } = options;
+  const folder = await mkdtemp(join(options.tmpDir ?? tmpdir(), "archive-"));
+  const remove = (): Promise<void> => rm(folder, { recursive: true, force: true });
+  try {
+    const path = join(folder, "archive.tar");
+    const { content } = await decompress(input);
+    await pipeline(content, createWriteStream(path, { mode: 0o600 }), {
+      ...(signal === undefined ? {} : { signal }),
+    });
+    const file = await open(path, "r");
+    const files = await tarFiles(file, label).catch(async (error: unknown) => {
+      await file.close();
+      throw error;
+    });
+    return { ...files, close: () => files.close().then(remove) };
+  } catch (error) {
+    await remove();
+    if (!isTsbuildError(error, "LAYER_TRUNCATED")) throw error;
+    throw archiveError("ARCHIVE_TRUNCATED", `read archive ${label}: it ends in the middle`, {
+      hint: error.hint,
+      details: { path: label },
+      cause: error,
+    });
+  }
+}
+
+async function tarFiles(file: FileHandle, label: string): Promise<ArchiveFiles> {
+  const members = await indexTar(file, label);
+  const find = (name: string): TarMember => {
+    const member = followLinks(members, name);
+    if (member !== undefined) return member;
+    throw notFound(name, label);
+  };
+  return {
+    label,
+    size: (name) => Promise.resolve(followLinks(members, name)?.size),
+    open: async (name) => {
+      const { start, size } = find(name);
+      return Readable.from(readRange(file, start, size), { objectMode: false });
+    },
+    read: async (name, limit) => {
+      const { start, size } = find(name);
+      if (size > limit) throw tooLarge(name, label, limit);
+      const bytes = Buffer.alloc(size);
+      await file.read(bytes, 0, size, start);
+      return bytes;
+    },
+    close: () => file.close(),
+  };
+}
+
+/** One handle serves many members at a time, which the streams of `fs` do not allow without closing it. */
+async function* readRange(file: FileHandle, start: number, size: number): AsyncGenerator<Buffer> {
+  const end = start + size;
+  for (let offset = start; offset < end;) {
+    const chunk = Buffer.allocUnsafe(Math.min(256 * 1024, end - offset));
+    const { bytesRead } = await file.read(chunk, 0, chunk.length, offset);
+    if (bytesRead === 0) throw shrunk();
+    offset += bytesRead;
+    yield chunk.subarray(0, bytesRead);
+  }
+}
+
+/** Old archives store a layer that two images share once, and link to it. Links lead nowhere but inside. */
+function followLinks(members: ReadonlyMap<string, TarMember>, name: string): TarMember | undefined {
+  let path = resolveInside("", name);
+  for (let hops = 0; hops < 16; hops += 1) {
+    const member = members.get(path);
+    if (member?.type === "file") return member;
+    if (member?.type === "link") path = resolveInside("", member.target);
+    else if (member?.type === "symlink") path = resolveInside(folderOf(path), member.target);
+    else return undefined;
+  }
+  return undefined;
+}
+
+/** The path that a link inside an archive means; `..` ends at the archive's root, as after a chroot. */
+function resolveInside(folder: string, target: string): string {
+  const parts = target.startsWith("/") ? [] : folder.split("/");
+  for (const part of target.split("/")) {
+    if (part === "..") parts.pop();
+    else if (part !== "." && part !== "") parts.push(part);
+  }
+  return parts.filter((part) => part !== "").join("/");
+}
+
+function folderOf(path: string): string {
+  return path.slice(0, Math.max(path.lastIndexOf("/"), 0));
+}
+
+function directoryFiles(root: string): ArchiveFiles {
+  // Names come from digests and from this folder's own constants; what a layout names otherwise is not looked up.
+  const pathOf = (name: string): string => join(root, resolveInside("", name));
+  const sizeOf = async (name: string): Promise<number | undefined> => {
+    const found = await stat(pathOf(name)).catch((error: unknown) => {
+      if (["ENOENT", "ENOTDIR"].includes(errnoOf(error) ?? "")) return undefined;
+      throw error;
+    });
+    return found?.isFile() === true ? found.size : undefined;
+  };
+  return {
+    label: root,
+    size: sizeOf,
+    open: async (name) => {
+      if ((await sizeOf(name)) === undefined) throw notFound(name, root);
+      return createReadStream(pathOf(name), { highWaterMark: 256 * 1024 });
+    },
+    read: async (name, limit) => {
+      const size = await sizeOf(name);
+      if (size === undefined) throw notFound(name, root);
+      if (size > limit) throw tooLarge(name, root, limit);
+      return readFile(pathOf(name));
+    },
+    close: () => Promise.resolve(),
+  };
+}
+
+function notFound(name: string, label: string): Error {
+  return archiveError("ARCHIVE_BLOB_NOT_FOUND", `read ${name} from ${label}: it is not there`, {
+    hint: "the archive is incomplete, perhaps on purpose",
+    details: { name, path: label },
+  });
+}
+
+function shrunk(): Error {
+  return archiveError("ARCHIVE_TRUNCATED", "read archive: it became shorter while it was read");
+}
+
+function tooLarge(name: string, label: string, limit: number): Error {
+  return archiveError("ARCHIVE_INVALID", `read ${name} from ${label}: it is too large`, {
+    details: { name, path: label, limit },
+  });
+}

@@ -1,0 +1,104 @@
+import { Readable } from "node:stream";
+import { digestAlgorithm, digestHex, isDigest, type Digest } from "../core/index.ts";
+import { maxManifestSize, parseIndex, plainDescriptor, type Descriptor } from "../image/index.ts";
+import { openArchiveFiles, type ArchiveFiles } from "./archive-files.ts";
+import { readDockerArchive } from "./docker-archive.ts";
+import { archiveError } from "./errors.ts";
+import { nameOfEntry, normalize } from "./names.ts";
+import type { ArchivedImage, ArchiveSource, OpenArchiveSourceOptions } from "./types.ts";
+
+/** Marks entries that are signatures or the like of another entry. */
+const subjectAnnotation = "io.containerd.manifest.subject";
+
+/**
+ * Opens an archive of either kind: OCI layout (tar or directory) or docker-archive, of any age. What is both, as
+ * `docker save` writes it, is read as an OCI layout.
+ * @throws ARCHIVE_* codes; IMAGE_INVALID
+ */
+export async function openArchiveSource(options: OpenArchiveSourceOptions): Promise<ArchiveSource> {
+  const files = await openArchiveFiles(options);
+  try {
+    if ((await files.size("index.json")) !== undefined) return await openLayout(files, options);
+    if ((await files.size("manifest.json")) !== undefined) return await openDockerArchive(files);
+    throw archiveError("ARCHIVE_KIND_UNKNOWN", `read archive ${files.label}: it holds no images`, {
+      hint: "an archive of images has an index.json or a manifest.json; a root filesystem has none",
+      details: { path: files.label },
+    });
+  } catch (error) {
+    await files.close();
+    throw error;
+  }
+}
+
+async function openLayout(
+  files: ArchiveFiles,
+  { repository }: OpenArchiveSourceOptions,
+): Promise<ArchiveSource> {
+  const bytes = await files.read("index.json", maxManifestSize);
+  const entries = parseIndex(bytes).manifests.filter(
+    ({ annotations }) => annotations?.[subjectAnnotation] === undefined,
+  );
+  return {
+    kind: "oci-layout",
+    label: `archive ${files.label}`,
+    images: groupByDigest(entries, repository),
+    resolve: resolver(groupByDigest(entries, repository)),
+    fetch: ({ digest }) => files.open(blobPath(digest)),
+    close: () => files.close(),
+  };
+}
+
+async function openDockerArchive(files: ArchiveFiles): Promise<ArchiveSource> {
+  const content = await readDockerArchive(files);
+  return {
+    kind: "docker-archive",
+    label: `archive ${files.label}`,
+    images: content.images,
+    resolve: resolver(content.images),
+    fetch: ({ digest }) => {
+      const document = content.documents.get(digest);
+      if (document !== undefined) {
+        return Promise.resolve(Readable.from([document], { objectMode: false }));
+      }
+      return files.open(content.files.get(digest) ?? blobPath(digest));
+    },
+    close: () => files.close(),
+  };
+}
+
+/** One image per digest, with all the names that entries give it. */
+function groupByDigest(
+  entries: readonly Descriptor[],
+  repository: string | undefined,
+): readonly ArchivedImage[] {
+  const images = new Map<Digest, { descriptor: Descriptor; names: Set<string> }>();
+  for (const entry of entries) {
+    const { platform } = entry;
+    const descriptor = {
+      ...plainDescriptor(entry),
+      ...(platform === undefined ? {} : { platform }),
+    };
+    const image = images.get(entry.digest) ?? { descriptor, names: new Set() };
+    const name = nameOfEntry(entry, repository);
+    if (name !== undefined) image.names.add(name);
+    images.set(entry.digest, image);
+  }
+  return [...images.values()].map(({ descriptor, names }) => ({ descriptor, names: [...names] }));
+}
+
+function resolver(images: readonly ArchivedImage[]): ArchiveSource["resolve"] {
+  return (text) => {
+    const name = isDigest(text) ? undefined : normalize(text);
+    // When a name was given twice, the last one counts, as if both had been loaded in order.
+    const found = images.findLast(
+      ({ descriptor, names }) =>
+        descriptor.digest === text || (name !== undefined && names.includes(name)),
+    );
+    return Promise.resolve(found?.descriptor);
+  };
+}
+
+/** Where an OCI layout keeps a blob. */
+export function blobPath(digest: Digest): string {
+  return `blobs/${digestAlgorithm(digest)}/${digestHex(digest)}`;
+}

@@ -1,0 +1,180 @@
+import type { FileHandle } from "node:fs/promises";
+import { archiveError } from "./errors.ts";
+
+/** Where one member of a tar lies in its file. */
+export interface TarMember {
+  readonly type: "file" | "directory" | "link" | "symlink" | "other";
+  /** Offset of the content in bytes. */
+  readonly start: number;
+  readonly size: number;
+  /** Target of a link as it stands there. */
+  readonly target: string;
+}
+
+const blockSize = 512;
+/** Names and PAX records longer than this are an attack, in bytes. */
+const maxExtension = 1024 * 1024;
+const maxMembers = 200_000;
+
+/**
+ * Finds the members of a tar file by their headers alone, so that each can be read on its own: an image's documents
+ * usually stand behind its layers, and streaming readers (tar-stream too) do not tell where a member lies. Keys are
+ * names without leading `./` and `/`; of several members with one name the last one counts, as for every reader.
+ * @throws ARCHIVE_TRUNCATED, ARCHIVE_INVALID
+ */
+export async function indexTar(
+  file: FileHandle,
+  label: string,
+): Promise<ReadonlyMap<string, TarMember>> {
+  const members = new Map<string, TarMember>();
+  const { size: end } = await file.stat();
+  const read = async (offset: number, length: number): Promise<Buffer> => {
+    if (offset + length > end) throw truncated(label);
+    const bytes = Buffer.alloc(length);
+    await file.read(bytes, 0, length, offset);
+    return bytes;
+  };
+  let next: Extensions = {};
+  for (let offset = 0; offset < end;) {
+    const header = await read(offset, blockSize);
+    // An empty block is the end; what stands behind it is padding.
+    if (header.every((byte) => byte === 0)) break;
+    checkSum(header, label, offset);
+    const type = String.fromCharCode(header[156] ?? 0);
+    const size = next.size ?? readNumber(header.subarray(124, 136));
+    const start = offset + blockSize;
+    const isBare = ["1", "2", "3", "4", "5", "6"].includes(type);
+    const stored = isBare ? 0 : size;
+    if (!Number.isSafeInteger(stored) || start + stored > end) throw truncated(label);
+    offset = start + Math.ceil(stored / blockSize) * blockSize;
+    if ("xgLK".includes(type)) {
+      if (stored > maxExtension) throw invalid(label, "a header is too large");
+      next = { ...next, ...readExtension(type, await read(start, stored)) };
+      continue;
+    }
+    const name = cleanName(next.path ?? readName(header));
+    const target = next.linkpath ?? readText(header.subarray(157, 257));
+    members.set(name, { type: memberType(type), start, size: stored, target });
+    if (members.size > maxMembers) throw invalid(label, "it has too many members");
+    next = {};
+  }
+  return members;
+}
+
+/** What extension headers say about the member that follows them. */
+interface Extensions {
+  readonly path?: string;
+  readonly linkpath?: string;
+  readonly size?: number;
+}
+
+function readExtension(type: string, bytes: Buffer): Extensions {
+  switch (type) {
+    case "L":
+      return { path: readText(bytes) };
+    case "K":
+      return { linkpath: readText(bytes) };
+    case "x":
+      return readPax(bytes);
+    default:
+      // Global headers carry comments, such as git's commit.
+      return {};
+  }
+}
+
+/** Records of the form `<length> <key>=<value>\n`, where the length counts the whole record in bytes. */
+function readPax(bytes: Buffer): Extensions {
+  const found: { path?: string; linkpath?: string; size?: number } = {};
+  for (let offset = 0; offset < bytes.length;) {
+    const space = bytes.indexOf(0x20, offset);
+    const length = Number(bytes.toString("latin1", offset, Math.max(space, offset)));
+    if (space < 0 || !Number.isInteger(length) || length <= 0) break;
+    const record = bytes.toString("utf8", space + 1, offset + length - 1);
+    const equals = record.indexOf("=");
+    const value = record.slice(equals + 1);
+    switch (record.slice(0, equals)) {
+      case "path":
+        found.path = value;
+        break;
+      case "linkpath":
+        found.linkpath = value;
+        break;
+      case "size":
+        found.size = Number(value);
+        break;
+    }
+    offset += length;
+  }
+  return found;
+}
+
+function memberType(type: string): TarMember["type"] {
+  switch (type) {
+    case "0":
+    case "\0":
+    case "7":
+      return "file";
+    case "1":
+      return "link";
+    case "2":
+      return "symlink";
+    case "5":
+      return "directory";
+    default:
+      return "other";
+  }
+}
+
+function readName(header: Buffer): string {
+  const name = readText(header.subarray(0, 100));
+  // Only POSIX tars have a prefix; GNU's keep times there.
+  const isPosix = header.toString("latin1", 257, 263) === "ustar\0";
+  const prefix = isPosix ? readText(header.subarray(345, 500)) : "";
+  return prefix === "" ? name : `${prefix}/${name}`;
+}
+
+/** Names are keys here and never paths on this machine, so that `..` in them can do no harm. */
+function cleanName(name: string): string {
+  return name
+    .split("/")
+    .filter((part) => part !== "" && part !== ".")
+    .join("/");
+}
+
+function readText(field: Buffer): string {
+  const end = field.indexOf(0);
+  return field.toString("utf8", 0, end < 0 ? field.length : end);
+}
+
+/** Octal digits, or base 256 when the first bit is set, as GNU tar writes large numbers. */
+function readNumber(field: Buffer): number {
+  if (((field[0] ?? 0) & 0x80) === 0) {
+    const digits = readText(field).trim();
+    return /^[0-7]+$/.test(digits) ? Number.parseInt(digits, 8) : digits === "" ? 0 : Number.NaN;
+  }
+  return field.subarray(1).reduce((value, byte) => value * 256 + byte, (field[0] ?? 0) & 0x7f);
+}
+
+function checkSum(header: Buffer, label: string, offset: number): void {
+  const told = readNumber(header.subarray(148, 156));
+  // The checksum is made over a header whose checksum field is blank.
+  const sum = header.reduce(
+    (total, byte, index) => total + (index >= 148 && index < 156 ? 0x20 : byte),
+    0,
+  );
+  if (sum === told) return;
+  throw invalid(label, offset === 0 ? "it is no tar" : `damaged at byte ${String(offset)}`);
+}
+
+function truncated(label: string): Error {
+  return archiveError("ARCHIVE_TRUNCATED", `read archive ${label}: it ends in the middle`, {
+    hint: "the file is incomplete; save or copy it again",
+    details: { path: label },
+  });
+}
+
+function invalid(label: string, reason: string): Error {
+  return archiveError("ARCHIVE_INVALID", `read archive ${label}: ${reason}`, {
+    details: { path: label },
+  });
+}

@@ -1,0 +1,57 @@
+import type { Readable, Writable } from "node:stream";
+import type { ContentSink, ContentSource, Descriptor } from "../image/index.ts";
+
+/** An image that an archive offers: one entry of its index. */
+export interface ArchivedImage {
+  readonly descriptor: Descriptor;
+  /** Normalised names; empty for an image that was saved by its ID. */
+  readonly names: readonly string[];
+}
+
+/** An archive that is read. Whoever opens it closes it. */
+export interface ArchiveSource extends ContentSource {
+  readonly kind: "oci-layout" | "docker-archive";
+  /** In the archive's order; each image once. */
+  readonly images: readonly ArchivedImage[];
+  close(): Promise<void>;
+}
+
+export interface OpenArchiveSourceOptions {
+  /** A tar, plain or compressed; the directory of an OCI layout; or a stream of a tar. */
+  readonly input: string | Readable;
+  /** Gives names to entries that say a tag only. */
+  readonly repository?: string | undefined;
+  /** Folder for streams and compressed archives, which are written down to be read; the system's by default. */
+  readonly tmpDir?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * - `docker`: an OCI layout with a `manifest.json` beside it, as `docker save` and BuildKit write it: readable as
+ *   either kind.
+ * - `oci`: an OCI layout and nothing else.
+ */
+export type ArchiveFlavor = "docker" | "oci";
+
+/**
+ * An archive that is written: push, tag, and then `finish`, or `abort` after a failure. A file appears under its name
+ * when it is complete; until then, and after `abort`, what was there before stays.
+ *
+ * One piece of content goes in after the other. One that fails on its way breaks the whole archive, since a tar
+ * cannot take back what is written: everything afterwards fails with ARCHIVE_WRITE_FAILED.
+ */
+export interface ArchiveSink extends ContentSink {
+  readonly isSequential: true;
+  /** Adds an image without a name. */
+  include(descriptor: Descriptor): void;
+  /** Writes the index. @throws ARCHIVE_WRITE_FAILED, DISK_FULL */
+  finish(): Promise<void>;
+  /** Removes what was written. Does nothing after `finish`. */
+  abort(): Promise<void>;
+}
+
+export interface OpenArchiveSinkOptions {
+  /** A file to make or replace, or a stream that is ended by `finish`. */
+  readonly output: string | Writable;
+  readonly flavor: ArchiveFlavor;
+}
