@@ -18,7 +18,7 @@ export async function executeMkdir(op: MkdirOp, request: OpRequest): Promise<Lay
     await makeDirectories({
       tree: active.tree,
       writer,
-      path: toRootPath(op.path),
+      path: toRootPath(op.path, { beyondRoot: "stay" }),
       attributes: { mode: 0o755, ...owner, mtime: environment.implicitTime },
     });
     await writer.finish();
