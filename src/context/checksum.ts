@@ -84,6 +84,7 @@ class ChecksumRun {
   }
 
   async addSource(path: RootPath): Promise<void> {
+    this.#selection.signal?.throwIfAborted();
     const real = await resolvePath(this.#tree, path, { followLast: true });
     const stat = await this.#tree.lstat(real);
     if (stat === undefined) return;
@@ -126,6 +127,7 @@ class ChecksumRun {
     readonly root: RootPath;
   }): Promise<void> {
     for (const child of await this.#tree.readdir(place.path)) {
+      if (performance.now() >= this.#turnEnds) await this.#takeTurn();
       const path = joinRootPath(place.path, child);
       const stat = await this.#tree.lstat(path);
       if (stat === undefined) continue;
@@ -140,16 +142,8 @@ class ChecksumRun {
   }
 
   async #add(found: Found): Promise<void> {
-    await this.#takeTurn();
-    const slot = this.#files.push(undefined) - 1;
-    const { name, stat } = found;
-    const version = versionOf(stat);
-    const known = version === undefined ? undefined : this.#cache?.get(version);
-    if (known !== undefined) {
-      this.#files[slot] = { path: name, digest: known, mode: stat.mode };
-      this.#pin(found, version);
-      return;
-    }
+    const slot = this.#files.push(this.#known(found)) - 1;
+    if (this.#files[slot] !== undefined) return;
     const work = this.#digest(found, slot)
       .catch((error: unknown) => {
         this.#failure ??= { error };
@@ -158,6 +152,15 @@ class ChecksumRun {
     this.#pending.add(work);
     if (this.#pending.size >= concurrency) await Promise.race(this.#pending);
     if (this.#failure !== undefined) throw this.#failure.error;
+  }
+
+  #known(found: Found): FileDigest | undefined {
+    const { name, stat } = found;
+    const version = versionOf(stat);
+    const digest = version === undefined ? undefined : this.#cache?.get(version);
+    if (digest === undefined) return undefined;
+    this.#pin(found, version);
+    return { path: name, digest, mode: stat.mode };
   }
 
   async #digest(found: Found, slot: number): Promise<void> {
@@ -176,7 +179,6 @@ class ChecksumRun {
 
   async #takeTurn(): Promise<void> {
     this.#selection.signal?.throwIfAborted();
-    if (performance.now() < this.#turnEnds) return;
     await setImmediate();
     this.#turnEnds = performance.now() + turnMs;
   }

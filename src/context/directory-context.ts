@@ -217,17 +217,18 @@ class DirectoryContext implements BuildContext {
   }
 
   #nodeStat(path: ByteString, stats: BigIntStats): HostNodeStat {
-    const type = nodeType(stats);
-    const device = splitDevice(stats.rdev);
+    const mode = Number(stats.mode);
+    const type = nodeType(mode);
+    const device = type.endsWith("device") ? splitDevice(stats.rdev) : { major: 0, minor: 0 };
     return {
       type: type === "socket" ? "file" : type,
-      mode: Number(stats.mode & 0o7777n),
+      mode: mode & 0o7777,
       uid: 0,
       gid: 0,
       size: type === "file" ? Number(stats.size) : 0,
       mtime: stats.mtimeNs,
-      devMajor: type.endsWith("device") ? device.major : 0,
-      devMinor: type.endsWith("device") ? device.minor : 0,
+      devMajor: device.major,
+      devMinor: device.minor,
       nlink: Number(stats.nlink),
       inode: `${String(stats.dev)}:${String(stats.ino)}`,
       statKey: statKeyOf(this.#host(path), stats),

@@ -33,13 +33,24 @@ export function lstatNode(path: ByteString): BigIntStats | undefined {
   }
 }
 
-export function nodeType(stats: BigIntStats): NodeStat["type"] {
-  if (stats.isFile()) return "file";
-  if (stats.isDirectory()) return "directory";
-  if (stats.isSymbolicLink()) return "symlink";
-  if (stats.isFIFO()) return "fifo";
-  if (stats.isSocket()) return "socket";
-  return stats.isBlockDevice() ? "block-device" : "char-device";
+/** `mode` with its type bits. */
+export function nodeType(mode: number): NodeStat["type"] {
+  switch (mode & constants.S_IFMT) {
+    case constants.S_IFREG:
+      return "file";
+    case constants.S_IFDIR:
+      return "directory";
+    case constants.S_IFLNK:
+      return "symlink";
+    case constants.S_IFIFO:
+      return "fifo";
+    case constants.S_IFSOCK:
+      return "socket";
+    case constants.S_IFBLK:
+      return "block-device";
+    default:
+      return "char-device";
+  }
 }
 
 /** Names in byte order. */
