@@ -1,4 +1,4 @@
-import { chainIdOf, type ChainId, type DiffId } from "../core/index.ts";
+import { chainIdOf, extendChain, type ChainId, type DiffId } from "../core/index.ts";
 import { serializeImageConfig, type HistoryEntry, type ImageConfig } from "../image/index.ts";
 import type { PlanTarget } from "../plan/index.ts";
 import type { BuildEnvironment } from "./environment.ts";
@@ -18,7 +18,7 @@ export async function assembleConfig(request: {
   const own = target.history.filter((entry) => entry.vertex !== undefined).length;
   const baseLayers = result.diffIds.length - own;
   const times = await layerTimes(result.diffIds, { from: baseLayers, environment });
-  const fallback = lastTime(target.baseHistory) ?? environment.clock.now().toISOString();
+  const fallback = lastTime(target.baseHistory) ?? result.created;
   const history = datedHistory(target, { times, fallback });
   const config: ImageConfig = {
     ...target.config,
@@ -37,9 +37,10 @@ async function layerTimes(
 ): Promise<string[]> {
   const { snapshots } = range.environment;
   const chains: ChainId[] = [];
-  for (let end = range.from + 1; end <= diffIds.length; end++) {
-    const chain = chainIdOf(diffIds.slice(0, end));
-    if (chain !== undefined) chains.push(chain);
+  let chain = chainIdOf(diffIds.slice(0, range.from));
+  for (const diffId of diffIds.slice(range.from)) {
+    chain = extendChain(chain, diffId);
+    chains.push(chain);
   }
   const found = await Promise.all(chains.map((chain) => snapshots.stat(chain)));
   return found.map((snapshot) => snapshot?.created ?? epoch);
