@@ -33,6 +33,7 @@ export async function readFieldsOf(request: {
       paths,
       exclude: op.type === "copy" ? op.exclude : [],
       statCache: environment.statCache,
+      signal: environment.signal,
     });
     fields.push(...fileFields(number, files));
   }
