@@ -66,7 +66,7 @@ function execFields(op: ExecOp): KeyField[] {
     { name: "network", value: op.network },
     { name: "security", value: op.security },
     { name: "platform", value: formatPlatform(op.platform) },
-    { name: "mounts", value: op.mounts as unknown as JsonValue },
+    { name: "mounts", value: op.mounts },
   ];
 }
 
