@@ -1,14 +1,14 @@
 import { availableParallelism } from "node:os";
-import type { CacheRecord } from "../cache/index.ts";
-import { coreError, locateError, unreachable, type Digest } from "../core/index.ts";
-import type { Plan, Vertex, VertexId } from "../plan/index.ts";
+import type { Cache, KeyField } from "../cache/index.ts";
+import { coreError, isTsbuildError, locateError, unreachable, type Digest } from "../core/index.ts";
+import type { CopyOp, ExecOp, MkdirOp, Op, Plan, Vertex, VertexId } from "../plan/index.ts";
 import type { BuildEnvironment } from "./environment.ts";
 import { makeKey, opFields, type CacheKey } from "./keys.ts";
 import { openContext } from "./ops/context.ts";
 import { executeCopy } from "./ops/copy.ts";
 import { executeExec } from "./ops/exec.ts";
 import { openHttp } from "./ops/http.ts";
-import { resolveImage } from "./ops/image.ts";
+import { isUnpacked, resolveImage } from "./ops/image.ts";
 import { executeMkdir } from "./ops/mkdir.ts";
 import { readFieldsOf, treeOf } from "./read-set.ts";
 import type { LayersResult, VertexResult } from "./result.ts";
@@ -50,17 +50,22 @@ export async function solve(
   options: SolveOptions,
 ): Promise<Solution> {
   const solver = new Solver(plan, environment, options);
-  const outcomes = await Promise.allSettled(
-    plan.targets.map((target) => solver.layers(target.vertex)),
-  );
-  await solver.settled();
-  const rejected = outcomes.find((outcome) => outcome.status === "rejected");
-  if (rejected !== undefined) throw solver.failure ?? rejected.reason;
-  const targets = outcomes.flatMap((outcome) =>
-    outcome.status === "fulfilled" ? [outcome.value] : [],
-  );
-  return { targets, steps: solver.steps, written: solver.written };
+  const cancel = (): void => solver.cancel(environment.signal.reason);
+  environment.signal.addEventListener("abort", cancel);
+  if (environment.signal.aborted) cancel();
+  try {
+    const targets = await Promise.all(plan.targets.map((target) => solver.layers(target.vertex)));
+    return { targets, steps: solver.steps, written: solver.written };
+  } catch (error) {
+    await solver.settled();
+    throw solver.failure ?? (environment.signal.aborted ? solver.signal.reason : error);
+  } finally {
+    environment.signal.removeEventListener("abort", cancel);
+  }
 }
+
+/** What a step came to, whether it ran now or is remembered. */
+type StepRecord = Parameters<Cache["store"]>[2];
 
 class Solver {
   failure: unknown;
@@ -72,24 +77,40 @@ class Solver {
   readonly #abort = new AbortController();
   readonly #results = new Map<VertexId, Promise<VertexResult>>();
   readonly #definitions = new Map<VertexId, Promise<CacheKey>>();
-  readonly #running = new Map<Digest, Promise<LayersResult>>();
+  readonly #hits = new Map<VertexId, Promise<StepRecord | undefined>>();
+  readonly #running = new Map<Digest, Promise<StepRecord>>();
   readonly #shown = new Set<VertexId>();
+  readonly #told = new Map<VertexId, Promise<void>>();
   // RUN steps mostly wait (network, disk, sleep), so more of them than cores run at once; file work is bound by cores.
   readonly #execSlots = new Semaphore(Math.max(8, 2 * availableParallelism()));
+  readonly #reading = new Semaphore(1);
   readonly #fileSlots = new Semaphore(Math.max(2, availableParallelism()));
 
   constructor(plan: Plan, environment: BuildEnvironment, options: SolveOptions) {
     this.#plan = plan;
     this.#noCache = options.noCache;
-    const signal = AbortSignal.any([environment.signal, this.#abort.signal]);
-    this.#environment = { ...environment, signal };
+    this.#environment = { ...environment, signal: this.#abort.signal };
+  }
+
+  /** Aborted by a failure and from outside, always with CANCELED as its reason. */
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  /** Stops whatever is under way. What is stopped rejects with CANCELED, whatever it was that went wrong. */
+  cancel(cause: unknown): void {
+    this.#abort.abort(coreError("CANCELED", "build: canceled", { cause }));
   }
 
   /** Waits until no vertex is being worked on, whatever their outcomes. */
   async settled(): Promise<void> {
     for (let known = -1; known !== this.#results.size;) {
       known = this.#results.size;
-      await Promise.allSettled([...this.#results.values(), ...this.#running.values()]);
+      await Promise.allSettled([
+        ...this.#results.values(),
+        ...this.#running.values(),
+        ...this.#definitions.values(),
+      ]);
     }
   }
 
@@ -109,12 +130,23 @@ class Solver {
     return result;
   }
 
+  /**
+   * The first failure is the build's. A vertex that is no instruction leaves it to the instruction that reads it, which
+   * knows the line.
+   */
   #fail(id: VertexId, error: unknown): never {
-    const { location } = this.#vertex(id);
-    const located = location === undefined ? error : locateError(error, location);
-    if (this.failure === undefined && !this.#environment.signal.aborted) this.failure = located;
-    this.#abort.abort(located);
+    const located = this.#locate(id, error);
+    if (!this.signal.aborted && this.#vertex(id).location !== undefined) {
+      this.failure = located;
+      this.cancel(located);
+    }
     throw located;
+  }
+
+  #locate(id: VertexId, error: unknown): unknown {
+    const { location } = this.#vertex(id);
+    if (location === undefined || isTsbuildError(error, "CANCELED")) return error;
+    return locateError(error, location);
   }
 
   #vertex(id: VertexId): Vertex {
@@ -124,17 +156,21 @@ class Solver {
   }
 
   async #solveVertex(vertex: Vertex): Promise<VertexResult> {
-    throwIfAborted(this.#environment.signal);
+    this.signal.throwIfAborted();
     const { op } = vertex;
     switch (op.type) {
       case "scratch":
-        return { type: "layers", diffIds: [], chainId: undefined, created: now(this.#environment) };
+        return emptyRoot(this.#environment.implicitTime);
       case "context":
         return openContext(op, this.#environment);
       case "http":
         return openHttp(op, { environment: this.#environment, name: vertex.name });
       case "image":
-        return resolveImage(op, { environment: this.#environment, name: vertex.name });
+        return resolveImage(op, {
+          environment: this.#environment,
+          name: vertex.name,
+          claimDisplay: () => this.#claimDisplay(vertex.id),
+        });
       case "exec":
       case "copy":
       case "mkdir":
@@ -145,83 +181,131 @@ class Solver {
   }
 
   async #solveStep(vertex: Vertex): Promise<LayersResult> {
-    const fresh = this.#noCache && vertex.op.type !== "mkdir";
     const definition = await this.#definition(vertex.id);
-    if (!this.#noCache) {
-      const hit = await this.#lookup(definition);
-      if (hit !== undefined) return this.#useCached(vertex, definition, hit);
-    }
+    const known = await this.#definitionHit(vertex.id);
+    if (known !== undefined) return this.#useCached(vertex, definition, known);
     const inputs = await Promise.all(vertex.inputs.map((id) => this.#result(id)));
+    this.signal.throwIfAborted();
     const content = await this.#contentKey(vertex, inputs);
-    if (!fresh) {
-      const hit = await this.#lookup(content);
-      if (hit !== undefined) {
-        await this.#environment.cache.store(definition.digest, definition.object, hit);
-        this.written.push(definition.digest);
-        return this.#useCached(vertex, definition, hit);
-      }
+    const isForced = this.#noCache && vertex.op.type !== "mkdir";
+    const stored = isForced ? undefined : await this.#lookup(content);
+    const running = this.#running.get(content.digest);
+    const equal = stored ?? (running && (await running));
+    if (equal !== undefined) {
+      await this.#remember(definition, equal);
+      return this.#useCached(vertex, definition, equal);
     }
-    let work = this.#running.get(content.digest);
-    if (work === undefined) {
-      work = this.#runStep(vertex, inputs, { definition, content });
-      this.#running.set(content.digest, work);
+    // No pause since the look at what is running: two equal steps would both start.
+    const work = this.#runStep(vertex, inputs, { definition, content });
+    this.#running.set(content.digest, work);
+    return toLayers(await work);
+  }
+
+  /** Looked up once, so that whoever uses the record and whoever tells of it agree. */
+  #definitionHit(id: VertexId): Promise<StepRecord | undefined> {
+    let hit = this.#hits.get(id);
+    if (hit === undefined) {
+      hit = this.#noCache
+        ? Promise.resolve(undefined)
+        : this.#definition(id).then((key) => this.#lookup(key));
+      this.#hits.set(id, hit);
     }
-    return work;
+    return hit;
   }
 
   /** A record counts only while its files are here; otherwise the step runs again. */
-  async #lookup(key: CacheKey): Promise<CacheRecord | undefined> {
+  async #lookup(key: CacheKey): Promise<StepRecord | undefined> {
     const record = await this.#environment.cache.lookup(key.digest);
     if (record?.chainId === undefined) return undefined;
     const snapshot = await this.#environment.snapshots.stat(record.chainId);
     return snapshot === undefined ? undefined : record;
   }
 
-  async #useCached(vertex: Vertex, key: CacheKey, record: CacheRecord): Promise<LayersResult> {
-    await this.#showCachedInputs(vertex);
-    this.#showCached(vertex, { key: key.digest, durationMs: record.durationMs });
-    return {
-      type: "layers",
-      diffIds: record.diffIds,
-      chainId: record.chainId,
-      created: record.created,
-    };
+  async #remember(key: CacheKey, record: StepRecord): Promise<void> {
+    await this.#environment.cache.store(key.digest, key.object, record);
+    this.written.push(key.digest);
+  }
+
+  async #useCached(vertex: Vertex, key: CacheKey, record: StepRecord): Promise<LayersResult> {
+    this.#tellAncestors(vertex);
+    await Promise.all(vertex.inputs.map((id) => this.#told.get(id) ?? Promise.resolve()));
+    this.#showCached(vertex, key, record);
+    return toLayers(record);
   }
 
   /** A hit does not look at its inputs; those that are in the cache too are told as such, the others are not told. */
-  async #showCachedInputs(vertex: Vertex): Promise<void> {
-    for (const id of vertex.inputs) {
-      const input = this.#vertex(id);
-      if (this.#shown.has(id) || this.#results.has(id)) continue;
-      await this.#showCachedInputs(input);
-      if (input.op.type === "image") {
-        this.#shown.add(id);
-        this.#environment.steps.cached(input.name);
-      } else if (["exec", "copy", "mkdir"].includes(input.op.type)) {
-        const key = await this.#definition(id);
-        const hit = await this.#lookup(key);
-        if (hit !== undefined) {
-          this.#showCached(input, { key: key.digest, durationMs: hit.durationMs });
-        }
+  #tellAncestors(vertex: Vertex): void {
+    for (const ancestor of this.#ancestors(vertex, this.#told)) {
+      const telling = this.#tell(ancestor);
+      // Awaited by whoever asked for it first; a second one must not see an unhandled rejection.
+      telling.catch(() => undefined);
+      this.#told.set(ancestor.id, telling);
+    }
+  }
+
+  /** Tells of a vertex that is in the cache, after its inputs. */
+  async #tell(vertex: Vertex): Promise<void> {
+    const { op } = vertex;
+    await Promise.all(vertex.inputs.map((id) => this.#told.get(id) ?? Promise.resolve()));
+    if (op.type === "image") {
+      const isHere = await isUnpacked(op, this.#environment);
+      if (isHere && this.#claimDisplay(vertex.id)) this.#environment.steps.cached(vertex.name);
+    } else if (isStep(op)) {
+      const record = await this.#definitionHit(vertex.id);
+      if (record !== undefined) {
+        this.#showCached(vertex, await this.#definition(vertex.id), record);
       }
     }
   }
 
-  #showCached(vertex: Vertex, step: Pick<SolvedStep, "key" | "durationMs">): void {
-    if (this.#shown.has(vertex.id)) return;
-    this.#shown.add(vertex.id);
-    this.#environment.steps.cached(vertex.name);
-    this.steps.push({ name: vertex.name, outcome: "cached", ...step });
+  /**
+   * What `vertex` is built from, inputs before users, without what is `known` and what that is built from. No recursion:
+   * a chain may be thousands of steps long.
+   */
+  #ancestors(vertex: Vertex, known: ReadonlyMap<VertexId, unknown>): Vertex[] {
+    const found = new Set<VertexId>();
+    const pending = [...vertex.inputs];
+    for (let id = pending.pop(); id !== undefined; id = pending.pop()) {
+      if (known.has(id) || found.has(id)) continue;
+      found.add(id);
+      pending.push(...this.#vertex(id).inputs);
+    }
+    return Array.from(found)
+      .sort((a, b) => a - b)
+      .map((id) => this.#vertex(id));
   }
 
-  #definition(id: VertexId): Promise<CacheKey> {
-    let key = this.#definitions.get(id);
-    if (key === undefined) {
-      key = this.#computeDefinition(this.#vertex(id));
+  #showCached(vertex: Vertex, { digest }: CacheKey, { durationMs }: StepRecord): void {
+    if (!this.#claimDisplay(vertex.id)) return;
+    const { name } = vertex;
+    this.#environment.steps.cached(name);
+    this.steps.push({ name, key: digest, outcome: "cached", durationMs });
+  }
+
+  /** True for the first who asks: each vertex is shown once. */
+  #claimDisplay(id: VertexId): boolean {
+    if (this.#shown.has(id)) return false;
+    this.#shown.add(id);
+    return true;
+  }
+
+  async #definition(id: VertexId): Promise<CacheKey> {
+    const vertex = this.#vertex(id);
+    for (const each of [...this.#ancestors(vertex, this.#definitions), vertex]) {
+      if (this.#definitions.has(each.id) || isForeignTree(each.op)) continue;
+      const key = this.#computeDefinition(each).catch((error: unknown) => {
+        throw this.#locate(each.id, error);
+      });
       // Awaited by whoever asks; a second asker must not see an unhandled rejection of the first.
       key.catch(() => undefined);
-      this.#definitions.set(id, key);
+      this.#definitions.set(each.id, key);
     }
+    return this.#definitionOf(id);
+  }
+
+  #definitionOf(id: VertexId): Promise<CacheKey> {
+    const key = this.#definitions.get(id);
+    if (key === undefined) throw coreError("INTERNAL", `define ${this.#vertex(id).name}`);
     return key;
   }
 
@@ -230,12 +314,10 @@ class Solver {
     const { op } = vertex;
     const fields = opFields(op, this.#environment.implicitTime);
     for (const [index, id] of vertex.inputs.entries()) {
-      const input = this.#vertex(id);
-      if (input.op.type === "context" || input.op.type === "http") {
-        const tree = await treeOf(await this.#result(id), this.#environment);
-        fields.push(...(await readFieldsOf({ op, index, tree, environment: this.#environment })));
+      if (isForeignTree(this.#vertex(id).op)) {
+        fields.push(...(await this.#readFields(op, { index, result: await this.#result(id) })));
       } else {
-        const { digest } = await this.#definition(id);
+        const { digest } = await this.#definitionOf(id);
         fields.push({ name: index === 0 ? "parent" : `from.${String(index)}`, value: digest });
       }
     }
@@ -250,40 +332,47 @@ class Solver {
       if (index === 0 && input.type === "layers") {
         fields.push({ name: "base", value: input.chainId ?? "scratch" });
       } else {
-        const tree = await treeOf(input, this.#environment);
-        fields.push(...(await readFieldsOf({ op, index, tree, environment: this.#environment })));
+        fields.push(...(await this.#readFields(op, { index, result: input })));
       }
     }
     return makeKey("content", fields);
+  }
+
+  /** One after the other: steps often read the same files, and the second finds their digests remembered. */
+  async #readFields(
+    op: Op,
+    input: { readonly index: number; readonly result: VertexResult },
+  ): Promise<KeyField[]> {
+    const { index, result } = input;
+    const environment = this.#environment;
+    const tree = await treeOf(result, environment);
+    return this.#reading.run(() => readFieldsOf({ op, index, tree, environment }));
   }
 
   async #runStep(
     vertex: Vertex,
     inputs: readonly VertexResult[],
     keys: { readonly definition: CacheKey; readonly content: CacheKey },
-  ): Promise<LayersResult> {
+  ): Promise<StepRecord> {
+    const [base] = inputs;
+    // Before its turn, so that a base is shown before the step on it and no step waits for a download of another.
+    if (base?.type === "layers") await base.materialize?.();
     const slots = vertex.op.type === "exec" ? this.#execSlots : this.#fileSlots;
     return slots.run(async () => {
-      throwIfAborted(this.#environment.signal);
-      this.#shown.add(vertex.id);
+      this.signal.throwIfAborted();
+      this.#claimDisplay(vertex.id);
       const started = performance.now();
-      const result = await this.#environment.steps.run(vertex.name, async (step) =>
-        this.#execute(vertex, { inputs, step }),
-      );
+      const { diffIds, chainId, created } = await this.#environment.steps
+        .run(vertex.name, async (step) => this.#execute(vertex, { inputs, step }))
+        // At once: else the next step would start on the place that becomes free.
+        .catch((error: unknown) => this.#fail(vertex.id, error));
       const durationMs = Math.round(performance.now() - started);
-      const { diffIds, chainId, created } = result;
-      for (const key of [keys.content, keys.definition]) {
-        await this.#environment.cache.store(key.digest, key.object, {
-          diffIds,
-          chainId,
-          created,
-          durationMs,
-        });
-        this.written.push(key.digest);
-      }
+      const record = { diffIds, chainId, created, durationMs };
+      await this.#remember(keys.content, record);
+      await this.#remember(keys.definition, record);
       const key = keys.definition.digest;
       this.steps.push({ name: vertex.name, key, outcome: "ran", durationMs });
-      return result;
+      return record;
     });
   }
 
@@ -294,7 +383,6 @@ class Solver {
     const { op } = vertex;
     const [base, ...others] = work.inputs;
     if (base?.type !== "layers") throw coreError("INTERNAL", `start ${vertex.name} without a root`);
-    await base.materialize?.();
     const request = { environment: this.#environment, base, others, step: work.step };
     switch (op.type) {
       case "exec":
@@ -309,10 +397,22 @@ class Solver {
   }
 }
 
-function throwIfAborted(signal: AbortSignal): void {
-  if (signal.aborted) throw coreError("CANCELED", "build");
+/** Epoch as its time, so that building on nothing gives the same image at any time. */
+function emptyRoot(implicitTime: bigint): LayersResult {
+  const created = new Date(Number(implicitTime / 1_000_000n)).toISOString();
+  return { type: "layers", diffIds: [], chainId: undefined, created };
 }
 
-function now(environment: BuildEnvironment): string {
-  return environment.clock.now().toISOString();
+function toLayers({ diffIds, chainId, created }: StepRecord): LayersResult {
+  return { type: "layers", diffIds, chainId, created };
+}
+
+/** Whether it makes a layer and has a record in the cache. */
+function isStep(op: Op): op is ExecOp | CopyOp | MkdirOp {
+  return op.type === "exec" || op.type === "copy" || op.type === "mkdir";
+}
+
+/** Trees from outside have no definition of their own: only their files say what they are. */
+function isForeignTree(op: Op): boolean {
+  return op.type === "context" || op.type === "http";
 }

@@ -35,7 +35,7 @@ export class StepLog {
       progress: (report) => listener({ type: "step-progress", step, ...report, time: now() }),
       done: () => listener({ type: "step-done", step, time: now() }),
       failed: (error) => {
-        if (isTsbuildError(error, "CANCELED")) {
+        if (isCanceled(error)) {
           return listener({ type: "step-canceled", step, time: now() });
         }
         const code = isTsbuildError(error) ? error.code : "INTERNAL";
@@ -79,4 +79,10 @@ export interface Step {
   }): void;
   done(): void;
   failed(error: unknown): void;
+}
+
+/** Node's own interfaces reject with an AbortError, whatever the signal's reason. */
+function isCanceled(error: unknown): boolean {
+  if (isTsbuildError(error, "CANCELED")) return true;
+  return error instanceof Error && error.name === "AbortError";
 }

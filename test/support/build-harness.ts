@@ -1,7 +1,8 @@
 import { execFile } from "node:child_process";
-import { mkdir } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { onTestFinished } from "vitest";
 import {
   assembleConfig,
   solve,
@@ -11,7 +12,15 @@ import {
 } from "../../src/build/index.ts";
 import { openLocalCache } from "../../src/cache/index.ts";
 import type { BuildContext, StatCache } from "../../src/context/index.ts";
-import { chainIdOf, systemClock, type DiffId, type ProgressEvent } from "../../src/core/index.ts";
+import {
+  chainIdOf,
+  systemClock,
+  type ChainId,
+  type Clock,
+  type DiffId,
+  type Digest,
+  type ProgressEvent,
+} from "../../src/core/index.ts";
 import { parseDockerfile } from "../../src/dockerfile/index.ts";
 import { serializeImageConfig, type ImageConfig } from "../../src/image/index.ts";
 import { openLocalImages } from "../../src/local/index.ts";
@@ -20,6 +29,8 @@ import { openSandbox, type Sandbox } from "../../src/sandbox/index.ts";
 import { openSnapshotter } from "../../src/snapshot/index.ts";
 import { openStore } from "../../src/store/index.ts";
 import { createBusyboxRoot } from "./busybox-root.ts";
+import { FakeSandbox } from "./fake-sandbox.ts";
+import { temporaryFolder } from "./temporary-folder.ts";
 
 const platform = { os: "linux", architecture: process.arch === "arm64" ? "arm64" : "amd64" };
 const exec = promisify(execFile);
@@ -29,11 +40,27 @@ export interface BuildHarness {
   readonly environment: BuildEnvironment;
   /** Events of the last build. */
   readonly events: ProgressEvent[];
-  plan(dockerfile: string): Promise<Plan>;
-  build(dockerfile: string, options?: { readonly noCache?: boolean }): Promise<Built>;
+  plan(dockerfile: string, options?: BuildRequest): Promise<Plan>;
+  build(dockerfile: string, options?: BuildRequest): Promise<Built>;
   /** Names of the steps that the last build ran, or took from the cache. */
   steps(type: "step-started" | "step-cached"): string[];
+  /** What became of the steps of the last build, event by event: `done [2/3] RUN make`. */
+  timeline(): string[];
+  /** Everything that builds have left for later ones, in a fixed order. */
+  kept(): Promise<Kept>;
   close(): Promise<void>;
+}
+
+export interface Kept {
+  readonly snapshots: readonly ChainId[];
+  readonly records: readonly Digest[];
+}
+
+export interface BuildRequest {
+  readonly noCache?: boolean;
+  readonly target?: string;
+  readonly buildArgs?: Readonly<Record<string, string>>;
+  readonly signal?: AbortSignal;
 }
 
 export interface Built extends Solution {
@@ -42,18 +69,20 @@ export interface Built extends Solution {
 
 export async function openBuildHarness(options: {
   readonly directory: string;
+  /** Without one, commands really run (which needs root). With one the base is a few files instead of busybox. */
   readonly sandbox?: Sandbox;
   readonly context?: () => Promise<BuildContext>;
   readonly statCache?: StatCache;
-  readonly signal?: AbortSignal;
+  readonly clock?: Clock;
 }): Promise<BuildHarness> {
+  const clock = options.clock ?? systemClock;
   const root = join(options.directory, "root");
   const store = await openStore({ root });
   const snapshots = await openSnapshotter({
     directory: join(root, "snapshots"),
     tmpDir: store.tmpDir,
   });
-  const images = openLocalImages({ store, snapshots, clock: systemClock });
+  const images = openLocalImages({ store, snapshots, clock });
   const cache = openLocalCache({ directory: root, tmpDir: store.tmpDir });
   const events: ProgressEvent[] = [];
   let sandbox: Promise<Sandbox> | undefined;
@@ -63,7 +92,7 @@ export async function openBuildHarness(options: {
     return openSandbox("builtin", { stateDir, cacheDir: join(root, "cache") });
   };
   const base = await makeBase();
-  const environment = (): BuildEnvironment => ({
+  const environment = (signal?: AbortSignal): BuildEnvironment => ({
     store,
     snapshots,
     images,
@@ -72,15 +101,16 @@ export async function openBuildHarness(options: {
     sandbox: () => (sandbox ??= options.sandbox ? Promise.resolve(options.sandbox) : openBuiltin()),
     contexts: new Map(options.context === undefined ? [] : [["context", options.context]]),
     fetchLayer: () => Promise.reject(new Error("the base is here")),
-    steps: new StepLog({ listener: (event) => events.push(event), clock: systemClock }),
-    clock: systemClock,
+    steps: new StepLog({ listener: (event) => events.push(event), clock }),
+    clock,
     implicitTime: 0n,
     hostname: "buildkitsandbox",
-    signal: options.signal ?? new AbortController().signal,
+    signal: signal ?? new AbortController().signal,
   });
-  const plan = (dockerfile: string): Promise<Plan> =>
+  const plan = (dockerfile: string, { target, buildArgs }: BuildRequest = {}): Promise<Plan> =>
     planBuild(parseDockerfile(dockerfile, { file: "Dockerfile" }), {
-      buildArgs: new Map(),
+      ...(target === undefined ? {} : { target }),
+      buildArgs: new Map(Object.entries(buildArgs ?? {})),
       platforms: [platform],
       buildPlatform: platform,
       resolveBase: (reference) => Promise.resolve({ reference, ...base }),
@@ -89,11 +119,11 @@ export async function openBuildHarness(options: {
     environment: environment(),
     events,
     plan,
-    build: async (dockerfile, { noCache = false } = {}) => {
+    build: async (dockerfile, request = {}) => {
       events.length = 0;
-      const planned = await plan(dockerfile);
-      const surroundings = environment();
-      const solution = await solve(planned, surroundings, { noCache });
+      const planned = await plan(dockerfile, request);
+      const surroundings = environment(request.signal);
+      const solution = await solve(planned, surroundings, { noCache: request.noCache ?? false });
       const [target] = planned.targets;
       const [result] = solution.targets;
       if (target === undefined || result === undefined) throw new Error("no target");
@@ -102,6 +132,13 @@ export async function openBuildHarness(options: {
     },
     steps: (type) =>
       events.flatMap((event) => (event.type === type && "name" in event ? [event.name] : [])),
+    timeline: () => describeEvents(events),
+    kept: async () => {
+      const [chains, records]: [ChainId[], Digest[]] = [[], []];
+      for await (const { chainId } of snapshots.list()) chains.push(chainId);
+      for await (const { key } of cache.list()) records.push(key);
+      return { snapshots: chains.sort(), records };
+    },
     close: () => store.close(),
   };
 
@@ -111,7 +148,8 @@ export async function openBuildHarness(options: {
     readonly config: ImageConfig;
   }> {
     const files = join(options.directory, "base");
-    await createBusyboxRoot(files);
+    if (options.sandbox === undefined) await createBusyboxRoot(files);
+    else await createSmallRoot(files);
     const active = await snapshots.prepare(undefined);
     await exec("cp", ["-a", `${files}/.`, active.directory]);
     const { diffId } = await snapshots.commit(active);
@@ -128,6 +166,32 @@ export async function openBuildHarness(options: {
     ]);
     return { imageId: image.id, chainId: chainIdOf(diffIds), config };
   }
+}
+
+/** A harness over commands that wait for the test's word, in a folder that goes away with the test. */
+export async function openWaitingBuild(
+  options: ConstructorParameters<typeof FakeSandbox>[0] &
+    Omit<Parameters<typeof openBuildHarness>[0], "directory" | "sandbox"> = {},
+): Promise<{ readonly harness: BuildHarness; readonly sandbox: FakeSandbox }> {
+  const sandbox = new FakeSandbox(options);
+  const directory = await temporaryFolder();
+  const harness = await openBuildHarness({ ...options, directory, sandbox });
+  onTestFinished(async () => harness.close());
+  return { harness, sandbox };
+}
+
+function describeEvents(events: readonly ProgressEvent[]): string[] {
+  const names = new Map<number, string>();
+  return events.flatMap((event) => {
+    if (!("step" in event)) return [];
+    if ("name" in event) names.set(event.step, event.name);
+    return [`${event.type.replace("step-", "")} ${names.get(event.step) ?? "?"}`];
+  });
+}
+
+async function createSmallRoot(directory: string): Promise<void> {
+  await mkdir(join(directory, "etc"), { recursive: true });
+  await writeFile(join(directory, "etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n");
 }
 
 const noStatCache: StatCache = {

@@ -9,18 +9,23 @@ import type { LayersResult } from "../result.ts";
  */
 export async function resolveImage(
   op: ImageOp,
-  request: { readonly environment: BuildEnvironment; readonly name: string },
+  request: {
+    readonly environment: BuildEnvironment;
+    readonly name: string;
+    /** False when the image was shown already. */
+    readonly claimDisplay: () => boolean;
+  },
 ): Promise<LayersResult> {
-  const { environment, name } = request;
+  const { environment, name, claimDisplay } = request;
   const image = await environment.images.find(op.imageId);
   if (image === undefined) throw coreError("INTERNAL", `find base image ${op.imageId}`);
   let unpacked: Promise<void> | undefined;
   const unpack = async (): Promise<void> => {
-    if (op.chainId === undefined) return;
-    if ((await environment.snapshots.stat(op.chainId)) !== undefined) {
-      environment.steps.cached(name);
+    if (await isUnpacked(op, environment)) {
+      if (claimDisplay()) environment.steps.cached(name);
       return;
     }
+    claimDisplay();
     await environment.steps.run(name, async (step) => {
       await environment.images.ensureUnpacked(image, {
         fetchLayer: (descriptor, signal) => environment.fetchLayer(image, descriptor, signal),
@@ -37,4 +42,12 @@ export async function resolveImage(
     created: image.config.created ?? new Date(0).toISOString(),
     materialize: () => (unpacked ??= unpack()),
   };
+}
+
+/** Whether all files of the image are here. */
+export async function isUnpacked(
+  { chainId }: ImageOp,
+  { snapshots }: Pick<BuildEnvironment, "snapshots">,
+): Promise<boolean> {
+  return chainId === undefined || (await snapshots.stat(chainId)) !== undefined;
 }
