@@ -47,6 +47,7 @@ export async function indexTar(
     const stored = isBare ? 0 : size;
     if (!Number.isSafeInteger(stored) || start + stored > end) throw truncated(label);
     offset = start + Math.ceil(stored / blockSize) * blockSize;
+    if (offset > end) throw truncated(label);
     if ("xgLK".includes(type)) {
       if (stored > maxExtension) throw invalid(label, "a header is too large");
       next = { ...next, ...readExtension(type, await read(start, stored)) };
