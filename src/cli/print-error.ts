@@ -73,7 +73,8 @@ function excerptLines(error: TsbuildError, { style }: Looks): string[] {
   const { location } = error;
   if (location === undefined) return [];
   const { source } = error.details;
-  const lines = typeof source === "string" ? source.replace(/\n$/, "").split(/\r?\n/) : [];
+  const lines =
+    typeof source === "string" && source !== "" ? source.replace(/\n$/, "").split(/\r?\n/) : [];
   if (lines.length === 0) return [`${location.file}:${String(location.line)}`];
   return renderExcerpt(lines, location)
     .trimEnd()
