@@ -86,6 +86,7 @@ const badBuilds: readonly BadBuild[] = [
     name: "an empty Dockerfile",
     files: { Dockerfile: "" },
     code: "DOCKERFILE_EMPTY",
+    marked: "1 | >>>",
   },
   {
     name: "a Dockerfile without FROM",
@@ -349,7 +350,10 @@ describe("a full disk", () => {
 
   test("a root that cannot be written to", async () => {
     for (const root of ["/etc/passwd/tsbuild", "/proc/tsbuild"]) {
-      const result = await cli([await context({ Dockerfile: from })], { root });
+      const result = await cli([await context({ Dockerfile: from })], {
+        root,
+        signal: AbortSignal.timeout(20_000),
+      });
       expect(result.code, root).toBe(1);
       expect(errorCode(result), root).toBe("STORE_UNAVAILABLE");
     }

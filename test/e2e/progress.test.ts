@@ -49,7 +49,7 @@ test("rawjson: one event a line, each step ends once, and the image comes last",
 
 test("tty: redraws in place on a terminal, and leaves the finished steps behind", async () => {
   const folder = await context({ Dockerfile: dockerfile });
-  const command = `${process.execPath} ${tsbuildBin} --no-cache --progress tty -t tty:1 ${folder}`;
+  const command = `stty cols 120 rows 40; ${process.execPath} ${tsbuildBin} --no-cache --progress tty -t tty:1 ${folder}`;
   const env = { ...process.env, TSBUILD_ROOT: workspace.root, TERM: "xterm", NO_COLOR: undefined };
   const shown = await runProgram("script", ["-qec", command, "/dev/null"], { env });
   expect(shown).toMatch(escapes);
