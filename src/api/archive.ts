@@ -24,7 +24,7 @@ export async function saveImages(
       const image = await findImage(engine, name);
       found.push({ image, names: isId(name) ? [] : [normaliseName(name)] });
     }
-    await writeArchive({ engine, flavor: "both", output: options.output, images: found });
+    await writeArchive({ engine, flavor: "docker", output: options.output, images: found });
   });
 }
 
@@ -46,14 +46,15 @@ export async function loadImages(
   options: EngineOptions & { readonly input: string | Readable },
 ): Promise<readonly LoadedImage[]> {
   return withEngine(options, async (engine) => {
-    const source = await openArchiveSource(options.input, {
+    const source = await openArchiveSource({
+      input: options.input,
       tmpDir: engine.store.tmpDir,
       signal: engine.signal,
     });
     try {
       const sink = engine.images.sink();
       const loaded: LoadedImage[] = [];
-      for (const { root, names } of source.images) {
+      for (const { descriptor: root, names } of source.images) {
         await copyGraph({ source, sink, root, signal: engine.signal });
         const image = await engine.images.adopt(root);
         // Unpacking checks every layer against the config before a name can stand for the image.

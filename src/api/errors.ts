@@ -1,4 +1,4 @@
-import { TsbuildError, type TsbuildErrorOptions } from "../core/index.ts";
+import { isTsbuildError, TsbuildError, type TsbuildErrorOptions } from "../core/index.ts";
 
 /** Failures that belong to a verb as a whole. */
 export type ApiErrorCode =
@@ -8,13 +8,8 @@ export type ApiErrorCode =
   | "CONTEXT_NOT_FOUND"
   | "BUILD_ARG_INVALID"
   | "LABEL_INVALID"
-  | "OUTPUT_INVALID"
   | "OUTPUT_FAILED"
-  | "PLATFORM_UNSUPPORTED"
-  | "VOLUME_INVALID"
-  | "ENV_INVALID"
-  | "COMMAND_MISSING"
-  | "STORE_BUSY";
+  | "PLATFORM_UNSUPPORTED";
 
 export function apiError(
   code: ApiErrorCode,
@@ -27,6 +22,10 @@ export function apiError(
 /** A call that cannot mean anything; the command line exits with 2. */
 export function usageError(message: string, hint: string): TsbuildError<ApiErrorCode> {
   return apiError("USAGE", message, { hint });
+}
+
+export function isUsageError(error: unknown): boolean {
+  return isTsbuildError(error, "USAGE");
 }
 
 export function imageNotFound(name: string): TsbuildError<ApiErrorCode> {

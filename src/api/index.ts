@@ -2,7 +2,7 @@ export { loadImages, saveImages, type LoadedImage } from "./archive.ts";
 export { build, type BuildOptions, type BuildResult } from "./build.ts";
 export { pullImage, pushImage, type PulledImage, type PushedImage } from "./distribution.ts";
 export type { EngineOptions } from "./engine.ts";
-export { usageError, type ApiErrorCode } from "./errors.ts";
+export { isUsageError, usageError, type ApiErrorCode } from "./errors.ts";
 export { listImages, removeImages, tagImage, type ImageRow } from "./images.ts";
 export { imageHistory, inspectImages, type HistoryRow, type InspectedImage } from "./inspect.ts";
 export { parseOutput, type OutputSpec } from "./output.ts";

@@ -1,7 +1,7 @@
 import { stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import type { Writable } from "node:stream";
-import { openArchiveSink } from "../archive/index.ts";
+import { openArchiveSink, type ArchiveFlavor } from "../archive/index.ts";
 import { errnoOf } from "../core/index.ts";
 import { copyGraph } from "../image/index.ts";
 import type { LocalImage } from "../local/index.ts";
@@ -83,14 +83,14 @@ export async function writeOutput(
 /** Writes images into one archive; what was begun is removed when it fails. */
 export async function writeArchive(request: {
   readonly engine: Engine;
-  readonly flavor: "oci" | "docker" | "both";
+  readonly flavor: ArchiveFlavor;
   readonly output: string | Writable;
   readonly images: readonly { readonly image: LocalImage; readonly names: readonly string[] }[];
 }): Promise<void> {
   const { engine, flavor, output, images } = request;
   const { signal } = engine;
   const bases = new BaseImages(engine, { pull: false });
-  const sink = await openArchiveSink(output, { flavor, signal });
+  const sink = await openArchiveSink({ output, flavor });
   try {
     for (const { image, names } of images) {
       const { root, source } = await engine.images.exportImage(image, {
@@ -100,12 +100,12 @@ export async function writeArchive(request: {
         signal,
       });
       await copyGraph({ source, sink, root, signal });
-      if (names.length === 0) await sink.tag("", root, signal);
+      if (names.length === 0) sink.include(root);
       for (const name of names) await sink.tag(name, root, signal);
     }
     await sink.finish();
   } catch (error) {
-    await sink.abandon();
+    await sink.abort();
     throw error;
   } finally {
     await bases.close();

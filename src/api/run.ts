@@ -20,6 +20,8 @@ export interface RunContainerOptions extends EngineOptions {
   readonly hostname?: string | undefined;
   readonly network: "default" | "host" | "none";
   readonly platform?: string | undefined;
+  /** Called when the process is being started, with a way to pass signals on to it. */
+  readonly onStart?: ((command: { signal(name: NodeJS.Signals): void }) => void) | undefined;
 }
 
 /**
@@ -45,6 +47,7 @@ export async function runContainer(options: RunContainerOptions): Promise<RunRes
         remove: options.remove,
         interactive: options.interactive,
         callerEnv: process.env,
+        onStart: options.onStart,
       },
       {
         containers: join(engine.store.root, "containers"),

@@ -2,14 +2,7 @@ import { TsbuildError, type TsbuildErrorOptions } from "../core/index.ts";
 
 /** What can go wrong while a plan is solved. */
 export type BuildErrorCode =
-  | "BUILD_RUN_FAILED"
-  | "BUILD_RUN_NOT_STARTED"
-  | "BUILD_COPY_CONFLICT"
-  | "BUILD_COPY_MODE_INVALID"
-  | "BUILD_BASE_NOT_FOUND"
-  | "BUILD_CONTEXT_UNKNOWN"
-  | "BUILD_UNSUPPORTED"
-  | "BUILD_DOWNLOAD_FAILED";
+  "BUILD_RUN_FAILED" | "BUILD_COPY_CONFLICT" | "BUILD_COPY_MODE_INVALID" | "BUILD_UNSUPPORTED";
 
 export function buildError(
   code: BuildErrorCode,

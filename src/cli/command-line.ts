@@ -1,5 +1,5 @@
 import { Command, CommanderError } from "commander";
-import { version } from "../api/index.ts";
+import { isUsageError, version } from "../api/index.ts";
 import { addBuildCommand } from "./commands/build.ts";
 import { addBuilderCommand } from "./commands/builder.ts";
 import { addHistoryCommand } from "./commands/history.ts";
@@ -18,7 +18,7 @@ import { addGlobalFlags, watchSignals, type Invocation } from "./invocation.ts";
 
 /** Exit codes: 0 success, 1 the verb failed, 2 wrong usage; `run` passes on the code of its process. */
 export async function runCommandLine(args: readonly string[]): Promise<number> {
-  const signals = watchSignals();
+  const signals = watchSignals(() => invocation.forwardSignal);
   const invocation: Invocation = { signal: signals.signal, exitCode: 0 };
   const program = createProgram(invocation);
   try {
@@ -29,6 +29,7 @@ export async function runCommandLine(args: readonly string[]): Promise<number> {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
     const debug = args.includes("--debug") || args.includes("-D");
     printError(error, { stream: process.stderr, debug });
+    if (isUsageError(error)) return 2;
     return signals.exitCode() ?? invocation.failureCode?.(error) ?? 1;
   } finally {
     signals.stop();

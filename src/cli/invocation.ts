@@ -6,6 +6,8 @@ export interface Invocation {
   /** Aborted by Ctrl-C and SIGTERM. */
   readonly signal: AbortSignal;
   exitCode: number;
+  /** Set while signals belong to a container instead of to us. */
+  forwardSignal?: (name: NodeJS.Signals) => void;
   /** A command with exit codes of its own (`run`) says which one a failure means. */
   failureCode?: (error: unknown) => number;
 }
@@ -44,8 +46,11 @@ export function globalFlags(command: Command): GlobalFlags {
   };
 }
 
-/** Turns the first SIGINT, SIGTERM or SIGHUP into an abort; a second one ends the process at once. */
-export function watchSignals(): {
+/**
+ * Turns the first SIGINT, SIGTERM or SIGHUP into an abort; a second one ends the process at once. `forward` may take
+ * them instead.
+ */
+export function watchSignals(forward: () => Invocation["forwardSignal"]): {
   readonly signal: AbortSignal;
   readonly exitCode: () => number | undefined;
   readonly stop: () => void;
@@ -54,6 +59,8 @@ export function watchSignals(): {
   let received: NodeJS.Signals | undefined;
   const names = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
   const onSignal = (name: NodeJS.Signals): void => {
+    const forwardSignal = forward();
+    if (forwardSignal !== undefined) return forwardSignal(name);
     if (received !== undefined) process.exit(128 + constants.signals[name]);
     received = name;
     abort.abort();

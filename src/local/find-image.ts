@@ -12,6 +12,7 @@ import {
 } from "../core/index.ts";
 import type { NameRecord } from "../store/index.ts";
 import { localError } from "./errors.ts";
+import { collectImages } from "./list-images.ts";
 import { type ImagePlace, loadImage, loadImageById } from "./load-image.ts";
 import type { LocalImage } from "./types.ts";
 
@@ -44,7 +45,13 @@ export async function findImage(
   const found = await findWord(place, word);
   if (found === undefined) return undefined;
   if (found.type === "name") return loadImage(place, found.record.descriptor, platform);
-  return loadImageById(place, found.id);
+  return (await isKnown(place, found.id)) ? loadImageById(place, found.id) : undefined;
+}
+
+/** A config whose image was removed stays among the blobs until the next gc; it is no image any more. */
+async function isKnown(place: ImagePlace, id: Digest): Promise<boolean> {
+  if ((await place.records.get(id)) !== undefined) return true;
+  return (await collectImages(place)).some(({ image }) => image.id === id);
 }
 
 async function findName(place: ImagePlace, word: string): Promise<NameRecord | undefined> {

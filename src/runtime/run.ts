@@ -9,6 +9,7 @@ import {
   resolveUser,
   writeNetworkFiles,
   type NetworkMode,
+  type RunningCommand,
   type Sandbox,
   type SandboxMount,
   type SandboxResult,
@@ -43,6 +44,8 @@ export interface RunRequest {
   /** Hand our standard input to the process. */
   readonly interactive: boolean;
   readonly callerEnv: Readonly<Record<string, string | undefined>>;
+  /** Called when the process is being started. */
+  readonly onStart?: ((command: RunningCommand) => void) | undefined;
 }
 
 export interface RunEnvironment {
@@ -155,7 +158,11 @@ async function start(
       mounts: prepared.mounts,
       security: "sandbox",
     },
-    { stdin: request.interactive ? "inherit" : "null", output: "inherit" },
+    {
+      stdin: request.interactive ? "inherit" : "null",
+      output: "inherit",
+      onStart: request.onStart,
+    },
     environment.signal,
   );
   await prepared.cleanUp();

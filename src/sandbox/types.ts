@@ -53,12 +53,20 @@ export interface SandboxSpec {
   readonly security: "sandbox" | "insecure";
 }
 
+/** A process in a sandbox, from outside. */
+export interface RunningCommand {
+  /** Sends a signal. Before the command runs, and after its end, nothing happens. */
+  signal(name: NodeJS.Signals): void;
+}
+
 /** Where the process' streams go. */
 export interface SandboxStdio {
   /** `null`: /dev/null. `inherit`: tsbuild's own. */
   readonly stdin: "null" | "inherit";
   /** `inherit` hands over tsbuild's own stdout and stderr; a function receives chunks as they come. */
   readonly output: "inherit" | ((stream: "stdout" | "stderr", bytes: Buffer) => void);
+  /** Called once when the process is being started, with a way to reach it while it runs. */
+  readonly onStart?: ((command: RunningCommand) => void) | undefined;
 }
 
 /**

@@ -1,6 +1,6 @@
 import { constants } from "node:fs";
-import { mkdir, open } from "node:fs/promises";
-import { resolve } from "node:path";
+import { mkdir, open, stat } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
 import {
   type Clock,
   diskFull,
@@ -86,7 +86,7 @@ async function checkFormat(layout: StoreLayout): Promise<void> {
     });
   }
   // Snapshots hold setuid programs of strangers: nobody else may reach, let alone run them.
-  await mkdir(layout.root, { recursive: true, mode: 0o700 });
+  await makeFolders(layout.root);
   const { blobs, names, layerBlobs, locks, tmp } = layout;
   for (const folder of [blobs, names, layerBlobs, locks, tmp]) {
     await mkdir(folder, { recursive: true });
@@ -94,6 +94,30 @@ async function checkFormat(layout: StoreLayout): Promise<void> {
   const value = { format: storeFormat };
   // Last, because whoever finds it relies on the folders.
   await writeJsonFile({ path: layout.version, tmpDir: tmp, value, durable: true });
+}
+
+/** Node's own recursive mkdir never comes back from below /proc, where parents answer ENOENT whatever one makes. */
+async function makeFolders(path: string): Promise<void> {
+  try {
+    await mkdir(path, { mode: 0o700 });
+  } catch (error) {
+    const parent = dirname(path);
+    if (errnoOf(error) === "EEXIST") return;
+    if (errnoOf(error) !== "ENOENT" || parent === path || (await exists(parent))) throw error;
+    await makeFolders(parent);
+    await mkdir(path, { mode: 0o700 }).catch((again: unknown) => {
+      if (errnoOf(again) !== "EEXIST") throw again;
+    });
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 interface Sweeper {

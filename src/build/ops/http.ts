@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import {
   digestHex,
+  digestMismatch,
   digestOf,
   downloadUrl,
   isDigest,
@@ -13,7 +14,6 @@ import type { MergedTree, NodeStat, OpenedFile, RootPath } from "../../layer/ind
 import type { HttpOp } from "../../plan/index.ts";
 import { asObject, readJsonFile, writeJsonFile } from "../../store/index.ts";
 import type { BuildEnvironment } from "../environment.ts";
-import { buildError } from "../errors.ts";
 import type { TreeResult } from "../result.ts";
 import type { Step } from "../steps.ts";
 
@@ -105,10 +105,7 @@ async function* countBytes(
 /** The server stands by a file that we have: then it must also be the promised one. */
 function checkKnown(op: HttpOp, known: UrlRecord): UrlRecord {
   if (op.checksum === undefined || op.checksum === known.digest) return known;
-  throw buildError("BUILD_DOWNLOAD_FAILED", `digest mismatch of ${op.url}`, {
-    hint: "the file behind the URL has changed, or --checksum is wrong",
-    details: { expected: op.checksum, found: known.digest },
-  });
+  throw digestMismatch(op.checksum, known.digest, op.url);
 }
 
 function conditions(known: UrlRecord): Record<string, string> {

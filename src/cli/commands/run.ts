@@ -57,6 +57,10 @@ export function addRunCommand(program: Command, invocation: Invocation): void {
         platform: flags.platform,
         progress: warningPrinter(process.stderr),
         signal: invocation.signal,
+        // From here on signals are the container's business, as for docker run.
+        onStart: (running) => {
+          invocation.forwardSignal = (name) => running.signal(name);
+        },
       });
       invocation.exitCode = result.exitCode;
     });

@@ -1,6 +1,6 @@
 import type { ChildProcess } from "node:child_process";
 import { spawn } from "node:child_process";
-import { closeSync, constants, openSync, unlinkSync, writeFileSync } from "node:fs";
+import { closeSync, constants, openSync, readFileSync, unlinkSync, writeFileSync } from "node:fs";
 import { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { coreError, errnoOf } from "../../core/index.ts";
@@ -41,6 +41,7 @@ export async function runProgram(options: ProgramOptions): Promise<ProgramOutcom
   const run = new ProgramRun(child, options);
   const abort = (): void => run.hangUp();
   options.signal?.addEventListener("abort", abort, { once: true });
+  options.stdio.onStart?.({ signal: (name) => run.signalCommand(name) });
   if (options.signal?.aborted === true) abort();
   try {
     const outcome = await run.finished();
@@ -127,6 +128,17 @@ class ProgramRun {
     this.#channel.destroy();
   }
 
+  /**
+   * Signals what the supervisor has started. A command is init of its own PID namespace, so before it is there, and
+   * while it has no handler, signals other than SIGKILL do nothing.
+   */
+  signalCommand(name: NodeJS.Signals): void {
+    const { pid } = this.#child;
+    if (pid === undefined || this.#child.exitCode !== null || this.#child.signalCode !== null)
+      return;
+    for (const command of childrenOf(pid).flatMap(childrenOf)) sendSignal(command, name);
+  }
+
   async finished(): Promise<ProgramOutcome> {
     await Promise.all(this.#ends);
     const timer = setTimeout(() => {
@@ -193,6 +205,28 @@ class ProgramRun {
       this.#outputs.push(socket);
       this.#outputEnds.push(closed(socket));
     }
+  }
+}
+
+/** None when the process is gone. */
+function childrenOf(pid: number): number[] {
+  try {
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8");
+    return children
+      .split(" ")
+      .filter((word) => word !== "")
+      .map(Number);
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT" || errnoOf(error) === "ESRCH") return [];
+    throw error;
+  }
+}
+
+function sendSignal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch (error) {
+    if (errnoOf(error) !== "ESRCH") throw error;
   }
 }
 
