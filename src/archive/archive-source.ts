@@ -38,11 +38,12 @@ async function openLayout(
   const entries = parseIndex(bytes).manifests.filter(
     ({ annotations }) => annotations?.[subjectAnnotation] === undefined,
   );
+  const images = groupByDigest(entries, repository);
   return {
     kind: "oci-layout",
     label: `archive ${files.label}`,
-    images: groupByDigest(entries, repository),
-    resolve: resolver(groupByDigest(entries, repository)),
+    images,
+    resolve: resolver(images),
     fetch: ({ digest }) => files.open(blobPath(digest)),
     close: () => files.close(),
   };
