@@ -5,6 +5,7 @@ import {
   openIfTar,
   parentRootPath,
   resolvePath,
+  rootPath,
   type LayerEntryWithContent,
   type MergedTree,
   type RootPath,
@@ -46,13 +47,22 @@ export async function unpackArchive(
   }
 }
 
+/** A directory that entries go into. */
+interface Folder {
+  readonly path: RootPath;
+  /** Names that are in it. Only these are looked up: a lookup through all layers costs more than a small file. */
+  readonly taken: Set<string>;
+}
+
 class Unpacker {
   readonly #target: CopyTarget;
   readonly #base: RootPath;
   /** The image below the destination. */
   readonly #inside: Pick<MergedTree, "lstat" | "readlink">;
-  /** Where directories of the archive really lie. */
-  readonly #directories = new Map<string, RootPath>();
+  /** By the archive's own path; forgotten when a link or a directory, which may be on the way, becomes something else. */
+  readonly #folders = new Map<string, Folder>();
+  /** By where they really lie: links may give one of them several names. */
+  readonly #realFolders = new Map<string, Folder>();
 
   constructor(target: CopyTarget, base: RootPath) {
     this.#target = target;
@@ -64,13 +74,9 @@ class Unpacker {
   }
 
   async add(entry: LayerEntryWithContent): Promise<void> {
-    const { tree, writer, owner } = this.#target;
-    const path = joinRootPath(await this.#makeParent(entry.path), baseName(entry.path));
+    const { writer, owner } = this.#target;
+    const path = await this.#makePlace(entry);
     expectStorable(path, entry);
-    const existing = await tree.lstat(path);
-    // A directory or a link that goes away may have been on the way to those that are known.
-    const isMerged = existing?.type === "directory" && entry.type === "directory";
-    if (existing !== undefined && !isMerged) this.#directories.clear();
     const attributes: NodeAttributes = { ...entry, ...owner };
     switch (entry.type) {
       case "directory":
@@ -93,19 +99,40 @@ class Unpacker {
     }
   }
 
-  /** The directory that the archive's `path` goes into; made, owned by root, when no entry told of it before. */
-  async #makeParent(path: RootPath): Promise<RootPath> {
-    const parent = parentRootPath(path);
-    if (parent === undefined || parent.length === 0) return this.#base;
-    const key = parent.toString("latin1");
-    const known = this.#directories.get(key);
+  /** Where the entry goes; what it replaces there is no longer known. */
+  async #makePlace(entry: LayerEntryWithContent): Promise<RootPath> {
+    const folder = await this.#openFolder(parentRootPath(entry.path) ?? rootPath);
+    const name = baseName(entry.path);
+    const path = joinRootPath(folder.path, name);
+    const key = keyOf(name);
+    if (!folder.taken.has(key)) {
+      folder.taken.add(key);
+      return path;
+    }
+    const type = (await this.#target.tree.lstat(path))?.type;
+    const isReplaced = type === "directory" && entry.type !== "directory";
+    if (isReplaced) this.#realFolders.clear();
+    if (isReplaced || type === "symlink") this.#folders.clear();
+    return path;
+  }
+
+  /** A directory of the archive; made, owned by root, when no entry told of it before. */
+  async #openFolder(archivePath: RootPath): Promise<Folder> {
+    const known = this.#folders.get(keyOf(archivePath));
     if (known !== undefined) return known;
-    const real = await this.#resolve(parent, { followLast: true });
+    const path = await this.#resolve(archivePath, { followLast: true });
     const { mtime } = this.#target.created;
     const attributes = { mode: 0o755, uid: 0, gid: 0, mtime };
-    await makeTargetDirectories(this.#target, { path: real, attributes });
-    this.#directories.set(key, real);
-    return real;
+    await makeTargetDirectories(this.#target, { path, attributes });
+    for (let at = path; at.length > this.#base.length; at = parentRootPath(at) ?? rootPath)
+      this.#realFolders.get(keyOf(parentRootPath(at) ?? rootPath))?.taken.add(keyOf(baseName(at)));
+    const folder = this.#realFolders.get(keyOf(path)) ?? {
+      path,
+      taken: new Set((await this.#target.tree.readdir(path)).map(keyOf)),
+    };
+    this.#folders.set(keyOf(archivePath), folder);
+    this.#realFolders.set(keyOf(path), folder);
+    return folder;
   }
 
   async #resolve(path: RootPath, options: { readonly followLast: boolean }): Promise<RootPath> {
@@ -115,4 +142,9 @@ class Unpacker {
   async #locate(path: RootPath): Promise<RootPath> {
     return this.#resolve(path, { followLast: false });
   }
+}
+
+/** Latin-1 gives each byte string a string of its own. */
+function keyOf(path: Buffer): string {
+  return path.toString("latin1");
 }
