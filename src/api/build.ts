@@ -3,6 +3,7 @@ import { basename, join, resolve } from "node:path";
 import { assembleConfig, solve, StepLog, type BuildEnvironment } from "../build/index.ts";
 import { openDirectoryContext, openStatCache, type BuildContext } from "../context/index.ts";
 import {
+  digestHex,
   digestOf,
   errnoOf,
   familiarReference,
@@ -220,7 +221,7 @@ async function openEnvironment(
 ): Promise<BuildEnvironment> {
   const { store } = engine;
   const statCache = await openStatCache({
-    path: join(store.root, "cache", "stat"),
+    path: join(store.root, "cache", "contexts", digestHex(digestOf(request.directory))),
     tmpDir: store.tmpDir,
   });
   let context: Promise<BuildContext> | undefined;

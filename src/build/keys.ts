@@ -1,7 +1,7 @@
 import type { CacheKeyObject, KeyField } from "../cache/index.ts";
 import { digestOf, digestOfJson, type Digest, type JsonValue } from "../core/index.ts";
 import { formatPlatform, unreachable } from "../core/index.ts";
-import type { FileDigest } from "../context/index.ts";
+import { selectionDigest, type FileDigest } from "../context/index.ts";
 import type { CopyOp, CopySource, ExecOp, Op } from "../plan/index.ts";
 
 /** A cache key: the object that can be compared and explained, and the digest that names the record. */
@@ -10,10 +10,17 @@ export interface CacheKey {
   readonly object: CacheKeyObject;
 }
 
+/**
+ * The fields of single files are for explanations: they are not hashed one by one, because the field behind them holds
+ * the digest of all. With 20,000 files that is the difference between a millisecond and a tenth of a second.
+ */
 export function makeKey(kind: CacheKeyObject["kind"], fields: readonly KeyField[]): CacheKey {
   const object: CacheKeyObject = { version: 1, kind, fields };
-  return { object, digest: digestOfJson(object) };
+  const hashed = fields.filter((field) => !field.name.startsWith(filePrefix));
+  return { object, digest: digestOfJson({ ...object, fields: hashed }) };
 }
+
+const filePrefix = "file:";
 
 /**
  * What an op itself says, in the order in which a reader would ask: the instruction first, then its surroundings.
@@ -91,10 +98,11 @@ function describeSource(source: CopySource): JsonValue {
   return { pattern, unpack, keepOwner, fromUrl };
 }
 
-/** One field a file, so that a later look can name the file that changed. */
+/** One field a file, so that a later look can name the file that changed, and one for the digest of all. */
 export function fileFields(source: number, files: readonly FileDigest[]): KeyField[] {
-  return files.map((file) => ({
-    name: `file:${file.path}`,
+  const each = files.map((file) => ({
+    name: `${filePrefix}${file.path}`,
     value: { source, digest: file.digest, mode: file.mode },
   }));
+  return [...each, { name: `files.${String(source)}`, value: selectionDigest(files) }];
 }

@@ -31,6 +31,7 @@ export async function readFieldsOf(request: {
     const files = await checksumSelection({
       tree,
       paths,
+      parents,
       exclude: op.type === "copy" ? op.exclude : [],
       statCache: environment.statCache,
       signal: environment.signal,
