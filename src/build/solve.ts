@@ -312,30 +312,30 @@ class Solver {
   /** Op and keys of inputs. A tree that has no definition of its own (a context, a URL) enters by its files. */
   async #computeDefinition(vertex: Vertex): Promise<CacheKey> {
     const { op } = vertex;
-    const fields = opFields(op, this.#environment.implicitTime);
+    const fields = [opFields(op, this.#environment.implicitTime)];
     for (const [index, id] of vertex.inputs.entries()) {
       if (isForeignTree(this.#vertex(id).op)) {
-        fields.push(...(await this.#readFields(op, { index, result: await this.#result(id) })));
+        fields.push(await this.#readFields(op, { index, result: await this.#result(id) }));
       } else {
         const { digest } = await this.#definitionOf(id);
-        fields.push({ name: index === 0 ? "parent" : `from.${String(index)}`, value: digest });
+        fields.push([{ name: index === 0 ? "parent" : `from.${String(index)}`, value: digest }]);
       }
     }
-    return makeKey("definition", fields);
+    return makeKey("definition", fields.flat());
   }
 
   /** Op, the exact root that it works on, and the checksums of exactly the files that it reads. */
   async #contentKey(vertex: Vertex, inputs: readonly VertexResult[]): Promise<CacheKey> {
     const { op } = vertex;
-    const fields = opFields(op, this.#environment.implicitTime);
+    const fields = [opFields(op, this.#environment.implicitTime)];
     for (const [index, input] of inputs.entries()) {
       if (index === 0 && input.type === "layers") {
-        fields.push({ name: "base", value: input.chainId ?? "scratch" });
+        fields.push([{ name: "base", value: input.chainId ?? "scratch" }]);
       } else {
-        fields.push(...(await this.#readFields(op, { index, result: input })));
+        fields.push(await this.#readFields(op, { index, result: input }));
       }
     }
-    return makeKey("content", fields);
+    return makeKey("content", fields.flat());
   }
 
   /** One after the other: steps often read the same files, and the second finds their digests remembered. */
