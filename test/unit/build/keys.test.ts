@@ -1,0 +1,172 @@
+import { expect, test } from "vitest";
+import type { KeyField } from "../../../src/cache/index.ts";
+import { selectionDigest } from "../../../src/context/index.ts";
+import { fileFields, makeKey, opFields } from "../../../src/build/keys.ts";
+import { digestOf, digestOfJson, type Digest } from "../../../src/core/index.ts";
+import type { CopyOp, ExecOp, Op } from "../../../src/plan/index.ts";
+
+const run: ExecOp = {
+  type: "exec",
+  argv: ["/bin/sh", "-c", "make"],
+  env: ["PATH=/bin", "EMPTY=", "EQUALS=a=b"],
+  uncachedEnv: [],
+  cwd: "/app",
+  user: "bob",
+  network: "default",
+  security: "sandbox",
+  platform: { os: "linux", architecture: "arm64", variant: "v8" },
+  mounts: [],
+  scripts: [],
+};
+
+const copy: CopyOp = {
+  type: "copy",
+  instruction: "COPY",
+  sources: [
+    {
+      type: "path",
+      input: 1,
+      pattern: "src/*",
+      unpack: false,
+      keepOwner: false,
+      fromUrl: false,
+    },
+    { type: "inline", name: "motd", content: "hello\n" },
+  ],
+  destination: "/to/",
+  link: false,
+  parents: false,
+  exclude: [],
+};
+
+function digestFor(op: Op, implicitTime = 0n): Digest {
+  return makeKey("definition", opFields(op, implicitTime)).digest;
+}
+
+test("a key is its object, and its digest that of the object", () => {
+  const fields = [{ name: "a", value: 1 }];
+  const key = makeKey("content", fields);
+  expect(key.object).toEqual({ version: 1, kind: "content", fields });
+  expect(key.digest).toBe(digestOfJson({ version: 1, kind: "content", fields }));
+  expect(makeKey("definition", fields).digest).not.toBe(key.digest);
+});
+
+test("a RUN says its command first, then each variable, then its surroundings", () => {
+  const withScript = { ...run, scripts: [{ name: "EOF", content: "#!/bin/sh\n" }] };
+  expect(opFields(withScript, 0n)).toEqual([
+    { name: "instruction", value: ["RUN", "/bin/sh", "-c", "make"] },
+    { name: "script:EOF", value: digestOf("#!/bin/sh\n") },
+    { name: "env.PATH", value: "/bin" },
+    { name: "env.EMPTY", value: "" },
+    { name: "env.EQUALS", value: "a=b" },
+    { name: "cwd", value: "/app" },
+    { name: "user", value: "bob" },
+    { name: "network", value: "default" },
+    { name: "security", value: "sandbox" },
+    { name: "platform", value: "linux/arm64/v8" },
+    { name: "mounts", value: [] },
+  ]);
+});
+
+test.for<[string, Partial<ExecOp>]>([
+  ["argv", { argv: ["/bin/sh", "-c", "make all"] }],
+  ["env", { env: ["PATH=/bin", "EMPTY=x", "EQUALS=a=b"] }],
+  ["the order of env", { env: ["EMPTY=", "PATH=/bin", "EQUALS=a=b"] }],
+  ["cwd", { cwd: "/" }],
+  ["user", { user: "" }],
+  ["network", { network: "none" }],
+  ["security", { security: "insecure" }],
+  ["platform", { platform: { os: "linux", architecture: "amd64" } }],
+  ["scripts", { scripts: [{ name: "EOF", content: "#!/bin/sh\nmake\n" }] }],
+  ["mounts", { mounts: [{ type: "tmpfs", target: "/tmp", readOnly: false }] }],
+])("another %s of RUN is another key", ([, change]) => {
+  expect(digestFor({ ...run, ...change })).not.toBe(digestFor(run));
+});
+
+test("proxies are no part of a key", () => {
+  expect(digestFor({ ...run, uncachedEnv: ["HTTP_PROXY=http://proxy.test"] })).toBe(digestFor(run));
+});
+
+test("a COPY says what it selects and how; contents of heredocs enter by digest", () => {
+  expect(opFields({ ...copy, chown: "1:2", chmod: "u=rw" }, 5n)).toEqual([
+    {
+      name: "instruction",
+      value: [
+        "COPY",
+        { pattern: "src/*", unpack: false, keepOwner: false, fromUrl: false },
+        { heredoc: "motd", digest: digestOf("hello\n") },
+        "/to/",
+      ],
+    },
+    { name: "chown", value: "1:2" },
+    { name: "chmod", value: "u=rw" },
+    { name: "link", value: false },
+    { name: "parents", value: false },
+    { name: "exclude", value: [] },
+    { name: "time", value: "5" },
+  ]);
+});
+
+test.for<[string, Partial<CopyOp>]>([
+  ["instruction", { instruction: "ADD" }],
+  ["destination", { destination: "/to" }],
+  ["order of sources", { sources: copy.sources.toReversed() }],
+  ["chown", { chown: "0:0" }],
+  ["chmod", { chmod: "0644" }],
+  ["link", { link: true }],
+  ["parents", { parents: true }],
+  ["exclude", { exclude: ["*.md"] }],
+])("another %s of COPY is another key", ([, change]) => {
+  expect(digestFor({ ...copy, ...change })).not.toBe(digestFor(copy));
+});
+
+test("where a source stands among the inputs is no part of a key", () => {
+  const moved = copy.sources.map((source) =>
+    source.type === "path" ? { ...source, input: 3 } : source,
+  );
+  expect(digestFor({ ...copy, sources: moved })).toBe(digestFor(copy));
+});
+
+test("the time of created directories is part of a COPY's and a WORKDIR's key", () => {
+  const mkdir: Op = { type: "mkdir", path: "/app", user: "" };
+  expect(digestFor(mkdir, 1n)).not.toBe(digestFor(mkdir, 0n));
+  expect(digestFor(copy, 1n)).not.toBe(digestFor(copy, 0n));
+  expect(digestFor({ ...mkdir, user: "bob" })).not.toBe(digestFor(mkdir));
+  expect(digestFor({ ...mkdir, path: "/srv" })).not.toBe(digestFor(mkdir));
+});
+
+test("a base is its image and platform, whatever it is called", () => {
+  const base: Op = {
+    type: "image",
+    reference: "docker.io/library/a:1",
+    platform: run.platform,
+    imageId: digestOf("config"),
+    chainId: undefined,
+  };
+  expect(digestFor({ ...base, reference: "docker.io/library/b:2" })).toBe(digestFor(base));
+  expect(digestFor({ ...base, imageId: digestOf("another") })).not.toBe(digestFor(base));
+});
+
+const files = [
+  { path: "src/a", digest: digestOf("a"), mode: 0o644 },
+  { path: "src/b", digest: digestOf("b"), mode: 0o755 },
+];
+
+test("each file is a field of its own, with the source that selected it, and all have one digest", () => {
+  expect(fileFields(2, files)).toEqual([
+    { name: "file:src/a", value: { source: 2, digest: digestOf("a"), mode: 0o644 } },
+    { name: "file:src/b", value: { source: 2, digest: digestOf("b"), mode: 0o755 } },
+    { name: "files.2", value: selectionDigest(files) },
+  ]);
+});
+
+test.for<[string, () => KeyField[]]>([
+  ["content", () => fileFields(0, [{ path: "src/a", digest: digestOf("A"), mode: 0o644 }])],
+  ["name", () => fileFields(0, [{ path: "src/A", digest: digestOf("a"), mode: 0o644 }])],
+  ["source", () => fileFields(1, files.slice(0, 1))],
+  ["number of files", () => fileFields(0, files)],
+  ["absence", () => fileFields(0, [])],
+])("another %s of a file is another key", ([, fields]) => {
+  const before = makeKey("content", fileFields(0, files.slice(0, 1)));
+  expect(makeKey("content", fields()).digest).not.toBe(before.digest);
+});
