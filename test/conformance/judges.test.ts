@@ -21,7 +21,7 @@ beforeAll(async () => {
 LABEL judged=yes
 ENV WORD=judge
 WORKDIR /app
-COPY --chown=1000:50 --chmod=640 a.txt sub/
+COPY --chown=1000:50 --chmod=750 a.txt sub/
 RUN ln sub/a.txt hard && ln -s sub/a.txt soft && mkfifo pipe && chmod 4755 /bin/busybox
 RUN rm /etc/group && mkdir gone && rmdir gone && mknod null c 1 3 || true
 EXPOSE 80
@@ -121,7 +121,7 @@ describe("umoci", () => {
     const rootfs = join(folder, "bundle/rootfs");
     expect(await readFile(join(rootfs, "app/sub/a.txt"), "utf8")).toBe("from the context\n");
     const file = await stat(join(rootfs, "app/sub/a.txt"));
-    expect([file.uid, file.gid, file.mode & 0o7777]).toEqual([1000, 50, 0o640]);
+    expect([file.uid, file.gid, file.mode & 0o7777]).toEqual([1000, 50, 0o750]);
     expect((await stat(join(rootfs, "app/hard"))).ino).toBe(file.ino);
     expect((await stat(join(rootfs, "app/pipe"))).isFIFO()).toBe(true);
     expect((await stat(join(rootfs, "bin/busybox"))).mode & 0o7777).toBe(0o4755);

@@ -86,7 +86,7 @@ const badBuilds: readonly BadBuild[] = [
     name: "an empty Dockerfile",
     files: { Dockerfile: "" },
     code: "DOCKERFILE_EMPTY",
-    marked: "1 | >>>",
+    tells: "Dockerfile:1",
   },
   {
     name: "a Dockerfile without FROM",
