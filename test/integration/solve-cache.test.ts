@@ -283,6 +283,7 @@ test("a COPY's key names each file that it reads", async () => {
     "file:src/a",
     "file:src/deep",
     "file:src/deep/b",
+    "files.0",
   ]);
 });
 
