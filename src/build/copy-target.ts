@@ -86,24 +86,30 @@ export function expectNonDirectory(path: RootPath, existing: NodeStat | undefine
 }
 
 /**
- * Refuses what would change its meaning inside a layer: names that layer tars use for removals, and the device that
- * overlayfs takes for one.
+ * Refuses what would change its meaning inside a layer: names that layer tars use for removals, the device that overlayfs
+ * takes for one, and names that lead elsewhere (no disk has them, but a tree need not come from a disk).
  * @throws BUILD_UNSUPPORTED
  */
 export function expectStorable(
   path: RootPath,
   node: { readonly type: string; readonly devMajor?: number; readonly devMinor?: number },
 ): void {
+  const name = baseName(path);
+  if (name[0] === dots[0] && name.equals(dots.subarray(0, name.length)))
+    throw unstorable(path, "no file can have this name");
   const isDevice = node.type === "char-device" && !node.devMajor && !node.devMinor;
-  if (!isDevice && !baseName(path).subarray(0, 4).equals(removalPrefix)) return;
-  throw buildError(
-    "BUILD_UNSUPPORTED",
-    `copy to /${rootPathToString(path)}: in image layers this means that something was removed`,
-    { hint: "leave it out by .dockerignore or --exclude, or give it another name" },
-  );
+  if (isDevice || name.subarray(0, 4).equals(removalPrefix))
+    throw unstorable(path, "in image layers this means that something was removed");
 }
 
+const dots = Buffer.from("..");
 const removalPrefix = Buffer.from(".wh.");
+
+function unstorable(path: RootPath, reason: string): Error {
+  return buildError("BUILD_UNSUPPORTED", `copy to /${rootPathToString(path)}: ${reason}`, {
+    hint: "leave it out by .dockerignore or --exclude, or give it another name",
+  });
+}
 
 /** BUILD_COPY_CONFLICT: what is at the destination does not go with what is to come there. */
 export function conflict(message: string, cause?: unknown): Error {

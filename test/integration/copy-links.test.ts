@@ -2,6 +2,8 @@ import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
+import type { MergedTree } from "../../src/layer/index.ts";
+import { openDirectoryContext } from "../../src/context/index.ts";
 import { openCopyHarness, type CopyHarness } from "../support/copy-harness.ts";
 import { expectCode } from "../support/expect-code.ts";
 import {
@@ -286,10 +288,26 @@ describe("a hostile image", () => {
   });
 });
 
+test.each([".", ".."])("a tree that lists the name %s cannot lead out by it", async (name) => {
+  const stage = await harness.tree(await harness.layers([fileEntry("d/f", "f")]));
+  const listed = Buffer.from(name);
+  const lying: MergedTree = {
+    lstat: async (path) =>
+      stage.lstat(path.subarray(-name.length).equals(listed) ? Buffer.from("d/f") : path),
+    readdir: () => Promise.resolve([listed]),
+    readlink: async (path) => stage.readlink(path),
+    openFile: async () => stage.openFile(Buffer.from("d/f")),
+    xattrs: () => Promise.resolve(new Map()),
+  };
+  await expectCode(
+    harness.copy({ from: lying, sources: ["d"], destination: "/n/" }),
+    "BUILD_UNSUPPORTED",
+  );
+});
+
 test("what would mean a removal inside a layer is refused", async () => {
   const outside = await temporaryFolder();
   writeFileSync(join(outside, ".wh.etc"), "");
-  const { openDirectoryContext } = await import("../../src/context/index.ts");
   const from = await openDirectoryContext({ directory: outside });
   for (const sources of [["."], [".wh.etc"]])
     await expectCode(harness.copy({ from, sources, destination: "/d/" }), "BUILD_UNSUPPORTED");
