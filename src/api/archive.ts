@@ -1,5 +1,4 @@
 import type { Readable, Writable } from "node:stream";
-import { openArchiveSource } from "../archive/index.ts";
 import { familiarReference, parseReference, type Digest } from "../core/index.ts";
 import { copyGraph } from "../image/index.ts";
 import { withEngine, type EngineOptions } from "./engine.ts";
@@ -46,6 +45,7 @@ export async function loadImages(
   options: EngineOptions & { readonly input: string | Readable },
 ): Promise<readonly LoadedImage[]> {
   return withEngine(options, async (engine) => {
+    const { openArchiveSource } = await import("../archive/index.ts");
     const source = await openArchiveSource({
       input: options.input,
       tmpDir: engine.store.tmpDir,

@@ -13,7 +13,7 @@ import {
 import { copyGraph, type ContentSink, type Descriptor } from "../image/index.ts";
 import type { FetchLayer, LocalImage } from "../local/index.ts";
 import type { BaseImage } from "../plan/index.ts";
-import { openRegistry, type RegistryRepository } from "../registry/index.ts";
+import type { RegistryRepository } from "../registry/index.ts";
 import type { Engine } from "./engine.ts";
 import { apiError } from "./errors.ts";
 import { normaliseName } from "./images.ts";
@@ -76,7 +76,7 @@ export class BaseImages {
   /** Fetches manifest and config of an image and names it in the store; `name` is in its full form. */
   async fetchImage(name: string, platform: Platform | undefined): Promise<LocalImage> {
     const { images, signal } = this.#engine;
-    const repository = this.#repository(name);
+    const repository = await this.#repository(name);
     const root = await repository.resolve(name, signal);
     if (root === undefined) {
       throw apiError("IMAGE_NOT_FOUND", `find image ${name} in its registry`, {
@@ -115,7 +115,7 @@ export class BaseImages {
     let failure: unknown;
     for (const name of await this.#origins(image)) {
       try {
-        const repository = this.#repository(name);
+        const repository = await this.#repository(name);
         return await repository.fetch(descriptor, signal);
       } catch (error) {
         failure ??= error;
@@ -144,11 +144,13 @@ export class BaseImages {
     ].map((record) => record.name);
   }
 
-  #repository(name: string): RegistryRepository {
+  async #repository(name: string): Promise<RegistryRepository> {
     const reference = parseReference(name);
     const key = formatRepository(reference);
     let repository = this.#repositories.get(key);
     if (repository === undefined) {
+      // Loaded here, because most builds find their bases in the store.
+      const { openRegistry } = await import("../registry/index.ts");
       repository = openRegistry({ reference, access: "pull" });
       this.#repositories.set(key, repository);
     }

@@ -8,7 +8,6 @@ import {
   type Digest,
 } from "../core/index.ts";
 import { copyGraph, type CopyProgress } from "../image/index.ts";
-import { openRegistry } from "../registry/index.ts";
 import { BaseImages } from "./base-images.ts";
 import { withEngine, type EngineOptions } from "./engine.ts";
 import { apiError } from "./errors.ts";
@@ -30,6 +29,7 @@ export async function pullImage(
     options.platform === undefined ? hostPlatform() : parsePlatform(options.platform);
   return withEngine(options, async (engine) => {
     const { signal } = engine;
+    const { openRegistry } = await import("../registry/index.ts");
     const repository = openRegistry({ reference: parseReference(name), access: "pull" });
     try {
       const steps = new StepLog({ listener: engine.progress, clock: engine.clock });
@@ -78,6 +78,7 @@ export async function pushImage(
     const { signal } = engine;
     const image = await findImage(engine, name);
     const bases = new BaseImages(engine, { pull: false });
+    const { openRegistry } = await import("../registry/index.ts");
     const repository = openRegistry({ reference: parseReference(name), access: "push" });
     try {
       const steps = new StepLog({ listener: engine.progress, clock: engine.clock });

@@ -1,7 +1,7 @@
 import { stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import type { Writable } from "node:stream";
-import { openArchiveSink, type ArchiveFlavor } from "../archive/index.ts";
+import type { ArchiveFlavor } from "../archive/index.ts";
 import { errnoOf } from "../core/index.ts";
 import { copyGraph } from "../image/index.ts";
 import type { LocalImage } from "../local/index.ts";
@@ -90,6 +90,7 @@ export async function writeArchive(request: {
   const { engine, flavor, output, images } = request;
   const { signal } = engine;
   const bases = new BaseImages(engine, { pull: false });
+  const { openArchiveSink } = await import("../archive/index.ts");
   const sink = await openArchiveSink({ output, flavor });
   try {
     for (const { image, names } of images) {

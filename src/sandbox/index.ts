@@ -1,10 +1,6 @@
 export * from "./errors.ts";
 export type * from "./types.ts";
 export { resolveOwner, resolveUser, type Owner } from "./users.ts";
-export {
-  openBuiltinSandbox,
-  type BuiltinSandboxOptions,
-  type SandboxWarning,
-} from "./builtin/index.ts";
+export type { SandboxWarning } from "./builtin/index.ts";
 export { openSandbox, type Isolation, type OpenSandboxOptions } from "./open.ts";
 export { writeNetworkFiles } from "./network-files.ts";

@@ -1,7 +1,6 @@
 import { isTsbuildError } from "../core/index.ts";
-import { openBuiltinSandbox, type SandboxWarning } from "./builtin/index.ts";
+import type { SandboxWarning } from "./builtin/index.ts";
 import { sandboxError } from "./errors.ts";
-import { openOciSandbox } from "./oci/index.ts";
 import type { Sandbox } from "./types.ts";
 
 /** `auto`: builtin. */
@@ -27,7 +26,7 @@ export async function openSandbox(
   options: OpenSandboxOptions,
 ): Promise<Sandbox> {
   try {
-    return await (isolation === "oci" ? openOciSandbox(options) : openBuiltinSandbox(options));
+    return await openKind(isolation, options);
   } catch (error) {
     if (!isTsbuildError(error, "SANDBOX_UNSUPPORTED")) throw error;
     throw sandboxError("SANDBOX_UNAVAILABLE", error.message, {
@@ -36,4 +35,14 @@ export async function openSandbox(
       cause: error,
     });
   }
+}
+
+/** Each is loaded when it is wanted: a build whose steps are all cached opens no sandbox. */
+async function openKind(isolation: Isolation, options: OpenSandboxOptions): Promise<Sandbox> {
+  if (isolation === "oci") {
+    const { openOciSandbox } = await import("./oci/index.ts");
+    return openOciSandbox(options);
+  }
+  const { openBuiltinSandbox } = await import("./builtin/index.ts");
+  return openBuiltinSandbox(options);
 }

@@ -17,7 +17,7 @@ import type { Argument, SyscallName } from "../../src/sandbox/builtin/program.ts
 import { at, textDatum } from "../../src/sandbox/builtin/program.ts";
 import { ReportReader } from "../../src/sandbox/builtin/report.ts";
 import { runProgram } from "../../src/sandbox/builtin/run-program.ts";
-import { openBuiltinSandbox } from "../../src/sandbox/index.ts";
+import { openBuiltinSandbox } from "../../src/sandbox/builtin/index.ts";
 import type { Sandbox, SandboxResult, SandboxSpec } from "../../src/sandbox/index.ts";
 import { createBusyboxRoot, whyNoBusybox } from "../support/busybox-root.ts";
 import { bundleScript } from "../support/bundle-script.ts";

@@ -1,4 +1,4 @@
-import { openBuiltinSandbox } from "../../src/sandbox/index.ts";
+import { openBuiltinSandbox } from "../../src/sandbox/builtin/index.ts";
 
 /**
  * Runs one step of the builtin sandbox with this process' own streams, for tests that need a process in surroundings
