@@ -31,7 +31,7 @@ describe("signals", () => {
     const mark = `mark-${signal}-${String(Date.now())}`;
     const folder = await context({ Dockerfile: stubborn });
     const building = startCli(
-      ["--progress", "plain", "--build-arg", `TSBUILD_MARK=${mark}`, "-t", "never:1", folder],
+      ["--progress", "rawjson", "--build-arg", `TSBUILD_MARK=${mark}`, "-t", "never:1", folder],
       { root: workspace.root },
     );
     await Promise.all([building.seen("started-1"), building.seen("started-2")]);
@@ -49,7 +49,7 @@ describe("signals", () => {
     const mark = `mark-group-${String(Date.now())}`;
     const folder = await context({ Dockerfile: stubborn });
     const building = startCli(
-      ["--progress", "plain", "--build-arg", `TSBUILD_MARK=${mark}`, folder],
+      ["--progress", "rawjson", "--build-arg", `TSBUILD_MARK=${mark}`, folder],
       { root: workspace.root },
     );
     await building.seen("started-1");
@@ -64,7 +64,7 @@ describe("signals", () => {
     const folder = await context({
       Dockerfile: dockerfile("RUN echo waiting-$((0+1)); sleep 1000"),
     });
-    const building = startCli(["--progress", "plain", folder], { root: workspace.root });
+    const building = startCli(["--progress", "rawjson", folder], { root: workspace.root });
     await building.seen("waiting-1");
     building.process.kill("SIGINT");
     await building.done;
