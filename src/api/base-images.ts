@@ -112,13 +112,13 @@ export class BaseImages {
     descriptor: Descriptor,
     signal?: AbortSignal,
   ): Promise<Readable> {
-    let failure: unknown;
+    let failure: Error | undefined;
     for (const name of await this.#origins(image)) {
       try {
         const repository = await this.#repository(name);
         return await repository.fetch(descriptor, signal);
       } catch (error) {
-        failure ??= error;
+        failure ??= error instanceof Error ? error : new Error(String(error));
       }
     }
     throw (

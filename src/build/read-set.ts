@@ -33,7 +33,8 @@ export async function readFieldsOf(request: {
       tree,
       paths,
       parents,
-      exclude: op.type === "copy" ? op.exclude : [],
+      // With `--parents` they are relative to the pivot: then rather count too much than miss a change.
+      exclude: op.type === "copy" && !op.parents ? op.exclude : [],
       statCache: environment.statCache,
       signal: environment.signal,
     });

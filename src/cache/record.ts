@@ -11,10 +11,10 @@ export function parseCacheRecord(value: unknown): CacheRecord | undefined {
   if (record?.["version"] !== 1) return undefined;
   const { created, durationMs, bootId, durable } = record;
   const diffIds = parseDigests(record["diffIds"]);
-  if (diffIds === undefined || chainIdOf(diffIds) !== record["chainId"]) return undefined;
+  const chainId = diffIds && chainIdOf(diffIds);
+  if (diffIds === undefined || chainId !== record["chainId"]) return undefined;
   if (typeof created !== "string" || typeof bootId !== "string") return undefined;
   if (typeof durationMs !== "number" || typeof durable !== "boolean") return undefined;
-  const chainId = chainIdOf(diffIds);
   return { version: 1, diffIds, chainId, created, durationMs, bootId, durable };
 }
 

@@ -1,7 +1,7 @@
 import type { ChainId, Digest, DiffId, JsonValue } from "../core/index.ts";
 
 /**
- * The key of a vertex as an ordered, comparable object; `digestOfJson` of it names the record. `fields` are in the
+ * The key of a vertex as an ordered, comparable object; a digest of it names the record. `fields` are in the
  * order in which a reader would ask ("which instruction, which env, which files"), so that the first difference
  * between two keys is the reason why a step reran.
  */

@@ -36,7 +36,8 @@ const turnMs = 20;
  * Digests of everything that copying the selection reads: of each path, and of all that lies below a directory. A
  * directory comes before its content, names are in byte order. A file that the stat cache knows is not read.
  *
- * A selected symlink is followed, and counts under its own name; those inside a directory count as links.
+ * A selected symlink is followed, and counts under its own name; those inside a directory, and all of them with
+ * `parents`, count as links.
  *
  * @throws CONTEXT_FILE_CHANGED when a file changes while it is read; CONTEXT_UNREADABLE
  */
@@ -85,7 +86,9 @@ class ChecksumRun {
 
   async addSource(path: RootPath): Promise<void> {
     this.#selection.signal?.throwIfAborted();
-    const real = await resolvePath(this.#tree, path, { followLast: true });
+    // `--parents` copies a selected link as a link.
+    const followLast = this.#selection.parents !== true;
+    const real = await resolvePath(this.#tree, path, { followLast });
     const stat = await this.#tree.lstat(real);
     if (stat === undefined) return;
     if (this.#selection.parents === true) await this.#addParents(path);

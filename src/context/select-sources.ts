@@ -41,8 +41,10 @@ export async function selectSources(
   const plain = firstWild === -1 ? parts : parts.slice(0, firstWild);
   const named = toRootPath(plain.map(unescape).join("/"), { beyondRoot: "stay" });
   const found = await resolvePath(tree, named, { followLast: true });
-  if ((await tree.lstat(found)) === undefined)
-    throw await sourceNotFound(tree, { pattern, named, resolved: found });
+  const isMissing = (await tree.lstat(found)) === undefined;
+  // With `--parents` everything before the wildcard is a part of the pattern too.
+  if (isMissing && firstWild !== -1 && options.parents === true) return [];
+  if (isMissing) throw await sourceNotFound(tree, { pattern, named, resolved: found });
   if (firstWild === -1) return [await keepLastName(tree, named)];
   const globstar = options.parents ?? false;
   const selector = await openSelector(parts.slice(firstWild).join("/"), { globstar });

@@ -156,7 +156,7 @@ function isParents(instruction: CopyLike): boolean {
 function fileNameOf(url: string): string {
   const path = URL.canParse(url) ? decodePath(new URL(url).pathname) : "";
   const base = posix.basename(path);
-  return base === "" || base === "." || base === "/" ? "__unnamed__" : base;
+  return ["", ".", "..", "/"].includes(base) ? "__unnamed__" : base;
 }
 
 function decodePath(path: string): string {
