@@ -1,6 +1,13 @@
 import { availableParallelism } from "node:os";
 import type { Cache, KeyField } from "../cache/index.ts";
-import { coreError, isTsbuildError, locateError, unreachable, type Digest } from "../core/index.ts";
+import {
+  coreError,
+  isTsbuildError,
+  locateError,
+  unreachable,
+  type Digest,
+  createLimiter,
+} from "../core/index.ts";
 import type { CopyOp, ExecOp, MkdirOp, Op, Plan, Vertex, VertexId } from "../plan/index.ts";
 import type { BuildEnvironment } from "./environment.ts";
 import { makeKey, opFields, type CacheKey } from "./keys.ts";
@@ -12,7 +19,6 @@ import { isUnpacked, resolveImage } from "./ops/image.ts";
 import { executeMkdir } from "./ops/mkdir.ts";
 import { readFieldsOf, treeOf } from "./read-set.ts";
 import type { LayersResult, VertexResult } from "./result.ts";
-import { Semaphore } from "./semaphore.ts";
 import type { Step } from "./steps.ts";
 
 export interface SolveOptions {
@@ -82,9 +88,9 @@ class Solver {
   readonly #shown = new Set<VertexId>();
   readonly #told = new Map<VertexId, Promise<void>>();
   // RUN steps mostly wait (network, disk, sleep), so more of them than cores run at once; file work is bound by cores.
-  readonly #execSlots = new Semaphore(Math.max(8, 2 * availableParallelism()));
-  readonly #reading = new Semaphore(1);
-  readonly #fileSlots = new Semaphore(Math.max(2, availableParallelism()));
+  readonly #execSlots = createLimiter(Math.max(8, 2 * availableParallelism()));
+  readonly #reading = createLimiter(1);
+  readonly #fileSlots = createLimiter(Math.max(2, availableParallelism()));
 
   constructor(plan: Plan, environment: BuildEnvironment, options: SolveOptions) {
     this.#plan = plan;
@@ -346,7 +352,7 @@ class Solver {
     const { index, result } = input;
     const environment = this.#environment;
     const tree = await treeOf(result, environment);
-    return this.#reading.run(() => readFieldsOf({ op, index, tree, environment }));
+    return this.#reading(() => readFieldsOf({ op, index, tree, environment }));
   }
 
   async #runStep(
@@ -358,7 +364,7 @@ class Solver {
     // Before its turn, so that a base is shown before the step on it and no step waits for a download of another.
     if (base?.type === "layers") await base.materialize?.();
     const slots = vertex.op.type === "exec" ? this.#execSlots : this.#fileSlots;
-    return slots.run(async () => {
+    return slots(async () => {
       this.signal.throwIfAborted();
       this.#claimDisplay(vertex.id);
       const started = performance.now();

@@ -10,7 +10,7 @@ import {
   type NodeStat,
   type RootPath,
 } from "../layer/index.ts";
-import { parseExcludes, type Excludes } from "./ignore/compile-excludes.ts";
+import { parseExcludes, type Excludes } from "./ignore/parse-excludes.ts";
 import { digestNode } from "./node-digest.ts";
 import type { BuildContext, FileDigest, HostNodeStat, StatCache, StatKey } from "./types.ts";
 

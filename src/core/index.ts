@@ -5,6 +5,7 @@ export * from "./errors.ts";
 export type * from "./events.ts";
 export * from "./excerpt.ts";
 export * from "./http.ts";
+export * from "./limiter.ts";
 export * from "./media-types.ts";
 export * from "./platform.ts";
 export * from "./reference.ts";

@@ -1,5 +1,6 @@
 import {
   coreError,
+  createLimiter,
   isIndexType,
   isManifestType,
   type Digest,
@@ -8,7 +9,6 @@ import {
 import { copyContent, type CopyRetry } from "./copy-content.ts";
 import { onSide } from "./copy-side.ts";
 import { plainDescriptor } from "./descriptor.ts";
-import { createLimiter } from "./limiter.ts";
 import { maxManifestSize, parseManifestOrIndex } from "./manifest.ts";
 import { readContent } from "./read-content.ts";
 import { checkDepth, selectManifest } from "./select-manifest.ts";

@@ -1,9 +1,9 @@
 import { Option, type Command } from "commander";
 import { build, parseOutput } from "../../api/index.ts";
 import { collect, globalFlags, type Invocation } from "../invocation.ts";
-import { createProgress, progressModes, type ProgressMode } from "../progress/index.ts";
+import { progressOption, withProgress, type ProgressFlags } from "../with-progress.ts";
 
-interface Flags {
+interface Flags extends ProgressFlags {
   readonly tag: readonly string[];
   readonly file?: string;
   readonly target?: string;
@@ -12,9 +12,7 @@ interface Flags {
   readonly platform: readonly string[];
   readonly cache: boolean;
   readonly pull?: boolean;
-  readonly quiet?: boolean;
   readonly output: readonly string[];
-  readonly progress: ProgressMode;
   readonly network: "default" | "none" | "host";
   readonly iidfile?: string;
 }
@@ -41,18 +39,12 @@ export function addBuildCommand(program: Command, invocation: Invocation): void 
         .choices(["default", "none", "host"])
         .default("default"),
     )
-    .addOption(
-      new Option("--progress <mode>", "how to show progress")
-        .choices(progressModes)
-        .default("auto")
-        .env("BUILDKIT_PROGRESS"),
-    )
+    .addOption(progressOption())
     .action(async (context: string, flags: Flags, command: Command) => {
       const { root, isolation } = globalFlags(command);
-      const mode = flags.quiet === true ? "quiet" : flags.progress;
-      const progress = createProgress(mode, { stream: process.stderr });
-      try {
-        const result = await build({
+      const outputs = flags.output.map(parseOutput);
+      const result = await withProgress(flags, (listener) =>
+        build({
           context,
           root,
           isolation,
@@ -65,16 +57,13 @@ export function addBuildCommand(program: Command, invocation: Invocation): void 
           noCache: !flags.cache,
           pull: flags.pull ?? false,
           network: flags.network,
-          outputs: flags.output.map(parseOutput),
+          outputs,
           imageIdFile: flags.iidfile,
-          progress: progress.listener,
+          progress: listener,
           signal: invocation.signal,
-        });
-        progress.finish("success");
-        if (mode === "quiet") process.stdout.write(`${result.imageId}\n`);
-      } catch (error) {
-        progress.finish("failure");
-        throw error;
-      }
+        }),
+      );
+      const isQuiet = flags.quiet === true || flags.progress === "quiet";
+      if (isQuiet) process.stdout.write(`${result.imageId}\n`);
     });
 }

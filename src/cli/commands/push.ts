@@ -1,12 +1,7 @@
-import { Option, type Command } from "commander";
+import type { Command } from "commander";
 import { pushImage } from "../../api/index.ts";
 import { globalFlags, type Invocation } from "../invocation.ts";
-import { createProgress, progressModes, type ProgressMode } from "../progress/index.ts";
-
-interface Flags {
-  readonly quiet?: boolean;
-  readonly progress: ProgressMode;
-}
+import { progressOption, withProgress, type ProgressFlags } from "../with-progress.ts";
 
 /** `tsbuild push NAME` */
 export function addPushCommand(program: Command, invocation: Invocation): void {
@@ -15,30 +10,20 @@ export function addPushCommand(program: Command, invocation: Invocation): void {
     .description("send an image to a registry")
     .argument("<name>", "image name; its first part names the registry")
     .option("-q, --quiet", "print only the name")
-    .addOption(
-      new Option("--progress <mode>", "how to show progress")
-        .choices(progressModes)
-        .default("auto"),
-    )
-    .action(async (name: string, flags: Flags, command: Command) => {
-      const mode = flags.quiet === true ? "quiet" : flags.progress;
-      const progress = createProgress(mode, { stream: process.stderr });
-      try {
-        const pushed = await pushImage({
+    .addOption(progressOption())
+    .action(async (name: string, flags: ProgressFlags, command: Command) => {
+      const pushed = await withProgress(flags, (listener) =>
+        pushImage({
           ...globalFlags(command),
           name,
-          progress: progress.listener,
+          progress: listener,
           signal: invocation.signal,
-        });
-        progress.finish("success");
-        process.stdout.write(
-          flags.quiet === true
-            ? `${pushed.name}\n`
-            : `${pushed.tag}: digest: ${pushed.digest} size: ${String(pushed.size)}\n`,
-        );
-      } catch (error) {
-        progress.finish("failure");
-        throw error;
-      }
+        }),
+      );
+      process.stdout.write(
+        flags.quiet === true
+          ? `${pushed.name}\n`
+          : `${pushed.tag}: digest: ${pushed.digest} size: ${String(pushed.size)}\n`,
+      );
     });
 }

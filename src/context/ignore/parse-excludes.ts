@@ -27,9 +27,3 @@ export function parseExcludes(patterns: readonly string[]): Excludes {
     canSkipDirectory: (path) => rules.canSkipDirectory(text(path)),
   };
 }
-
-/** Only the question whether one path, relative to the source directory, is excluded. */
-export function compileExcludes(patterns: readonly string[]): (path: Buffer) => boolean {
-  const { isExcluded } = parseExcludes(patterns);
-  return isExcluded;
-}

@@ -1,14 +1,14 @@
 import { expect, test } from "vitest";
-import { Semaphore } from "../../../src/build/semaphore.ts";
+import { createLimiter } from "../../../src/core/index.ts";
 
 test("no more than the limit runs at once, and everything gets its turn in order", async () => {
-  const semaphore = new Semaphore(2);
+  const limit = createLimiter(2);
   const started: number[] = [];
   let running = 0;
   let most = 0;
   const gates = [0, 1, 2, 3].map(makeGate);
   const work = gates.map((gate, index) =>
-    semaphore.run(async () => {
+    limit(async () => {
       started.push(index);
       most = Math.max(most, ++running);
       await gate.promise;
@@ -24,9 +24,9 @@ test("no more than the limit runs at once, and everything gets its turn in order
 });
 
 test("a failure frees its place", async () => {
-  const semaphore = new Semaphore(1);
-  await expect(semaphore.run(() => Promise.reject(new Error("no")))).rejects.toThrow("no");
-  await expect(semaphore.run(() => Promise.resolve("yes"))).resolves.toBe("yes");
+  const limit = createLimiter(1);
+  await expect(limit(() => Promise.reject(new Error("no")))).rejects.toThrow("no");
+  await expect(limit(() => Promise.resolve("yes"))).resolves.toBe("yes");
 });
 
 function makeGate(): { readonly promise: Promise<void>; readonly resolve: () => void } {
