@@ -1,38 +1,55 @@
-import { readdirSync, rmdirSync, unlinkSync } from "node:fs";
+import { chmodSync, readdirSync, rmdirSync, unlinkSync, type Dirent } from "node:fs";
 import { setImmediate as breathe } from "node:timers/promises";
 import { errnoOf } from "./errors.ts";
 
+const slash = 0x2f;
+
 /**
  * Removes a file, or a directory with everything in it; nothing there is success. Unlike Node's `rm` it takes names
- * that are not UTF-8, which root filesystems hold. Symlinks are removed, never followed.
+ * that are not UTF-8, which root filesystems hold. Symlinks are removed, never followed. Directories that their owner
+ * may not change are opened first; others may remove the same tree at the same time. Stops between two nodes, leaving
+ * the rest, when `signal` is aborted.
  *
  * Removing is synchronous in small pieces, which is several times faster than Node's promises.
  */
-export async function removeTree(path: string | Buffer): Promise<void> {
+export async function removeTree(path: string | Buffer, signal?: AbortSignal): Promise<void> {
+  signal?.throwIfAborted();
   const pending: Buffer[] = [Buffer.from(path)];
   let removed = 0;
   for (let current = pending.at(-1); current !== undefined; current = pending.at(-1)) {
     if (removeNode(current)) pending.pop();
     else pending.push(...removeFilesIn(current));
-    if (++removed % 64 === 0) await breathe();
+    if (++removed % 64 !== 0) continue;
+    await breathe();
+    signal?.throwIfAborted();
   }
 }
 
 /** False when it is a directory that is not empty. */
 function removeNode(path: Buffer): boolean {
+  return removeFile(path) || inOpenDirectory(path, () => removeDirectory(path));
+}
+
+/** False when it is a directory. */
+function removeFile(path: Buffer): boolean {
   try {
-    unlinkSync(path);
+    inOpenDirectory(path, () => unlinkSync(path));
     return true;
   } catch (error) {
     const errno = errnoOf(error);
     if (errno === "ENOENT" || errno === "ENOTDIR") return true;
     // POSIX says EPERM for a directory, Linux EISDIR.
-    if (errno !== "EISDIR" && errno !== "EPERM") throw error;
+    if (errno === "EISDIR" || errno === "EPERM") return false;
+    throw error;
   }
+}
+
+function removeDirectory(path: Buffer): boolean {
   try {
     rmdirSync(path);
     return true;
   } catch (error) {
+    if (errnoOf(error) === "ENOENT") return true;
     if (errnoOf(error) === "ENOTEMPTY") return false;
     throw error;
   }
@@ -41,11 +58,33 @@ function removeNode(path: Buffer): boolean {
 /** Directories that are left. */
 function removeFilesIn(directory: Buffer): Buffer[] {
   const left: Buffer[] = [];
-  // Latin-1 keeps the bytes of any name.
-  for (const entry of readdirSync(directory, { encoding: "latin1", withFileTypes: true })) {
+  for (const entry of listDirectory(directory)) {
+    // Latin-1 keeps the bytes of any name.
     const path = Buffer.concat([directory, Buffer.from(`/${entry.name}`, "latin1")]);
-    if (entry.isDirectory()) left.push(path);
-    else unlinkSync(path);
+    if (entry.isDirectory() || !removeFile(path)) left.push(path);
   }
   return left;
+}
+
+function listDirectory(directory: Buffer): Dirent[] {
+  const read = (): Dirent[] => readdirSync(directory, { encoding: "latin1", withFileTypes: true });
+  try {
+    return read();
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return [];
+    if (errnoOf(error) !== "EACCES") throw error;
+    chmodSync(directory, 0o700);
+    return read();
+  }
+}
+
+/** Tries once more with the directory around `path` opened, when it is closed even to its owner. */
+function inOpenDirectory<T>(path: Buffer, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (errnoOf(error) !== "EACCES") throw error;
+    chmodSync(path.subarray(0, path.lastIndexOf(slash)), 0o700);
+    return work();
+  }
 }

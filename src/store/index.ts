@@ -3,6 +3,5 @@ export type { StoreErrorCode } from "./errors.ts";
 export { asObject, parseJson, readJsonFile, writeJsonFile, type JsonFile } from "./json-file.ts";
 export { openStore, storeFormat } from "./open-store.ts";
 export { parseDescriptorRecord } from "./records.ts";
-export { removeTree } from "./remove-tree.ts";
 export type { SweepReport } from "./sweep.ts";
 export type { BlobStore, LayerBlobIndex, NameRecord, NameStore, Store } from "./types.ts";

@@ -3,8 +3,7 @@ import { constants, mkdirSync, renameSync, rmdirSync, rmSync } from "node:fs";
 import { type FileHandle, lstat, open } from "node:fs/promises";
 import { connect, createServer, type Server } from "node:net";
 import { join } from "node:path";
-import { errnoOf, isDiskFull, loadSyscalls } from "../core/index.ts";
-import { removeTree } from "./remove-tree.ts";
+import { errnoOf, isDiskFull, loadSyscalls, removeTree } from "../core/index.ts";
 
 /*
  * `tmp/<process>/lock` tells a living process from a dead one. It is a listening Unix socket: the kernel lets go of it

@@ -1,9 +1,8 @@
 import { readdirSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
-import { type Clock, errnoOf } from "../core/index.ts";
+import { type Clock, errnoOf, removeTree } from "../core/index.ts";
 import { probeFolder, retire, tmpEntryKind } from "./process-folder.ts";
-import { removeTree } from "./remove-tree.ts";
 
 /** What sweeping `tmp/` did. */
 export interface SweepReport {
