@@ -1,3 +1,4 @@
+import type { Dirent } from "node:fs";
 import { lstat, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { errnoOf, removeTree, writeFileAtomic, type ChainId, type Digest } from "../core/index.ts";
@@ -40,32 +41,44 @@ export async function listContainers(
   for (const id of await readNames(containers)) {
     const directory = join(containers, id);
     const container = await readContainer(directory);
-    if (container !== undefined) found.push({ ...container, size: await sizeOfTree(directory) });
+    if (container !== undefined)
+      found.push({ ...container, size: await sizeOfTree(Buffer.from(directory)) });
   }
   return found;
 }
 
-async function sizeOfTree(directory: string): Promise<number> {
+/** Names of container files need not be UTF-8; `readdir` cannot be recursive and give Buffers at once. */
+async function sizeOfTree(path: Buffer): Promise<number> {
   let size = 0;
-  for (const entry of await readdir(Buffer.from(directory), {
-    recursive: true,
-    encoding: "buffer",
-  })) {
-    const path = Buffer.concat([Buffer.from(`${directory}/`), entry]);
-    size += await sizeOfFile(path);
+  for (const entry of await readEntries(path)) {
+    const child = Buffer.concat([path, Buffer.from("/"), entry.name]);
+    if (entry.isDirectory()) size += await sizeOfTree(child);
+    else if (entry.isFile()) size += await sizeOfFile(child);
   }
   return size;
 }
 
-async function sizeOfFile(path: Buffer): Promise<number> {
+async function readEntries(path: Buffer): Promise<Dirent<Buffer>[]> {
   try {
-    const stat = await lstat(path);
-    return stat.isFile() ? stat.size : 0;
+    return await readdir(path, { withFileTypes: true, encoding: "buffer" });
   } catch (error) {
     // A running container removes files while we look.
-    if (errnoOf(error) === "ENOENT") return 0;
+    if (isGone(error)) return [];
     throw error;
   }
+}
+
+async function sizeOfFile(path: Buffer): Promise<number> {
+  try {
+    return (await lstat(path)).size;
+  } catch (error) {
+    if (isGone(error)) return 0;
+    throw error;
+  }
+}
+
+function isGone(error: unknown): boolean {
+  return ["ENOENT", "ENOTDIR"].includes(errnoOf(error) ?? "");
 }
 
 /** Removes a container with its files. Idempotent. */
