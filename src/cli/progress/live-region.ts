@@ -32,13 +32,16 @@ export class LiveRegion {
     };
   }
 
-  /** Width that a line may have: the last column stays free, since writing there may wrap. */
+  /**
+   * Width that a line may have: the last column stays free, since writing there may wrap. A pseudo-terminal whose size
+   * nobody has set calls itself 0 by 0.
+   */
   get columns(): number {
-    return Math.max((this.#stream.columns ?? 80) - 1, 1);
+    return Math.max((this.#stream.columns || 80) - 1, 1);
   }
 
   get rows(): number {
-    return Math.max(this.#stream.rows ?? 24, 1);
+    return Math.max(this.#stream.rows || 24, 1);
   }
 
   /** Writes `above`, which then scrolls up and stays, and replaces the region's lines by `lines`. */
@@ -80,7 +83,7 @@ export class LiveRegion {
 
   /** To the region's first line. A terminal that became narrower has wrapped what was wider. */
   #toTop(): string {
-    const width = Math.max(this.#stream.columns ?? 80, 1);
+    const width = Math.max(this.#stream.columns || 80, 1);
     let rows = 0;
     for (const line of this.#lines) rows += Math.max(Math.ceil(displayWidth(line) / width), 1);
     return rows === 0 ? "" : `\r${escape}${String(Math.min(rows, this.rows))}A`;

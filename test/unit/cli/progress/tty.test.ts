@@ -224,3 +224,10 @@ test("NO_COLOR and a terminal without abilities are respected", () => {
   at(0, start(1, "RUN a"));
   expect(screen.writes).toEqual(["#1 RUN a\n"]);
 });
+
+test("a terminal whose size nobody has set is taken for one of 80 columns", () => {
+  open({ columns: 0, rows: 0 });
+  at(0, start(1, "RUN a-command-that-is-a-bit-longer"));
+  shownAt(1);
+  expect(screen.writes.join("")).toContain("RUN a-command-that-is-a-bit-longer");
+});
