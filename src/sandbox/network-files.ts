@@ -1,6 +1,6 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { errnoOf } from "../core/index.ts";
+import { diskFull, errnoOf, isDiskFull } from "../core/index.ts";
 import type { NetworkMode, SandboxMount } from "./types.ts";
 
 const loopbackHosts = [
@@ -16,6 +16,7 @@ const loopbackHosts = [
  * Writes /etc/hosts and /etc/resolv.conf for a sandbox into `directory` (created) and returns them as read-only mounts,
  * so that the image's own files are shadowed and nothing enters the layer. With the host's network a process gets the
  * host's names and name servers; without a network only its own name.
+ * @throws DISK_FULL
  */
 export async function writeNetworkFiles(options: {
   readonly directory: string;
@@ -35,10 +36,18 @@ export async function writeNetworkFiles(options: {
   const mounts: SandboxMount[] = [];
   for (const [name, content] of Object.entries(files)) {
     const source = join(directory, name);
-    await writeFile(source, content, { mode: 0o644 });
+    await write(source, content);
     mounts.push({ type: "bind", source, target: `/etc/${name}`, readOnly: true });
   }
   return mounts;
+}
+
+async function write(path: string, content: string): Promise<void> {
+  try {
+    await writeFile(path, content, { mode: 0o644 });
+  } catch (error) {
+    throw isDiskFull(error) ? diskFull(path, error) : error;
+  }
 }
 
 async function readHostFile(path: string): Promise<string | undefined> {
