@@ -1,7 +1,6 @@
-import { mkdir, mkdtemp, statfs } from "node:fs/promises";
-import { constants } from "node:fs";
+import { constants, mkdirSync, mkdtempSync, rmSync, statfsSync } from "node:fs";
 import { join } from "node:path";
-import { loadSyscalls, removeTree, syscallErrno, type Syscalls } from "../core/index.ts";
+import { loadSyscalls, syscallErrno, type Syscalls } from "../core/index.ts";
 import { opaqueXattr } from "./disk.ts";
 import { snapshotError } from "./errors.ts";
 import { copyForm, type EmptyDirectories, overlayForm } from "./form.ts";
@@ -21,8 +20,8 @@ export interface OpenSnapshotterOptions {
 export async function openSnapshotter(options: OpenSnapshotterOptions): Promise<Snapshotter> {
   const { directory, tmpDir, kind = "auto" } = options;
   const kernel = await loadSyscalls();
-  const empty = await makeEmptyDirectories(kernel, directory);
-  const obstacle = kind === "copy" ? undefined : await overlayObstacle(kernel, tmpDir);
+  const empty = makeEmptyDirectories(kernel, directory);
+  const obstacle = kind === "copy" ? undefined : overlayObstacle(kernel, tmpDir);
   if (kind === "overlayfs" && obstacle !== undefined) throw unsupported(tmpDir, obstacle);
   const isOverlay = kind !== "copy" && obstacle === undefined;
   const form = isOverlay ? overlayForm(kernel, empty) : copyForm(kernel, empty);
@@ -30,13 +29,10 @@ export async function openSnapshotter(options: OpenSnapshotterOptions): Promise<
 }
 
 /** They show as the root of an image without layers, and look like one. */
-async function makeEmptyDirectories(
-  kernel: Syscalls,
-  directory: string,
-): Promise<EmptyDirectories> {
+function makeEmptyDirectories(kernel: Syscalls, directory: string): EmptyDirectories {
   const empty = [join(directory, "empty", "a"), join(directory, "empty", "b")] as const;
   for (const path of empty) {
-    await mkdir(path, { recursive: true, mode: 0o755 });
+    mkdirSync(path, { recursive: true, mode: 0o755 });
     kernel.utimens(path, { mtime: 0n });
   }
   return empty;
@@ -45,20 +41,21 @@ async function makeEmptyDirectories(
 /** statfs type of overlayfs, on which no upper directory of another one can lie. */
 const OVERLAYFS_SUPER_MAGIC = 0x794c7630;
 
-/** Why layers in overlayfs form cannot be kept in this folder; undefined when they can. Mounting itself is not tried. */
-export async function overlayObstacle(
+/** Why layers in overlayfs form cannot be kept in this folder; undefined when they can. Mounting itself is not tried. Synchronous:
+ * every command opens the snapshotter, and six tiny calls through the pool would cost it milliseconds. */
+function overlayObstacle(
   kernel: Syscalls,
   folder: string,
-): Promise<"overlayfs" | "whiteouts" | "xattrs" | undefined> {
-  if ((await statfs(folder)).type === OVERLAYFS_SUPER_MAGIC) return "overlayfs";
-  const probe = await mkdtemp(join(folder, "probe-"));
+): "overlayfs" | "whiteouts" | "xattrs" | undefined {
+  if (statfsSync(folder).type === OVERLAYFS_SUPER_MAGIC) return "overlayfs";
+  const probe = mkdtempSync(join(folder, "probe-"));
   try {
     const whiteout = { mode: constants.S_IFCHR, major: 0, minor: 0 };
     if (!isAllowed(() => kernel.mknod(join(probe, "whiteout"), whiteout))) return "whiteouts";
     if (!isAllowed(() => kernel.lsetxattr(probe, opaqueXattr, Buffer.from("y")))) return "xattrs";
     return undefined;
   } finally {
-    await removeTree(probe);
+    rmSync(probe, { recursive: true, force: true });
   }
 }
 

@@ -81,8 +81,15 @@ export class DirectorySnapshotter implements Snapshotter {
     const directory = join(folder, "fs");
     await mkdir(directory, { recursive: true });
     const draft = { directory: Buffer.from(directory), work: join(folder, "work"), parents, lower };
-    await this.#form.begin(draft);
-    return this.#activate({ draft, parent, folder, isOurs: options.directory === undefined });
+    const isOurs = options.directory === undefined;
+    const active = this.#activate({ draft, parent, folder, isOurs });
+    try {
+      await this.#form.begin(draft);
+    } catch (error) {
+      await this.abandon(active);
+      throw error;
+    }
+    return active;
   }
 
   async commit(

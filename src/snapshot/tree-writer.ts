@@ -226,7 +226,7 @@ export class LayerWriter implements TreeWriter {
         await make(absolute);
       }
     } catch (error) {
-      throw isDiskFull(error) ? diskFull(`/${rootPathToString(path)}`, error) : error;
+      throw toldWithPath(error, path);
     }
     this.#note(path);
     if (this.#copiedUp.size > 0) this.#copiedUp.delete(key(path));
@@ -258,7 +258,11 @@ export class LayerWriter implements TreeWriter {
     if (present?.isDirectory() === true) return this.#learn(path, present);
     // Whatever is here, a whiteout or a file, hides a lower directory; a new one must go on doing so.
     if (present !== undefined) await this.#clear(path, present);
-    mkdirSync(absolute, 0o700);
+    try {
+      mkdirSync(absolute, 0o700);
+    } catch (error) {
+      throw toldWithPath(error, path);
+    }
     this.#ready.set(key(path), 0n);
     if (present !== undefined && this.#place.form === "overlay") this.#markOpaque(path);
   }
@@ -361,6 +365,11 @@ export class LayerWriter implements TreeWriter {
       await this.hideLower(child);
     }
   }
+}
+
+/** A full disk is told as such, with the path inside the root. */
+function toldWithPath(error: unknown, path: RootPath): unknown {
+  return isDiskFull(error) ? diskFull(`/${rootPathToString(path)}`, error) : error;
 }
 
 /** Latin-1 gives each byte string a string of its own. */
