@@ -17,6 +17,7 @@ import type { RegistryRepository } from "../registry/index.ts";
 import type { Engine } from "./engine.ts";
 import { apiError } from "./errors.ts";
 import { normaliseName } from "./images.ts";
+import { missingInRegistry, nameImage } from "./missing-image.ts";
 
 /**
  * Images that something is built on or started from: looked for in the store first, then in their registry. Lazy: only
@@ -79,10 +80,7 @@ export class BaseImages {
     const repository = await this.#repository(name);
     const root = await repository.resolve(name, signal);
     if (root === undefined) {
-      throw apiError("IMAGE_NOT_FOUND", `find image ${name} in its registry`, {
-        hint: "check the name and the tag",
-        details: { image: name },
-      });
+      throw await missingInRegistry(repository, name, signal);
     }
     const sink = images.sink({ fromRegistry: true });
     const wanted = platform ?? hostPlatform();
@@ -93,6 +91,8 @@ export class BaseImages {
       platform: wanted,
       keepIndex: true,
       signal,
+    }).catch((error: unknown) => {
+      throw nameImage(error, name);
     });
     await sink.tag(name, copied.root, signal);
     const image = await images.find(name, wanted);
@@ -174,7 +174,8 @@ function withoutLayers(sink: ContentSink): ContentSink {
   };
 }
 
-function isFor(image: LocalImage, platform: Platform): boolean {
+/** Whether an image says of itself that it is made for a platform; variants are not compared. */
+export function isFor(image: LocalImage, platform: Platform): boolean {
   const { os, architecture } = image.config;
   return os === platform.os && architecture === platform.architecture;
 }

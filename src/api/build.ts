@@ -19,9 +19,15 @@ import { parseDockerfile, type Dockerfile } from "../dockerfile/index.ts";
 import { planBuild, type Plan, type Vertex, type VertexId } from "../plan/index.ts";
 import { BaseImages } from "./base-images.ts";
 import { withEngine, type Engine, type EngineOptions } from "./engine.ts";
-import { apiError } from "./errors.ts";
+import { apiError, usageError } from "./errors.ts";
 import { normaliseName } from "./images.ts";
-import { checkOutput, writeOutput, type OutputSpec } from "./output.ts";
+import {
+  checkOutput,
+  checkFolderOf,
+  outputFailed,
+  writeOutput,
+  type OutputSpec,
+} from "./output.ts";
 
 export interface BuildOptions extends EngineOptions {
   /** Directory of the build context. */
@@ -55,11 +61,12 @@ export interface BuildResult {
  * from one of its lines. Nothing is named then, and finished steps stay in the cache.
  */
 export async function build(options: BuildOptions): Promise<BuildResult> {
-  const names = (options.tags ?? []).map(normaliseName);
+  const names = [...new Set((options.tags ?? []).map(normaliseName))];
   const directory = await checkContext(options.context);
   const dockerfile = await readDockerfile(directory, options.file);
   return withEngine(options, async (engine) => {
     for (const output of options.outputs ?? []) await checkOutput(output);
+    if (options.imageIdFile !== undefined) await checkFolderOf(options.imageIdFile);
     const bases = new BaseImages(engine, { pull: options.pull ?? false });
     const steps = new StepLog({ listener: engine.progress, clock: engine.clock });
     try {
@@ -75,7 +82,7 @@ export async function build(options: BuildOptions): Promise<BuildResult> {
       await steps.run("exporting to image", async () => {
         for (const output of options.outputs ?? [])
           await writeOutput(output, { engine, image, names });
-        if (options.imageIdFile !== undefined) await writeFile(options.imageIdFile, image.id);
+        if (options.imageIdFile !== undefined) await writeImageId(options.imageIdFile, image.id);
       });
       const familiar = names.map((name) => familiarReference(parseReference(name)));
       engine.progress({
@@ -89,6 +96,14 @@ export async function build(options: BuildOptions): Promise<BuildResult> {
       throw withSource(error, dockerfile);
     }
   });
+}
+
+async function writeImageId(path: string, id: Digest): Promise<void> {
+  try {
+    await writeFile(path, id);
+  } catch (error) {
+    throw outputFailed(path, error);
+  }
 }
 
 /** Errors located in the Dockerfile carry its text, so that whoever prints them can show the line. */
@@ -108,11 +123,11 @@ function withSource(
 }
 
 async function checkContext(context: string): Promise<string> {
-  const directory = resolve(context);
+  const directory = resolveHere(context);
   try {
     if ((await stat(directory)).isDirectory()) return directory;
   } catch (error) {
-    throw apiError("CONTEXT_NOT_FOUND", `open build context ${context}`, {
+    throw apiError("CONTEXT_NOT_FOUND", `open build context ${context}: it cannot be read`, {
       hint: "the last argument is the directory that COPY reads from, for example `.`",
       details: { context },
       cause: error,
@@ -122,6 +137,23 @@ async function checkContext(context: string): Promise<string> {
     hint: "give a directory; the Dockerfile is named with -f",
     details: { context },
   });
+}
+
+/** An absolute path; the folder we stand in may have been removed meanwhile. */
+function resolveHere(path: string): string {
+  try {
+    return resolve(path);
+  } catch (error) {
+    throw apiError(
+      "CONTEXT_NOT_FOUND",
+      `open build context ${path}: the working directory is gone`,
+      {
+        hint: "somebody removed the folder you are in: change to one that exists",
+        details: { context: path },
+        cause: error,
+      },
+    );
+  }
 }
 
 interface DockerfileSource {
@@ -135,7 +167,13 @@ async function readDockerfile(
   directory: string,
   file: string | undefined,
 ): Promise<DockerfileSource> {
-  const wanted = file === undefined ? join(directory, "Dockerfile") : resolve(file);
+  if (file === "-") {
+    throw usageError(
+      "read the Dockerfile from standard input: not supported yet",
+      "write it to a file and name that with -f",
+    );
+  }
+  const wanted = file === undefined ? join(directory, "Dockerfile") : resolveHere(file);
   const candidates =
     basename(wanted) === "Dockerfile" ? [wanted, join(wanted, "../dockerfile")] : [wanted];
   for (const path of candidates) {
@@ -148,13 +186,25 @@ async function readDockerfile(
   throw unreadable(wanted, undefined);
 }
 
+/** Without a cause the file is simply not there. */
 function unreadable(path: string, cause: unknown): Error {
-  return apiError("DOCKERFILE_NOT_FOUND", `read the Dockerfile ${path}`, {
-    hint: "name it with -f when it lies elsewhere or has another name",
-    details: { path },
+  const errno = errnoOf(cause);
+  const reason = unreadableReasons[errno ?? "ENOENT"] ?? "it cannot be read";
+  return apiError("DOCKERFILE_NOT_FOUND", `read the Dockerfile ${path}: ${reason}`, {
+    hint:
+      errno === "EACCES"
+        ? "make the file and its folder readable"
+        : "name it with -f when it lies elsewhere or has another name",
+    details: { path, ...(errno === undefined ? {} : { errno }) },
     cause,
   });
 }
+
+const unreadableReasons: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such file",
+  EACCES: "permission denied",
+  EISDIR: "it is a directory",
+};
 
 async function makePlan(
   dockerfile: Dockerfile,
@@ -201,7 +251,10 @@ function parsePairs(
     const equals = text.indexOf("=");
     const name = equals === -1 ? text : text.slice(0, equals);
     if (name === "") {
-      throw apiError(code, `read ${JSON.stringify(text)}`, { hint: "write it as NAME=value" });
+      const what = code === "LABEL_INVALID" ? "label" : "build argument";
+      throw apiError(code, `read ${what} ${JSON.stringify(text)}: it has no name`, {
+        hint: "write it as NAME=value",
+      });
     }
     const value =
       equals !== -1 ? text.slice(equals + 1) : code === "LABEL_INVALID" ? "" : process.env[name];

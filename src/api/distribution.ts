@@ -1,17 +1,19 @@
 import { StepLog } from "../build/index.ts";
 import {
   familiarReference,
+  formatPlatform,
   hostPlatform,
   parsePlatform,
   parseReference,
   shortDigest,
   type Digest,
+  type Platform,
 } from "../core/index.ts";
 import { copyGraph, type CopyProgress } from "../image/index.ts";
-import { BaseImages } from "./base-images.ts";
-import { withEngine, type EngineOptions } from "./engine.ts";
-import { apiError } from "./errors.ts";
+import { BaseImages, isFor } from "./base-images.ts";
+import { withEngine, type Engine, type EngineOptions } from "./engine.ts";
 import { findImage, normaliseName } from "./images.ts";
+import { missingInRegistry, nameImage } from "./missing-image.ts";
 
 export interface PulledImage {
   /** Full name. */
@@ -34,12 +36,7 @@ export async function pullImage(
     try {
       const steps = new StepLog({ listener: engine.progress, clock: engine.clock });
       const root = await repository.resolve(name, signal);
-      if (root === undefined) {
-        throw apiError("IMAGE_NOT_FOUND", `find image ${name} in its registry`, {
-          hint: "check the name and the tag",
-          details: { image: name },
-        });
-      }
+      if (root === undefined) throw await missingInRegistry(repository, name, signal);
       const sink = engine.images.sink({ fromRegistry: true });
       await steps.run(`pulling ${familiarReference(parseReference(name))}`, async (step) => {
         const copied = await copyGraph({
@@ -50,13 +47,31 @@ export async function pullImage(
           keepIndex: true,
           signal,
           onProgress: (progress) => step.progress(describe(progress)),
+        }).catch((error: unknown) => {
+          throw nameImage(error, name);
         });
         await sink.tag(name, copied.root, signal);
       });
+      await warnOfPlatform(engine, { name, platform, steps });
       return { name, digest: root.digest };
     } finally {
       await repository.close();
     }
+  });
+}
+
+/** An image that is no index is for one platform, and comes whatever platform was asked for. */
+async function warnOfPlatform(
+  engine: Engine,
+  pulled: { readonly name: string; readonly platform: Platform; readonly steps: StepLog },
+): Promise<void> {
+  const { name, platform, steps } = pulled;
+  const image = await engine.images.find(name, platform);
+  if (image === undefined || isFor(image, platform)) return;
+  const { os, architecture } = image.config;
+  steps.warn({
+    code: "InvalidImagePlatform",
+    message: `the image ${familiarReference(parseReference(name))} is made for ${os}/${architecture}, not for ${formatPlatform(platform)}`,
   });
 }
 

@@ -1,11 +1,18 @@
 import { mkdir } from "node:fs/promises";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { openLocalCache, type LocalCache } from "../cache/index.ts";
-import { systemClock, type Clock, type ProgressListener } from "../core/index.ts";
+import {
+  isTsbuildError,
+  systemClock,
+  TsbuildError,
+  type Clock,
+  type ProgressListener,
+} from "../core/index.ts";
 import { openLocalImages, type LocalImages } from "../local/index.ts";
 import { openSandbox, type Isolation, type Sandbox } from "../sandbox/index.ts";
 import { openSnapshotter, type Snapshotter } from "../snapshot/index.ts";
 import { defaultRoot, openStore, type Store } from "../store/index.ts";
+import { usageError } from "./errors.ts";
 
 /** Options that every verb understands. */
 export interface EngineOptions {
@@ -40,19 +47,45 @@ export async function withEngine<T>(
   const engine = await openEngine(options);
   try {
     return await engine.store.protect(() => work(engine));
+  } catch (error) {
+    throw explainPrivilege(error);
   } finally {
     await engine.store.close();
   }
 }
 
+/** Owners and devices of files are root's business; the bare system call does not say so. */
+function explainPrivilege(error: unknown): unknown {
+  if (!isTsbuildError(error, "SYSCALL_FAILED") || error.hint !== undefined) return error;
+  if (error.details["errno"] !== "EPERM" || process.getuid?.() === 0) return error;
+  return new TsbuildError({
+    code: error.code,
+    message: error.message,
+    hint: "the files of an image belong to several users, which only root can arrange: run tsbuild as root",
+    location: error.location,
+    details: error.details,
+    cause: error.cause,
+  });
+}
+
 /** Opens the state root without keeping gc away: for gc itself. The caller closes `store`. */
 export async function openEngine(options: EngineOptions): Promise<Engine> {
   const clock = options.clock ?? systemClock;
-  const root = options.root ?? defaultRoot();
+  if (options.root === "") {
+    throw usageError(
+      "use an empty name as the folder of all state",
+      "leave --root out, or name a folder",
+    );
+  }
+  // Absolute, because snapshots are mounted and the working directory may be anybody's.
+  const root = resolve(options.root ?? defaultRoot());
   const store = await openStore({ root, clock });
   const snapshots = await openSnapshotter({
     directory: join(root, "snapshots"),
     tmpDir: store.tmpDir,
+  }).catch(async (error: unknown) => {
+    await store.close();
+    throw error;
   });
   const progress = options.progress ?? (() => undefined);
   let sandbox: Promise<Sandbox> | undefined;

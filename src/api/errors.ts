@@ -28,9 +28,13 @@ export function isUsageError(error: unknown): boolean {
   return isTsbuildError(error, "USAGE");
 }
 
-export function imageNotFound(name: string): TsbuildError<ApiErrorCode> {
-  return apiError("IMAGE_NOT_FOUND", `find image ${name}`, {
-    hint: "`tsbuild images` lists what is here; `tsbuild pull` fetches from a registry",
+/** `near` is a name that is here and may have been meant. */
+export function imageNotFound(name: string, near?: string): TsbuildError<ApiErrorCode> {
+  return apiError("IMAGE_NOT_FOUND", `find image ${name}: it is not here`, {
+    hint:
+      near === undefined
+        ? "`tsbuild images` lists what is here; `tsbuild pull` fetches from a registry"
+        : `did you mean ${near}? \`tsbuild images\` lists what is here`,
     details: { image: name },
   });
 }

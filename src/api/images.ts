@@ -7,7 +7,7 @@ import {
 } from "../core/index.ts";
 import type { LocalImage } from "../local/index.ts";
 import { withEngine, type Engine, type EngineOptions } from "./engine.ts";
-import { imageNotFound } from "./errors.ts";
+import { missingHere } from "./missing-image.ts";
 
 /** One name of one image, as `images` lists it. A dangling image has `<none>` for both parts. */
 export interface ImageRow {
@@ -74,7 +74,7 @@ export async function removeImages(
       untagged.push(...removed.untagged.map((each) => familiarReference(parseReference(each))));
       deleted.push(...removed.deleted);
     }
-    if (missing !== undefined) throw imageNotFound(missing);
+    if (missing !== undefined) throw await missingHere(engine, missing);
     return { untagged, deleted };
   });
 }
@@ -82,7 +82,7 @@ export async function removeImages(
 /** @throws IMAGE_NOT_FOUND */
 export async function findImage(engine: Engine, name: string): Promise<LocalImage> {
   const image = await engine.images.find(name);
-  if (image === undefined) throw imageNotFound(name);
+  if (image === undefined) throw await missingHere(engine, name);
   return image;
 }
 

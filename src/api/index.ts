@@ -5,7 +5,7 @@ export type { EngineOptions } from "./engine.ts";
 export { isUsageError, usageError, type ApiErrorCode } from "./errors.ts";
 export { listImages, removeImages, tagImage, type ImageRow } from "./images.ts";
 export { imageHistory, inspectImages, type HistoryRow, type InspectedImage } from "./inspect.ts";
-export { parseOutput, type OutputSpec } from "./output.ts";
+export { outputFailed, parseOutput, type OutputSpec } from "./output.ts";
 export {
   pruneBuilder,
   pruneSystem,

@@ -42,20 +42,26 @@ function invalidOutput(text: string): Error {
 
 /** Fails before the build when the place cannot be written after it. @throws OUTPUT_FAILED */
 export async function checkOutput(output: OutputSpec): Promise<void> {
-  if (output.destination === "-") return;
-  const directory = dirname(resolve(output.destination));
-  try {
-    if ((await stat(directory)).isDirectory()) return;
-  } catch (error) {
-    throw outputFailed(output.destination, error);
-  }
-  throw outputFailed(output.destination, undefined);
+  if (output.destination !== "-") await checkFolderOf(output.destination);
 }
 
-function outputFailed(destination: string, cause: unknown): Error {
+/** Whether a file can be put there: its folder exists, and no folder has its name. @throws OUTPUT_FAILED */
+export async function checkFolderOf(path: string): Promise<void> {
+  const found = await stat(path).catch(() => undefined);
+  if (found?.isDirectory() === true) throw outputFailed(path, undefined);
+  try {
+    if ((await stat(dirname(resolve(path)))).isDirectory()) return;
+  } catch (error) {
+    throw outputFailed(path, error);
+  }
+  throw outputFailed(path, undefined);
+}
+
+/** OUTPUT_FAILED for a place, which may be standard output too. */
+export function outputFailed(destination: string, cause: unknown): Error {
   const errno = errnoOf(cause);
   return apiError("OUTPUT_FAILED", `write output to ${destination}`, {
-    hint: "the folder of the file has to exist and be writable",
+    hint: "give the name of a file in a folder that exists and is writable",
     details: { destination, ...(errno === undefined ? {} : { errno }) },
     cause,
   });

@@ -1,9 +1,10 @@
 import { join } from "node:path";
-import { isTsbuildError, parsePlatform, type Platform } from "../core/index.ts";
+import { formatPlatform, isTsbuildError, parsePlatform, type Platform } from "../core/index.ts";
 import type { LocalImage } from "../local/index.ts";
 import { run, type RunResult } from "../runtime/index.ts";
-import { BaseImages } from "./base-images.ts";
+import { BaseImages, isFor } from "./base-images.ts";
 import { withEngine, type Engine, type EngineOptions } from "./engine.ts";
+import { apiError } from "./errors.ts";
 import { normaliseName } from "./images.ts";
 
 export interface RunContainerOptions extends EngineOptions {
@@ -66,10 +67,32 @@ async function findOrPull(
   wanted: { readonly name: string; readonly platform: Platform | undefined },
 ): Promise<{ readonly image: LocalImage; readonly bases: BaseImages }> {
   const bases = new BaseImages(engine, { pull: false });
-  const image = await engine.images.find(wanted.name, wanted.platform);
-  if (image !== undefined) return { image, bases };
+  const { platform } = wanted;
+  const here = await engine.images.find(wanted.name, platform);
+  if (here !== undefined && (platform === undefined || isFor(here, platform))) {
+    return { image: here, bases };
+  }
   const name = normaliseName(wanted.name);
-  return { image: await bases.fetchImage(name, wanted.platform), bases };
+  const image = await bases.fetchImage(name, platform).catch((error: unknown) => {
+    // That the registry does not help either is no news to whoever has the image.
+    if (here === undefined || platform === undefined) throw error;
+    throw otherPlatform(name, { image: here, platform, cause: error });
+  });
+  if (platform === undefined || isFor(image, platform)) return { image, bases };
+  throw otherPlatform(name, { image, platform });
+}
+
+function otherPlatform(
+  name: string,
+  found: { readonly image: LocalImage; readonly platform: Platform; readonly cause?: unknown },
+): Error {
+  const { os, architecture } = found.image.config;
+  const wanted = formatPlatform(found.platform);
+  return apiError("IMAGE_NOT_FOUND", `find ${wanted} in image ${name}`, {
+    hint: `it is made for ${os}/${architecture}`,
+    details: { image: name, platform: wanted },
+    cause: found.cause,
+  });
 }
 
 /** docker's exit codes for a container that did not start: 127 not found, 126 not executable, 125 everything else. */

@@ -62,6 +62,12 @@ async function openTarget(output: string | Writable): Promise<Target> {
   if (found !== undefined && !found.isFile() && !found.isDirectory()) {
     return { label: output, stream: createWriteStream(output), commit: nothing, remove: nothing };
   }
+  if (found?.isDirectory() === true) {
+    throw archiveError("ARCHIVE_WRITE_FAILED", `write archive ${output}: it is a directory`, {
+      hint: "give the name of a file in it",
+      details: { path: output, reason: "EISDIR" },
+    });
+  }
   const partial = `${output}.${String(process.pid)}-${Math.random().toString(36).slice(2, 8)}.partial`;
   const stream = createWriteStream(partial, { flags: "wx", highWaterMark: 1024 * 1024 });
   await new Promise<void>((resolve, reject) => {
@@ -91,6 +97,8 @@ class TarSink implements ArchiveSink {
   /** What stands in the index, by name; nameless images by their digest. */
   readonly #entries = new Map<string, { descriptor: Descriptor; reference?: Reference }>();
   #state: "open" | "broken" | "finished" | "aborted" = "open";
+  /** Why it is broken. */
+  #failure: unknown;
 
   constructor(target: Target, flavor: ArchiveFlavor) {
     this.label = `archive ${target.label}`;
@@ -100,6 +108,7 @@ class TarSink implements ArchiveSink {
     // Every waiting push is told, and `finish` throws it once more.
     this.#written.catch((error: unknown) => {
       if (this.#state === "open") this.#state = "broken";
+      this.#failure = error;
       this.#queue.fail(writeError(error, target.label));
     });
   }
@@ -169,6 +178,7 @@ class TarSink implements ArchiveSink {
 
   #checkOpen(): void {
     if (this.#state === "open") return;
+    if (this.#state === "broken") throw writeError(this.#failure, this.#target.label);
     throw archiveError("ARCHIVE_WRITE_FAILED", `write ${this.label}: it is ${this.#state}`, {
       details: { path: this.#target.label, state: this.#state },
     });

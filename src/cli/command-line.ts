@@ -13,22 +13,38 @@ import { addRunCommand } from "./commands/run.ts";
 import { addSaveCommand } from "./commands/save.ts";
 import { addSystemCommand } from "./commands/system.ts";
 import { addTagCommand } from "./commands/tag.ts";
+import { brokenPipeCode } from "./output-streams.ts";
 import { printError } from "./print-error.ts";
+import { usageHint } from "./usage-hint.ts";
 import { addGlobalFlags, watchSignals, type Invocation } from "./invocation.ts";
 
-/** Exit codes: 0 success, 1 the verb failed, 2 wrong usage; `run` passes on the code of its process. */
-export async function runCommandLine(args: readonly string[]): Promise<number> {
+/**
+ * Exit codes: 0 success, 1 the verb failed, 2 wrong usage; `run` passes on the code of its process. Once nobody reads
+ * our output any more, `brokenPipe` cancels the verb, and nothing is told.
+ */
+export async function runCommandLine(
+  args: readonly string[],
+  { brokenPipe }: { readonly brokenPipe: AbortSignal },
+): Promise<number> {
   const signals = watchSignals(() => invocation.forwardSignal);
-  const invocation: Invocation = { signal: signals.signal, exitCode: 0 };
+  const signal = AbortSignal.any([signals.signal, brokenPipe]);
+  const invocation: Invocation = { signal, exitCode: 0 };
   const program = createProgram(invocation);
   try {
-    await program.parseAsync(args, { from: "user" });
+    // A first look at a new tool is no mistake.
+    if (args.length === 0) program.outputHelp();
+    else await program.parseAsync(args, { from: "user" });
     return signals.exitCode() ?? invocation.exitCode;
   } catch (error) {
+    const hint = usageHint(error, { args, program });
     // Commander has printed help, the version, or its complaint itself.
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    if (error instanceof CommanderError) {
+      if (hint !== undefined) process.stderr.write(`hint: ${hint}\n`);
+      return error.exitCode === 0 ? 0 : 2;
+    }
+    if (brokenPipe.aborted) return brokenPipeCode;
     const debug = args.includes("--debug") || args.includes("-D");
-    printError(error, { stream: process.stderr, debug });
+    printError(error, { stream: process.stderr, debug, hint });
     if (isUsageError(error)) return 2;
     return signals.exitCode() ?? invocation.failureCode?.(error) ?? 1;
   } finally {

@@ -9,10 +9,14 @@ export interface PrintErrorOptions {
   readonly debug: boolean;
   /** Unless given: on a terminal, and NO_COLOR is not set. */
   readonly color?: boolean | undefined;
+  /** Instead of the error's own. */
+  readonly hint?: string | undefined;
 }
 
 /** Lines of a failed step's output that are repeated. */
 const tailLines = 20;
+/** Characters of a line of the Dockerfile that are shown; more only drives the message off the screen. */
+const longestLine = 300;
 /** Causes that are told; what lies deeper is for --debug. */
 const toldCauses = 3;
 
@@ -27,7 +31,7 @@ export function printError(error: unknown, options: PrintErrorOptions): void {
     isTerminal ? sanitiseLine(text, { color: style.color }) : text;
   const known = isAbort(error) ? canceled() : error;
   const lines = isTsbuildError(known)
-    ? knownLines(known, { style, clean })
+    ? knownLines(known, { style, clean, hint: options.hint ?? known.hint })
     : unknownLines(error, style);
   if (options.debug) lines.push(...stackLines(error).map(style.faint));
   options.stream.write(`${lines.join("\n")}\n`);
@@ -44,11 +48,12 @@ function canceled(): TsbuildError {
 
 interface Looks {
   readonly style: Style;
+  readonly hint: string | undefined;
   readonly clean: (text: string) => string;
 }
 
 function knownLines(error: TsbuildError, looks: Looks): string[] {
-  const { style, clean } = looks;
+  const { style, clean, hint } = looks;
   const message = error.message.split("\n").map(clean).join("\n");
   const lines = [
     ...outputLines(error, looks),
@@ -56,7 +61,7 @@ function knownLines(error: TsbuildError, looks: Looks): string[] {
     `${style.bad("tsbuild:")} ${message} ${style.faint(`[${error.code}]`)}`,
     ...causeLines(error).map(clean),
   ];
-  if (error.hint !== undefined) lines.push(`${style.known("hint:")} ${clean(error.hint)}`);
+  if (hint !== undefined) lines.push(`${style.known("hint:")} ${clean(hint)}`);
   return lines;
 }
 
@@ -79,8 +84,12 @@ function excerptLines(error: TsbuildError, { style }: Looks): string[] {
   return renderExcerpt(lines, location)
     .trimEnd()
     .split("\n")
-    .map((line) => sanitiseLine(line, { color: false }))
+    .map((line) => shorten(sanitiseLine(line, { color: false })))
     .map((line) => (/^ *\d+ \| >>>/.test(line) ? style.strong(line) : line));
+}
+
+function shorten(line: string): string {
+  return line.length <= longestLine ? line : `${line.slice(0, longestLine - 1)}…`;
 }
 
 /** Each cause's message once; one that the message above it already tells is left out. */

@@ -1,9 +1,12 @@
-/** Columns padded to their widest cell, three spaces apart, as docker prints its tables. */
+/**
+ * Columns padded to their widest cell, three spaces apart, as docker prints its tables. Texts may come from images of
+ * strangers: one row is one line, and nothing in it controls the terminal.
+ */
 export function formatTable(
   header: readonly string[],
   rows: readonly (readonly string[])[],
 ): string {
-  const all = [header, ...rows];
+  const all = [header, ...rows.map((row) => row.map(plainText))];
   const widths = header.map((_, column) =>
     Math.max(...all.map((row) => (row[column] ?? "").length)),
   );
@@ -14,6 +17,10 @@ export function formatTable(
       .trimEnd(),
   );
   return `${lines.join("\n")}\n`;
+}
+
+function plainText(cell: string): string {
+  return cell.replace(/[\u0000-\u001f\u007f-\u009f]+/g, " ");
 }
 
 const units = ["B", "kB", "MB", "GB", "TB"];
@@ -32,7 +39,7 @@ export function formatSize(bytes: number): string {
 
 /** `5 minutes ago`, in the words that docker uses. `then` is an ISO time. */
 export function formatAge(then: string | undefined, now: Date): string {
-  if (then === undefined) return "N/A";
+  if (then === undefined || Number.isNaN(Date.parse(then))) return "N/A";
   const seconds = Math.max(0, Math.floor((now.getTime() - Date.parse(then)) / 1000));
   return `${describeSpan(seconds)} ago`;
 }

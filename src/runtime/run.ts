@@ -22,6 +22,7 @@ import {
   type Snapshotter,
 } from "../snapshot/index.ts";
 import { writeContainer, type Container } from "./containers.ts";
+import { explainNotFound } from "./not-found.ts";
 import { describeProcess, type ProcessOptions, type ProcessSpec } from "./process.ts";
 import { openVolume, parseVolume } from "./volumes.ts";
 
@@ -146,7 +147,7 @@ async function start(
     scratch,
     mounts: [...files, ...draft.volumes],
   });
-  const result = await environment.sandbox.run(
+  const sandbox = environment.sandbox.run(
     {
       rootfs: prepared.rootfs,
       argv: process.argv,
@@ -165,6 +166,9 @@ async function start(
     },
     environment.signal,
   );
+  const result = await sandbox.catch((error: unknown) => {
+    throw explainNotFound(error, request.process);
+  });
   await prepared.cleanUp();
   return result;
 }

@@ -6,12 +6,13 @@ type ImageReady = Extract<ProgressEvent, { type: "image-ready" }>;
 export function warningLines(warnings: readonly Warning[]): string[] {
   if (warnings.length === 0) return [];
   const count = warnings.length === 1 ? "1 warning" : `${String(warnings.length)} warnings`;
-  return ["", ` ${count} found:`, ...warnings.map(warningLine)];
+  return ["", ` ${count} found:`, ...warnings.flatMap(linesOfWarning)];
 }
 
-function warningLine({ code, message, location }: Warning): string {
+function linesOfWarning({ code, message, location, hint }: Warning): string[] {
   const place = location === undefined ? "" : ` (line ${String(location.line)})`;
-  return ` - ${code}: ${message}${place}`;
+  const line = ` - ${code}: ${message}${place}`;
+  return hint === undefined ? [line] : [line, `   hint: ${hint}`];
 }
 
 /** What was built, as one line. */

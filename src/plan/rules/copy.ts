@@ -130,7 +130,10 @@ function inputOf(vertex: VertexId, inputs: VertexId[]): number {
   return known < 0 ? inputs.push(vertex) - 1 : known;
 }
 
-/** Relative to the source's root, which nothing can leave; `.` is the root itself. */
+/**
+ * Relative to the source's root; `.` is the root itself. Nothing leaves that root, but a `..` at the beginning stays, so
+ * that whoever misses the file can tell what was tried.
+ */
 function toPattern(path: string, parents: boolean): string {
   const pivot = parents ? path.indexOf("/./") : -1;
   if (pivot < 0) return cleanRelative(path);
@@ -138,7 +141,7 @@ function toPattern(path: string, parents: boolean): string {
 }
 
 function cleanRelative(path: string): string {
-  const clean = posix.resolve("/", path).slice(1);
+  const clean = posix.normalize(path).replace(/^\/+|\/+$/g, "");
   return clean === "" ? "." : clean;
 }
 

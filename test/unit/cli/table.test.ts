@@ -13,6 +13,16 @@ test("columns are as wide as their widest cell", () => {
   ).toBe("A           NAME\nlong cell   x\n1           y\n");
 });
 
+test("a cell stays on its line and cannot control the terminal", () => {
+  const table = formatTable(["A", "B"], [["RUN <<E\nls\tx\u001b[31m", "\u009bx"]]);
+  expect(table).toBe(`${"A".padEnd(20)}B\nRUN <<E ls x [31m    x\n`);
+});
+
+test("a time that is none is not available", () => {
+  expect(formatAge("yesterday", new Date())).toBe("N/A");
+  expect(formatAge(undefined, new Date())).toBe("N/A");
+});
+
 test.each([
   [0, "0B"],
   [999, "999B"],
