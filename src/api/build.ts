@@ -1,6 +1,12 @@
 import { readFile, stat, writeFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
-import { assembleConfig, solve, StepLog, type BuildEnvironment } from "../build/index.ts";
+import {
+  assembleConfig,
+  solve,
+  StepLog,
+  type BuildEnvironment,
+  type Solution,
+} from "../build/index.ts";
 import { openDirectoryContext, openStatCache, type BuildContext } from "../context/index.ts";
 import {
   digestHex,
@@ -8,6 +14,7 @@ import {
   errnoOf,
   familiarReference,
   hostPlatform,
+  isDiskFull,
   isTsbuildError,
   parsePlatform,
   parseReference,
@@ -312,16 +319,38 @@ async function solvePlan(
   const config = await assembleConfig({ target, result, environment });
   const base = baseImageOf(plan, target.vertex);
   const image = await engine.images.create(config, names, base === undefined ? {} : { base });
-  await environment.statCache.save();
-  if (solution.written.length > 0) {
-    await engine.store.sync();
-    await engine.cache.markDurable(solution.written);
-  }
-  await engine.cache.saveBuildRecord(
-    digestOf([resolve(options.context), options.file ?? "", options.target ?? ""].join("\0")),
-    { steps: solution.steps, finished: engine.clock.now().toISOString() },
-  );
+  await keepRecords(solution, request);
   return image;
+}
+
+/** What only serves the next build. The image is there, so a disk that is full by now does not fail this one. */
+async function keepRecords(
+  solution: Solution,
+  request: {
+    readonly environment: BuildEnvironment;
+    readonly engine: Engine;
+    readonly options: BuildOptions;
+  },
+): Promise<void> {
+  const { environment, engine, options } = request;
+  try {
+    await environment.statCache.save();
+    if (solution.written.length > 0) {
+      await engine.store.sync();
+      await engine.cache.markDurable(solution.written);
+    }
+    await engine.cache.saveBuildRecord(
+      digestOf([resolve(options.context), options.file ?? "", options.target ?? ""].join("\0")),
+      { steps: solution.steps, finished: engine.clock.now().toISOString() },
+    );
+  } catch (error) {
+    if (!isDiskFull(error) && !isTsbuildError(error, "DISK_FULL")) throw error;
+    environment.steps.warn({
+      code: "BUILD_RECORDS_NOT_KEPT",
+      message: "the disk is full: the next build may run steps again that this one has finished",
+      hint: "`tsbuild system prune` frees space",
+    });
+  }
 }
 
 /** The image at the bottom of a vertex' root filesystem. */

@@ -88,8 +88,17 @@ class Application {
     if (real === undefined) {
       real = await resolvePath(this.#consultedTree, parent, { followLast: true });
       this.#parents.set(known, real);
+      this.#noteImplied(real);
     }
     return joinRootPath(real, baseName(path));
+  }
+
+  /** Directories that the writer is going to imply were never looked at, but can be replaced all the same. */
+  #noteImplied(path: RootPath): void {
+    for (let at: RootPath | undefined = path; at !== undefined && at.length > 0;) {
+      this.#consulted.add(at.toString("latin1"));
+      at = parentRootPath(at);
+    }
   }
 
   readonly #consultedTree: Pick<MergedTree, "lstat" | "readlink"> = {

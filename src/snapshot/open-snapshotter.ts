@@ -41,8 +41,10 @@ function makeEmptyDirectories(kernel: Syscalls, directory: string): EmptyDirecto
 /** statfs type of overlayfs, on which no upper directory of another one can lie. */
 const OVERLAYFS_SUPER_MAGIC = 0x794c7630;
 
-/** Why layers in overlayfs form cannot be kept in this folder; undefined when they can. Mounting itself is not tried. Synchronous:
- * every command opens the snapshotter, and six tiny calls through the pool would cost it milliseconds. */
+/**
+ * Why layers in overlayfs form cannot be kept in this folder; undefined when they can. Mounting itself is not tried.
+ * Synchronous: every command opens the snapshotter, and six tiny calls through the pool would cost it milliseconds.
+ */
 function overlayObstacle(
   kernel: Syscalls,
   folder: string,

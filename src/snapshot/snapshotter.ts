@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
 import { mkdir, readdir, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
@@ -276,7 +277,10 @@ export class DirectorySnapshotter implements Snapshotter {
     const known = this.#known.get(chainId);
     if (known !== undefined) return known;
     const snapshot = readMetadata(join(this.#pathOf(chainId), "meta.json"));
-    if (snapshot?.chainId !== chainId) return undefined;
+    // Without its files, by whatever hand, it is no snapshot: what made it is to run again.
+    if (snapshot?.chainId !== chainId || !existsSync(join(this.#pathOf(chainId), "fs"))) {
+      return undefined;
+    }
     this.#known.set(chainId, snapshot);
     return snapshot;
   }

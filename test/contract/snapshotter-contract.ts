@@ -228,6 +228,18 @@ export function describeSnapshotter(
         expect(await tree.lstat(path("d/old"))).toBeUndefined();
       });
 
+      test("a snapshot whose files are gone is none", async () => {
+        const base = await stack([fileEntry("f", "x")]);
+        const top = await snapshots.apply(base, await layerOf([fileEntry("g", "y")]));
+        const [, hex = ""] = base.split(":");
+        const names = await readdir(folders.directory);
+        const name = names.find((each) => each.startsWith(hex.slice(0, 24))) ?? "";
+        await removeTree(join(folders.directory, name, "fs"));
+        const other = await open(folders);
+        expect(await other.stat(base)).toBeUndefined();
+        expect(await other.stat(top.chainId)).toBeUndefined();
+      });
+
       test("a symlink on the way is not followed", async () => {
         const top = await stack([
           directoryEntry("real"),
@@ -282,6 +294,19 @@ export function describeSnapshotter(
         const after = await dump(top.chainId);
         expect(after["a/b"]).toBe(before);
         expect(after["a/b/c"]).toBe("directory 755 0:0 0 ");
+      });
+
+      test("a directory that was only implied can be replaced by a symlink in the same layer", async () => {
+        const top = await stack([
+          fileEntry("a/b/c/f", "old"),
+          symlinkEntry("a/b", "other"),
+          directoryEntry("a/other/c"),
+          fileEntry("a/b/c/g", "new"),
+        ]);
+        const found = await dumpTree(await snapshots.tree(top));
+        expect(found["a/b"]).toContain("symlink");
+        expect(found["a/other/c/g"]).toContain("file");
+        expect(found["a/other/c/f"]).toBeUndefined();
       });
 
       test("entries below a lower symlink follow it", async () => {
