@@ -17,6 +17,7 @@ import type { Argument, SyscallName } from "../../src/sandbox/builtin/program.ts
 import { at, textDatum } from "../../src/sandbox/builtin/program.ts";
 import { ReportReader } from "../../src/sandbox/builtin/report.ts";
 import { runProgram } from "../../src/sandbox/builtin/run-program.ts";
+import { loadSyscalls } from "../../src/core/index.ts";
 import { openBuiltinSandbox } from "../../src/sandbox/builtin/index.ts";
 import type { Sandbox, SandboxResult, SandboxSpec } from "../../src/sandbox/index.ts";
 import { createBusyboxRoot, whyNoBusybox } from "../support/busybox-root.ts";
@@ -103,6 +104,23 @@ async function errnoOf(name: SyscallName, args: readonly Argument[]): Promise<nu
   const [report] = new ReportReader().push(bytes);
   return report?.type === "failed" ? report.errno : undefined;
 }
+
+test("a layer's own redirect, which a stranger may have planted, is not followed", async () => {
+  const kernel = await loadSyscalls();
+  const [top, bottom] = [join(directory, "planted"), join(directory, "secrets")];
+  const [upper, work] = [join(directory, "redirect-upper"), join(directory, "redirect-work")];
+  for (const path of [join(top, "open"), join(bottom, "hidden"), upper, work]) {
+    await mkdir(path, { recursive: true });
+  }
+  await writeFile(join(bottom, "hidden/key"), "secret");
+  kernel.lsetxattr(join(top, "open"), "trusted.overlay.redirect", Buffer.from("/hidden"));
+  const script = "cat /open/key; ls -A /open";
+  const { bytes } = await run({
+    script,
+    rootfs: { type: "overlay", lower: [top, bottom, root], upper, work },
+  });
+  expect(bytes.toString()).not.toContain("secret");
+});
 
 describe("system call filter", () => {
   const newUser = 0x10000000;
