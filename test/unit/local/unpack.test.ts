@@ -161,8 +161,14 @@ test("an abort ends a download that hangs; another one who waits goes on alone",
   const made = await place.registry.addImage([{ a: "1" }]);
   const image = await pullLazily(place, made);
   const abort = new AbortController();
-  const hanging: FetchLayer = async () => new Readable({ read: () => undefined });
+  let begin = (): void => undefined;
+  const begun = new Promise<void>((resolve) => (begin = resolve));
+  const hanging: FetchLayer = async () => {
+    begin();
+    return new Readable({ read: () => undefined });
+  };
   const first = place.images.ensureUnpacked(image, { fetchLayer: hanging, signal: abort.signal });
+  await begun;
   const second = place.images.ensureUnpacked(image, { fetchLayer: fetchFrom(place) });
   setTimeout(() => abort.abort(), 30);
   await expect(first).rejects.toMatchObject({ name: "AbortError" });
