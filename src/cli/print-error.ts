@@ -95,6 +95,8 @@ function shorten(line: string): string {
 /** Each cause's message once; one that the message above it already tells is left out. */
 function causeLines(error: Error): string[] {
   const lines: string[] = [];
+  // Why somebody wanted it to end is known to whom ended it.
+  if (isTsbuildError(error, "CANCELED")) return lines;
   let told = error.message;
   let { cause } = error;
   while (cause instanceof Error && lines.length < toldCauses) {
@@ -109,7 +111,7 @@ function causeLines(error: Error): string[] {
 function unknownLines(error: unknown, style: Style): string[] {
   const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
   return [
-    `${style.bad("tsbuild:")} internal error: ${message}`,
+    `${style.bad("tsbuild:")} internal error: ${message} ${style.faint("[INTERNAL]")}`,
     `${style.known("hint:")} this is a defect of tsbuild; please report it with what --debug prints`,
   ];
 }

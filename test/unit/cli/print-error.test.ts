@@ -69,7 +69,7 @@ test("stacks are for --debug only", () => {
 
 test("an error that is none of ours is a defect", () => {
   const text = printed(new TypeError("x is not a function"));
-  expect(text).toMatch(/^tsbuild: internal error: TypeError: x is not a function\nhint: .*--debug/);
+  expect(text).toMatch(/^tsbuild: internal error: TypeError: x is not a function \[INTERNAL\]\nhint: .*--debug/);
   expect(text).not.toMatch(/\n +at /);
   expect(printed(new TypeError("x"), { debug: true })).toMatch(/\n +at /);
   expect(printed("thrown text")).toContain("internal error: thrown text");
@@ -84,4 +84,10 @@ test("what a step wrote cannot move the terminal's cursor", () => {
   const error = new TsbuildError({ ...failure, details });
   expect(printed(error, { isTTY: true })).toContain("------\ngonered\n------\n");
   expect(printed(error, { isTTY: true, color: true })).toContain("\ngone\u001b[31mred\u001b[0m\n");
+});
+
+test("a cancelation says nothing of its cause", () => {
+  const cause = new Error("This operation was aborted");
+  const error = new TsbuildError({ code: "CANCELED", message: "build", cause });
+  expect(printed(error)).toBe("tsbuild: build [CANCELED]\n");
 });
