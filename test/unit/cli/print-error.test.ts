@@ -69,7 +69,9 @@ test("stacks are for --debug only", () => {
 
 test("an error that is none of ours is a defect", () => {
   const text = printed(new TypeError("x is not a function"));
-  expect(text).toMatch(/^tsbuild: internal error: TypeError: x is not a function \[INTERNAL\]\nhint: .*--debug/);
+  expect(text).toMatch(
+    /^tsbuild: internal error: TypeError: x is not a function \[INTERNAL\]\nhint: .*--debug/,
+  );
   expect(text).not.toMatch(/\n +at /);
   expect(printed(new TypeError("x"), { debug: true })).toMatch(/\n +at /);
   expect(printed("thrown text")).toContain("internal error: thrown text");
