@@ -24,7 +24,7 @@ const filePrefix = "file:";
 
 /**
  * What an op itself says, in the order in which a reader would ask: the instruction first, then its surroundings.
- * Everything that determines the result is here or in the inputs; nothing else is (DESIGN: spec 6.2, 6.6).
+ * Everything that determines the result is here or in the inputs; nothing else is.
  */
 export function opFields(op: Op, implicitTime: bigint): KeyField[] {
   switch (op.type) {
