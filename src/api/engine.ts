@@ -1,5 +1,5 @@
 import { mkdir } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { openLocalCache, type LocalCache } from "../cache/index.ts";
 import {
   isTsbuildError,
@@ -9,6 +9,7 @@ import {
   type ProgressListener,
 } from "../core/index.ts";
 import { openLocalImages, type LocalImages } from "../local/index.ts";
+import type { ContainerPlaces } from "../runtime/index.ts";
 import { openSandbox, type Isolation, type Sandbox } from "../sandbox/index.ts";
 import { openSnapshotter, type Snapshotter } from "../snapshot/index.ts";
 import { defaultRoot, openStore, type Store } from "../store/index.ts";
@@ -52,6 +53,11 @@ export async function withEngine<T>(
   } finally {
     await engine.store.close();
   }
+}
+
+/** Where `runtime/` keeps the containers of a state root. */
+export function containersOf({ store }: Engine): ContainerPlaces {
+  return { containers: join(store.root, "containers"), tmp: dirname(store.tmpDir) };
 }
 
 /** Owners and devices of files are root's business; the bare system call does not say so. */

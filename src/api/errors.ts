@@ -4,6 +4,7 @@ import { isTsbuildError, TsbuildError, type TsbuildErrorOptions } from "../core/
 export type ApiErrorCode =
   | "USAGE"
   | "IMAGE_NOT_FOUND"
+  | "IMAGE_IN_USE"
   | "DOCKERFILE_NOT_FOUND"
   | "CONTEXT_NOT_FOUND"
   | "BUILD_ARG_INVALID"

@@ -6,7 +6,9 @@ import {
   type Digest,
 } from "../core/index.ts";
 import type { LocalImage } from "../local/index.ts";
-import { withEngine, type Engine, type EngineOptions } from "./engine.ts";
+import { readContainers } from "../runtime/index.ts";
+import { containersOf, withEngine, type Engine, type EngineOptions } from "./engine.ts";
+import { apiError } from "./errors.ts";
 import { missingHere } from "./missing-image.ts";
 
 /** One name of one image, as `images` lists it. A dangling image has `<none>` for both parts. */
@@ -56,7 +58,8 @@ export async function tagImage(
 
 /**
  * Removes names; an image goes with its last name, its content with the next prune.
- * @throws IMAGE_NOT_FOUND for the first name that is not here, after the others were removed
+ * @throws IMAGE_NOT_FOUND for the first name that is not here, after the others were removed; IMAGE_IN_USE for the last
+ *   name of an image that a container lies on, unless forced
  */
 export async function removeImages(
   options: EngineOptions & { readonly images: readonly string[]; readonly force: boolean },
@@ -66,10 +69,12 @@ export async function removeImages(
     const deleted: Digest[] = [];
     let missing: string | undefined;
     for (const name of options.images) {
-      if ((await engine.images.find(name)) === undefined) {
+      const image = await engine.images.find(name);
+      if (image === undefined) {
         missing ??= name;
         continue;
       }
+      if (!options.force) await refuseUsed(engine, { name, image });
       const removed = await engine.images.remove(name, { force: options.force });
       untagged.push(...removed.untagged.map((each) => familiarReference(parseReference(each))));
       deleted.push(...removed.deleted);
@@ -77,6 +82,30 @@ export async function removeImages(
     if (missing !== undefined) throw await missingHere(engine, missing);
     return { untagged, deleted };
   });
+}
+
+async function refuseUsed(
+  engine: Engine,
+  wanted: { readonly name: string; readonly image: LocalImage },
+): Promise<void> {
+  const { name, image } = wanted;
+  const containers = await readContainers(containersOf(engine));
+  const container = containers.find(({ imageId }) => imageId === image.id);
+  if (container === undefined) return;
+  const summary = (await engine.images.list()).find(({ id }) => id === image.id);
+  // Another name still keeps the image.
+  if ((summary?.names.length ?? 0) > 1) return;
+  const isRunning = container.status === "running";
+  throw apiError(
+    "IMAGE_IN_USE",
+    `remove image ${name}: container ${container.id.slice(0, 12)} ${isRunning ? "runs on it" : "lies on it"}`,
+    {
+      hint: isRunning
+        ? "end the container first, or remove the name with --force"
+        : "`tsbuild system prune` removes containers that have ended; --force removes the name nevertheless",
+      details: { image: name, container: container.id },
+    },
+  );
 }
 
 /** @throws IMAGE_NOT_FOUND */

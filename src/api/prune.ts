@@ -1,9 +1,13 @@
-import { join } from "node:path";
 import { pruneRecords, type CacheEntry } from "../cache/index.ts";
 import { chainIdOf, familiarReference, parseReference, type ChainId } from "../core/index.ts";
 import { collectGarbage, diskUsage, type GcRoot } from "../local/index.ts";
-import { listContainers, removeContainer, type Container } from "../runtime/index.ts";
-import { openEngine, withEngine, type Engine, type EngineOptions } from "./engine.ts";
+import {
+  listContainers,
+  readContainers,
+  removeContainer,
+  type Container,
+} from "../runtime/index.ts";
+import { containersOf, openEngine, withEngine, type Engine, type EngineOptions } from "./engine.ts";
 
 export interface PruneReport {
   /** Bytes that were freed. */
@@ -32,12 +36,14 @@ export async function pruneSystem(
   options: EngineOptions & { readonly all: boolean },
 ): Promise<PruneReport> {
   return withoutProtection(options, async (engine) => {
-    const containers = containersOf(engine);
+    // Containers of processes that were killed are over once those are swept.
+    await engine.store.sweep();
+    const places = containersOf(engine);
     let bytes = 0;
-    for (const container of await listContainers(containers)) {
+    for (const container of await listContainers(places)) {
       if (container.status !== "exited") continue;
       bytes += container.size;
-      await removeContainer(containers, container.id);
+      await removeContainer(places.containers, container.id);
     }
     const untagged = options.all ? await untagUnused(engine) : [];
     bytes += await dropRecords(engine, { all: options.all });
@@ -93,7 +99,7 @@ async function collect(
 
 /** Beside names: what containers lie on, and what cache records promise. */
 async function* rootsOf(engine: Engine): AsyncGenerator<GcRoot> {
-  for (const container of await listContainers(containersOf(engine))) {
+  for (const container of await readContainers(containersOf(engine))) {
     yield { type: "image", id: container.imageId };
     if (container.chainId !== undefined) yield { type: "chain", chainId: container.chainId };
   }
@@ -127,7 +133,7 @@ async function chainsOfImages(engine: Engine): Promise<Set<ChainId>> {
 
 /** Removes the names of all images that no container uses. */
 async function untagUnused(engine: Engine): Promise<readonly string[]> {
-  const used = new Set((await listContainers(containersOf(engine))).map(({ imageId }) => imageId));
+  const used = new Set((await readContainers(containersOf(engine))).map(({ imageId }) => imageId));
   const summaries = await engine.images.list();
   // A multi-platform name stands for several images; it stays while one of them is used.
   const kept = new Set(summaries.filter(({ id }) => used.has(id)).flatMap(({ names }) => names));
@@ -187,8 +193,4 @@ function describeContainer(container: Container & { readonly size: number }): {
 } {
   const { imageId, size, status } = container;
   return { image: imageId, size, running: status === "running" };
-}
-
-function containersOf(engine: Engine): string {
-  return join(engine.store.root, "containers");
 }

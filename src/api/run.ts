@@ -1,9 +1,8 @@
-import { join } from "node:path";
 import { formatPlatform, isTsbuildError, parsePlatform, type Platform } from "../core/index.ts";
 import type { LocalImage } from "../local/index.ts";
 import { run, type RunResult } from "../runtime/index.ts";
 import { BaseImages, isFor } from "./base-images.ts";
-import { withEngine, type Engine, type EngineOptions } from "./engine.ts";
+import { containersOf, withEngine, type Engine, type EngineOptions } from "./engine.ts";
 import { apiError } from "./errors.ts";
 import { normaliseName } from "./images.ts";
 
@@ -51,7 +50,7 @@ export async function runContainer(options: RunContainerOptions): Promise<RunRes
         onStart: options.onStart,
       },
       {
-        containers: join(engine.store.root, "containers"),
+        containers: containersOf(engine).containers,
         tmpDir: engine.store.tmpDir,
         snapshots: engine.snapshots,
         sandbox: await engine.sandbox(),

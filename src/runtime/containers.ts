@@ -16,6 +16,8 @@ export interface Container {
   /** ISO time. */
   readonly created: string;
   readonly status: "running" | "exited";
+  /** Name of the folder in the store's `tmp/` that belongs to the process which runs it, and goes away with that. */
+  readonly owner: string;
   readonly exitCode?: number;
 }
 
@@ -33,18 +35,49 @@ export async function writeContainer(
   });
 }
 
-/** All containers with a readable record, and the bytes that each wrote; the folder need not exist. */
-export async function listContainers(
-  containers: string,
-): Promise<readonly (Container & { readonly size: number })[]> {
-  const found = [];
-  for (const id of await readNames(containers)) {
-    const directory = join(containers, id);
-    const container = await readContainer(directory);
-    if (container !== undefined)
-      found.push({ ...container, size: await sizeOfTree(Buffer.from(directory)) });
+/** Where containers are written down, and where one sees which tsbuild processes live. */
+export interface ContainerPlaces {
+  /** The folder of all containers; it need not exist. */
+  readonly containers: string;
+  /** The store's `tmp/`. */
+  readonly tmp: string;
+}
+
+/**
+ * All containers with a readable record. A container never outlives the process that runs it, so one whose owner is
+ * gone has ended, even when nobody was left to write that down.
+ */
+export async function readContainers(places: ContainerPlaces): Promise<readonly Container[]> {
+  const found: Container[] = [];
+  for (const id of await readNames(places.containers)) {
+    const container = await readContainer(join(places.containers, id));
+    if (container === undefined) continue;
+    const isOver = container.status === "running" && !(await isAlive(container, places));
+    found.push(isOver ? { ...container, status: "exited" } : container);
   }
   return found;
+}
+
+/** The same with the bytes that each container wrote. */
+export async function listContainers(
+  places: ContainerPlaces,
+): Promise<readonly (Container & { readonly size: number })[]> {
+  const found = [];
+  for (const container of await readContainers(places)) {
+    const size = await sizeOfTree(Buffer.from(join(places.containers, container.id)));
+    found.push({ ...container, size });
+  }
+  return found;
+}
+
+async function isAlive({ owner }: Container, { tmp }: ContainerPlaces): Promise<boolean> {
+  try {
+    await lstat(join(tmp, owner));
+    return true;
+  } catch (error) {
+    if (isGone(error)) return false;
+    throw error;
+  }
 }
 
 /** Names of container files need not be UTF-8; `readdir` cannot be recursive and give Buffers at once. */

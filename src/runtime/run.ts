@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { mkdir, rm } from "node:fs/promises";
 import { constants } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import type { ChainId, Clock, Digest } from "../core/index.ts";
 import type { ExecConfig } from "../image/index.ts";
 import { toRootPath } from "../layer/index.ts";
@@ -21,7 +21,7 @@ import {
   type ActiveSnapshot,
   type Snapshotter,
 } from "../snapshot/index.ts";
-import { writeContainer, type Container } from "./containers.ts";
+import { removeContainer, writeContainer, type Container } from "./containers.ts";
 import { explainNotFound } from "./not-found.ts";
 import { describeProcess, type ProcessOptions, type ProcessSpec } from "./process.ts";
 import { openVolume, parseVolume } from "./volumes.ts";
@@ -52,7 +52,7 @@ export interface RunRequest {
 export interface RunEnvironment {
   /** The folder of all containers. */
   readonly containers: string;
-  /** A folder of this process' own, on the same filesystem. */
+  /** This process' own folder in the store's `tmp/`; as long as it is there, containers of ours count as running. */
   readonly tmpDir: string;
   readonly snapshots: Snapshotter;
   readonly sandbox: Sandbox;
@@ -106,6 +106,7 @@ export async function run(request: RunRequest, environment: RunEnvironment): Pro
       chainId: image.chainId,
       command: process.argv,
       created: environment.clock.now().toISOString(),
+      owner: basename(environment.tmpDir),
       ...outcome,
     };
     await writeContainer(directory, { container, tmpDir: scratch });
@@ -118,6 +119,8 @@ export async function run(request: RunRequest, environment: RunEnvironment): Pro
     return { containerId: id, exitCode };
   } catch (error) {
     await environment.snapshots.abandon(active);
+    // Its record too: what never ran is nothing to keep, and would hold its image for ever.
+    await removeContainer(environment.containers, id);
     throw error;
   } finally {
     if (request.remove) await environment.snapshots.abandon(active);
