@@ -78,6 +78,7 @@ async function warnOfPlatform(
 export interface PushedImage {
   /** Full name. */
   readonly name: string;
+  /** The digest where the name has that instead of a tag. */
   readonly tag: string;
   readonly digest: Digest;
   /** Bytes of the manifest. */
@@ -115,7 +116,7 @@ export async function pushImage(
         });
         await repository.tag(name, root, signal);
       });
-      const { tag = "latest" } = parseReference(name);
+      const { digest, tag = digest ?? "latest" } = parseReference(name);
       return { name, tag, digest: root.digest, size: root.size };
     } finally {
       await bases.close();

@@ -31,7 +31,7 @@ export async function inspectImages(
       const summary = summaries.find((each) => each.id === id);
       found.push({
         Id: id,
-        RepoTags: (summary?.names ?? []).map((each) => familiarReference(parseReference(each))),
+        RepoTags: tagsOf(summary?.names ?? []),
         RepoDigests: summary?.repoDigests ?? [],
         Comment: config.history.at(-1)?.comment ?? "",
         Created: config.created,
@@ -46,6 +46,12 @@ export async function inspectImages(
     }
     return found;
   });
+}
+
+/** A name by digest is no tag; it stands among the digests. */
+function tagsOf(names: readonly string[]): readonly string[] {
+  const references = names.map(parseReference).filter(({ digest }) => digest === undefined);
+  return references.map(familiarReference);
 }
 
 function dockerConfig(config: ExecConfig): Record<string, unknown> {

@@ -3,7 +3,7 @@ import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { tsbuildBin } from "../support/cli.ts";
+import { startCli, tsbuildBin } from "../support/cli.ts";
 import { errorCode, useWorkspace } from "../support/setup-workspace.ts";
 
 const workspace = useWorkspace();
@@ -178,4 +178,58 @@ test("a heredoc takes one row of the history", async () => {
     (await expectCli(["history", "--format", "json", "app:rows"])).stdout,
   ) as [];
   expect(stdout.trimEnd().split("\n")).toHaveLength(json.length + 1);
+});
+
+describe("containers that are over hold nothing for ever", () => {
+  const countContainers = async (root: string): Promise<number | undefined> => {
+    const { stdout } = await expectCli(["system", "df", "--format", "json"], { root });
+    const rows = JSON.parse(stdout) as { type: string; total: number }[];
+    return rows.find(({ type }) => type === "Containers")?.total;
+  };
+
+  test("one that could not start is none", async () => {
+    const root = await workspace.freshRoot();
+    expect((await cli(["run", workspace.busybox, "no-such-program"], { root })).code).toBe(127);
+    expect(await countContainers(root)).toBe(0);
+  });
+
+  test("one whose tsbuild was killed can be pruned", async () => {
+    const root = await workspace.freshRoot();
+    const abort = new AbortController();
+    const running = startCli(["run", workspace.busybox, "sh", "-c", "echo up; sleep 100"], {
+      root,
+      signal: abort.signal,
+    });
+    await running.seen("up");
+    await expectCli(["system", "prune"], { root });
+    expect(await countContainers(root)).toBe(1);
+    abort.abort();
+    await running.done;
+    await expectCli(["system", "prune"], { root });
+    expect(await countContainers(root)).toBe(0);
+  });
+
+  test("rmi refuses the last name of an image that a container lies on, unless forced", async () => {
+    const root = await workspace.freshRoot();
+    await expectCli(["run", workspace.busybox, "true"], { root });
+    await expectCli(["tag", workspace.busybox, "other:1"], { root });
+    await expectCli(["rmi", "other:1"], { root });
+    expect(errorCode(await cli(["rmi", workspace.busybox], { root }))).toBe("IMAGE_IN_USE");
+    await expectCli(["rmi", "--force", workspace.busybox], { root });
+  });
+});
+
+test("a name by digest stands among the digests of inspect, and push shows it", async () => {
+  const root = await workspace.freshRoot();
+  const { stdout } = await expectCli(["pull", workspace.busybox], { root });
+  const digest = /sha256:[0-9a-f]{64}/.exec(stdout)?.[0] ?? "";
+  const name = `${workspace.busybox.replace(/:1$/, "")}@${digest}`;
+  await expectCli(["pull", name], { root });
+  const [found] = JSON.parse((await expectCli(["inspect", name], { root })).stdout) as [
+    { RepoTags: string[]; RepoDigests: string[] },
+  ];
+  expect(found).toMatchObject({ RepoTags: [workspace.busybox], RepoDigests: [name] });
+  expect((await expectCli(["push", name], { root })).stdout).toContain(
+    `${digest}: digest: ${digest}`,
+  );
 });
