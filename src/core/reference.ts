@@ -43,7 +43,7 @@ export function parseReference(text: string): Reference {
   const { name, tag, digest } = splitSuffixes(text);
   const { domain, path } = splitDomain(name);
   checkDomain(text, domain);
-  checkPath(text, path);
+  checkPath(text, { name, path });
   return {
     domain,
     path,
@@ -125,19 +125,22 @@ function isDomainLike(text: string): boolean {
 
 function checkDomain(text: string, domain: string): void {
   if (domainPattern.test(domain)) return;
+  if (/^https?:\/\//.test(text)) throw invalid(text, "leave the http:// or https:// out");
   throw invalid(text, `${JSON.stringify(domain)} is not a registry host such as localhost:5000`);
 }
 
-function checkPath(text: string, path: string): void {
+/** `name` is what was written of it, `path` what that means inside the registry. */
+function checkPath(
+  text: string,
+  { name, path }: { readonly name: string; readonly path: string },
+): void {
   if (path.length > maxPathLength) {
     throw invalid(text, `a repository name has at most ${String(maxPathLength)} characters`);
   }
   if (pathPattern.test(path)) return;
   if (pathPattern.test(path.toLowerCase())) {
-    throw invalid(
-      text,
-      `a repository name must be lower case: ${JSON.stringify(path.toLowerCase())}`,
-    );
+    const shown = (name.includes("/") ? path : name).toLowerCase();
+    throw invalid(text, `a repository name must be lower case: ${JSON.stringify(shown)}`);
   }
   throw invalid(
     text,

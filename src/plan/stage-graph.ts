@@ -161,11 +161,14 @@ function toBase(
     if (!isTsbuildError(error)) throw error;
     const lower = image.toLowerCase();
     const hint = byName.has(lower) ? `stage names are lower case here: write ${lower}` : error.hint;
-    throw planError("PLAN_BASE_INVALID", `read the image name ${JSON.stringify(image)}`, {
-      hint,
-      location,
-      cause: error,
-    });
+    throw planError(
+      "PLAN_BASE_INVALID",
+      `read FROM ${image}: that cannot be the name of an image`,
+      {
+        hint,
+        location,
+      },
+    );
   }
 }
 

@@ -90,8 +90,9 @@ function parseAuthFile(path: string, text: string): JsonObject {
   }
   throw registryError(
     "REGISTRY_CREDENTIALS_INVALID",
-    `read credentials file ${path}: it is not JSON`,
+    `read credentials file ${path}: it is no JSON object`,
     {
+      hint: "mend or remove it, then log in again",
       details: { path },
     },
   );

@@ -70,6 +70,7 @@ describe("invalid names are refused", () => {
 
   test("an upper-case path is told in its lower-case spelling", () => {
     expect(hintOf(() => parseReference("host.io/Team/App"))).toContain('"team/app"');
+    expect(hintOf(() => parseReference("Ubuntu:22.04"))).toContain('"ubuntu"');
   });
 });
 
