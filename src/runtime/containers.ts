@@ -17,7 +17,7 @@ export interface Container {
   readonly created: string;
   readonly status: "running" | "exited";
   /** Name of the folder in the store's `tmp/` that belongs to the process which runs it, and goes away with that. */
-  readonly owner: string;
+  readonly owner?: string;
   readonly exitCode?: number;
 }
 
@@ -71,6 +71,7 @@ export async function listContainers(
 }
 
 async function isAlive({ owner }: Container, { tmp }: ContainerPlaces): Promise<boolean> {
+  if (owner === undefined) return false;
   try {
     await lstat(join(tmp, owner));
     return true;

@@ -40,15 +40,21 @@ test("a container whose process is gone has ended, whatever stands in its record
   for (const [id, owner] of [
     ["c1", "1-alive"],
     ["c2", "2-dead"],
+    ["c3", undefined],
   ] as const) {
     await mkdir(join(folder, "containers", id), { recursive: true });
-    const container = makeContainer({ id, owner, status: "running" });
+    const container = makeContainer({
+      id,
+      status: "running",
+      ...(owner === undefined ? {} : { owner }),
+    });
     await writeContainer(join(folder, "containers", id), { container, tmpDir: folder });
   }
   const found = await readContainers(places());
   expect(found.map(({ id, status }) => [id, status]).sort()).toEqual([
     ["c1", "running"],
     ["c2", "exited"],
+    ["c3", "exited"],
   ]);
 });
 
@@ -60,7 +66,6 @@ function makeContainer(fields: Partial<Container>): Container {
     chainId: undefined,
     command: ["true"],
     created: "2026-01-01T00:00:00.000Z",
-    owner: "1-owner",
     status: "exited",
     ...fields,
   };
