@@ -1,3 +1,4 @@
+import { StepLog } from "../build/index.ts";
 import { formatPlatform, isTsbuildError, parsePlatform, type Platform } from "../core/index.ts";
 import type { LocalImage } from "../local/index.ts";
 import { run, type RunResult } from "../runtime/index.ts";
@@ -72,7 +73,11 @@ async function findOrPull(
     return { image: here, bases };
   }
   const name = normaliseName(wanted.name);
-  const image = await bases.fetchImage(name, platform).catch((error: unknown) => {
+  const steps = new StepLog({ listener: engine.progress, clock: engine.clock });
+  const fetch = steps.run(`pulling ${name}, which is not here`, () =>
+    bases.fetchImage(name, platform),
+  );
+  const image = await fetch.catch((error: unknown) => {
     // That the registry does not help either is no news to whoever has the image.
     if (here === undefined || platform === undefined) throw error;
     throw otherPlatform(name, { image: here, platform, cause: error });

@@ -8,3 +8,12 @@ export function warningPrinter(stream: NodeJS.WritableStream): ProgressListener 
     if (event.hint !== undefined) stream.write(`  hint: ${event.hint}\n`);
   };
 }
+
+/** The same, and a line for each step that begins, for a command whose output belongs to somebody else. */
+export function stepPrinter(stream: NodeJS.WritableStream): ProgressListener {
+  const warn = warningPrinter(stream);
+  return (event) => {
+    if (event.type === "step-started") stream.write(`tsbuild: ${event.name}\n`);
+    warn(event);
+  };
+}

@@ -233,3 +233,12 @@ test("a name by digest stands among the digests of inspect, and push shows it", 
     `${digest}: digest: ${digest}`,
   );
 });
+
+test("run says that it pulls, on stderr, and only when it does", async () => {
+  const root = await workspace.freshRoot();
+  const first = await expectCli(["run", "--rm", workspace.busybox, "echo", "hi"], { root });
+  expect(first.stdout).toBe("hi\n");
+  expect(first.stderr).toContain(`pulling ${workspace.busybox}`);
+  const second = await expectCli(["run", "--rm", workspace.busybox, "echo", "hi"], { root });
+  expect(second).toMatchObject({ stdout: "hi\n", stderr: "" });
+});

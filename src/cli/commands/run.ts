@@ -1,7 +1,7 @@
 import { Option, type Command } from "commander";
 import { runContainer, runFailureExitCode } from "../../api/index.ts";
 import { collect, globalFlags, type Invocation } from "../invocation.ts";
-import { warningPrinter } from "../warnings.ts";
+import { stepPrinter } from "../warnings.ts";
 
 interface Flags {
   readonly rm?: boolean;
@@ -55,7 +55,7 @@ export function addRunCommand(program: Command, invocation: Invocation): void {
         hostname: flags.hostname,
         network: flags.network,
         platform: flags.platform,
-        progress: warningPrinter(process.stderr),
+        progress: stepPrinter(process.stderr),
         signal: invocation.signal,
         // From here on signals are the container's business, as for docker run.
         onStart: (running) => {
