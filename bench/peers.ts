@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 
 export type PeerName = "docker" | "buildah";
 
-const probes: Readonly<Record<PeerName, readonly string[]>> = {
+const probes: Readonly<Partial<Record<PeerName, readonly string[]>>> = {
   docker: ["docker", "info"],
   buildah: ["buildah", "version"],
 };
@@ -14,7 +14,7 @@ export async function findPeers(wanted?: readonly PeerName[]): Promise<PeerName[
 }
 
 function answers(name: PeerName): boolean {
-  const [command = "", ...args] = probes[name];
+  const [command = "", ...args] = probes[name] ?? ["false"];
   return spawnSync(command, args, { stdio: "ignore" }).status === 0;
 }
 

@@ -20,7 +20,7 @@ export async function openBenchWorkspace(peers: readonly PeerName[]): Promise<Be
   const root = join(directory, "root");
   const workspace: BenchWorkspace = {
     directory,
-    tsbuild: (args) => [process.execPath, cli, ...args, "--root", root],
+    tsbuild: (args) => [process.execPath, cli, "--root", root, ...args],
     context: async (name, files) => {
       const context = join(directory, name);
       for (const [path, content] of Object.entries(files)) {
