@@ -22,7 +22,7 @@ export async function openIfTar(
     if (block.length === blockSize && !isZeroBlock(block)) {
       verifyChecksum(block);
       source.putBack(block);
-      return readLayerTar(remaining(source));
+      return readLayerTar(source);
     }
   } catch (error) {
     const isOther =
@@ -33,16 +33,4 @@ export async function openIfTar(
   }
   await source.close();
   return undefined;
-}
-
-async function* remaining(source: ByteSource): AsyncGenerator<Buffer, void, undefined> {
-  try {
-    for (;;) {
-      const chunk = await source.takeSome(Number.MAX_SAFE_INTEGER);
-      if (chunk === undefined) return;
-      yield chunk;
-    }
-  } finally {
-    await source.close();
-  }
 }
