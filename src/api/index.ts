@@ -1,5 +1,6 @@
 export { loadImages, saveImages, type LoadedImage } from "./archive.ts";
-export { build, type BuildOptions, type BuildResult } from "./build.ts";
+export { build } from "./build/build.ts";
+export type { BuildOptions, BuildResult } from "./build/options.ts";
 export { pullImage, pushImage, type PulledImage, type PushedImage } from "./distribution.ts";
 export type { EngineOptions } from "./engine.ts";
 export { isUsageError, usageError, type ApiErrorCode } from "./errors.ts";

@@ -5,15 +5,18 @@ import { isTsbuildError, parsePlatform, type SourceLocation } from "../../src/co
 import { parseDockerfile, type Dockerfile } from "../../src/dockerfile/index.ts";
 import { planBuild, type Plan, type PlanOptions } from "../../src/plan/index.ts";
 import { createFakeBases } from "../support/fake-bases.ts";
+import { statementsOfCase } from "../support/statements.ts";
 
 /**
  * One folder a case: `Dockerfile`, optionally `options.json`, and what comes out of it: `ast.json` and `plan.json`, or
- * `error.json`. `UPDATE_GOLDEN=1` rewrites the outcomes; the diff is what a review reads.
+ * `error.json`, whose message is recorded because scripts match the texts that spec/dockerfile.md gives. `UPDATE_GOLDEN=1` rewrites the outcomes; the diff is what a review reads.
  */
 const root = resolve(import.meta.dirname, "../../fixtures/dockerfiles");
 const update = process.env["UPDATE_GOLDEN"] === "1";
 
 interface CaseOptions {
+  /** Numbers of the statements in docs/spec/dockerfile.md that the case shows. */
+  readonly statements?: readonly string[];
   readonly target?: string;
   readonly buildArgs?: Readonly<Record<string, string>>;
   readonly platforms?: readonly string[];
@@ -21,7 +24,11 @@ interface CaseOptions {
   readonly network?: "default" | "none" | "host";
 }
 
-describe.each(readdirSync(root).sort())("%s", (name) => {
+const cases = readdirSync(root)
+  .sort()
+  .map((name) => ({ name, title: titleOf(name) }));
+
+describe.each(cases)("$title", ({ name }) => {
   test("gives the recorded outcome", async () => {
     const outcome = await runCase(join(root, name));
     for (const file of ["ast.json", "plan.json", "error.json"] as const) {
@@ -35,6 +42,12 @@ describe.each(readdirSync(root).sort())("%s", (name) => {
   });
 });
 
+/** With the numbers of the statements that it shows: `copy-forms [3.40, 3.49]`. */
+function titleOf(name: string): string {
+  const statements = statementsOfCase(join(root, name));
+  return statements.length === 0 ? name : `${name} [${statements.join(", ")}]`;
+}
+
 type Outcome = Partial<Record<"ast.json" | "plan.json" | "error.json", string>>;
 
 async function runCase(folder: string): Promise<Outcome> {
@@ -45,9 +58,11 @@ async function runCase(folder: string): Promise<Outcome> {
     return { "ast.json": format(astOf(dockerfile)), "plan.json": format(viewOf(plan)) };
   } catch (error) {
     if (!isTsbuildError(error)) throw error;
-    const { code, location } = error;
+    const { code, message, location } = error;
     if (/^(?:DOCKERFILE|PLAN)_/.test(code)) expect(error.hint).toBeTruthy();
-    return { "error.json": format({ code, line: location?.line, column: location?.column }) };
+    return {
+      "error.json": format({ code, message, line: location?.line, column: location?.column }),
+    };
   }
 }
 

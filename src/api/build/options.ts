@@ -1,0 +1,51 @@
+import type { Digest } from "../../core/index.ts";
+import type { EngineOptions } from "../engine.ts";
+import { apiError } from "../errors.ts";
+import type { OutputSpec } from "../output.ts";
+
+export interface BuildOptions extends EngineOptions {
+  /** Directory of the build context. */
+  readonly context: string;
+  /** The Dockerfile, relative to the working directory; by default `Dockerfile` in the context. */
+  readonly file?: string | undefined;
+  readonly tags?: readonly string[];
+  readonly target?: string | undefined;
+  /** `NAME=value`, or `NAME` for the value of the caller's environment. */
+  readonly buildArgs?: readonly string[];
+  readonly labels?: readonly string[];
+  readonly platforms?: readonly string[];
+  readonly noCache?: boolean;
+  readonly pull?: boolean;
+  readonly network?: "default" | "none" | "host";
+  readonly outputs?: readonly OutputSpec[];
+  readonly imageIdFile?: string | undefined;
+}
+
+export interface BuildResult {
+  /** Digest of the config. */
+  readonly imageId: Digest;
+  /** Names that the image has got, in familiar form. */
+  readonly names: readonly string[];
+}
+
+/** `NAME=value` pairs; a bare NAME takes the caller's environment and is dropped when that lacks it. */
+export function parsePairs(
+  texts: readonly string[],
+  code: "BUILD_ARG_INVALID" | "LABEL_INVALID",
+): Map<string, string> {
+  const pairs = new Map<string, string>();
+  for (const text of texts) {
+    const equals = text.indexOf("=");
+    const name = equals === -1 ? text : text.slice(0, equals);
+    if (name === "") {
+      const what = code === "LABEL_INVALID" ? "label" : "build argument";
+      throw apiError(code, `read ${what} ${JSON.stringify(text)}: it has no name`, {
+        hint: "write it as NAME=value",
+      });
+    }
+    const value =
+      equals !== -1 ? text.slice(equals + 1) : code === "LABEL_INVALID" ? "" : process.env[name];
+    if (value !== undefined) pairs.set(name, value);
+  }
+  return pairs;
+}

@@ -1,0 +1,7 @@
+/**
+ * Statements of docs/spec/dockerfile.md that are not simply true here: what differs and why, in words for the table in
+ * docs/parity.md. A deviation has a test all the same, which shows what tsbuild does instead.
+ */
+export const parityNotes: Readonly<
+  Record<string, { readonly state: "deviates" | "not applicable"; readonly why: string }>
+> = {};
