@@ -1,3 +1,4 @@
+import type { SourceLocation } from "../core/index.ts";
 import { trimStart, type EscapeCharacter } from "./characters.ts";
 import { dockerfileError } from "./errors.ts";
 import { locateLine, trimLineEnd } from "./lines.ts";
@@ -5,23 +6,39 @@ import type { Directives } from "./types.ts";
 
 const directivePattern = /^([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*$/;
 
-type DirectiveName = keyof Directives;
+type DirectiveName = "escape" | "syntax" | "check";
+
+interface FoundDirective {
+  readonly value: string;
+  readonly location: SourceLocation;
+}
+
+type FoundDirectives = ReadonlyMap<DirectiveName, FoundDirective>;
+
+export interface ReadDirectives {
+  readonly directives: Directives;
+  /** Lines at the head of the file that the parser takes for directives, so that they are no comments. */
+  readonly lineCount: number;
+}
 
 /**
  * Parser directives at the head of the file: `escape`, `syntax`, `check`. The first line that is no known directive
  * ends them for good. A `#!` first line is skipped for `syntax` and `check`, but ends the search for `escape`.
  * @throws DOCKERFILE_DIRECTIVE when one is repeated, or when escape is neither backslash nor backtick
  */
-export function readDirectives(lines: readonly string[], file: string): Directives {
-  const own = scan(lines, { file, prefix: "#", first: 0, indented: true });
-  const isScript = lines[0]?.startsWith("#!") ?? false;
-  const head = scan(lines, { file, prefix: "#", first: isScript ? 1 : 0, indented: false });
-  const syntax = head.get("syntax") ?? foreignSyntax(lines, file, isScript ? 1 : 0);
+export function readDirectives(lines: readonly string[], file: string): ReadDirectives {
+  const own = scan(lines, { file, prefix: "#", first: 0, indented: true, strict: true });
+  const first = lines[0]?.startsWith("#!") ? 1 : 0;
+  const head = scan(lines, { file, prefix: "#", first, indented: false, strict: false });
+  const syntax = head.get("syntax") ?? foreignSyntax(lines, file, first);
   const check = head.get("check");
   return {
-    escape: own.has("escape") ? escapeOf(own.get("escape") ?? "", lines, file) : "\\",
-    ...(syntax === undefined ? {} : { syntax }),
-    ...(check === undefined ? {} : { check }),
+    directives: {
+      escape: escapeOf(own.get("escape")),
+      ...(syntax === undefined ? {} : { syntax: syntax.value, syntaxLocation: syntax.location }),
+      ...(check === undefined ? {} : { check: check.value, checkLocation: check.location }),
+    },
+    lineCount: own.size,
   };
 }
 
@@ -32,9 +49,11 @@ function scan(
     readonly prefix: string;
     readonly first: number;
     readonly indented: boolean;
+    /** A repetition is an error; otherwise it ends the search. */
+    readonly strict: boolean;
   },
-): Map<DirectiveName, string> {
-  const found = new Map<DirectiveName, string>();
+): FoundDirectives {
+  const found = new Map<DirectiveName, FoundDirective>();
   for (let index = options.first; index < lines.length; index++) {
     const line = trimLineEnd(lines[index] ?? "");
     const text = options.indented ? trimStart(line) : line;
@@ -42,38 +61,53 @@ function scan(
     const match = directivePattern.exec(trimStart(text.slice(options.prefix.length)));
     const name = match?.[1]?.toLowerCase();
     if (name !== "escape" && name !== "syntax" && name !== "check") break;
-    if (found.has(name)) throw repeated(name, locateLine(options.file, lines, index));
-    found.set(name, match?.[2] ?? "");
+    const location = locateLine(options.file, lines, index);
+    if (found.has(name)) {
+      if (options.strict) throw repeated(name, location);
+      break;
+    }
+    found.set(name, { value: match?.[2] ?? "", location });
   }
   return found;
 }
 
 /** `// syntax=…`, or a whole file that is a JSON object with a `syntax` member. */
-function foreignSyntax(lines: readonly string[], file: string, first: number): string | undefined {
-  const slashes = scan(lines, { file, prefix: "//", first, indented: false }).get("syntax");
-  if (slashes !== undefined || !lines[0]?.trimStart().startsWith("{")) return slashes;
+function foreignSyntax(
+  lines: readonly string[],
+  file: string,
+  first: number,
+): FoundDirective | undefined {
+  const options = { file, prefix: "//", first, indented: false, strict: false };
+  const slashes = scan(lines, options).get("syntax");
+  const start = lines.findIndex((line, index) => index >= first && line.trim() !== "");
+  if (slashes !== undefined || !lines[start]?.trimStart().startsWith("{")) return slashes;
   try {
-    const document: unknown = JSON.parse(lines.join("\n"));
+    const document: unknown = JSON.parse(lines.slice(start).join("\n"));
     if (typeof document !== "object" || document === null || !("syntax" in document))
       return undefined;
-    return typeof document.syntax === "string" ? document.syntax : undefined;
+    if (typeof document.syntax !== "string") return undefined;
+    return { value: document.syntax, location: locateLine(file, lines, start) };
   } catch {
     // Not JSON at all: then it is an ordinary Dockerfile, whose errors are told by the parser proper.
     return undefined;
   }
 }
 
-function escapeOf(value: string, lines: readonly string[], file: string): EscapeCharacter {
+function escapeOf(found: FoundDirective | undefined): EscapeCharacter {
+  const value = found?.value ?? "\\";
   if (value === "\\" || value === "`") return value;
-  const index = lines.findIndex((line) => /^\s*#\s*escape\s*=/i.test(line));
-  throw dockerfileError("DOCKERFILE_DIRECTIVE", `read the directive escape=${value}`, {
-    hint: "the escape character is either a backslash or a backtick",
-    location: locateLine(file, lines, index),
-  });
+  throw dockerfileError(
+    "DOCKERFILE_DIRECTIVE",
+    `invalid escape token '${value}' does not match \` or \\`,
+    {
+      hint: "the escape character is either a backslash or a backtick",
+      location: found?.location,
+    },
+  );
 }
 
-function repeated(name: string, location: ReturnType<typeof locateLine>): Error {
-  return dockerfileError("DOCKERFILE_DIRECTIVE", `read the directive ${name} a second time`, {
+function repeated(name: DirectiveName, location: SourceLocation): Error {
+  return dockerfileError("DOCKERFILE_DIRECTIVE", `only one ${name} parser directive can be used`, {
     hint: `keep one "# ${name}=…" line`,
     location,
   });

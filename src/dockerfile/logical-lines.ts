@@ -5,12 +5,16 @@ import { findHeredocMarkers, readHeredocBody } from "./heredoc.ts";
 import { readJsonArray } from "./json-form.ts";
 import { locateLine, trimLineEnd } from "./lines.ts";
 import { splitFlags } from "./split-flags.ts";
-import type { Heredoc } from "./types.ts";
+import type { Comment, Heredoc } from "./types.ts";
 
 /** One instruction's text: continuations joined with nothing in between, comments and blank lines dropped. */
 export interface LogicalLine {
   readonly text: string;
   readonly heredocs: readonly Heredoc[];
+  /** The comments above it. */
+  readonly comments: readonly Comment[];
+  /** Where its own text ends, when a blank line stands among its lines. */
+  readonly blankContinuation: SourceLocation | undefined;
   /** Covers every physical line, the bodies of heredocs included. */
   readonly location: SourceLocation;
 }
@@ -18,6 +22,8 @@ export interface LogicalLine {
 export interface ReadLinesOptions {
   readonly file: string;
   readonly escape: EscapeCharacter;
+  /** Lines at the head of the file that hold parser directives. Default: none. */
+  readonly directiveLines?: number;
 }
 
 /**
@@ -28,9 +34,17 @@ export function* readLogicalLines(
   lines: readonly string[],
   options: ReadLinesOptions,
 ): Generator<LogicalLine> {
-  let next = 0;
+  let next = options.directiveLines ?? 0;
+  let comments: Comment[] = [];
   while (next < lines.length) {
-    const first = trimStart(trimLineEnd(lines[next] ?? ""));
+    const line = trimLineEnd(lines[next] ?? "");
+    const first = trimStart(line);
+    if (first.startsWith("#")) {
+      // The first character goes, whichever it is: see Comment.text.
+      const text = trimSpace(line.slice(1));
+      if (text === "") comments = [];
+      else comments.push({ text, location: locateLine(options.file, lines, next) });
+    }
     if (first === "" || first.startsWith("#")) {
       next++;
       continue;
@@ -40,8 +54,13 @@ export function* readLogicalLines(
     yield {
       text: joined.text,
       heredocs: bodies.heredocs,
+      comments,
+      blankContinuation: joined.hasBlankLine
+        ? locateLine(options.file, lines, joined.next - 1)
+        : undefined,
       location: { ...locateLine(options.file, lines, next), endLine: bodies.next },
     };
+    comments = [];
     next = bodies.next;
   }
 }
@@ -50,20 +69,22 @@ function joinContinuations(
   lines: readonly string[],
   start: number,
   escape: EscapeCharacter,
-): { readonly text: string; readonly next: number } {
+): { readonly text: string; readonly next: number; readonly hasBlankLine: boolean } {
   const first = cutContinuation(trimStart(trimLineEnd(lines[start] ?? "")), escape);
   const pieces = [first.text];
   let continues = first.continues;
+  let hasBlankLine = false;
   let next = start + 1;
   for (; continues && next < lines.length; next++) {
     const line = trimLineEnd(lines[next] ?? "");
     const bare = trimStart(line);
+    hasBlankLine ||= bare === "";
     if (bare === "" || bare.startsWith("#")) continue;
     const piece = cutContinuation(line, escape);
     pieces.push(piece.text);
     continues = piece.continues;
   }
-  return { text: pieces.join(""), next };
+  return { text: pieces.join(""), next, hasBlankLine };
 }
 
 /** A line continues when it ends with one escape character, blanks behind it aside. Two of them are text. */

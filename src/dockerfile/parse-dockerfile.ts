@@ -1,3 +1,4 @@
+import type { SourceLocation } from "../core/index.ts";
 import { readDirectives } from "./directives.ts";
 import { dockerfileError } from "./errors.ts";
 import { splitLines, trimLineEnd } from "./lines.ts";
@@ -26,15 +27,17 @@ export function parseDockerfile(source: Uint8Array | string, options: ParseOptio
   const { file } = options;
   if (source.length === 0) throw empty(file, "the file is empty");
   const raw = splitLines(source, file);
-  const directives = readDirectives(raw, file);
+  const { directives, lineCount } = readDirectives(raw, file);
   const { escape } = directives;
   const lines = raw.map(trimLineEnd);
   const instructions: Instruction[] = [];
-  for (const line of readLogicalLines(raw, { file, escape })) {
+  const blankContinuations: SourceLocation[] = [];
+  for (const line of readLogicalLines(raw, { file, escape, directiveLines: lineCount })) {
+    if (line.blankContinuation !== undefined) blankContinuations.push(line.blankContinuation);
     instructions.push(parseRaw(cutInstruction(line, { escape, lines })));
   }
   if (instructions.length === 0) throw empty(file, "there is no instruction in it");
-  return { file, directives, lines, ...groupStages(instructions, file) };
+  return { file, directives, lines, blankContinuations, ...groupStages(instructions, file) };
 }
 
 function groupStages(

@@ -5,7 +5,7 @@ import type { LogicalLine } from "./logical-lines.ts";
 import { splitKeyword } from "./logical-lines.ts";
 import { splitFlags } from "./split-flags.ts";
 import { locatePart, type InstructionPart } from "./syntax-tree.ts";
-import type { Heredoc } from "./types.ts";
+import type { Comment, Heredoc } from "./types.ts";
 
 /** An instruction cut into keyword, flags and the rest, before its own grammar is applied. */
 export interface RawInstruction {
@@ -16,6 +16,7 @@ export interface RawInstruction {
   /** Everything behind the flags, trimmed. */
   readonly rest: string;
   readonly heredocs: readonly Heredoc[];
+  readonly comments: readonly Comment[];
   readonly original: string;
   readonly location: SourceLocation;
   readonly escape: EscapeCharacter;
@@ -32,6 +33,7 @@ export function cutInstruction(
     keyword,
     ...splitFlags(rest, options.escape),
     heredocs: line.heredocs,
+    comments: line.comments,
     original: line.text,
     location: line.location,
     ...options,
@@ -39,8 +41,13 @@ export function cutInstruction(
 }
 
 /** What every instruction is made of, whatever its keyword. */
-export function syntaxOf(raw: RawInstruction): { location: SourceLocation; original: string } {
-  return { location: raw.location, original: raw.original };
+export function syntaxOf(raw: RawInstruction): {
+  location: SourceLocation;
+  original: string;
+  comments?: readonly Comment[];
+} {
+  const { location, original, comments } = raw;
+  return { location, original, ...(comments.length === 0 ? {} : { comments }) };
 }
 
 export interface FailureOptions {

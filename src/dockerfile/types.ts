@@ -13,12 +13,25 @@ export interface Dockerfile {
   readonly stages: readonly StageSyntax[];
   /** The text split into lines without their ends; excerpts are printed from it. */
   readonly lines: readonly string[];
+  /** For each instruction that is continued over blank lines: the last line of its own text. */
+  readonly blankContinuations: readonly SourceLocation[];
 }
 
 export interface Directives {
-  readonly syntax?: string;
   readonly escape: "\\" | "`";
+  /** As written: the image is its first word. */
+  readonly syntax?: string;
+  readonly syntaxLocation?: SourceLocation;
+  /** As written, blanks around it dropped. */
   readonly check?: string;
+  readonly checkLocation?: SourceLocation;
+}
+
+/** One comment line. */
+export interface Comment {
+  /** Without the `#` and blanks around it; an indented comment keeps its `#`, as in the reference frontend. */
+  readonly text: string;
+  readonly location: SourceLocation;
 }
 
 /** One FROM block. */
@@ -33,6 +46,11 @@ interface Syntax {
   readonly location: SourceLocation;
   /** The instruction's text with continuations joined and comments dropped, as history and progress show it. */
   readonly original: string;
+  /**
+   * The comments between the instruction before and this one, as far as they document it: a bare `#` starts anew, blank
+   * lines do not, and parser directives are none. Absent when there is none.
+   */
+  readonly comments?: readonly Comment[];
 }
 
 /** Shell form is one string (not unquoted); exec form is an argument vector. */

@@ -99,7 +99,7 @@ function format(value: unknown): string {
   const text = JSON.stringify(
     value,
     (key, member: unknown) =>
-      key === "location" ? shortLocation(member as SourceLocation) : member,
+      /^(?:\w+L|l)ocation$/.test(key) ? shortLocation(member as SourceLocation) : member,
     2,
   );
   return `${text}\n`;

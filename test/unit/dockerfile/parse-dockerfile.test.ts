@@ -66,12 +66,23 @@ describe("the file as a whole", () => {
 
   test("directives", () => {
     const { directives } = parse("#!/bin/x\n# syntax = a/b:1\n# escape=`\nFROM a\n");
-    expect(directives).toEqual({ escape: "\\", syntax: "a/b:1" });
-    expect(parse("# check = skip=all\n#escape=`\nFROM a\n").directives).toEqual({
+    expect(directives).toMatchObject({ escape: "\\", syntax: "a/b:1" });
+    expect(parse("# check = skip=all\n#escape=`\nFROM a\n").directives).toMatchObject({
       escape: "`",
       check: "skip=all",
     });
     expect(parse("# a comment\n# escape=`\nFROM a\n").directives).toEqual({ escape: "\\" });
+  });
+
+  test("a directive knows its place", () => {
+    const { directives } = parse("#syntax=a/b\n# CHECK = skip=all \nFROM a\n");
+    expect(directives.syntaxLocation).toMatchObject({ line: 1, column: 1, length: 11 });
+    expect(directives).toMatchObject({ check: "skip=all", checkLocation: { line: 2, column: 1 } });
+  });
+
+  test("a blank line inside a continued instruction is told by that instruction's last line", () => {
+    const { blankContinuations } = parse("FROM a\nRUN a \\\n\n \n  b \\\n c\nRUN d \\\n# e\n f\n");
+    expect(blankContinuations.map(({ line }) => line)).toEqual([6]);
   });
 
   test("ARG belongs to the file before the first FROM and to the stage behind it", () => {
@@ -85,6 +96,39 @@ describe("the file as a whole", () => {
 
   test("lines are kept for excerpts, without their ends", () => {
     expect(parse("\uFEFFFROM a\r\nRUN b\n").lines).toEqual(["FROM a", "RUN b"]);
+  });
+});
+
+describe("comments [1.28]", () => {
+  const commentsOf = (text: string): unknown =>
+    parse(text).stages.flatMap(({ from, instructions }) =>
+      [from, ...instructions].map(({ comments }) => comments?.map((comment) => comment.text)),
+    );
+
+  test("belong to the instruction below, across blank lines", () => {
+    expect(commentsOf("# one\n\n#two \nFROM a\nRUN b\n# three\nRUN c\n# end\n")).toEqual([
+      ["one", "two"],
+      undefined,
+      ["three"],
+    ]);
+  });
+
+  test("start anew behind a bare #, and keep the # when they are indented", () => {
+    expect(commentsOf("FROM a\n# one\n#\n# two\n  # three\nRUN b\n")).toEqual([
+      undefined,
+      ["two", "# three"],
+    ]);
+  });
+
+  test("are neither directives nor lines of a continuation or a heredoc", () => {
+    const text = "# syntax=a/b\n# note\nFROM a\nRUN b \\\n# c\n d\nCOPY <<E /x\n# f\nE\nRUN g\n";
+    expect(commentsOf(text)).toEqual([["note"], undefined, undefined, undefined]);
+    expect(commentsOf("#!/x\n# escape=`\nFROM a\n")).toEqual([["!/x", "escape=`"]]);
+  });
+
+  test("know their place", () => {
+    const [stage] = parse("FROM a\n\n# one\nRUN b\n").stages;
+    expect(stage?.instructions[0]?.comments?.[0]?.location).toMatchObject({ line: 3, column: 1 });
   });
 });
 
