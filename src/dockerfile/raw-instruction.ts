@@ -67,17 +67,17 @@ export function instructionError(
   return dockerfileError(code, message, { hint, location });
 }
 
+/** Instructions whose argument is the whole rest of the line. */
+const takesOneArgument = new Set(["WORKDIR", "USER", "MAINTAINER", "STOPSIGNAL"]);
+
 /** @throws DOCKERFILE_ARGUMENTS when the instruction has no arguments at all */
 export function requireArguments(raw: RawInstruction, example: string): void {
   if (raw.rest !== "") return;
-  throw instructionError(
-    raw,
-    "DOCKERFILE_ARGUMENTS",
-    `read ${keywordOf(raw)}: it needs at least one argument`,
-    {
-      hint: `for example: ${example}`,
-    },
-  );
+  const keyword = keywordOf(raw);
+  const amount = takesOneArgument.has(keyword) ? "exactly one argument" : "at least one argument";
+  throw instructionError(raw, "DOCKERFILE_ARGUMENTS", `${keyword} requires ${amount}`, {
+    hint: `for example: ${example}`,
+  });
 }
 
 /** The keyword in upper case, as everybody writes it. */

@@ -44,10 +44,11 @@ function automaticArgs(
   { buildPlatform, target }: Pick<PlanOptions, "buildPlatform" | "target">,
   platform: Platform,
 ): readonly (readonly [string, string])[] {
+  const wantedStage = target === "" ? undefined : target;
   return [
     ...platformArgs("BUILD", buildPlatform),
     ...platformArgs("TARGET", platform),
-    ["TARGETSTAGE", target ?? dockerfile.stages.at(-1)?.name ?? "default"],
+    ["TARGETSTAGE", wantedStage ?? dockerfile.stages.at(-1)?.name ?? "default"],
   ];
 }
 

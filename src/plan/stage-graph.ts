@@ -1,4 +1,5 @@
 import {
+  coreError,
   formatReference,
   isTsbuildError,
   parsePlatform,
@@ -80,9 +81,7 @@ export function buildStageGraph(options: StageGraphOptions): StageGraph {
   let hasForeignSources = false;
   const toStep = (instruction: StageInstruction, isTrigger: boolean): Step => {
     const sources = sourceNames(instruction).map((name) =>
-      name === undefined
-        ? undefined
-        : findSource(name, { stages, byName, location: instruction.location }),
+      name === undefined ? undefined : findSource(name, { stages, byName, instruction }),
     );
     if (!isTrigger) hasForeignSources ||= countForeign(instruction, sources);
     return { instruction, isTrigger, sources };
@@ -113,7 +112,7 @@ function toStageNode(
     throw planErrorAt(
       from.location,
       "PLAN_BASE_INVALID",
-      `read FROM ${from.image}: the image name is empty after expansion`,
+      `base name (${from.image}) should not be blank`,
       "declare the variable with ARG and a default before the first FROM, or give --build-arg",
     );
   }
@@ -139,11 +138,21 @@ function toPlatform(
     throw planErrorAt(
       location,
       "PLAN_BASE_INVALID",
-      `read --platform=${written}: it is empty after expansion`,
+      `empty platform value from expression ${written}`,
       "use $BUILDPLATFORM, $TARGETPLATFORM, or a declared global ARG",
     );
   }
-  return locateFailure(location, () => parsePlatform(text));
+  try {
+    return parsePlatform(text);
+  } catch (error) {
+    if (!isTsbuildError(error)) throw error;
+    const { message, hint, details } = error;
+    throw coreError("PLATFORM_INVALID", `failed to parse platform ${written}: ${message}`, {
+      hint,
+      location,
+      details,
+    });
+  }
 }
 
 /** Exactly an earlier stage's name means that stage; everything else is an image. */
@@ -163,7 +172,7 @@ function toBase(
     const hint = byName.has(lower) ? `stage names are lower case here: write ${lower}` : error.hint;
     throw planError(
       "PLAN_BASE_INVALID",
-      `read FROM ${image}: that cannot be the name of an image`,
+      `failed to parse stage name ${JSON.stringify(image)}: ${error.message}`,
       {
         hint,
         location,
@@ -181,7 +190,7 @@ function sourceNames(instruction: StageInstruction): readonly (string | undefine
   throw planErrorAt(
     location,
     "PLAN_FROM_INVALID",
-    `read --from=${from}: variables are not expanded here`,
+    `variable expansion is not supported for --from: ${from}`,
     "give the image a name in a stage of its own (FROM $IMAGE AS tools) and use that name",
   );
 }
@@ -191,19 +200,21 @@ function findSource(
   graph: {
     readonly stages: readonly StageNode[];
     readonly byName: ReadonlyMap<string, StageNode>;
-    readonly location: SourceLocation;
+    readonly instruction: StageInstruction;
   },
 ): StageNode {
-  const { stages, byName, location } = graph;
+  const { stages, byName, instruction } = graph;
+  const { location, keyword } = instruction;
   const named = byName.get(name.toLowerCase());
   if (named !== undefined) return named;
-  if (/^[+-]?\d+$/.test(name)) {
+  // Mounts know names only.
+  if (keyword === "COPY" && /^[+-]?\d+$/.test(name)) {
     const numbered = stages[Number(name)];
     if (numbered !== undefined) return numbered;
     throw planErrorAt(
       location,
       "PLAN_FROM_INVALID",
-      `read --from=${name}: there is no stage with this number`,
+      `invalid stage index ${String(Number(name))}`,
       `the ${String(stages.length)} stages are counted from 0; better give the stage a name`,
     );
   }
@@ -242,12 +253,16 @@ function findTarget(
     target === undefined || target === "" ? stages.at(-1) : byName.get(target.toLowerCase());
   if (stage !== undefined) return stage;
   const names = [...byName.keys()];
-  throw planError("PLAN_TARGET_UNKNOWN", `find the target stage ${JSON.stringify(target)}`, {
-    hint:
-      didYouMean(target ?? "", names) ??
-      (names.length === 0
-        ? "no stage has a name: write FROM image AS name"
-        : `the stages are ${names.join(", ")}`),
-    details: { target: target ?? null, stages: names },
-  });
+  throw planError(
+    "PLAN_TARGET_UNKNOWN",
+    `target stage ${JSON.stringify(target)} could not be found`,
+    {
+      hint:
+        didYouMean(target ?? "", names) ??
+        (names.length === 0
+          ? "no stage has a name: write FROM image AS name"
+          : `the stages are ${names.join(", ")}`),
+      details: { target: target ?? null, stages: names },
+    },
+  );
 }

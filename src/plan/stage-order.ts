@@ -1,5 +1,6 @@
 import { planErrorAt } from "./errors.ts";
-import type { StageNode } from "./stage-graph.ts";
+import { readMountTarget } from "./mount-fields.ts";
+import type { StageNode, Step } from "./stage-graph.ts";
 
 /** Everything that a stage needs directly. */
 export function dependenciesOf(stage: StageNode): readonly StageNode[] {
@@ -27,17 +28,19 @@ export function refuseCycles(stages: readonly StageNode[]): void {
     }
     path.add(stage);
     for (const needed of dependenciesOf(stage)) {
-      if (path.has(needed)) throw cycle(needed);
+      if (path.has(needed)) throw cycle(stage, needed);
       if (!done.has(needed)) open.push(needed);
     }
   }
 }
 
-function cycle(stage: StageNode): Error {
+/** Blames the instruction that closes the circle; FROM cannot, because it only finds stages above it. */
+function cycle(reader: StageNode, stage: StageNode): Error {
+  const closing = reader.steps.find(({ sources }) => sources.includes(stage));
   return planErrorAt(
-    stage.location,
+    closing?.instruction.location ?? reader.location,
     "PLAN_STAGE_CYCLE",
-    `order the stages: ${stage.title} needs itself`,
+    `circular dependency detected on stage: ${stage.title}`,
     "a stage can only use stages above it; break the circle of FROM and --from",
   );
 }
@@ -53,15 +56,26 @@ export function reachableFrom(target: StageNode): ReadonlySet<StageNode> {
 
 /** @throws PLAN_STAGE_ORDER when a step reads from a stage below its own */
 export function refuseForwardReferences(stage: StageNode): void {
-  for (const { instruction, sources } of stage.steps) {
-    for (const source of sources) {
+  for (const step of stage.steps) {
+    for (const [index, source] of step.sources.entries()) {
       if ((source?.index ?? -1) <= (stage.index ?? 0)) continue;
       throw planErrorAt(
-        instruction.location,
+        step.instruction.location,
         "PLAN_STAGE_ORDER",
-        `read from stage ${source?.title ?? ""} in stage ${stage.title}: it is defined below`,
+        describeForwardReference(step, { index, from: source?.title ?? "", to: stage.title }),
         "move the stage that is read from above the one that reads",
       );
     }
   }
+}
+
+function describeForwardReference(
+  { instruction }: Step,
+  { index, from, to }: { readonly index: number; readonly from: string; readonly to: string },
+): string {
+  if (instruction.keyword !== "RUN") {
+    return `cannot copy from stage "${from}", it needs to be defined before current stage "${to}"`;
+  }
+  const target = readMountTarget(instruction.mounts[index] ?? "");
+  return `cannot mount from stage "${from}" to "${target}", stage needs to be defined before current command`;
 }

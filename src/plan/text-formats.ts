@@ -51,7 +51,7 @@ const unitsInNanoseconds: Readonly<Record<string, number>> = {
   h: 3600e9,
 };
 
-/** Nanoseconds of `1m30s` or `1.5h`; undefined when the text is no duration. */
+/** Nanoseconds of `1m30s` or `1.5h`; undefined when the text is no duration, or longer than the 292 years of Go's. */
 export function parseDuration(text: string): number | undefined {
   const [, sign = "", parts = ""] = /^([+-]?)(.*)$/s.exec(text) ?? [];
   if (parts === "0") return 0;
@@ -60,6 +60,7 @@ export function parseDuration(text: string): number | undefined {
   for (const [, amount = "", unit = ""] of parts.matchAll(/([\d.]+)([^\d.]+)/g)) {
     total += Number(amount) * (unitsInNanoseconds[unit] ?? 0);
   }
+  if (total >= 2 ** 63) return undefined;
   return Math.round(sign === "-" ? -total : total);
 }
 

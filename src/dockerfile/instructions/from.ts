@@ -32,7 +32,7 @@ function readStageName(raw: RawInstruction, words: readonly string[]): string | 
     throw instructionError(
       raw,
       "DOCKERFILE_STAGE_NAME",
-      `read the stage name ${JSON.stringify(written)}`,
+      `invalid name for build stage: ${JSON.stringify(written)}, name can't start with a number or contain symbols`,
       {
         hint: "a stage name begins with a letter and holds letters, digits, '_', '.' and '-'",
         part: { kind: "argument", index: 2 },
@@ -43,7 +43,7 @@ function readStageName(raw: RawInstruction, words: readonly string[]): string | 
   throw instructionError(
     raw,
     "DOCKERFILE_ARGUMENTS",
-    "read FROM: it takes an image, or an image, AS and a name",
+    "FROM requires either one or three arguments",
     {
       hint: fromHint(words),
       ...(words.length > 1 ? { part: { kind: "argument", index: 1 } as const } : {}),

@@ -30,10 +30,13 @@ export function parseHealthcheck(raw: RawInstruction): HealthcheckInstruction {
     retries: "text",
   });
   if (type.toUpperCase() !== "CMD")
-    throw failure(raw, `${JSON.stringify(type)} is neither CMD nor NONE`);
+    throw failure(
+      raw,
+      `Unknown type ${JSON.stringify(type.toUpperCase())} in HEALTHCHECK (try CMD)`,
+    );
   const form = readCommandForm(raw, command);
   if (form.form === "exec" ? form.argv.length === 0 : form.command === "") {
-    throw failure(raw, "the command behind CMD is missing");
+    throw failure(raw, "Missing command after HEALTHCHECK CMD");
   }
   const given = {
     interval: flags.text("interval"),
@@ -59,7 +62,7 @@ function withoutEmpty<Name extends string>(
 }
 
 function failure(raw: RawInstruction, reason: string): Error {
-  return instructionError(raw, "DOCKERFILE_ARGUMENTS", `read HEALTHCHECK: ${reason}`, {
+  return instructionError(raw, "DOCKERFILE_ARGUMENTS", reason, {
     hint: `for example: ${example}`,
     part: { kind: "argument", index: 0 },
   });

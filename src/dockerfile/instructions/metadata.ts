@@ -76,9 +76,14 @@ export function parseVolume(raw: RawInstruction): VolumeInstruction {
   if (paths.length === 0) requireArguments({ ...raw, rest: "" }, "VOLUME /data");
   refuseFlags(raw);
   if (!paths.includes("")) return { keyword: "VOLUME", ...syntaxOf(raw), paths };
-  throw instructionError(raw, "DOCKERFILE_ARGUMENTS", "read VOLUME: a path is empty", {
-    hint: 'for example: VOLUME ["/data", "/log"]',
-  });
+  throw instructionError(
+    raw,
+    "DOCKERFILE_ARGUMENTS",
+    "VOLUME specified can not be an empty string",
+    {
+      hint: 'for example: VOLUME ["/data", "/log"]',
+    },
+  );
 }
 
 /** @throws DOCKERFILE_ARGUMENTS, DOCKERFILE_JSON, DOCKERFILE_FLAG_UNKNOWN */
@@ -91,12 +96,17 @@ export function parseShell(raw: RawInstruction): ShellInstruction {
     throw instructionError(
       raw,
       "DOCKERFILE_ARGUMENTS",
-      `read ${keywordOf(raw)}: it needs at least one argument`,
+      `${keywordOf(raw)} requires at least one argument`,
       { hint },
     );
   }
   if (json.kind === "array") return { keyword: "SHELL", ...syntaxOf(raw), argv: json.items };
-  throw instructionError(raw, "DOCKERFILE_JSON", "read SHELL: its arguments must be in JSON form", {
-    hint,
-  });
+  throw instructionError(
+    raw,
+    "DOCKERFILE_JSON",
+    "SHELL requires the arguments to be in JSON form",
+    {
+      hint,
+    },
+  );
 }

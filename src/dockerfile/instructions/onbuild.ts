@@ -1,17 +1,13 @@
-import { splitKeyword } from "../logical-lines.ts";
+import { checkGrammar, cutTrigger } from "../check-grammar.ts";
 import { refuseFlags } from "../read-flags.ts";
 import {
   instructionError,
+  keywordOf,
   requireArguments,
   syntaxOf,
   type RawInstruction,
 } from "../raw-instruction.ts";
-import { splitFlags } from "../split-flags.ts";
 import type { OnbuildInstruction } from "../types.ts";
-import { readCommandForm } from "./command-form.ts";
-import { readPairs } from "./key-values.ts";
-
-const jsonInstructions = new Set("RUN CMD ENTRYPOINT SHELL ADD COPY VOLUME".split(" "));
 
 /**
  * Keeps a trigger as text: unknown keywords and flags surface when it fires, but a broken JSON array or a pair
@@ -20,15 +16,16 @@ const jsonInstructions = new Set("RUN CMD ENTRYPOINT SHELL ADD COPY VOLUME".spli
  */
 export function parseOnbuild(raw: RawInstruction): OnbuildInstruction {
   requireArguments(raw, "ONBUILD COPY . /app");
-  const trigger = splitKeyword(raw.rest);
-  const keyword = trigger.keyword.toUpperCase();
-  checkGrammar({ ...raw, keyword, ...splitFlags(trigger.rest, raw.escape) });
+  checkGrammar(raw);
+  const keyword = keywordOf(cutTrigger(raw));
   refuseFlags(raw);
   if (["ONBUILD", "FROM", "MAINTAINER"].includes(keyword)) {
     throw instructionError(
       raw,
       "DOCKERFILE_ONBUILD",
-      `read ONBUILD ${keyword}: ${keyword} cannot be a trigger`,
+      keyword === "ONBUILD"
+        ? "Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed"
+        : `${keyword} isn't allowed as an ONBUILD trigger`,
       {
         hint:
           keyword === "ONBUILD"
@@ -41,10 +38,4 @@ export function parseOnbuild(raw: RawInstruction): OnbuildInstruction {
   const text = raw.original.replace(/^\s*ONBUILD\s*/i, "");
   const bodies = raw.heredocs.map(({ content, name }) => `\n${content}${name}`);
   return { keyword: "ONBUILD", ...syntaxOf(raw), trigger: text + bodies.join("") };
-}
-
-function checkGrammar(trigger: RawInstruction): void {
-  if (jsonInstructions.has(trigger.keyword)) readCommandForm(trigger);
-  if ((trigger.keyword === "ENV" || trigger.keyword === "LABEL") && trigger.rest !== "")
-    readPairs(trigger);
 }

@@ -4,7 +4,10 @@ import { planErrorAt } from "../errors.ts";
 import { formatList } from "../text-formats.ts";
 import { addHistory, type RuleScope } from "./rule.ts";
 
-/** `port[-end][/protocol]`; a variable may expand to several. Only the container's part of `ip:host:container` stays. */
+/**
+ * `port[-end][/protocol]`; a variable may expand to several. Only the container's part of `ip:host:container` stays.
+ * @throws PLAN_PORT_INVALID
+ */
 export function applyExpose(instruction: ExposeInstruction, scope: RuleScope): void {
   const { lookup, escape, state } = scope;
   const specs = instruction.ports.flatMap((port) => processWord(port, { lookup, escape }).words);
@@ -14,21 +17,31 @@ export function applyExpose(instruction: ExposeInstruction, scope: RuleScope): v
 }
 
 function expandSpec(spec: string, instruction: ExposeInstruction): readonly string[] {
+  const fail = (reason: string): Error => invalidPort(reason, { spec, instruction });
   const { address, hostPorts, containerPart } = splitSpec(spec);
-  const [containerPorts = "", protocol = ""] = splitOnce(containerPart, "/");
+  const [containerPorts = "", written = ""] = splitOnce(containerPart, "/");
+  if (containerPorts === "") throw fail("no port specified");
+  const protocol = (written === "" ? "tcp" : written).toLowerCase();
+  if (!["tcp", "udp", "sctp"].includes(protocol)) throw fail(`invalid proto: ${written}`);
+  if (!isAddress(address)) throw fail(`invalid IP address: ${address}`);
   const range = parseRange(containerPorts);
-  const kind = (protocol === "" ? "tcp" : protocol).toLowerCase();
-  const hostRange = hostPorts === "" ? undefined : parseRange(hostPorts);
-  const isValid =
-    range !== undefined &&
-    ["tcp", "udp", "sctp"].includes(kind) &&
-    (address === "" || isIP(address.replace(/^\[(.*)\]$/, "$1")) !== 0) &&
-    (hostPorts === "" || fits(hostRange, range));
-  if (!isValid) throw invalidPort(spec, instruction);
+  if (range === undefined) throw fail(`invalid containerPort: ${containerPorts}`);
+  if (hostPorts !== "") {
+    const hostRange = parseRange(hostPorts);
+    if (hostRange === undefined) throw fail(`invalid hostPort: ${hostPorts}`);
+    if (!fits(hostRange, range)) {
+      throw fail(`invalid ranges of container and host ports: ${containerPorts} and ${hostPorts}`);
+    }
+  }
   return Array.from(
     { length: range.end - range.start + 1 },
-    (_, index) => `${String(range.start + index)}/${kind}`,
+    (_, index) => `${String(range.start + index)}/${protocol}`,
   );
+}
+
+/** Empty, or an IP address without zone; IPv6 may stand between brackets. */
+function isAddress(text: string): boolean {
+  return text === "" || (isIP(text.replace(/^\[(.*)\]$/, "$1")) !== 0 && !text.includes("%"));
 }
 
 function splitSpec(spec: string): {
@@ -64,18 +77,20 @@ function parsePort(text: string): number | undefined {
 }
 
 /** A range of host ports must be as long as the container's, unless that is a single port. */
-function fits(host: PortRange | undefined, container: PortRange): boolean {
-  if (host === undefined) return false;
+function fits(host: PortRange, container: PortRange): boolean {
   return (
     container.start === container.end || host.end - host.start === container.end - container.start
   );
 }
 
-function invalidPort(spec: string, { location }: ExposeInstruction): Error {
+function invalidPort(
+  reason: string,
+  place: { readonly spec: string; readonly instruction: ExposeInstruction },
+): Error {
   return planErrorAt(
-    location,
+    place.instruction.location,
     "PLAN_PORT_INVALID",
-    `read the port ${JSON.stringify(spec)} of EXPOSE`,
+    `read the port ${JSON.stringify(place.spec)} of EXPOSE: ${reason}`,
     "write 8080, 8080/udp or 8000-8010/tcp, with ports from 0 to 65535",
   );
 }

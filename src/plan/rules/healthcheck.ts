@@ -41,20 +41,30 @@ function readDuration(
   const duration = parseDuration(text);
   if (duration === 0) return {};
   if (duration !== undefined && duration >= millisecond) return { [field]: duration };
+  const reason = duration === undefined ? "invalid duration" : "cannot be less than 1ms";
   throw planErrorAt(
     instruction.location,
     "PLAN_DURATION_INVALID",
-    `read the duration ${JSON.stringify(text)} of HEALTHCHECK`,
+    `read --${flags[field]}=${text} of HEALTHCHECK: ${reason}`,
     "write a number with a unit, such as 30s or 1m30s; at least 1ms",
   );
 }
+
+const flags: Readonly<Record<DurationField, string>> = {
+  interval: "interval",
+  timeout: "timeout",
+  startPeriod: "start-period",
+  startInterval: "start-interval",
+};
 
 function readRetries({ retries = "0", location }: HealthcheckInstruction): number {
   if (/^\+?\d+$/.test(retries) && Number(retries) < 2 ** 31) return Number(retries);
   throw planErrorAt(
     location,
     "PLAN_DURATION_INVALID",
-    `read --retries=${retries} of HEALTHCHECK`,
+    /^-\d+$/.test(retries)
+      ? `--retries cannot be negative (${retries}) in HEALTHCHECK`
+      : `read --retries=${retries} of HEALTHCHECK: it is no whole number below 2147483648`,
     "give a whole number that is not negative",
   );
 }

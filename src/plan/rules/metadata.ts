@@ -9,13 +9,15 @@ import { planErrorAt } from "../errors.ts";
 import { formatList } from "../text-formats.ts";
 import { addHistory, type RuleScope } from "./rule.ts";
 
-/** Linux signals, without SIG. */
-const signals = new Set(
-  (
+/** Linux signals, without SIG; the 31 real-time ones are counted from both ends. */
+const signals = new Set([
+  ...(
     "ABRT ALRM BUS CHLD CLD CONT FPE HUP ILL INT IO IOT KILL PIPE POLL PROF PWR QUIT SEGV STKFLT STOP SYS TERM TRAP " +
-    "TSTP TTIN TTOU URG USR1 USR2 VTALRM WINCH XCPU XFSZ"
+    "TSTP TTIN TTOU URG USR1 USR2 VTALRM WINCH XCPU XFSZ RTMIN RTMAX"
   ).split(" "),
-);
+  ...Array.from({ length: 15 }, (_, index) => `RTMIN+${String(index + 1)}`),
+  ...Array.from({ length: 14 }, (_, index) => `RTMAX-${String(index + 1)}`),
+]);
 
 export function applyUser(instruction: UserInstruction, { state, expand }: RuleScope): void {
   const user = expand(instruction.user);
@@ -32,7 +34,7 @@ export function applyVolume(
     throw planErrorAt(
       location,
       "PLAN_ARGUMENT_INVALID",
-      `read VOLUME ${paths.join(" ")}: a path is empty after expansion`,
+      `VOLUME specified can not be an empty string: ${paths.join(" ")}`,
       "give the variable a value, or a default: ${NAME:-/data}",
     );
   }
@@ -49,7 +51,7 @@ export function applyStopsignal(
     throw planErrorAt(
       instruction.location,
       "PLAN_SIGNAL_INVALID",
-      `read STOPSIGNAL ${stopSignal}: there is no such signal`,
+      `invalid signal: ${stopSignal}`,
       "use a name such as SIGTERM or a number such as 15",
     );
   }
@@ -69,7 +71,5 @@ export function applyOnbuild({ trigger }: OnbuildInstruction, { state }: RuleSco
 
 function isSignal(text: string): boolean {
   if (/^[+-]?\d+$/.test(text)) return Number(text) !== 0;
-  const name = text.toUpperCase().replace(/^SIG/, "");
-  const realTime = /^RTM(?:IN|AX)(?:[+-](\d+))?$/.exec(name);
-  return signals.has(name) || (realTime !== null && Number(realTime[1] ?? 0) <= 15);
+  return signals.has(text.toUpperCase().replace(/^SIG/, ""));
 }
