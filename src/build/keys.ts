@@ -2,7 +2,7 @@ import type { CacheKeyObject, KeyField } from "../cache/index.ts";
 import { digestOf, digestOfJson, type Digest, type JsonValue } from "../core/index.ts";
 import { formatPlatform, unreachable } from "../core/index.ts";
 import { selectionDigest, type FileDigest } from "../context/index.ts";
-import type { CopyOp, CopySource, ExecOp, Op } from "../plan/index.ts";
+import type { CopyOp, CopySource, ExecMount, ExecOp, Op, RunSettings } from "../plan/index.ts";
 
 /** A cache key: the object that can be compared and explained, and the digest that names the record. */
 export interface CacheKey {
@@ -43,6 +43,8 @@ export function opFields(op: Op, implicitTime: bigint): KeyField[] {
       return execFields(op);
     case "copy":
       return copyFields(op, implicitTime);
+    case "merge":
+      return [{ name: "instruction", value: ["MERGE"] }];
     case "mkdir":
       return [
         { name: "instruction", value: ["WORKDIR", op.path] },
@@ -73,7 +75,40 @@ function execFields(op: ExecOp): KeyField[] {
     { name: "network", value: op.network },
     { name: "security", value: op.security },
     { name: "platform", value: formatPlatform(op.platform) },
-    { name: "mounts", value: op.mounts },
+    { name: "mounts", value: op.mounts.map(mountKey) },
+    ...settingsFields(op.settings ?? {}),
+  ];
+}
+
+/**
+ * What of a mount decides about the result. Contents enter by their checksums; secrets, agents and caches are not to
+ * matter, nor how a cache is shared.
+ */
+function mountKey(mount: ExecMount): JsonValue {
+  switch (mount.type) {
+    case "bind":
+    case "tmpfs":
+      return { ...mount };
+    case "cache": {
+      const { type, target, readOnly } = mount;
+      return { type, target, readOnly };
+    }
+    case "secret":
+    case "ssh":
+      return { ...mount };
+    default:
+      return unreachable(mount);
+  }
+}
+
+/** Addresses of hosts may change; which names there are may not. */
+function settingsFields(settings: RunSettings): KeyField[] {
+  const { extraHosts, ...others } = settings;
+  return [
+    ...(extraHosts === undefined
+      ? []
+      : [{ name: "extraHosts", value: extraHosts.map(({ name }) => name) }]),
+    ...Object.entries(others).map(([name, value]) => ({ name, value })),
   ];
 }
 

@@ -8,7 +8,16 @@ import {
   type Digest,
   createLimiter,
 } from "../core/index.ts";
-import type { CopyOp, ExecOp, MkdirOp, Op, Plan, Vertex, VertexId } from "../plan/index.ts";
+import type {
+  CopyOp,
+  ExecOp,
+  MergeOp,
+  MkdirOp,
+  Op,
+  Plan,
+  Vertex,
+  VertexId,
+} from "../plan/index.ts";
 import type { BuildEnvironment } from "./environment.ts";
 import { makeKey, opFields, type CacheKey } from "./keys.ts";
 import { openContext } from "./ops/context.ts";
@@ -16,15 +25,11 @@ import { executeCopy } from "./ops/copy.ts";
 import { executeExec } from "./ops/exec.ts";
 import { openHttp } from "./ops/http.ts";
 import { isUnpacked, resolveImage } from "./ops/image.ts";
+import { executeMerge } from "./ops/merge.ts";
 import { executeMkdir } from "./ops/mkdir.ts";
 import { readFieldsOf, treeOf } from "./read-set.ts";
 import type { LayersResult, VertexResult } from "./result.ts";
 import type { Step } from "./steps.ts";
-
-export interface SolveOptions {
-  /** RUN, COPY and ADD run again whatever the cache says. */
-  readonly noCache: boolean;
-}
 
 /** What became of a step, for the record of the last build that explanations are made from. */
 export interface SolvedStep {
@@ -53,9 +58,8 @@ export interface Solution {
 export async function solve(
   plan: Plan,
   environment: BuildEnvironment,
-  options: SolveOptions,
 ): Promise<Solution> {
-  const solver = new Solver(plan, environment, options);
+  const solver = new Solver(plan, environment);
   const cancel = (): void => solver.cancel(environment.signal.reason);
   environment.signal.addEventListener("abort", cancel);
   if (environment.signal.aborted) cancel();
@@ -79,7 +83,8 @@ class Solver {
   readonly written: Digest[] = [];
   readonly #plan: Plan;
   readonly #environment: BuildEnvironment;
-  readonly #noCache: boolean;
+  /** Steps that are to run again, and all that stands on them: no remembered definition counts for these. */
+  readonly #renewed: ReadonlySet<VertexId>;
   readonly #abort = new AbortController();
   readonly #results = new Map<VertexId, Promise<VertexResult>>();
   readonly #definitions = new Map<VertexId, Promise<CacheKey>>();
@@ -92,9 +97,9 @@ class Solver {
   readonly #reading = createLimiter(1);
   readonly #fileSlots = createLimiter(Math.max(2, availableParallelism()));
 
-  constructor(plan: Plan, environment: BuildEnvironment, options: SolveOptions) {
+  constructor(plan: Plan, environment: BuildEnvironment) {
     this.#plan = plan;
-    this.#noCache = options.noCache;
+    this.#renewed = renewedVertices(plan);
     this.#environment = { ...environment, signal: this.#abort.signal };
   }
 
@@ -179,6 +184,7 @@ class Solver {
         });
       case "exec":
       case "copy":
+      case "merge":
       case "mkdir":
         return this.#solveStep(vertex);
       default:
@@ -193,8 +199,7 @@ class Solver {
     const inputs = await Promise.all(vertex.inputs.map((id) => this.#result(id)));
     this.signal.throwIfAborted();
     const content = await this.#contentKey(vertex, inputs);
-    const isForced = this.#noCache && vertex.op.type !== "mkdir";
-    const stored = isForced ? undefined : await this.#lookup(content);
+    const stored = vertex.ignoreCache === true ? undefined : await this.#lookup(content);
     const running = this.#running.get(content.digest);
     const equal = stored ?? (running && (await running));
     if (equal !== undefined) {
@@ -202,7 +207,10 @@ class Solver {
       return this.#useCached(vertex, definition, equal);
     }
     // No pause since the look at what is running: two equal steps would both start.
-    const work = this.#runStep(vertex, inputs, { definition, content });
+    const work =
+      vertex.op.type === "merge"
+        ? this.#runMerge(vertex, inputs, { definition, content })
+        : this.#runStep(vertex, inputs, { definition, content });
     this.#running.set(content.digest, work);
     return toLayers(await work);
   }
@@ -211,7 +219,7 @@ class Solver {
   #definitionHit(id: VertexId): Promise<StepRecord | undefined> {
     let hit = this.#hits.get(id);
     if (hit === undefined) {
-      hit = this.#noCache
+      hit = this.#renewed.has(id)
         ? Promise.resolve(undefined)
         : this.#definition(id).then((key) => this.#lookup(key));
       this.#hits.set(id, hit);
@@ -282,7 +290,7 @@ class Solver {
   }
 
   #showCached(vertex: Vertex, { digest }: CacheKey, { durationMs }: StepRecord): void {
-    if (!this.#claimDisplay(vertex.id)) return;
+    if (!this.#claimDisplay(shownAs(vertex))) return;
     const { name } = vertex;
     this.#environment.steps.cached(name);
     this.steps.push({ name, key: digest, outcome: "cached", durationMs });
@@ -337,6 +345,8 @@ class Solver {
     for (const [index, input] of inputs.entries()) {
       if (index === 0 && input.type === "layers") {
         fields.push([{ name: "base", value: input.chainId ?? "scratch" }]);
+      } else if (op.type === "merge" && input.type === "layers") {
+        fields.push([{ name: "layers", value: input.diffIds }]);
       } else {
         fields.push(await this.#readFields(op, { index, result: input }));
       }
@@ -382,6 +392,29 @@ class Solver {
     });
   }
 
+  /** No step of its own on the screen: the copy whose layer it places was shown. */
+  async #runMerge(
+    vertex: Vertex,
+    inputs: readonly VertexResult[],
+    keys: { readonly definition: CacheKey; readonly content: CacheKey },
+  ): Promise<StepRecord> {
+    const [base, layer] = inputs;
+    if (base?.type !== "layers" || layer?.type !== "layers")
+      throw coreError("INTERNAL", `merge ${vertex.name} without layers`);
+    await base.materialize?.();
+    return this.#fileSlots(async () => {
+      this.signal.throwIfAborted();
+      const started = performance.now();
+      const environment = this.#environment;
+      const { diffIds, chainId, created } = await executeMerge({ environment, base, layer });
+      const durationMs = Math.round(performance.now() - started);
+      const record = { diffIds, chainId, created, durationMs };
+      await this.#remember(keys.content, record);
+      await this.#remember(keys.definition, record);
+      return record;
+    });
+  }
+
   async #execute(
     vertex: Vertex,
     work: { readonly inputs: readonly VertexResult[]; readonly step: Step },
@@ -403,6 +436,14 @@ class Solver {
   }
 }
 
+function renewedVertices({ vertices }: Plan): ReadonlySet<VertexId> {
+  const renewed = new Set<VertexId>();
+  for (const { id, inputs, ignoreCache } of vertices) {
+    if (ignoreCache === true || inputs.some((input) => renewed.has(input))) renewed.add(id);
+  }
+  return renewed;
+}
+
 /** Epoch as its time, so that building on nothing gives the same image at any time. */
 function emptyRoot(implicitTime: bigint): LayersResult {
   const created = new Date(Number(implicitTime / 1_000_000n)).toISOString();
@@ -413,9 +454,14 @@ function toLayers({ diffIds, chainId, created }: StepRecord): LayersResult {
   return { type: "layers", diffIds, chainId, created };
 }
 
+/** `--link` is two vertices, the copy and the merge, and one step on the screen. */
+function shownAs({ id, op, inputs }: Vertex): VertexId {
+  return op.type === "merge" ? (inputs[1] ?? id) : id;
+}
+
 /** Whether it makes a layer and has a record in the cache. */
-function isStep(op: Op): op is ExecOp | CopyOp | MkdirOp {
-  return op.type === "exec" || op.type === "copy" || op.type === "mkdir";
+function isStep(op: Op): op is ExecOp | CopyOp | MergeOp | MkdirOp {
+  return ["exec", "copy", "merge", "mkdir"].includes(op.type);
 }
 
 /** Trees from outside have no definition of their own: only their files say what they are. */

@@ -58,6 +58,7 @@ function planStage(
     names,
     lookup,
     escape,
+    ignoreCache: ignoresCache(stage, options.options),
     proxies: proxyEnvironment(options.options.buildArgs),
     expand: (word) => expandWord(word, lookup, escape),
     rootOf: (source) => rootOf(source, states, options),
@@ -69,6 +70,11 @@ function planStage(
   };
   for (const step of stage.steps) applyStep(step, scope);
   return state;
+}
+
+/** A stage without a name is only meant by "all". */
+function ignoresCache({ name }: StageNode, { noCache = [] }: PlanOptions): boolean {
+  return noCache === "all" || noCache.some((wanted) => wanted.toLowerCase() === name);
 }
 
 function applyStep(step: Step, scope: Omit<RuleScope, "step">): void {
@@ -135,7 +141,7 @@ function imageVertex(
 }
 
 function scratchVertex({ vertices }: Pick<PlanStagesOptions, "vertices">): VertexId {
-  return vertices.add({ op: { type: "scratch" }, name: "[internal] empty root" });
+  return vertices.emptyRoot();
 }
 
 function warnAboutPlatform(

@@ -1,4 +1,4 @@
-import type { ChainId, Digest, Platform, SourceLocation } from "../core/index.ts";
+import type { ChainId, Digest, GitReference, Platform, SourceLocation } from "../core/index.ts";
 import type { ExecConfig, HistoryEntry, ImageConfig } from "../image/index.ts";
 
 /**
@@ -9,6 +9,11 @@ export interface Plan {
   readonly vertices: readonly Vertex[];
   /** One per target platform. */
   readonly targets: readonly PlanTarget[];
+  /**
+   * SOURCE_DATE_EPOCH as it was resolved, in seconds: the time of everything that the build dates itself. Absent when
+   * nobody asked for one.
+   */
+  readonly sourceDateEpoch?: number;
   readonly warnings: readonly PlanWarning[];
 }
 
@@ -24,9 +29,12 @@ export interface Vertex {
   readonly name: string;
   /** Of the instruction; absent for the context and the like. */
   readonly location?: SourceLocation;
+  /** Runs again whatever the cache says, with emptied cache mounts. Set on RUN, COPY and ADD alone. */
+  readonly ignoreCache?: true;
 }
 
-export type Op = ImageOp | ScratchOp | ContextOp | HttpOp | ExecOp | CopyOp | MkdirOp;
+export type Op =
+  ImageOp | ScratchOp | ContextOp | HttpOp | GitOp | ExecOp | CopyOp | MergeOp | MkdirOp;
 
 /** A base image, already resolved to exact content; its files are fetched only when something reads them. */
 export interface ImageOp {
@@ -60,6 +68,11 @@ export interface HttpOp {
   readonly checksum?: Digest;
 }
 
+/** The files of a git repository, or of one folder in it, at the commit that a ref stands for. */
+export interface GitOp extends GitReference {
+  readonly type: "git";
+}
+
 /** A RUN step. inputs[0] is the root filesystem; mounts may name further inputs. */
 export interface ExecOp {
   readonly type: "exec";
@@ -78,9 +91,31 @@ export interface ExecOp {
   readonly mounts: readonly ExecMount[];
   /** A script handed over as a file (`RUN <<EOF` with a #! first line): mounted read-only at /dev/pipes/<name>. */
   readonly scripts: readonly { readonly name: string; readonly content: string }[];
+  /** Absent when nothing differs from the defaults. */
+  readonly settings?: RunSettings;
 }
 
-/** `RUN --mount`: later issues thicken it; the shape is final. */
+/** Surroundings of a RUN that the command line gives. */
+export interface RunSettings {
+  /** `buildkitsandbox` unless given. */
+  readonly hostname?: string;
+  /** Lines of /etc/hosts; only the names enter the cache key. */
+  readonly extraHosts?: readonly { readonly name: string; readonly address: string }[];
+  /** Names as `ulimit` and prlimit(1) have them, for example `nofile`. -1 is unlimited. */
+  readonly ulimits?: readonly {
+    readonly name: string;
+    readonly soft: number;
+    readonly hard: number;
+  }[];
+  /** Bytes of /dev/shm. */
+  readonly shmSize?: number;
+  readonly cgroupParent?: string;
+}
+
+/** What a RUN may do only when the command line allows it. */
+export type Entitlement = "network.host" | "security.insecure";
+
+/** `RUN --mount`. */
 export type ExecMount =
   | {
       readonly type: "bind";
@@ -101,10 +136,13 @@ export type ExecMount =
       readonly id: string;
       readonly sharing: "shared" | "private" | "locked";
       readonly readOnly: boolean;
-      readonly mode: number;
-      readonly uid: number;
-      readonly gid: number;
+      /** Looks of a new cache; any of them given makes it another cache than that of the same id without. */
+      readonly mode?: number;
+      readonly uid?: number;
+      readonly gid?: number;
+      /** What a new cache begins with; an empty directory unless given. */
       readonly input?: number;
+      /** Path inside the cache. */
       readonly source: string;
     }
   | {
@@ -140,6 +178,7 @@ export interface CopyOp {
   /** As written after expansion (`user:group`); names are looked up in inputs[0]. */
   readonly chown?: string;
   readonly chmod?: string;
+  /** Written to an empty root, inputs[0]; a MergeOp puts the layer where it belongs. */
   readonly link: boolean;
   readonly parents: boolean;
   readonly exclude: readonly string[];
@@ -160,6 +199,11 @@ export type CopySource =
       readonly fromUrl: boolean;
     }
   | { readonly type: "inline"; readonly name: string; readonly content: string };
+
+/** `--link`: the one layer of inputs[1], which was made on an empty root, on top of inputs[0]. */
+export interface MergeOp {
+  readonly type: "merge";
+}
 
 /** WORKDIR. inputs[0] is the root filesystem. */
 export interface MkdirOp {
@@ -203,6 +247,30 @@ export interface BaseImage {
   readonly config: ImageConfig;
 }
 
+/** What `--build-context NAME=VALUE` puts in the place of a stage or of an image. */
+export type NamedContext =
+  /** Normalised reference. */
+  | { readonly type: "image"; readonly reference: string }
+  | { readonly type: "scratch" }
+  | OciLayout
+  /** A tree that the build environment knows under the context's name. */
+  | { readonly type: "directory" }
+  | GitOp
+  | HttpOp;
+
+/** An image in a directory in OCI layout; of several ones there, the one with the tag or digest. */
+export interface OciLayout {
+  readonly type: "oci-layout";
+  readonly path: string;
+  readonly tag?: string;
+  readonly digest?: Digest;
+}
+
+
+
+/** Something that has a time of its own: the main context, or files from elsewhere. */
+export type TimedSource = { readonly type: "context" } | GitOp | HttpOp;
+
 export interface PlanOptions {
   /** Name or undefined for the last stage. */
   readonly target?: string;
@@ -216,14 +284,30 @@ export interface PlanOptions {
   readonly buildPlatform: Platform;
   /** Labels from the command line, merged last, without history. */
   readonly labels?: Readonly<Record<string, string>>;
+  /** Stages whose RUN, COPY and ADD run again: every one, or those of these names, letter case aside. */
+  readonly noCache?: "all" | readonly string[];
   /** Default network of RUN. */
   readonly network?: "default" | "none" | "host";
-  /** The only way in which planning learns of the world. Called once per reference and platform. */
+  /**
+   * `--build-context`, by normalised name: the short form of an image name without `:latest`. `scratch` and `context`
+   * mean nothing here.
+   */
+  readonly namedContexts?: ReadonlyMap<string, NamedContext>;
+  /**
+   * How planning learns of the world, together with `resolveTime`. Called once per reference and platform. Looks in the
+   * local store and the registries, or in `layout`, and then `reference` only is the name that messages use.
+   */
   readonly resolveBase: (
     reference: string,
     platform: Platform,
     location: SourceLocation,
+    layout?: OciLayout,
   ) => Promise<BaseImage>;
+  /**
+   * Time of a source in seconds: that of the commit, of the file, or of the newest file of an archive; undefined for
+   * what has none. Asked only when SOURCE_DATE_EPOCH names a source.
+   */
+  readonly resolveTime?: (source: TimedSource) => Promise<number | undefined>;
 }
 
 export type { ExecConfig };

@@ -6,6 +6,7 @@ export interface NewVertex {
   readonly inputs?: readonly VertexId[];
   readonly name: string;
   readonly location?: SourceLocation | undefined;
+  readonly ignoreCache?: boolean;
 }
 
 /**
@@ -36,6 +37,11 @@ export class VertexTable {
     const known = siblings.byOp.get(text) ?? this.#append(vertex).id;
     siblings.byOp.set(text, known);
     return known;
+  }
+
+  /** The root that holds nothing. */
+  emptyRoot(): VertexId {
+    return this.add({ op: { type: "scratch" }, name: "[internal] empty root" });
   }
 
   list(): readonly Vertex[] {

@@ -8,16 +8,18 @@ import {
   resolvePath,
   type RootPath,
 } from "../layer/index.ts";
+import { type LayerDirectory, locate } from "./disk.ts";
 import type { TreeWriter } from "./types.ts";
 
 /**
  * Writes one layer's entries on the state that `tree` shows, which is the state `writer` changes. Every name is looked up
  * through the merged view: below a symlink of a lower layer the entries go where it leads.
+ * With `sharedFrom`, the directory of a committed snapshot that the entries come from, its files are shared where possible.
  *
  * @returns bytes of content
  */
 export async function applyLayer(
-  place: { readonly tree: MergedTree; readonly writer: TreeWriter },
+  place: Place,
   entries: AsyncIterable<LayerEntryWithContent>,
 ): Promise<number> {
   const application = new Application(place);
@@ -26,18 +28,26 @@ export async function applyLayer(
   return application.contentSize;
 }
 
+interface Place {
+  readonly tree: MergedTree;
+  readonly writer: TreeWriter;
+  readonly sharedFrom?: LayerDirectory;
+}
+
 class Application {
   readonly #tree: MergedTree;
   readonly #writer: TreeWriter;
+  readonly #sharedFrom: LayerDirectory | undefined;
   /** Where the parents of entries really lie; thousands of entries share few. */
   readonly #parents = new Map<string, RootPath>();
   /** Nodes that were looked at for `#parents`: when one of them is written, everything is looked up again. */
   readonly #consulted = new Set<string>();
   contentSize = 0;
 
-  constructor(place: { readonly tree: MergedTree; readonly writer: TreeWriter }) {
+  constructor(place: Place) {
     this.#tree = place.tree;
     this.#writer = place.writer;
+    this.#sharedFrom = place.sharedFrom;
   }
 
   async apply(entry: LayerEntryWithContent): Promise<void> {
@@ -57,11 +67,15 @@ class Application {
 
   async #write(path: RootPath, entry: LayerEntryWithContent): Promise<void> {
     const writer = this.#writer;
+    if (entry.type === "file") this.contentSize += entry.size;
+    const source = this.#sharedFrom;
+    if (source !== undefined && entry.type !== "directory") {
+      if (await writer.share(path, locate(source, entry.path))) return;
+    }
     switch (entry.type) {
       case "directory":
         return writer.directory(path, entry);
       case "file":
-        this.contentSize += entry.size;
         return writer.file(path, entry, entry.read?.() ?? entry.open?.() ?? Buffer.alloc(0));
       case "symlink":
         return writer.symlink(path, entry, entry.linkTarget ?? Buffer.alloc(0));

@@ -182,6 +182,30 @@ export class DirectorySnapshotter implements Snapshotter {
     }
   }
 
+  async restack(parent: ChainId | undefined, layer: ChainId): Promise<Snapshot> {
+    const source = this.#read(layer);
+    if (source === undefined) throw notFound(layer);
+    if (source.parent !== undefined) throw new Error(`layer ${layer} was made on another one`);
+    if (parent === undefined) return source;
+    const known = await this.stat(extendChain(parent, source.diffId));
+    if (known !== undefined) return known;
+    const created = new Date(source.created);
+    const active = await this.prepare(parent);
+    try {
+      const place = { tree: active.tree, writer: active.openWriter() };
+      if (this.kind === "copy") {
+        await applyLayer(place, this.diff(layer));
+        return await this.commit(active, { created });
+      }
+      const sharedFrom = Buffer.from(join(this.#pathOf(layer), "fs"));
+      await applyLayer({ ...place, sharedFrom }, this.diff(layer));
+      return await this.#keep(active, { ...source, created });
+    } catch (error) {
+      await this.abandon(active);
+      throw error;
+    }
+  }
+
   async *diff(chainId: ChainId): AsyncGenerator<LayerEntryWithContent, void, undefined> {
     const snapshot = this.#read(chainId);
     if (snapshot === undefined) throw notFound(chainId);

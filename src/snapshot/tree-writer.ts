@@ -45,6 +45,9 @@ export function openTreeWriter(active: ActiveSnapshot, options?: TreeWriterOptio
   return active.openWriter(options);
 }
 
+/** Too many names already; a filesystem without hard links; another filesystem. */
+const unshareable: ReadonlySet<string> = new Set(["EMLINK", "EPERM", "EXDEV"]);
+
 const defaultParent: NodeAttributes = { mode: 0o755, uid: 0, gid: 0, mtime: 0n };
 
 /**
@@ -135,6 +138,18 @@ export class LayerWriter implements TreeWriter {
       this.#kernel.mkfifo(absolute, 0o600);
       setAttributes(this.#kernel, absolute, { isSymlink: false, attributes });
     });
+  }
+
+  async share(path: RootPath, absolute: Buffer): Promise<boolean> {
+    try {
+      await this.#create(path, (own) => {
+        linkSync(absolute, own);
+      });
+      return true;
+    } catch (error) {
+      if (unshareable.has(syscallErrno(error) ?? "")) return false;
+      throw error;
+    }
   }
 
   async setAttributes(path: RootPath, attributes: Partial<NodeAttributes>): Promise<void> {

@@ -78,6 +78,11 @@ export interface TreeWriter {
     },
   ): Promise<void>;
   fifo(path: RootPath, attributes: NodeAttributes): Promise<void>;
+  /**
+   * One more name for `absolute`, a node of a committed snapshot (no directory), which keeps its looks. False when the
+   * filesystem allows no more names for it: then it has to be written like any other.
+   */
+  share(path: RootPath, absolute: Buffer): Promise<boolean>;
   /** Changes only what is given. @throws SNAPSHOT_ENTRY_NOT_FOUND */
   setAttributes(path: RootPath, attributes: Partial<NodeAttributes>): Promise<void>;
   /** Removes a node with everything below it; nothing there is success. */
@@ -147,6 +152,13 @@ export interface Snapshotter {
    * @throws LAYER_* for hostile or broken input; nothing is left then
    */
   apply(parent: ChainId | undefined, layer: LayerSource): Promise<Snapshot>;
+  /**
+   * Puts `layer`, a snapshot without a parent, on `parent`, as any layer of an image is put on the one below. Overlayfs
+   * snapshots share its files by hard links and keep its diffId. Copies of whole trees hash it anew: there a layer is what
+   * differs from its parent. Without a parent it is `layer` itself.
+   * @throws SNAPSHOT_NOT_FOUND
+   */
+  restack(parent: ChainId | undefined, layer: ChainId): Promise<Snapshot>;
   /** Entries of one layer in tar order, whiteouts by their tar names: what `local/` streams out as a layer tar. */
   diff(chainId: ChainId): AsyncIterable<LayerEntryWithContent>;
   list(): AsyncIterable<Snapshot>;

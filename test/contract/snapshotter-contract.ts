@@ -587,6 +587,62 @@ export function describeSnapshotter(
       });
     });
 
+    describe("a layer that was made on nothing", () => {
+      const layer = [
+        directoryEntry("lib", { mode: 0o711 }),
+        fileEntry("lib/x", "x", { mode: 0o600 }),
+        hardlinkEntry("lib/y", "lib/x"),
+        directoryEntry("srv"),
+        symlinkEntry("srv/link", "/etc"),
+        fileEntry("was-directory", "now a file"),
+      ];
+      const parent = [
+        directoryEntry("etc"),
+        fileEntry("lib", "a file"),
+        directoryEntry("real"),
+        symlinkEntry("srv", "real"),
+        directoryEntry("was-directory"),
+        fileEntry("was-directory/below", "b"),
+      ];
+
+      test("goes on any parent as a layer of an image does [3.60]", async () => {
+        const [made, below] = [await stack(layer), await stack(parent)];
+        const merged = await snapshots.restack(below, made);
+        const applied = await stack(parent, layer);
+        expect(await dump(merged.chainId)).toEqual(await dump(applied));
+        expect(await paths(merged.chainId)).toContain("srv/link");
+        expect(await paths(below)).toContain("was-directory/below");
+      });
+
+      test("is written anew where a filesystem cannot share it", async () => {
+        const active = await snapshots.prepare(undefined);
+        const writer = openTreeWriter(active);
+        expect(await writer.share(path("version"), Buffer.from("/proc/version"))).toBe(false);
+        expect(await active.tree.lstat(path("version"))).toBeUndefined();
+        await snapshots.abandon(active);
+      });
+
+      test("is found again, and its tar is what its diffId says", async () => {
+        const active = await snapshots.prepare(undefined);
+        const writer = openTreeWriter(active);
+        await writer.directory(path("lib"), attributes);
+        await writer.file(path("lib/x"), attributes, Buffer.from("x"));
+        await writer.hardlink(path("lib/y"), path("lib/x"));
+        await writer.finish();
+        const made = await snapshots.commit(active, { created: new Date(5) });
+        const below = await stack(parent);
+        const merged = await snapshots.restack(below, made.chainId);
+        expect(merged).toMatchObject({ parent: below, created: made.created, reproducible: true });
+        const { digest } = await tarDigestOf(snapshots.diff(merged.chainId));
+        expect(merged.diffId).toBe(digest);
+        if (snapshots.kind === "overlayfs") expect(merged.diffId).toBe(made.diffId);
+        expect(await snapshots.restack(below, made.chainId)).toEqual(merged);
+        expect(await snapshots.restack(undefined, made.chainId)).toEqual(made);
+        await snapshots.remove(made.chainId);
+        expect(await paths(merged.chainId)).toContain("lib/y");
+      });
+    });
+
     describe("mounting", () => {
       test("stubs of a skeleton show in the mount and never in the layer", async () => {
         const { createSkeleton } = await import("../../src/snapshot/index.ts");

@@ -133,7 +133,8 @@ function copyOp(wanted: Omit<CopyRequest, "base" | "from">): CopyOp {
   };
 }
 
-async function nodesOf(tree: MergedTree): Promise<Nodes> {
+/** Everything in a tree but its root, by path. */
+export async function nodesOf(tree: MergedTree): Promise<Nodes> {
   const nodes: Nodes = {};
   const firstNames = new Map<string, Buffer>();
   const visit = async (path: Buffer): Promise<void> => {

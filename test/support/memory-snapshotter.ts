@@ -80,6 +80,7 @@ export class MemorySnapshotter implements Snapshotter {
   prepare = unsupported;
   commit = unsupported;
   abandon = unsupported;
+  restack = unsupported;
   tree = unsupported;
   view = unsupported;
 

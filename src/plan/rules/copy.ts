@@ -25,7 +25,7 @@ export function applyCopy(instruction: CopyLike, scope: RuleScope): void {
     isShell: false,
   });
   const name = scope.names.next(text, scope.step.isTrigger);
-  const inputs: VertexId[] = [state.root];
+  const inputs: VertexId[] = [link ? scope.vertices.emptyRoot() : state.root];
   const sources = [
     ...paths.map((path) => toSource(path, { instruction, scope, name, inputs })),
     ...instruction.heredocs.map((heredoc) => toInline(heredoc, scope)),
@@ -41,7 +41,12 @@ export function applyCopy(instruction: CopyLike, scope: RuleScope): void {
     parents: isParents(instruction),
     exclude: instruction.exclude,
   };
-  const vertex = scope.vertices.add({ op, inputs, name, location: instruction.location });
+  const { location } = instruction;
+  const { ignoreCache } = scope;
+  const copied = scope.vertices.add({ op, inputs, name, location, ignoreCache });
+  const vertex = link
+    ? scope.vertices.add({ op: { type: "merge" }, inputs: [state.root, copied], name, location })
+    : copied;
   state.root = vertex;
   const words = [
     instruction.keyword,
