@@ -55,10 +55,7 @@ export interface Solution {
  *
  * @throws the first failure, located at its instruction
  */
-export async function solve(
-  plan: Plan,
-  environment: BuildEnvironment,
-): Promise<Solution> {
+export async function solve(plan: Plan, environment: BuildEnvironment): Promise<Solution> {
   const solver = new Solver(plan, environment);
   const cancel = (): void => solver.cancel(environment.signal.reason);
   environment.signal.addEventListener("abort", cancel);

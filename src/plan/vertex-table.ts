@@ -18,7 +18,10 @@ interface Siblings {
   byOp?: Map<string, VertexId>;
 }
 
-/** Collects the vertices of a plan. The same op on the same inputs is one vertex; its first name stays. */
+/**
+ * Collects the vertices of a plan. The same op on the same inputs is one vertex; its first name stays, and it ignores
+ * the cache when one of its uses does.
+ */
 export class VertexTable {
   readonly #vertices: Vertex[] = [];
   readonly #siblings = new Map<string, Siblings>();
@@ -34,9 +37,14 @@ export class VertexTable {
     }
     siblings.byOp ??= new Map([[JSON.stringify(siblings.first.op), siblings.first.id]]);
     const text = JSON.stringify(op);
-    const known = siblings.byOp.get(text) ?? this.#append(vertex).id;
-    siblings.byOp.set(text, known);
-    return known;
+    const known = siblings.byOp.get(text);
+    if (known !== undefined) {
+      if (vertex.ignoreCache === true) this.#ignoreCache(known);
+      return known;
+    }
+    const { id } = this.#append(vertex);
+    siblings.byOp.set(text, id);
+    return id;
   }
 
   /** The root that holds nothing. */
@@ -48,9 +56,21 @@ export class VertexTable {
     return this.#vertices;
   }
 
-  #append({ op, inputs = [], name, location }: NewVertex): Vertex {
+  #ignoreCache(id: VertexId): void {
+    const vertex = this.#vertices[id];
+    if (vertex !== undefined) this.#vertices[id] = { ...vertex, ignoreCache: true };
+  }
+
+  #append({ op, inputs = [], name, location, ignoreCache = false }: NewVertex): Vertex {
     const id = this.#vertices.length;
-    const vertex = { id, op, inputs, name, ...(location === undefined ? {} : { location }) };
+    const vertex: Vertex = {
+      id,
+      op,
+      inputs,
+      name,
+      ...(location === undefined ? {} : { location }),
+      ...(ignoreCache ? { ignoreCache } : {}),
+    };
     this.#vertices.push(vertex);
     return vertex;
   }

@@ -105,7 +105,7 @@ test.for<[string, string, number]>([
       clock: harness.environment.clock,
     }),
   };
-  const solution = await solve(plan, environment, { noCache: false });
+  const solution = await solve(plan, environment);
   expect(solution.steps).toHaveLength(steps);
   expect(new Set(asked).size).toBe(steps);
   expect(asked).toHaveLength(steps);

@@ -57,7 +57,7 @@ export interface Kept {
 }
 
 export interface BuildRequest {
-  readonly noCache?: boolean;
+  readonly noCache?: boolean | readonly string[];
   readonly target?: string;
   readonly buildArgs?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
@@ -107,8 +107,12 @@ export async function openBuildHarness(options: {
     hostname: "buildkitsandbox",
     signal: signal ?? new AbortController().signal,
   });
-  const plan = (dockerfile: string, { target, buildArgs }: BuildRequest = {}): Promise<Plan> =>
+  const plan = (
+    dockerfile: string,
+    { target, buildArgs, noCache = false }: BuildRequest = {},
+  ): Promise<Plan> =>
     planBuild(parseDockerfile(dockerfile, { file: "Dockerfile" }), {
+      noCache: noCache === true ? "all" : noCache === false ? [] : noCache,
       ...(target === undefined ? {} : { target }),
       buildArgs: new Map(Object.entries(buildArgs ?? {})),
       platforms: [platform],
@@ -123,7 +127,7 @@ export async function openBuildHarness(options: {
       events.length = 0;
       const planned = await plan(dockerfile, request);
       const surroundings = environment(request.signal);
-      const solution = await solve(planned, surroundings, { noCache: request.noCache ?? false });
+      const solution = await solve(planned, surroundings);
       const [target] = planned.targets;
       const [result] = solution.targets;
       if (target === undefined || result === undefined) throw new Error("no target");

@@ -87,8 +87,8 @@ async function solvePlan(
     readonly names: readonly string[];
   },
 ): Promise<Awaited<ReturnType<Engine["images"]["create"]>>> {
-  const { environment, engine, options, names } = request;
-  const solution = await solve(plan, environment, { noCache: options.noCache ?? false });
+  const { environment, engine, names } = request;
+  const solution = await solve(plan, environment);
   const [target] = plan.targets;
   const [result] = solution.targets;
   if (target === undefined || result === undefined) throw new Error("the plan has no target");

@@ -25,6 +25,7 @@ export async function makePlan(
     platformsRequested: (options.platforms ?? []).length > 0,
     buildPlatform,
     network: options.network ?? "default",
+    noCache: options.noCache === true ? "all" : (options.noCacheFilter ?? []),
     resolveBase: (reference, platform) => bases.resolve(reference, { platform, steps }),
   });
   for (const warning of plan.warnings) steps.warn(warning);

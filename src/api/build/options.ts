@@ -14,7 +14,10 @@ export interface BuildOptions extends EngineOptions {
   readonly buildArgs?: readonly string[];
   readonly labels?: readonly string[];
   readonly platforms?: readonly string[];
+  /** Run every RUN, COPY and ADD again. Beats `noCacheFilter`. */
   readonly noCache?: boolean;
+  /** Names of the stages whose RUN, COPY and ADD run again, letter case aside. */
+  readonly noCacheFilter?: readonly string[];
   readonly pull?: boolean;
   readonly network?: "default" | "none" | "host";
   readonly outputs?: readonly OutputSpec[];

@@ -11,6 +11,7 @@ interface Flags extends ProgressFlags {
   readonly label: readonly string[];
   readonly platform: readonly string[];
   readonly cache: boolean;
+  readonly cacheFilter: readonly string[];
   readonly pull?: boolean;
   readonly output: readonly string[];
   readonly network: "default" | "none" | "host";
@@ -30,6 +31,12 @@ export function addBuildCommand(program: Command, invocation: Invocation): void 
     .option("--label <name=value>", "label of the image (repeatable)", collect, [])
     .option("--platform <platform>", "platform of the result, os/arch[/variant]", collect, [])
     .option("--no-cache", "run every step again")
+    .option(
+      "--no-cache-filter <stages>",
+      "run every step of these stages again (comma list, repeatable)",
+      collect,
+      [],
+    )
     .option("--pull", "ask the registry for base images even when they are here")
     .option("-q, --quiet", "print only the image ID")
     .option("-o, --output <spec>", "write type=oci|docker,dest=FILE as well", collect, [])
@@ -55,6 +62,7 @@ export function addBuildCommand(program: Command, invocation: Invocation): void 
           labels: flags.label,
           platforms: flags.platform,
           noCache: !flags.cache,
+          noCacheFilter: flags.cacheFilter.flatMap((stages) => stages.split(",")),
           pull: flags.pull ?? false,
           network: flags.network,
           outputs,

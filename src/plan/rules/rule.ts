@@ -18,6 +18,8 @@ export interface RuleScope {
   readonly proxies: readonly string[];
   readonly vertices: VertexTable;
   readonly names: StepNames;
+  /** RUN, COPY and ADD of this stage run again whatever the cache says. */
+  readonly ignoreCache: boolean;
   /** Final filesystem of a stage or image that the step reads from. */
   readonly rootOf: (source: NonNullable<Step["sources"][number]>) => VertexId;
   readonly contextVertex: () => VertexId;
