@@ -26,7 +26,7 @@ export async function sourceNotFound(
   const path = `/${rootPathToString(named)}`;
   return contextError(
     "CONTEXT_SOURCE_NOT_FOUND",
-    `find source ${JSON.stringify(pattern)}: "${path}": not found`,
+    `failed to calculate checksum of ref ${placeOf(tree)}: "${path}": not found`,
     {
       hint: (await hintFor(tree, { pattern, resolved, rule })) ?? placeHint(tree),
       details: {
@@ -56,6 +56,11 @@ async function hintFor(
     return "it lies outside of the build context, where COPY cannot reach; build with a directory further up as context";
   const near = await nearName(tree, resolved);
   return near === undefined ? undefined : `did you mean ${near}?`;
+}
+
+/** Where the reference builder has an identifier of its own. */
+function placeOf(tree: MergedTree): string {
+  return isContext(tree) ? "context" : "stage";
 }
 
 function placeHint(tree: MergedTree): string {

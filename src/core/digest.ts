@@ -133,7 +133,7 @@ export function createVerifier(
 }
 
 export function digestMismatch(expected: Digest, found: Digest, subject: string): Error {
-  return coreError("DIGEST_MISMATCH", `verify ${subject}: its content has another digest`, {
+  return coreError("DIGEST_MISMATCH", `verify ${subject}: digest mismatch, found ${found}`, {
     hint: "the data was damaged or replaced on its way; try again, then ask whoever serves it",
     details: { expected, found, subject },
   });
