@@ -3,6 +3,7 @@ import {
   formatReference,
   formatRepository,
   isDigest,
+  isIndexType,
   isTsbuildError,
   parseReference,
   type Platform,
@@ -10,6 +11,7 @@ import {
   shortDigest,
   withDefaultTag,
 } from "../core/index.ts";
+import type { Descriptor } from "../image/index.ts";
 import type { NameRecord } from "../store/index.ts";
 import { localError } from "./errors.ts";
 import { collectImages } from "./list-images.ts";
@@ -19,7 +21,9 @@ import type { LocalImage } from "./types.ts";
 /** What a word stands for: a name that is here, or an image by its ID. */
 export type Found =
   | { readonly type: "name"; readonly record: NameRecord }
-  | { readonly type: "id"; readonly id: Digest };
+  | { readonly type: "id"; readonly id: Digest }
+  /** Several images under one ID. */
+  | { readonly type: "index"; readonly descriptor: Descriptor };
 
 /**
  * What the user means: a full ID, else a name, else the beginning of an ID. A name wins over a prefix, so that an image
@@ -29,11 +33,28 @@ export type Found =
 export async function findWord(place: ImagePlace, word: string): Promise<Found | undefined> {
   const hex = word.replace(/^sha256:/, "");
   const full = `sha256:${hex}`;
-  if (isDigest(full)) return { type: "id", id: full };
+  if (isDigest(full)) return findId(place, full);
   const record = await findName(place, word);
   if (record !== undefined) return { type: "name", record };
   const id = /^[0-9a-f]{2,63}$/.test(hex) ? await findPrefix(place, hex) : undefined;
-  return id === undefined ? undefined : { type: "id", id };
+  return id === undefined ? undefined : findId(place, id);
+}
+
+async function findId(place: ImagePlace, id: Digest): Promise<Found> {
+  if ((await place.records.get(id)) !== undefined) return { type: "id", id };
+  const indexes = await listIndexes(place);
+  const descriptor = indexes.find(({ digest }) => digest === id);
+  return descriptor === undefined ? { type: "id", id } : { type: "index", descriptor };
+}
+
+/** Every index that a name stands for or that images were built for. */
+async function listIndexes({ store, records }: ImagePlace): Promise<readonly Descriptor[]> {
+  const named = (await store.names.list()).map(({ descriptor }) => descriptor);
+  const ids = await records.list();
+  const built = await Promise.all(ids.map(async (id) => (await records.get(id))?.index));
+  return [...named, ...built.flatMap((index) => index ?? [])].filter(({ mediaType }) =>
+    isIndexType(mediaType),
+  );
 }
 
 /** See `LocalImages.find`. */
@@ -45,6 +66,7 @@ export async function findImage(
   const found = await findWord(place, word);
   if (found === undefined) return undefined;
   if (found.type === "name") return loadImage(place, found.record.descriptor, platform);
+  if (found.type === "index") return loadImage(place, found.descriptor, platform);
   return (await isKnown(place, found.id)) ? loadImageById(place, found.id) : undefined;
 }
 
@@ -81,7 +103,9 @@ function parseName(word: string): Reference | undefined {
 }
 
 async function findPrefix(place: ImagePlace, hex: string): Promise<Digest | undefined> {
-  const ids = (await place.records.list()).filter((id) => id.startsWith(`sha256:${hex}`));
+  const indexes = (await listIndexes(place)).map(({ digest }) => digest);
+  const all = new Set([...(await place.records.list()), ...indexes]);
+  const ids = [...all].filter((id) => id.startsWith(`sha256:${hex}`));
   if (ids.length < 2) return ids[0];
   throw localError("LOCAL_ID_AMBIGUOUS", `find image ${hex}: several IDs begin like that`, {
     hint: `give more digits: ${ids.slice(0, 5).map(shortDigest).join(", ")}`,

@@ -10,6 +10,8 @@ export interface ImageRecord {
   readonly manifest?: Descriptor;
   /** Manifest of the image it was built on, which tells where its lower layers can be had compressed. */
   readonly base?: Descriptor;
+  /** The index that it was last built for, together with images for other platforms. */
+  readonly index?: Descriptor;
 }
 
 /**
@@ -20,6 +22,8 @@ export interface ImageRecords {
   get(id: Digest): Promise<ImageRecord | undefined>;
   /** Adds to what is known. Writes nothing when nothing is new. */
   add(id: Digest, record: ImageRecord): Promise<void>;
+  /** Forgets which index it is in, when it is that one. */
+  leaveIndex(id: Digest, index: Digest): Promise<void>;
   /** Idempotent. */
   remove(id: Digest): Promise<void>;
   /** IDs in byte order. */
@@ -38,6 +42,10 @@ export function openImageRecords(directory: string, tmpDir: string): ImageRecord
       if (known !== undefined && canonicalJson(known) === canonicalJson(value)) return;
       await writeJsonFile({ path: pathOf(id), tmpDir, value });
     },
+    leaveIndex: async (id, digest) => {
+      const { index, ...value } = (await get(id)) ?? {};
+      if (index?.digest === digest) await writeJsonFile({ path: pathOf(id), tmpDir, value });
+    },
     remove: async (id) => rm(pathOf(id), { force: true }),
     list: async () => listIds(directory),
   };
@@ -48,9 +56,11 @@ function parseImageRecord(value: unknown): ImageRecord | undefined {
   if (object === undefined) return undefined;
   const manifest = parseDescriptorRecord(object["manifest"]);
   const base = parseDescriptorRecord(object["base"]);
+  const index = parseDescriptorRecord(object["index"]);
   return {
     ...(manifest === undefined ? {} : { manifest }),
     ...(base === undefined ? {} : { base }),
+    ...(index === undefined ? {} : { index }),
   };
 }
 

@@ -44,7 +44,7 @@ export async function loadImage(
   const found = await unlessMissing(async () => {
     if (isConfigType(root.mediaType)) return loadConfig(place, root.digest);
     const manifest = await chooseManifest(place.store, root, platform);
-    return manifest === undefined ? undefined : loadManifest(place.store, manifest);
+    return manifest === undefined ? undefined : loadManifest(place, manifest);
   });
   return found === undefined ? undefined : { ...found, root };
 }
@@ -66,10 +66,19 @@ export async function loadAllImages(
     const image = await loadImage(place, root);
     return image === undefined ? [] : [image];
   }
-  const images: LocalImage[] = [];
-  for (const manifest of await listManifests(place.store, root)) {
-    const image = await unlessMissing(async () => loadManifest(place.store, manifest));
-    if (image !== undefined) images.push({ ...image, root });
+  return (await loadIndexImages(place, root)).map(({ image }) => image);
+}
+
+/** All images of an index that are here, each with its entry there. */
+export async function loadIndexImages(
+  place: ImagePlace,
+  root: Descriptor,
+): Promise<readonly { readonly image: LocalImage; readonly descriptor: Descriptor }[]> {
+  const images: { readonly image: LocalImage; readonly descriptor: Descriptor }[] = [];
+  const manifests = (await unlessMissing(async () => listManifests(place.store, root))) ?? [];
+  for (const descriptor of manifests) {
+    const image = await unlessMissing(async () => loadManifest(place, descriptor));
+    if (image !== undefined) images.push({ image: { ...image, root }, descriptor });
   }
   return images;
 }
@@ -77,16 +86,25 @@ export async function loadAllImages(
 async function loadConfig(place: ImagePlace, id: Digest): Promise<LocalImage> {
   const configBytes = await place.store.blobs.read(id, maxConfigSize);
   const config = parseImageConfig(configBytes);
-  return { id, config, configBytes, ...(await place.records.get(id)) };
+  const { manifest, base } = (await place.records.get(id)) ?? {};
+  return { id, config, configBytes, ...(manifest && { manifest }), ...(base && { base }) };
 }
 
-async function loadManifest(store: Store, descriptor: Descriptor): Promise<LocalImage> {
+async function loadManifest(place: ImagePlace, descriptor: Descriptor): Promise<LocalImage> {
+  const { store, records } = place;
   const { mediaType, digest, size } = descriptor;
   const manifest = parseManifest(await store.blobs.read(digest, maxManifestSize), mediaType);
-  const configBytes = await store.blobs.read(manifest.config.digest, maxConfigSize);
+  const id = manifest.config.digest;
+  const configBytes = await store.blobs.read(id, maxConfigSize);
   const config = parseImageConfig(configBytes);
+  if (manifest.layers.length === 0 && config.diffIds.length > 0) {
+    // A draft: built here, its layers in no form yet.
+    const { base } = (await records.get(id)) ?? {};
+    const { annotations } = manifest;
+    return { id, config, configBytes, ...(base && { base }), ...(annotations && { annotations }) };
+  }
   checkImage(manifest, config);
-  return { id: manifest.config.digest, config, configBytes, manifest: { mediaType, digest, size } };
+  return { id, config, configBytes, manifest: { mediaType, digest, size } };
 }
 
 async function chooseManifest(

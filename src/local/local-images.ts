@@ -1,17 +1,18 @@
 import { join } from "node:path";
-import { type Clock, type Digest, digestOf } from "../core/index.ts";
-import { type Descriptor, parseImageConfig } from "../image/index.ts";
+import { type Clock, type Digest, digestOf, isIndexType } from "../core/index.ts";
+import type { Descriptor } from "../image/index.ts";
 import type { Snapshotter } from "../snapshot/index.ts";
 import type { Store } from "../store/index.ts";
 import { localError } from "./errors.ts";
-import { exportImage } from "./export-image.ts";
-import { findImage, findWord } from "./find-image.ts";
+import { exportGroup } from "./export-group.ts";
+import { findImage, findWord, type Found } from "./find-image.ts";
+import { describeGroup, groupOf, prepareImage } from "./image-group.ts";
 import { openImageRecords } from "./image-records.ts";
-import { collectImages, listImages } from "./list-images.ts";
+import { collectImages, listImages, type NamedImage } from "./list-images.ts";
 import { configDescriptor, type ImagePlace, loadAllImages, loadImage } from "./load-image.ts";
 import { SingleFlight } from "./single-flight.ts";
 import { normaliseName, storeSink, storeSource } from "./store-places.ts";
-import type { LocalImage, LocalImages } from "./types.ts";
+import type { ImageGroup, LocalImage, LocalImages } from "./types.ts";
 import { unpackImage } from "./unpack.ts";
 
 /** Opens the images of a state root. Reads nothing yet. */
@@ -37,8 +38,19 @@ export function openLocalImages(options: {
       const descriptor = image.root ?? image.manifest ?? configDescriptor(image);
       await store.names.set({ name: full, descriptor });
     },
-    create: async (configBytes, names, { base } = {}) =>
-      createImage(place, { configBytes, names: names.map(normaliseName), base }),
+    create: async (configBytes, names, { base } = {}) => {
+      const image = await prepareImage(place, { configBytes, base });
+      const { members } = await keepGroup(
+        place,
+        { members: [{ image }] },
+        names.map(normaliseName),
+      );
+      return members[0]?.image ?? image;
+    },
+    prepare: async (configBytes, prepareOptions = {}) =>
+      prepareImage(place, { configBytes, ...prepareOptions }),
+    keep: async (group, names) => keepGroup(place, group, names.map(normaliseName)),
+    groupOf: async (image) => groupOf(place, image),
     adopt: async (root, platform) => {
       const image = await loadImage(place, root, platform);
       if (image === undefined) throw notFound(root.digest);
@@ -47,7 +59,9 @@ export function openLocalImages(options: {
     },
     remove: async (word, { force = false } = {}) => removeImage(place, word, force),
     ensureUnpacked: async (image, unpackOptions) => unpackImage(place, image, unpackOptions),
-    exportImage: async (image, exportOptions) => exportImage(place, image, exportOptions),
+    exportImage: async (image, exportOptions) =>
+      exportGroup(place, await groupOf(place, image), exportOptions),
+    exportGroup: async (group, exportOptions) => exportGroup(place, group, exportOptions),
     sink: ({ fromRegistry = false } = {}) => storeSink(store, { fromRegistry, onTag: recordAll }),
     source: () => storeSource(store),
   };
@@ -61,28 +75,26 @@ async function record({ records }: ImagePlace, image: LocalImage): Promise<void>
   });
 }
 
-async function createImage(
+/** A rebuild that changed nothing writes nothing. */
+async function keepGroup(
   place: ImagePlace,
-  request: {
-    readonly configBytes: Buffer;
-    readonly names: readonly string[];
-    readonly base: Digest | undefined;
-  },
-): Promise<LocalImage> {
-  const { configBytes, names } = request;
-  const config = parseImageConfig(configBytes);
-  const id = digestOf(configBytes);
-  const { blobs } = place.store;
-  // A rebuild that changed nothing writes nothing.
-  if ((await blobs.size(id)) !== configBytes.length) await blobs.writeBytes(configBytes);
-  const built = request.base === undefined ? undefined : await place.records.get(request.base);
-  // Of an image that was itself built here, what it was built on.
-  const base = built?.manifest ?? built?.base;
-  const image = { id, config, configBytes, ...(base === undefined ? {} : { base }) };
-  await record(place, image);
-  const root = configDescriptor(image);
-  for (const name of names) await place.store.names.set({ name, descriptor: root });
-  return { ...image, root };
+  group: ImageGroup,
+  names: readonly string[],
+): Promise<ImageGroup> {
+  const { blobs, names: known } = place.store;
+  const { root, documents } = describeGroup(group);
+  for (const bytes of documents) {
+    if ((await blobs.size(digestOf(bytes))) !== bytes.length) await blobs.writeBytes(bytes);
+  }
+  const index = group.index === undefined ? {} : { index: root };
+  for (const { image } of group.members) {
+    await place.records.add(image.id, { ...(image.base && { base: image.base }), ...index });
+  }
+  for (const name of names) await known.set({ name, descriptor: root });
+  return {
+    ...group,
+    members: group.members.map((member) => ({ ...member, image: { ...member.image, root } })),
+  };
 }
 
 async function removeImage(
@@ -92,21 +104,57 @@ async function removeImage(
 ): Promise<{ untagged: readonly string[]; deleted: readonly Digest[] }> {
   const found = await findWord(place, word);
   const images = await collectImages(place);
-  const meant = images.filter(({ image, names }) =>
-    found?.type === "name" ? names.includes(found.record.name) : image.id === found?.id,
-  );
-  if (found === undefined || (found.type === "id" && meant.length === 0)) throw notFound(word);
-  const untagged =
-    found.type === "name" ? [found.record.name] : meant.flatMap(({ names }) => names);
+  const meant = found === undefined ? [] : images.filter((named) => isMeant(named, found));
+  if (found === undefined || (found.type !== "name" && meant.length === 0)) throw notFound(word);
+  const untagged = namesToRemove(found, meant);
   if (untagged.length > 1 && !force) throw hasNames(word, untagged);
+  const indexes = await indexesOf(place, untagged);
   for (const name of untagged) await place.store.names.remove(name);
   const deleted: Digest[] = [];
-  for (const { image, names } of meant) {
-    if (names.some((name) => !untagged.includes(name))) continue;
+  for (const named of images) {
+    const { image, names } = named;
+    const isTouched = meant.includes(named) || names.some((name) => untagged.includes(name));
+    if (!isTouched) continue;
+    if (names.some((name) => !untagged.includes(name))) {
+      // It stays, but not for the sake of the images that it was built along with.
+      for (const index of indexes) await place.records.leaveIndex(image.id, index);
+      continue;
+    }
     await place.records.remove(image.id);
     deleted.push(image.id);
   }
   return { untagged, deleted };
+}
+
+function isMeant({ image, names, indexes }: NamedImage, found: Found): boolean {
+  switch (found.type) {
+    case "name":
+      return names.includes(found.record.name);
+    case "id":
+      return image.id === found.id;
+    case "index":
+      return indexes.has(found.descriptor.digest);
+  }
+}
+
+function namesToRemove(found: Found, meant: readonly NamedImage[]): readonly string[] {
+  if (found.type === "name") return [found.record.name];
+  const names = meant.flatMap((named) =>
+    found.type === "id" ? named.names : (named.indexes.get(found.descriptor.digest) ?? []),
+  );
+  return [...new Set(names)];
+}
+
+async function indexesOf(
+  { store }: ImagePlace,
+  names: readonly string[],
+): Promise<readonly Digest[]> {
+  const records = await Promise.all(names.map(async (name) => store.names.get(name)));
+  return records.flatMap((record) =>
+    record !== undefined && isIndexType(record.descriptor.mediaType)
+      ? [record.descriptor.digest]
+      : [],
+  );
 }
 
 function notFound(word: string): Error {

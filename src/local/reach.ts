@@ -54,13 +54,13 @@ export class Reach {
     if (isIndexType(mediaType) || isManifestType(mediaType)) await this.#addDocument(descriptor);
   }
 
-  /** A config with its layers, the manifest that it came with and the base that it was built on. */
+  /** A config with its layers, the manifest that it came with, the base that it was built on and the images built along. */
   async addImage(id: Digest): Promise<void> {
     if (this.images.has(id)) return;
     this.images.add(id);
     this.blobs.add(id);
-    const { manifest, base } = (await this.#place.records.get(id)) ?? {};
-    for (const descriptor of [manifest, base]) {
+    const { manifest, base, index } = (await this.#place.records.get(id)) ?? {};
+    for (const descriptor of [manifest, base, index]) {
       if (descriptor !== undefined) await this.addDescriptor(descriptor);
     }
     let chainId: ChainId | undefined;

@@ -15,6 +15,27 @@ export interface LocalImage {
   readonly base?: Descriptor;
   /** What the name stands for under which it was found: its config, its manifest, or the index that it is in. */
   readonly root?: Descriptor;
+  /** What its manifest says of it, where the build told. */
+  readonly annotations?: Readonly<Record<string, string>>;
+}
+
+/** Images that leave together: one, or those of an index. */
+export interface ImageGroup {
+  /** At least one. Without an index exactly one. */
+  readonly members: readonly GroupMember[];
+  readonly index?: {
+    readonly annotations?: Readonly<Record<string, string>>;
+    /** The index that they came in, with everything that it lists. */
+    readonly original?: { readonly root: Descriptor; readonly manifests: readonly Digest[] };
+  };
+}
+
+/** An image of a group with what the index says of it. */
+export interface GroupMember {
+  readonly image: LocalImage;
+  readonly platform?: Platform;
+  /** Of its entry in the index. */
+  readonly annotations?: Readonly<Record<string, string>>;
 }
 
 export interface LocalImageSummary {
@@ -27,6 +48,11 @@ export interface LocalImageSummary {
   /** Bytes of all its layers, uncompressed; for layers that were never unpacked, as they were or would be pulled. */
   readonly size: number;
   readonly platform: Platform;
+  /**
+   * The indexes that it is in together with others that are here, or that were built here, with those of `names` that
+   * stand for them; an index without a name is told only for an image without one.
+   */
+  readonly indexes: readonly { readonly digest: Digest; readonly names: readonly string[] }[];
 }
 
 /** Gets the blob of a layer that is not here, usually from the registry of the image. */
@@ -70,7 +96,7 @@ export interface UnpackOptions {
 export interface LocalImages {
   /**
    * An image by name, by name without a tag (`:latest`), by `repository@digest`, by full ID or by a unique prefix of at
-   * least 2 hex digits. `platform` chooses inside an index; without it the host's is preferred. undefined as well when
+   * least 2 hex digits; the ID of an index serves as well. `platform` chooses inside an index; without it the host's is preferred. undefined as well when
    * the image's documents are missing or damaged.
    * @throws LOCAL_ID_AMBIGUOUS
    */
@@ -88,6 +114,21 @@ export interface LocalImages {
     names: readonly string[],
     options?: { readonly base?: Digest },
   ): Promise<LocalImage>;
+  /** An image of a config that is in no store: to be exported, or kept by `keep`. Options as for `create`. */
+  prepare(
+    configBytes: Buffer,
+    options?: {
+      readonly base?: Digest;
+      readonly annotations?: Readonly<Record<string, string>>;
+    },
+  ): Promise<LocalImage>;
+  /**
+   * Writes prepared images into the store under names, several of them as one index; with what the names stand for as
+   * their `root`. Layers get no form by that: it is chosen when they leave.
+   */
+  keep(group: ImageGroup, names: readonly string[]): Promise<ImageGroup>;
+  /** The images that leave when `image` does: those of its index that are here, or it alone. */
+  groupOf(image: LocalImage): Promise<ImageGroup>;
   /**
    * Makes an image of content that was pushed into `sink()` known without a name.
    * @throws LOCAL_IMAGE_NOT_FOUND when its manifest or config is not here
@@ -110,11 +151,17 @@ export interface LocalImages {
   ensureUnpacked(image: LocalImage, options?: UnpackOptions): Promise<ChainId | undefined>;
   /**
    * A source from which `copyGraph` can copy this image: a manifest over layers in the form asked for. It is the original
-   * manifest where its layers are the ones that leave, so that what was pulled is pushed under the same digest.
+   * manifest where its layers are the ones that leave, so that what was pulled is pushed under the same digest. Of an
+   * image that was found in an index, all those leave that are here, in an index, when there are several.
    * @throws LOCAL_LAYER_MISSING, LOCAL_LAYER_CHANGED, LOCAL_COMPRESSION_UNSUPPORTED
    */
   exportImage(
     image: LocalImage,
+    options: ExportOptions,
+  ): Promise<{ readonly root: Descriptor; readonly source: ContentSource }>;
+  /** The same for images that need not be in the store. */
+  exportGroup(
+    group: ImageGroup,
     options: ExportOptions,
   ): Promise<{ readonly root: Descriptor; readonly source: ContentSource }>;
   /** `fromRegistry`: names that are tagged here remember the digest under which their registry knows them. */
