@@ -1,20 +1,41 @@
 /** What the reference parser counts as white space (Unicode White_Space; unlike JavaScript's, without U+FEFF). */
-const space =
-  "\\t\\n\\v\\f\\r \\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
-const spacePattern = new RegExp(`[${space}]`);
-const leading = new RegExp(`^[${space}]+`);
-const trailing = new RegExp(`[${space}]+$`);
-
 export function isSpace(character: string): boolean {
-  return spacePattern.test(character);
+  return isSpaceCode(character.charCodeAt(0));
 }
 
+function isSpaceCode(code: number): boolean {
+  if (code < 0x80) return code === 0x20 || (code >= 0x09 && code <= 0x0d);
+  return spaces.has(code);
+}
+
+const spaces = new Set([
+  0x85, 0xa0, 0x1680, 0x2000, 0x2001, 0x2002, 0x2003, 0x2004, 0x2005, 0x2006, 0x2007, 0x2008,
+  0x2009, 0x200a, 0x2028, 0x2029, 0x202f, 0x205f, 0x3000,
+]);
+
+// Loops, because a regular expression takes quadratic time to find the blanks at the end of a text that is full of blanks.
+
 export function trimStart(text: string): string {
-  return text.replace(leading, "");
+  let start = 0;
+  while (start < text.length && isSpaceCode(text.charCodeAt(start))) start++;
+  return text.slice(start);
+}
+
+export function trimEnd(text: string): string {
+  let end = text.length;
+  while (end > 0 && isSpaceCode(text.charCodeAt(end - 1))) end--;
+  return text.slice(0, end);
 }
 
 export function trimSpace(text: string): string {
-  return trimStart(text).replace(trailing, "");
+  return trimEnd(trimStart(text));
+}
+
+/** The text without any of `characters` at its end. */
+export function trimEndOf(text: string, characters: string): string {
+  let end = text.length;
+  while (end > 0 && characters.includes(text.charAt(end - 1))) end--;
+  return text.slice(0, end);
 }
 
 /** Separates keyword, arguments and list items: ASCII blanks only. */

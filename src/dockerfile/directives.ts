@@ -1,10 +1,10 @@
 import type { SourceLocation } from "../core/index.ts";
-import { trimStart, type EscapeCharacter } from "./characters.ts";
+import { trimSpace, trimStart, type EscapeCharacter } from "./characters.ts";
 import { dockerfileError } from "./errors.ts";
 import { locateLine, trimLineEnd } from "./lines.ts";
 import type { Directives } from "./types.ts";
 
-const directivePattern = /^([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*$/;
+const directivePattern = /^([a-zA-Z][a-zA-Z0-9]*)[\t\f\r ]*=[\t\f\r ]*(\S.*)$/s;
 
 type DirectiveName = "escape" | "syntax" | "check";
 
@@ -58,7 +58,7 @@ function scan(
     const line = trimLineEnd(lines[index] ?? "");
     const text = options.indented ? trimStart(line) : line;
     if (!text.startsWith(options.prefix)) break;
-    const match = directivePattern.exec(trimStart(text.slice(options.prefix.length)));
+    const match = directivePattern.exec(trimSpace(text.slice(options.prefix.length)));
     const name = match?.[1]?.toLowerCase();
     if (name !== "escape" && name !== "syntax" && name !== "check") break;
     const location = locateLine(options.file, lines, index);

@@ -25,7 +25,7 @@ function escaped(pattern: string, character: string | undefined): string {
   if (character !== undefined && "*?\\}/".includes(character)) return character;
   throw dockerfileError(
     "DOCKERFILE_SUBSTITUTION",
-    `read the pattern ${JSON.stringify(pattern)}: a backslash before ${JSON.stringify(character ?? "the end")} means nothing here`,
+    `invalid pattern (${pattern}) in substitution: invalid escape '\\${character ?? ""}'`,
     { hint: "only \\*, \\?, \\\\, \\} and \\/ are escapes in a pattern" },
   );
 }

@@ -9,6 +9,8 @@ export {
   type ProcessedWord,
   type ProcessWordOptions,
 } from "./process-word.ts";
+export { locateText, pinpointWord } from "./locate-text.ts";
 export { chompHeredoc, parseHeredocMarker } from "./heredoc.ts";
-export { didYouMean, suggest } from "./suggest.ts";
+export * from "./lint/index.ts";
+export { didYouMean, suggest, withSuggestion } from "./suggest.ts";
 export type * from "./types.ts";

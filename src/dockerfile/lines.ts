@@ -1,4 +1,5 @@
 import type { SourceLocation } from "../core/index.ts";
+import { trimEndOf } from "./characters.ts";
 import { dockerfileError } from "./errors.ts";
 
 const maxLineBytes = 65_535;
@@ -20,7 +21,7 @@ export function splitLines(source: Uint8Array | string, file: string): readonly 
     if (line.length * 3 > maxLineBytes && Buffer.byteLength(line) > maxLineBytes) {
       throw dockerfileError(
         "DOCKERFILE_LINE_TOO_LONG",
-        `read a line of ${String(Buffer.byteLength(line))} bytes: at most ${String(maxLineBytes)} are allowed`,
+        `dockerfile line greater than max allowed size of ${String(maxLineBytes)}`,
         {
           hint: "break the line with a continuation character, or COPY the text from a file",
           location: { file, line: index + 1, column: 1 },
@@ -33,7 +34,7 @@ export function splitLines(source: Uint8Array | string, file: string): readonly 
 
 /** The line without the carriage returns at its end. */
 export function trimLineEnd(line: string): string {
-  return line.replace(/\r+$/, "");
+  return line.endsWith("\r") ? trimEndOf(line, "\r") : line;
 }
 
 /** Where the first character that is not blank stands on a line. */

@@ -1,5 +1,5 @@
 import { locateError, type SourceLocation } from "../core/index.ts";
-import { blanks, trimSpace, trimStart, type EscapeCharacter } from "./characters.ts";
+import { blanks, trimEndOf, trimSpace, trimStart, type EscapeCharacter } from "./characters.ts";
 import { dockerfileError } from "./errors.ts";
 import { findHeredocMarkers, readHeredocBody } from "./heredoc.ts";
 import { readJsonArray } from "./json-form.ts";
@@ -50,9 +50,10 @@ export function* readLogicalLines(
       continue;
     }
     const joined = joinContinuations(lines, next, options.escape);
-    const bodies = readBodies(lines, { ...joined, start: next, ...options });
+    const text = joined.pieces.map((piece) => piece.text).join("");
+    const bodies = readBodies(lines, { text, next: joined.next, start: next, ...options });
     yield {
-      text: joined.text,
+      text,
       heredocs: bodies.heredocs,
       comments,
       blankContinuation: joined.hasBlankLine
@@ -65,13 +66,32 @@ export function* readLogicalLines(
   }
 }
 
-function joinContinuations(
+/** A part of an instruction's text that stands on one line. */
+export interface LinePiece {
+  readonly text: string;
+  /** Index of its line. */
+  readonly line: number;
+  /** Where it begins on the line, from 0. */
+  readonly column: number;
+}
+
+export interface JoinedLines {
+  /** Joined with nothing in between, they are the instruction's text. */
+  readonly pieces: readonly LinePiece[];
+  /** Index of the line behind. */
+  readonly next: number;
+  readonly hasBlankLine: boolean;
+}
+
+/** The lines of the instruction that begins on the line with the index `start`, bodies of heredocs left out. */
+export function joinContinuations(
   lines: readonly string[],
   start: number,
   escape: EscapeCharacter,
-): { readonly text: string; readonly next: number; readonly hasBlankLine: boolean } {
-  const first = cutContinuation(trimStart(trimLineEnd(lines[start] ?? "")), escape);
-  const pieces = [first.text];
+): JoinedLines {
+  const line = trimLineEnd(lines[start] ?? "");
+  const first = cutContinuation(trimStart(line), escape);
+  const pieces = [{ text: first.text, line: start, column: line.length - trimStart(line).length }];
   let continues = first.continues;
   let hasBlankLine = false;
   let next = start + 1;
@@ -81,10 +101,10 @@ function joinContinuations(
     hasBlankLine ||= bare === "";
     if (bare === "" || bare.startsWith("#")) continue;
     const piece = cutContinuation(line, escape);
-    pieces.push(piece.text);
+    pieces.push({ text: piece.text, line: next, column: 0 });
     continues = piece.continues;
   }
-  return { text: pieces.join(""), next, hasBlankLine };
+  return { pieces, next, hasBlankLine };
 }
 
 /** A line continues when it ends with one escape character, blanks behind it aside. Two of them are text. */
@@ -92,7 +112,7 @@ function cutContinuation(
   line: string,
   escape: EscapeCharacter,
 ): { readonly text: string; readonly continues: boolean } {
-  const end = line.replace(/[ \t]+$/, "");
+  const end = trimEndOf(line, " \t");
   const continues = end.endsWith(escape) && end.at(-2) !== escape;
   return continues ? { text: end.slice(0, -1), continues } : { text: line, continues };
 }
@@ -151,7 +171,7 @@ export function splitKeyword(text: string): { readonly keyword: string; readonly
 }
 
 function unterminated(name: string, location: SourceLocation): Error {
-  return dockerfileError("DOCKERFILE_HEREDOC", `read the heredoc <<${name}: its end is missing`, {
+  return dockerfileError("DOCKERFILE_HEREDOC", `unterminated heredoc <<${name}`, {
     hint: `write ${name} alone on a line, without blanks around it`,
     location,
   });

@@ -25,7 +25,7 @@ import {
   keywordOf,
   type RawInstruction,
 } from "./raw-instruction.ts";
-import { didYouMean } from "./suggest.ts";
+import { withSuggestion } from "./suggest.ts";
 import type { Instruction, StageInstruction } from "./types.ts";
 
 /** One parser a keyword: a new instruction is a new line here. */
@@ -63,7 +63,10 @@ export function parseRaw(raw: RawInstruction): Instruction {
   throw instructionError(
     raw,
     "DOCKERFILE_UNKNOWN_INSTRUCTION",
-    `read the unknown instruction ${raw.keyword}`,
+    withSuggestion(`unknown instruction: ${raw.keyword}`, {
+      word: raw.keyword,
+      candidates: gluedKeyword(raw.keyword) === undefined ? Object.keys(parsers) : [],
+    }),
     {
       hint: unknownHint(raw.keyword),
       part: { kind: "keyword" },
@@ -104,10 +107,14 @@ function isKeyword(keyword: string): keyword is Instruction["keyword"] {
 }
 
 function unknownHint(keyword: string): string {
+  const glued = gluedKeyword(keyword);
+  return glued === undefined
+    ? `the instructions are ${Object.keys(parsers).join(", ")}`
+    : `put a blank between ${glued} and ${keyword.charAt(glued.length)}`;
+}
+
+/** The instruction in `CMD["a"]`, where only a blank is missing. */
+function gluedKeyword(keyword: string): string | undefined {
   const glued = /^([A-Za-z]+)[[("']/.exec(keyword)?.[1]?.toUpperCase();
-  if (glued !== undefined && isKeyword(glued)) {
-    return `put a blank between ${glued} and ${keyword.slice(glued.length, glued.length + 1)}`;
-  }
-  const known = Object.keys(parsers);
-  return didYouMean(keyword, known) ?? `the instructions are ${known.join(", ")}`;
+  return glued !== undefined && isKeyword(glued) ? glued : undefined;
 }

@@ -1,6 +1,8 @@
-import { isSpace, type EscapeCharacter } from "./characters.ts";
+import type { EscapeCharacter } from "./characters.ts";
 import { dockerfileError } from "./errors.ts";
+import { isTsbuildError } from "../core/index.ts";
 import { replacePattern, trimPrefix, trimSuffix } from "./glob-pattern.ts";
+import { WordSplitter } from "./word-splitter.ts";
 
 /** Value of a variable; undefined when it is not set. */
 export type Lookup = (name: string) => string | undefined;
@@ -28,11 +30,13 @@ export interface ProcessedWord {
 /**
  * Removes quotes and expands variables the way a shell does, as far as Dockerfiles have it: `$name`, `${name}` and
  * the modifiers `:-` `-` `:+` `+` `:?` `?` `#` `##` `%` `%%` `/` `//`.
- * @throws DOCKERFILE_QUOTE, DOCKERFILE_SUBSTITUTION, DOCKERFILE_VARIABLE_REQUIRED
+ * @throws DOCKERFILE_QUOTE, DOCKERFILE_SUBSTITUTION, DOCKERFILE_VARIABLE_REQUIRED; `details` name the `word`, and the
+ *   wrong part of it by `at` (from 0) and `length`, from which `pinpointWord` makes a place in the file
  */
 export function processWord(word: string, options: ProcessWordOptions): ProcessedWord {
-  const reader = new WordReader(word, options);
-  return reader.readUntil(undefined, options.rawEscapes ?? false);
+  const splitter = new WordSplitter();
+  const text = new WordReader(word, options).readAll(splitter);
+  return { text, words: splitter.finish() };
 }
 
 /**
@@ -40,41 +44,34 @@ export function processWord(word: string, options: ProcessWordOptions): Processe
  * @throws DOCKERFILE_QUOTE, DOCKERFILE_SUBSTITUTION, DOCKERFILE_VARIABLE_REQUIRED
  */
 export function expandWord(word: string, lookup: Lookup, escape: EscapeCharacter = "\\"): string {
-  return /[$'"\\`]/.test(word) ? processWord(word, { lookup, escape }).text : word;
+  return /[$'"\\`]/.test(word) ? new WordReader(word, { lookup, escape }).readAll() : word;
 }
 
 const namePattern = /\p{Nd}+|[@*#?$!-]|[\p{L}_][\p{L}\p{Nd}_]*/uy;
 
-/** Collects characters into words as they come; only characters marked as splitting end a word. */
-class WordSplitter {
-  readonly words: string[] = [];
-  #word = "";
-
-  /** Characters of which blanks separate words. */
-  addSplitting(text: string): void {
-    for (const character of text) {
-      if (!isSpace(character)) this.#word += character;
-      else this.end();
-    }
-  }
-
-  addWhole(text: string): void {
-    this.#word += text;
-  }
-
-  end(): void {
-    if (this.#word !== "") this.words.push(this.#word);
-    this.#word = "";
-  }
-}
+/** As many characters as come that mean nothing; kept, because making a regular expression takes longer than using it. */
+const plainPatterns: Readonly<Record<EscapeCharacter, RegExp>> = {
+  "\\": /[^$<}/'"\\]+/y,
+  "`": /[^$<}/'"`]+/y,
+};
 
 /** Deeper nesting of `${…}` is nobody's intent, and would exhaust the stack. */
 const deepestNesting = 200;
+
+/** What a failing expansion leaves to be located. */
+interface Fault {
+  readonly code: "DOCKERFILE_QUOTE" | "DOCKERFILE_SUBSTITUTION" | "DOCKERFILE_VARIABLE_REQUIRED";
+  readonly reason: string;
+  readonly hint: string;
+  /** Where the wrong part begins; it reaches to the current position. */
+  readonly start: number;
+}
 
 class WordReader {
   readonly #source: string;
   readonly #options: ProcessWordOptions;
   readonly #escape: EscapeCharacter;
+  readonly #plain: RegExp;
   #position = 0;
   #depth = 0;
 
@@ -82,43 +79,51 @@ class WordReader {
     this.#source = source;
     this.#options = options;
     this.#escape = options.escape ?? "\\";
+    this.#plain = plainPatterns[this.#escape];
+  }
+
+  readAll(splitter?: WordSplitter): string {
+    return this.#readUntil(undefined, this.#options.rawEscapes ?? false, splitter);
   }
 
   /** Reads to the end, or through the next unquoted `stop`. */
-  readUntil(stop: "}" | "/" | undefined, rawEscapes: boolean): ProcessedWord {
+  #readUntil(stop: "}" | "/" | undefined, rawEscapes: boolean, splitter?: WordSplitter): string {
+    const start = this.#position;
     let text = "";
-    const splitter = new WordSplitter();
-    const whole = (piece: string): void => {
-      text += piece;
-      splitter.addWhole(piece);
-    };
     while (this.#position < this.#source.length) {
-      const character = this.#peek();
+      const character = this.#source.charAt(this.#position);
       if (character === stop) {
         this.#position++;
-        splitter.end();
-        return { text, words: splitter.words };
+        return text;
       }
       if (character === "$") {
         const value = this.#readDollar();
         text += value;
-        splitter.addSplitting(value);
-      } else if (character === "'" && !this.#options.literalQuotes) {
-        whole(this.#readSingleQuotes());
-      } else if (character === '"' && !this.#options.literalQuotes) {
-        whole(this.#readDoubleQuotes(rawEscapes));
-      } else if (character === "<") {
-        whole(this.#readLess());
-      } else if (character === this.#escape) {
-        whole(this.#readEscaped(rawEscapes));
+        splitter?.addSplitting(value);
+        continue;
+      }
+      const piece = this.#readSpecial(character, rawEscapes);
+      if (piece === undefined) {
+        const plain = this.#takeMatch(this.#plain) || this.#take();
+        text += plain;
+        splitter?.addSplitting(plain);
       } else {
-        text += this.#take();
-        splitter.addSplitting(character);
+        text += piece;
+        splitter?.addWhole(piece);
       }
     }
-    if (stop !== undefined) throw this.#substitutionError(`a '${stop}' is missing`);
-    splitter.end();
-    return { text, words: splitter.words };
+    if (stop !== undefined) throw this.#missing(stop, start);
+    return text;
+  }
+
+  /** Quotes, escapes and `<<`, none of which ends a word; undefined for anything else. */
+  #readSpecial(character: string, rawEscapes: boolean): string | undefined {
+    if (character === this.#escape) return this.#readEscaped(rawEscapes);
+    // The blanks behind `<<` belong to it, so that `<< EOF` is one word.
+    if (character === "<") return this.#takeMatch(/<<[\t\r ]*|</y);
+    if (this.#options.literalQuotes) return undefined;
+    if (character === "'") return this.#readSingleQuotes();
+    return character === '"' ? this.#readDoubleQuotes(rawEscapes) : undefined;
   }
 
   #readEscaped(rawEscapes: boolean): string {
@@ -126,36 +131,37 @@ class WordReader {
     return (rawEscapes ? escape : "") + this.#take();
   }
 
-  /** `<<` keeps the blanks behind it, so that `<< EOF` is one word. */
-  #readLess(): string {
-    return this.#takeMatch(/<<[\t\r ]*|</y);
-  }
-
   #readSingleQuotes(): string {
-    const end = this.#source.indexOf("'", this.#position + 1);
-    if (end < 0) throw this.#quoteError("'");
-    const quoted = this.#source.slice(this.#position, end + 1);
+    const start = this.#position;
+    const end = this.#source.indexOf("'", start + 1);
+    if (end < 0) throw this.#quoteError("'", start);
+    const quoted = this.#source.slice(start, end + 1);
     this.#position = end + 1;
     return this.#options.rawQuotes ? quoted : quoted.slice(1, -1);
   }
 
   #readDoubleQuotes(rawEscapes: boolean): string {
-    const quote = this.#take();
-    let text = this.#options.rawQuotes ? quote : "";
+    const start = this.#position;
+    const quote = this.#options.rawQuotes ? '"' : "";
+    this.#position++;
+    let text = quote;
     while (this.#position < this.#source.length) {
-      const character = this.#peek();
-      if (character === '"') return text + (this.#options.rawQuotes ? this.#take() : this.#skip());
+      const character = this.#source.charAt(this.#position);
+      if (character === '"') {
+        this.#position++;
+        return text + quote;
+      }
       if (character === "$") text += this.#readDollar();
       else if (character === this.#escape) text += this.#readEscapedInQuotes(rawEscapes);
-      else text += this.#take();
+      else text += this.#takeMatch(this.#plain) || this.#take();
     }
-    throw this.#quoteError('"');
+    throw this.#quoteError('"', start);
   }
 
   /** Between double quotes the escape character only concerns `"`, `$` and itself. */
   #readEscapedInQuotes(rawEscapes: boolean): string {
     const escape = this.#take();
-    const next = this.#peek();
+    const next = this.#source.charAt(this.#position);
     if (next === "") return rawEscapes ? escape : "";
     if (next !== '"' && next !== "$" && next !== this.#escape)
       return rawEscapes ? escape + escape : escape;
@@ -163,58 +169,70 @@ class WordReader {
   }
 
   #readDollar(): string {
-    this.#position++;
-    if (this.#peek() === "{") return this.#readBraces();
-    const name = this.#readName();
+    const start = this.#position++;
+    if (this.#source.charAt(this.#position) === "{") return this.#readBraces(start);
+    const name = this.#takeMatch(namePattern);
     if (name === "") return "$";
     return this.#options.lookup(name) ?? (this.#options.keepUnset ? `$${name}` : "");
   }
 
-  #readBraces(): string {
-    if (this.#depth === deepestNesting) throw this.#substitutionError("it is nested too deeply");
+  #readBraces(start: number): string {
+    if (this.#depth === deepestNesting) {
+      throw this.#substitutionError("it is nested too deeply", start);
+    }
     this.#depth++;
-    const text = this.#readSubstitution();
-    this.#depth--;
-    return text;
+    try {
+      return this.#readSubstitution(start);
+    } finally {
+      this.#depth--;
+    }
   }
 
-  #readSubstitution(): string {
+  #readSubstitution(start: number): string {
     this.#position++;
-    const first = this.#peek();
-    if (first === "") throw this.#substitutionError("a '}' is missing");
+    const first = this.#source.charAt(this.#position);
+    if (first === "") throw this.#missing("}", start);
     if (first === "{" || first === "}" || first === ":") {
-      throw this.#substitutionError("a variable name is missing");
+      throw this.#substitutionError("syntax error: bad substitution", start);
     }
-    const name = this.#readName();
+    const name = this.#takeMatch(namePattern);
     const modifier = this.#take();
     const value = this.#options.lookup(name);
     switch (modifier) {
       case "}":
         return value ?? (this.#options.keepUnset ? `\${${name}}` : "");
-      case ":":
-        return this.#readModified({ name, value, modifier: this.#take(), emptyIsUnset: true });
-      case "/":
-        return this.#readReplacement(name, value);
       case "":
-        throw this.#substitutionError("a '}' is missing");
+        throw this.#missing("}", start);
+      case "/":
+        return this.#readReplacement({ name, value, start });
+      case ":":
+        return this.#readModified({
+          name,
+          value,
+          start,
+          modifier: this.#take(),
+          emptyIsUnset: true,
+        });
       default:
-        return this.#readModified({ name, value, modifier, emptyIsUnset: false });
+        return this.#readModified({ name, value, start, modifier, emptyIsUnset: false });
     }
   }
 
   #readModified(substitution: {
     readonly name: string;
     readonly value: string | undefined;
+    readonly start: number;
     readonly modifier: string;
     readonly emptyIsUnset: boolean;
   }): string {
-    const { name, value, modifier, emptyIsUnset } = substitution;
+    const { name, value, start, modifier, emptyIsUnset } = substitution;
     const written = (emptyIsUnset ? ":" : "") + modifier;
     const isPattern = modifier === "#" || modifier === "%";
-    if (modifier === "" || !"+-?#%".includes(modifier) || (isPattern && emptyIsUnset)) {
-      throw this.#substitutionError(`the modifier ${JSON.stringify(written)} is not supported`);
+    if (modifier === "") throw this.#missing("}", start);
+    if (!"+-?#%".includes(modifier) || (isPattern && emptyIsUnset)) {
+      throw this.#substitutionError(`unsupported modifier (${written}) in substitution`, start);
     }
-    const word = this.readUntil("}", isPattern).text;
+    const word = this.#readNested("}", { rawEscapes: isPattern, start });
     if (value === undefined && this.#options.keepUnset) return `\${${name}${written}${word}}`;
     const isUnset = value === undefined || (emptyIsUnset && value === "");
     switch (modifier) {
@@ -223,25 +241,48 @@ class WordReader {
       case "+":
         return isUnset ? "" : word;
       case "?":
-        if (isUnset) throw requiredError(name, word, value);
+        if (isUnset) throw this.#requiredError({ name, message: word, value, start });
         return value;
       default:
-        return trimPattern(value ?? "", modifier, word);
+        return this.#matching(start, () => trimPattern(value ?? "", modifier, word));
     }
   }
 
-  #readReplacement(name: string, value: string | undefined): string {
-    const all = this.#peek() === "/";
+  #readReplacement(substitution: {
+    readonly name: string;
+    readonly value: string | undefined;
+    readonly start: number;
+  }): string {
+    const { name, value, start } = substitution;
+    const all = this.#source.charAt(this.#position) === "/";
     if (all) this.#position++;
-    const pattern = this.readUntil("/", true).text;
-    const replacement = this.readUntil("}", true).text;
+    const pattern = this.#readNested("/", { rawEscapes: true, start });
+    const replacement = this.#readNested("}", { rawEscapes: true, start });
     if (value === undefined && this.#options.keepUnset)
       return `\${${name}/${pattern}/${replacement}}`;
-    return replacePattern(value ?? "", { pattern, replacement, all });
+    return this.#matching(start, () => replacePattern(value ?? "", { pattern, replacement, all }));
   }
 
-  #readName(): string {
-    return this.#takeMatch(namePattern);
+  /** The word of a substitution. A mistake inside that reaches to the end is told as the missing brace that it also is. */
+  #readNested(
+    stop: "}" | "/",
+    { rawEscapes, start }: { readonly rawEscapes: boolean; readonly start: number },
+  ): string {
+    try {
+      return this.#readUntil(stop, rawEscapes);
+    } catch (error) {
+      if (!isTsbuildError(error) || this.#position < this.#source.length) throw error;
+      throw this.#missing(stop, start);
+    }
+  }
+
+  #matching(start: number, match: () => string): string {
+    try {
+      return match();
+    } catch (error) {
+      if (!isTsbuildError(error, "DOCKERFILE_SUBSTITUTION")) throw error;
+      throw this.#substitutionError(error.message, start, error.hint);
+    }
   }
 
   #takeMatch(pattern: RegExp): string {
@@ -252,36 +293,61 @@ class WordReader {
   }
 
   /** A whole character, also beyond the basic plane; empty at the end. */
-  #peek(): string {
-    const code = this.#source.codePointAt(this.#position);
-    return code === undefined ? "" : String.fromCodePoint(code);
-  }
-
   #take(): string {
-    const character = this.#peek();
+    const code = this.#source.codePointAt(this.#position);
+    const character = code === undefined ? "" : String.fromCodePoint(code);
     this.#position += character.length;
     return character;
   }
 
-  #skip(): string {
-    this.#take();
-    return "";
+  #missing(stop: "}" | "/", start: number): Error {
+    const place = stop === "/" ? " in ${}" : "";
+    return this.#substitutionError(`syntax error: missing '${stop}'${place}`, start);
   }
 
-  #quoteError(quote: string): Error {
-    return dockerfileError(
-      "DOCKERFILE_QUOTE",
-      `read ${shorten(this.#source)}: the matching ${quote} is missing`,
-      { hint: `close the quote, or write ${this.#escape}${quote} for the character itself` },
-    );
+  #quoteError(quote: "'" | '"', start: number): Error {
+    this.#position = this.#source.length;
+    const name = quote === "'" ? "single-quote" : "double-quote";
+    return this.#fault({
+      code: "DOCKERFILE_QUOTE",
+      reason: `unexpected end of statement while looking for matching ${name}`,
+      hint: `close the quote, or write ${this.#escape}${quote} for the character itself`,
+      start,
+    });
   }
 
-  #substitutionError(reason: string): Error {
-    return dockerfileError(
-      "DOCKERFILE_SUBSTITUTION",
-      `expand variables in ${shorten(this.#source)}: ${reason}`,
-      { hint: `write \${NAME}, \${NAME:-default} or ${this.#escape}$ for the character itself` },
-    );
+  #substitutionError(reason: string, start: number, hint?: string): Error {
+    return this.#fault({
+      code: "DOCKERFILE_SUBSTITUTION",
+      reason,
+      hint:
+        hint ?? `write \${NAME}, \${NAME:-default} or ${this.#escape}$ for the character itself`,
+      start,
+    });
+  }
+
+  #requiredError(variable: {
+    readonly name: string;
+    readonly message: string;
+    readonly value: string | undefined;
+    readonly start: number;
+  }): Error {
+    const { name, message, value, start } = variable;
+    const state = value === undefined ? "unset" : "empty";
+    return this.#fault({
+      code: "DOCKERFILE_VARIABLE_REQUIRED",
+      reason: `${name}: ${message === "" ? `is not allowed to be ${state}` : message}`,
+      hint: `give it a value: --build-arg ${name}=…, or a default in ARG`,
+      start,
+    });
+  }
+
+  #fault({ code, reason, hint, start }: Fault): Error {
+    const word = this.#source;
+    return dockerfileError(code, `failed to process ${shorten(word)}: ${reason}`, {
+      hint,
+      details: { word, at: start, length: this.#position - start },
+    });
   }
 }
 
@@ -291,15 +357,6 @@ function trimPattern(value: string, modifier: string, word: string): string {
   return modifier === "#"
     ? trimPrefix(value, pattern, longest)
     : trimSuffix(value, pattern, longest);
-}
-
-function requiredError(name: string, message: string, value: string | undefined): Error {
-  const state = value === undefined ? "unset" : "empty";
-  return dockerfileError(
-    "DOCKERFILE_VARIABLE_REQUIRED",
-    `${name}: ${message === "" ? `is not allowed to be ${state}` : message}`,
-    { hint: `give it a value: --build-arg ${name}=…, or a default in ARG`, details: { name } },
-  );
 }
 
 function shorten(text: string): string {

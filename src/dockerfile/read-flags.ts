@@ -1,4 +1,5 @@
-import { didYouMean } from "./suggest.ts";
+import { withSuggestion } from "./suggest.ts";
+import type { InstructionPart } from "./syntax-tree.ts";
 import { instructionError, keywordOf, type RawInstruction } from "./raw-instruction.ts";
 
 /** `list` flags may be repeated; all others are given once. */
@@ -26,10 +27,15 @@ export function readFlags<Name extends string>(
     if (!isKnown(kinds, name)) throw unknownFlag(raw, index, name, Object.keys(kinds));
     const earlier = values.get(name) ?? [];
     if (earlier.length > 0 && kinds[name] !== "list") {
-      throw instructionError(raw, "DOCKERFILE_FLAG_DUPLICATE", `read --${name} a second time`, {
-        hint: `give --${name} once`,
-        part: { kind: "flag", index },
-      });
+      throw instructionError(
+        raw,
+        "DOCKERFILE_FLAG_DUPLICATE",
+        `duplicate flag specified: --${name}`,
+        {
+          hint: `give --${name} once`,
+          part: { kind: "flag", index },
+        },
+      );
     }
     values.set(name, [...earlier, checkValue(raw, { index, name, value, kind: kinds[name] })]);
   });
@@ -68,22 +74,28 @@ function checkValue(
   const part = { kind: "flag", index: flag.index } as const;
   if (flag.kind !== "boolean") {
     if (value !== undefined) return value;
-    throw instructionError(raw, "DOCKERFILE_FLAG_VALUE", `read --${name}: its value is missing`, {
-      hint: `write --${name}=VALUE, without blanks`,
-      part,
-    });
+    throw missingValue(raw, { name, part, hint: `write --${name}=VALUE, without blanks` });
   }
+  const hint = `write --${name} or --${name}=false`;
+  if (value === "") throw missingValue(raw, { name, part, hint });
   const truth = value?.toLowerCase() ?? "true";
   if (truth === "true" || truth === "false") return truth;
   throw instructionError(
     raw,
     "DOCKERFILE_FLAG_VALUE",
-    `read --${name}=${String(value)}: it is neither true nor false`,
-    {
-      hint: `write --${name} or --${name}=false`,
-      part,
-    },
+    `expecting boolean value for flag --${name}, not: ${String(value)}`,
+    { hint, part },
   );
+}
+
+function missingValue(
+  raw: RawInstruction,
+  {
+    name,
+    ...rest
+  }: { readonly name: string; readonly hint: string; readonly part: InstructionPart },
+): Error {
+  return instructionError(raw, "DOCKERFILE_FLAG_VALUE", `missing a value on flag: --${name}`, rest);
 }
 
 function unknownFlag(
@@ -99,9 +111,9 @@ function unknownFlag(
   return instructionError(
     raw,
     "DOCKERFILE_FLAG_UNKNOWN",
-    `read ${keyword}: unknown flag --${name}`,
+    withSuggestion(`unknown flag: --${name}`, { word: name, candidates: known }),
     {
-      hint: didYouMean(`--${name}`, flags) ?? list,
+      hint: list,
       part: { kind: "flag", index },
     },
   );

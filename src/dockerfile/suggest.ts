@@ -1,11 +1,14 @@
-/** The candidate that a misspelt word most likely meant: at most two edits away, whatever its letter case. */
+/**
+ * The candidate that a misspelt word most likely meant: at most two edits (insert, delete, replace) away, letter case
+ * aside. Nothing when the word is one of them already.
+ */
 export function suggest(word: string, candidates: Iterable<string>): string | undefined {
   let best: string | undefined;
   let bestDistance = 3;
   for (const candidate of candidates) {
     const distance = editDistance(word.toLowerCase(), candidate.toLowerCase());
     if (distance === 0) return candidate === word ? undefined : candidate;
-    if (distance >= bestDistance || distance >= candidate.length) continue;
+    if (distance > 2 || distance >= bestDistance) continue;
     best = candidate;
     bestDistance = distance;
   }
@@ -18,7 +21,19 @@ export function didYouMean(word: string, candidates: Iterable<string>): string |
   return found === undefined ? undefined : `did you mean ${found}?`;
 }
 
-/** Edits between two words, where swapping two neighbours is one edit; 3 stands for "too many". */
+/** The message of an error, and behind it ` (did you mean X?)` where something is near enough. */
+export function withSuggestion(
+  message: string,
+  { word, candidates }: { readonly word: string; readonly candidates: Iterable<string> },
+): string {
+  const found = didYouMean(word, candidates);
+  return found === undefined ? message : `${message} (${found})`;
+}
+
+/**
+ * Edits between two words; 3 stands for "too many". Two letters in the wrong order are two edits, but likelier than
+ * other ones, so they count a little less.
+ */
 function editDistance(a: string, b: string): number {
   if (Math.abs(a.length - b.length) > 2) return 3;
   const rows: number[][] = [Array.from({ length: b.length + 1 }, (_, index) => index)];
@@ -29,9 +44,9 @@ function editDistance(a: string, b: string): number {
     for (let j = 1; j <= b.length; j++) {
       const replaced = at(i - 1, j - 1) + (a[i - 1] === b[j - 1] ? 0 : 1);
       const isSwapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
-      const swapped = isSwapped ? at(i - 2, j - 2) + 1 : replaced;
+      const swapped = isSwapped ? at(i - 2, j - 2) + 1.5 : replaced;
       row.push(Math.min(replaced, swapped, at(i - 1, j) + 1, at(i, j - 1) + 1));
     }
   }
-  return at(a.length, b.length);
+  return Math.min(at(a.length, b.length), 3);
 }

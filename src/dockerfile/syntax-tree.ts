@@ -2,12 +2,15 @@ import { createRequire } from "node:module";
 import type * as DockerfileAst from "dockerfile-ast";
 import type { SourceLocation } from "../core/index.ts";
 import type { EscapeCharacter } from "./characters.ts";
+import { locateText } from "./locate-text.ts";
 
 /** A piece of one instruction that a message can point at. Indices count from 0 and flags are no arguments. */
 export type InstructionPart =
   | { readonly kind: "keyword" }
   | { readonly kind: "flag"; readonly index: number }
-  | { readonly kind: "argument"; readonly index: number };
+  | { readonly kind: "argument"; readonly index: number }
+  /** Exactly this text. */
+  | { readonly kind: "text"; readonly text: string };
 
 interface Located {
   readonly location: SourceLocation;
@@ -23,6 +26,8 @@ interface Located {
 export function locatePart(instruction: Located, part: InstructionPart): SourceLocation {
   const { lines, location } = instruction;
   if (lines === undefined) return location;
+  if (part.kind === "text")
+    return locateText({ ...instruction, lines }, location, part) ?? location;
   const first = location.line - 1;
   const fragment = lines.slice(first, location.endLine ?? location.line);
   // The directive costs a line, which is taken off again below.
@@ -46,7 +51,7 @@ function parse(text: string): DockerfileAst.Instruction | undefined {
 
 function rangeOf(
   instruction: DockerfileAst.Instruction | undefined,
-  part: InstructionPart,
+  part: Exclude<InstructionPart, { readonly kind: "text" }>,
 ): ReturnType<DockerfileAst.Argument["getRange"]> | undefined {
   if (instruction === undefined) return undefined;
   switch (part.kind) {

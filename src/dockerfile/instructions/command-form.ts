@@ -23,9 +23,10 @@ export function mixedArray(raw: RawInstruction): Error {
   return instructionError(
     raw,
     "DOCKERFILE_JSON",
-    `read the JSON array of ${keywordOf(raw)}: every item must be a string`,
+    `read the JSON array of ${keywordOf(raw)}: arrays must be comprised of strings only`,
     {
       hint: 'put each item between double quotes: ["sleep", "10"]',
+      part: { kind: "text", text: raw.rest },
     },
   );
 }

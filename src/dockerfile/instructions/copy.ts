@@ -76,7 +76,7 @@ function readWords(raw: RawInstruction): readonly string[] {
   throw instructionError(
     raw,
     "DOCKERFILE_ARGUMENTS",
-    `read ${keyword}: it needs a source and a destination, but got ${words.length === 0 ? "nothing" : "one path"}`,
+    `${keyword} requires at least two arguments, but only one was provided. Destination could not be determined`,
     { hint: `for example: ${keyword} ${words[0] ?? "."} /app/` },
   );
 }
@@ -93,7 +93,7 @@ function readPaths(
     throw instructionError(
       raw,
       "DOCKERFILE_HEREDOC",
-      `read ${keywordOf(raw)}: a heredoc cannot be the destination`,
+      `${keywordOf(raw)} cannot accept a heredoc as a destination`,
       {
         hint: `name the file behind it: ${keywordOf(raw)} <<EOF /path/to/file`,
         part: { kind: "argument", index: words.length - 1 },

@@ -19,9 +19,8 @@ function failureOf(text: string): TsbuildError {
 describe("what beginners get wrong", () => {
   test.each([
     ['ENTRYPOINT["python"]', "DOCKERFILE_UNKNOWN_INSTRUCTION", "blank between ENTRYPOINT and ["],
-    ["RNU echo", "DOCKERFILE_UNKNOWN_INSTRUCTION", "did you mean RUN?"],
     ["COPY ./opt/code", "DOCKERFILE_ARGUMENTS", "COPY ./opt/code /app/"],
-    ["COPY --chonw=1 a b", "DOCKERFILE_FLAG_UNKNOWN", "did you mean --chown?"],
+    ["COPY --chonw=1 a b", "DOCKERFILE_FLAG_UNKNOWN", "COPY knows --from, --chown"],
     ["CMD --port 80", "DOCKERFILE_FLAG_UNKNOWN", "CMD has no flags"],
     ["COPY --from builder a b", "DOCKERFILE_FLAG_VALUE", "--from=VALUE"],
     ["FROM debian 12", "DOCKERFILE_ARGUMENTS", "FROM debian:12"],
