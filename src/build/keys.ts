@@ -39,6 +39,9 @@ export function opFields(op: Op, implicitTime: bigint): KeyField[] {
       return [{ name: "context", value: op.name }];
     case "http":
       return [{ name: "url", value: op.url }];
+    case "git":
+      // Known by its commit, which has to be asked for: see solve.
+      return [];
     case "exec":
       return execFields(op);
     case "copy":

@@ -80,6 +80,7 @@ export function unreachable(value: never): never {
 /** Codes of failures that belong to no single folder. */
 export type CoreErrorCode =
   | "REFERENCE_INVALID"
+  | "GIT_REFERENCE_INVALID"
   | "DIGEST_INVALID"
   | "DIGEST_MISMATCH"
   | "SIZE_MISMATCH"

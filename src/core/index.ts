@@ -4,6 +4,7 @@ export * from "./digest.ts";
 export * from "./errors.ts";
 export type * from "./events.ts";
 export * from "./excerpt.ts";
+export * from "./git-reference.ts";
 export * from "./http.ts";
 export * from "./limiter.ts";
 export * from "./media-types.ts";

@@ -1,5 +1,5 @@
 import { formatPlatform, locateError, type Platform } from "../core/index.ts";
-import type { StageNode } from "./stage-graph.ts";
+import type { ImageBase, StageNode } from "./stage-graph.ts";
 import type { BaseImage, PlanOptions } from "./types.ts";
 
 /** Asks for every base image once, however many stages and platforms need it; lookups run at the same time. */
@@ -18,7 +18,7 @@ export class BaseImages {
     await Promise.all(
       missing.map(async (stage) => {
         if (stage.base.kind !== "image") return;
-        const lookup = this.#lookup(stage.base.reference, stage.platform ?? platform, stage);
+        const lookup = this.#lookup(stage.base, stage.platform ?? platform, stage);
         this.#found.set(
           stage,
           await lookup.catch((error: unknown) => Promise.reject(located(error, stage))),
@@ -32,11 +32,15 @@ export class BaseImages {
     return this.#found.get(stage);
   }
 
-  #lookup(reference: string, platform: Platform, { location }: StageNode): Promise<BaseImage> {
-    const key = `${reference} ${formatPlatform(platform)}`;
+  #lookup(base: ImageBase, platform: Platform, { location }: StageNode): Promise<BaseImage> {
+    const { reference, layout } = base;
+    const key = JSON.stringify([reference, formatPlatform(platform), layout]);
     const known = this.#lookups.get(key);
     if (known !== undefined) return known;
-    const lookup = this.#resolve(reference, platform, location);
+    const lookup =
+      layout === undefined
+        ? this.#resolve(reference, platform, location)
+        : this.#resolve(reference, platform, location, layout);
     this.#lookups.set(key, lookup);
     return lookup;
   }

@@ -17,7 +17,11 @@ export type PlanErrorCode =
   | "PLAN_CHMOD_INVALID"
   | "PLAN_CHOWN_INVALID"
   | "PLAN_CHECKSUM_INVALID"
+  /** SOURCE_DATE_EPOCH is no number and names nothing that has a time. */
+  | "PLAN_EPOCH_INVALID"
   | "PLAN_MOUNT_INVALID"
+  /** A RUN wants what --allow has not granted. */
+  | "PLAN_ENTITLEMENT_MISSING"
   | "PLAN_PORT_INVALID"
   | "PLAN_SIGNAL_INVALID"
   | "PLAN_DURATION_INVALID"

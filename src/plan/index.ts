@@ -1,3 +1,4 @@
 export type { PlanErrorCode } from "./errors.ts";
+export { contextName } from "./named-contexts.ts";
 export { planBuild } from "./plan-build.ts";
 export type * from "./types.ts";

@@ -3,9 +3,11 @@ import { parseInstruction, type Dockerfile } from "../dockerfile/index.ts";
 import { BaseImages } from "./base-images.ts";
 import { refuseForeignSyntax } from "./frontend.ts";
 import { evaluateGlobalArgs, type GlobalArgs } from "./global-args.ts";
+import { lintDefaultArgs } from "./lint-from.ts";
 import { locateFailure } from "./locate-failure.ts";
 import { planStages } from "./plan-stages.ts";
 import { buildStageGraph, type StageGraph, type StageNode } from "./stage-graph.ts";
+import { resolveEpoch } from "./source-date-epoch.ts";
 import { reachableFrom, refuseCycles, refuseForwardReferences } from "./stage-order.ts";
 import { finishConfig, type StageState } from "./stage-state.ts";
 import type { Plan, PlanOptions, PlanTarget, PlanWarning } from "./types.ts";
@@ -33,7 +35,14 @@ export async function planBuild(dockerfile: Dockerfile, options: PlanOptions): P
   const resolved = await Promise.all(scopes.map(resolveTarget));
   // Folded one after the other: vertices are numbered in the same way every time.
   const targets = resolved.map(foldTarget);
-  return { vertices: vertices.list(), targets, warnings: [...warnings.values()] };
+  // The same for every platform: nothing sensible could make it differ.
+  const sourceDateEpoch = resolved[0]?.epoch;
+  return {
+    vertices: vertices.list(),
+    targets,
+    ...(sourceDateEpoch === undefined ? {} : { sourceDateEpoch }),
+    warnings: [...warnings.values()],
+  };
 }
 
 interface TargetScope {
@@ -46,6 +55,7 @@ interface TargetScope {
 }
 
 interface ResolvedTarget extends TargetScope {
+  readonly epoch: number | undefined;
   readonly globalArgs: GlobalArgs;
   readonly graph: StageGraph;
   readonly reachable: ReadonlySet<StageNode>;
@@ -53,13 +63,23 @@ interface ResolvedTarget extends TargetScope {
 }
 
 async function resolveTarget(scope: TargetScope): Promise<ResolvedTarget> {
-  const { dockerfile, options, platform } = scope;
-  const globalArgs = evaluateGlobalArgs(dockerfile, options, platform);
-  const graph = buildStageGraph({ dockerfile, globalArgs, target: options.target });
+  const { dockerfile, platform } = scope;
+  lintDefaultArgs(dockerfile, scope);
+  const given = evaluateGlobalArgs(dockerfile, scope.options, platform);
+  const epoch = await resolveEpoch({ dockerfile, options: scope.options, globalArgs: given });
+  const { globalArgs } = epoch;
+  const options = { ...scope.options, buildArgs: epoch.buildArgs };
+  const graph = buildStageGraph({
+    dockerfile,
+    globalArgs,
+    target: options.target,
+    contexts: options,
+    linter: options.linter,
+  });
   // Asked before triggers add sources: they do not change how a lone stage is shown.
   const isAlone = graph.stages.length === 1 && !graph.hasForeignSources;
   const reachable = await resolveStages(graph, scope);
-  return { ...scope, globalArgs, graph, reachable, isAlone };
+  return { ...scope, options, epoch: epoch.seconds, globalArgs, graph, reachable, isAlone };
 }
 
 function foldTarget(resolved: ResolvedTarget): PlanTarget {
@@ -75,11 +95,11 @@ function foldTarget(resolved: ResolvedTarget): PlanTarget {
 /** Triggers may name further stages and images, so lookups repeat until nothing new is reached. */
 async function resolveStages(
   graph: StageGraph,
-  { bases, platform }: TargetScope,
+  { bases, platform, options }: TargetScope,
 ): Promise<ReadonlySet<StageNode>> {
   const triggered = new Set<StageNode>();
   while (true) {
-    const reachable = reachableFrom(graph.target);
+    const reachable = reachableFrom(options.allStages === true ? graph.stages : [graph.target]);
     for (const stage of reachable) refuseForwardReferences(stage);
     await bases.load(reachable, platform);
     const fresh = [...reachable].filter((stage) => !triggered.has(stage));
@@ -105,7 +125,7 @@ function toTrigger(
 
 /** An image that only --from names has no instructions, so its triggers never fire. */
 function triggersFor(stage: StageNode, bases: BaseImages): readonly string[] {
-  if (stage.index === undefined) return [];
+  if (stage.index === undefined || stage.isReplaced) return [];
   if (stage.base.kind !== "stage") return bases.of(stage)?.config.config.onBuild ?? [];
   return stage.base.stage.steps.flatMap(({ instruction }) =>
     instruction.keyword === "ONBUILD" ? [instruction.trigger] : [],

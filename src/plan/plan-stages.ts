@@ -1,12 +1,14 @@
 import type { Platform } from "../core/index.ts";
 import { expandWord, type Dockerfile } from "../dockerfile/index.ts";
 import type { BaseImages } from "./base-images.ts";
+import { contextRoot, contextTree, describeContext } from "./context-vertices.ts";
 import type { GlobalArgs } from "./global-args.ts";
+import { lintStep, type StepLint } from "./lint-step.ts";
 import { locateFailure } from "./locate-failure.ts";
 import { proxyEnvironment } from "./proxies.ts";
 import { applyInstruction } from "./rules/index.ts";
-import type { RuleScope } from "./rules/rule.ts";
-import type { StageGraph, StageNode, Step } from "./stage-graph.ts";
+import { addHistory, type RuleScope } from "./rules/rule.ts";
+import type { ContextBase, ImageBase, StageGraph, StageNode, Step } from "./stage-graph.ts";
 import {
   startFromImage,
   startFromScratch,
@@ -52,7 +54,7 @@ function planStage(
   const state = startStage(stage, { ...options, states, names });
   const lookup = (name: string): string | undefined => state.env.get(name);
   const { escape } = options.dockerfile.directives;
-  const scope: Omit<RuleScope, "step"> = {
+  const scope: StageScope = {
     ...options,
     state,
     names,
@@ -60,7 +62,6 @@ function planStage(
     escape,
     ignoreCache: ignoresCache(stage, options.options),
     proxies: proxyEnvironment(options.options.buildArgs),
-    expand: (word) => expandWord(word, lookup, escape),
     rootOf: (source) => rootOf(source, states, options),
     contextVertex: () =>
       options.vertices.add({
@@ -77,9 +78,16 @@ function ignoresCache({ name }: StageNode, { noCache = [] }: PlanOptions): boole
   return noCache === "all" || noCache.some((wanted) => wanted.toLowerCase() === name);
 }
 
-function applyStep(step: Step, scope: Omit<RuleScope, "step">): void {
+/** What all steps of a stage share. */
+type StageScope = Omit<RuleScope, "step" | "expand" | keyof StepLint>;
+
+function applyStep(step: Step, scope: StageScope): void {
   const { instruction } = step;
-  locateFailure(instruction.location, () => applyInstruction(instruction, { ...scope, step }));
+  const { lint, lookupUsed } = lintStep(instruction, scope);
+  const expand = (word: string): string => expandWord(word, lookupUsed, scope.escape);
+  locateFailure(instruction.location, () =>
+    applyInstruction(instruction, { ...scope, step, lint, lookupUsed, expand }),
+  );
 }
 
 interface StartOptions extends PlanStagesOptions {
@@ -92,15 +100,39 @@ function startStage(stage: StageNode, options: StartOptions): StageState {
   if (base.kind === "stage") return startFromStage(stateOf(base.stage, options.states));
   const platform = stage.platform ?? options.platform;
   if (base.kind === "scratch") return startFromScratch(scratchVertex(options), options.platform);
+  if (base.kind === "context") return startFromContext(stage, base, options);
   const image = loadedBase(stage, options);
   warnAboutPlatform(stage, { image, platform, warn: options.warn });
   const root = imageVertex(image, {
     ...options,
     stage,
     platform,
-    name: options.names.next(`FROM ${base.reference}`),
+    name: options.names.next(describeBase(base)),
   });
   return startFromImage(image, root, platform);
+}
+
+function describeBase({ reference, contextName }: ImageBase): string {
+  return contextName === undefined ? `FROM ${reference}` : `[context ${contextName}] ${reference}`;
+}
+
+/** Becomes a layer only where something is built on it: whoever copies from it reads its files as they are. */
+function startFromContext(
+  stage: StageNode,
+  base: ContextBase,
+  options: StartOptions,
+): StageState {
+  const { vertices, graph, reachable, names } = options;
+  const isBuiltOn =
+    stage.steps.length > 0 ||
+    stage === graph.target ||
+    [...reachable].some((user) => user.base.kind === "stage" && user.base.stage === stage);
+  if (!isBuiltOn) return startFromScratch(contextTree(base, vertices), options.platform);
+  const name = names.next(`FROM ${base.name}`);
+  const root = contextRoot({ ...stage, base }, { vertices, name });
+  const state = startFromScratch(root, options.platform);
+  addHistory(state, describeContext(base), root);
+  return state;
 }
 
 /** Final filesystem of a stage, or the one of an image that only --from names. */
@@ -110,14 +142,14 @@ function rootOf(
   options: PlanStagesOptions,
 ): VertexId {
   if (source.index !== undefined) return stateOf(source, states).root;
+  if (source.base.kind === "context") return contextTree(source.base, options.vertices);
   if (source.base.kind !== "image") return scratchVertex(options);
-  const { reference } = source.base;
   const { platform } = options;
   return imageVertex(loadedBase(source, options), {
     ...options,
     stage: source,
     platform,
-    name: `FROM ${reference}`,
+    name: describeBase(source.base),
   });
 }
 

@@ -4,6 +4,7 @@ import {
   isTsbuildError,
   parsePlatform,
   parseReference,
+  unreachable,
   withDefaultTag,
   type Platform,
   type SourceLocation,
@@ -12,21 +13,43 @@ import {
   didYouMean,
   expandWord,
   type Dockerfile,
+  type Linter,
   type StageInstruction,
   type StageSyntax,
 } from "../dockerfile/index.ts";
 import { planError, planErrorAt } from "./errors.ts";
 import type { GlobalArgs } from "./global-args.ts";
+import { lintFrom } from "./lint-from.ts";
 import { locateFailure } from "./locate-failure.ts";
 import { mountSourceNames } from "./mounts.ts";
+import { findNamedContext } from "./named-contexts.ts";
 import { refuseCycles } from "./stage-order.ts";
+import type { ContextOp, GitOp, HttpOp, NamedContext, OciLayout, PlanOptions } from "./types.ts";
 
 /** What a stage starts from. */
 export type StageBase =
   | { readonly kind: "scratch" }
   | { readonly kind: "stage"; readonly stage: StageNode }
-  /** Normalised reference. */
-  | { readonly kind: "image"; readonly reference: string };
+  | ImageBase
+  | ContextBase;
+
+/** An image: by its normalised reference, or the one in an OCI layout under its context's name. */
+export interface ImageBase {
+  readonly kind: "image";
+  readonly reference: string;
+  /** As FROM has it after expansion. */
+  readonly written?: string;
+  readonly layout?: OciLayout;
+  /** Set when `--build-context` named it. */
+  readonly contextName?: string;
+}
+
+/** Files that `--build-context` put there. */
+export interface ContextBase {
+  readonly kind: "context";
+  readonly name: string;
+  readonly op: ContextOp | GitOp | HttpOp;
+}
 
 /** One FROM block, or an image that only `--from` names. */
 export interface StageNode {
@@ -39,6 +62,8 @@ export interface StageNode {
   readonly base: StageBase;
   /** Asked for with --platform. */
   readonly platform: Platform | undefined;
+  /** Whether `--build-context` stands in for it: its own instructions, and its base's triggers, are not run. */
+  readonly isReplaced: boolean;
   /** ONBUILD triggers first, once they are known. */
   steps: readonly Step[];
 }
@@ -63,7 +88,11 @@ export interface StageGraphOptions {
   readonly dockerfile: Dockerfile;
   readonly globalArgs: GlobalArgs;
   readonly target: string | undefined;
+  readonly contexts: NamedContexts;
+  readonly linter?: Linter | undefined;
 }
+
+type NamedContexts = Pick<PlanOptions, "namedContexts">;
 
 /**
  * Looks up every FROM and --from. All stages are checked, whether the target reaches them or not.
@@ -81,14 +110,17 @@ export function buildStageGraph(options: StageGraphOptions): StageGraph {
   let hasForeignSources = false;
   const toStep = (instruction: StageInstruction, isTrigger: boolean): Step => {
     const sources = sourceNames(instruction).map((name) =>
-      name === undefined ? undefined : findSource(name, { stages, byName, instruction }),
+      name === undefined
+        ? undefined
+        : findSource(name, { stages, byName, instruction, contexts: options.contexts }),
     );
     if (!isTrigger) hasForeignSources ||= countForeign(instruction, sources);
     return { instruction, isTrigger, sources };
   };
   for (const [index, syntax] of options.dockerfile.stages.entries()) {
     const stage = stages[index];
-    if (stage !== undefined) stage.steps = syntax.instructions.map((step) => toStep(step, false));
+    if (stage !== undefined && !stage.isReplaced)
+      stage.steps = syntax.instructions.map((step) => toStep(step, false));
   }
   refuseCycles(stages);
   return { stages, target: findTarget(options.target, stages, byName), hasForeignSources, toStep };
@@ -100,9 +132,11 @@ function toStageNode(
     readonly syntax: StageSyntax;
     readonly byName: ReadonlyMap<string, StageNode>;
   },
-  { dockerfile, globalArgs }: StageGraphOptions,
+  options: StageGraphOptions,
 ): StageNode {
+  const { dockerfile, globalArgs } = options;
   const { from, name } = place.syntax;
+  lintFrom(from, options);
   const expand = (word: string): string =>
     locateFailure(from.location, () =>
       expandWord(word, (variable) => globalArgs.get(variable), dockerfile.directives.escape),
@@ -121,7 +155,12 @@ function toStageNode(
     title: name ?? `stage-${String(place.index)}`,
     name,
     location: from.location,
-    base: toBase(image, place.byName, from.location),
+    ...toStageBase(image, {
+      ...place,
+      name,
+      location: from.location,
+      contexts: options.contexts,
+    }),
     platform:
       from.platform === undefined ? undefined : toPlatform(from.platform, expand, from.location),
     steps: [],
@@ -155,17 +194,34 @@ function toPlatform(
   }
 }
 
-/** Exactly an earlier stage's name means that stage; everything else is an image. */
-function toBase(
+interface BasePlace {
+  readonly byName: ReadonlyMap<string, StageNode>;
+  readonly location: SourceLocation;
+  readonly contexts: NamedContexts;
+}
+
+/** A context of the stage's own name takes the place of the whole stage. */
+function toStageBase(
   image: string,
-  byName: ReadonlyMap<string, StageNode>,
-  location: SourceLocation,
-): StageBase {
+  place: BasePlace & { readonly name: string | undefined },
+): Pick<StageNode, "base" | "isReplaced"> {
+  const base = toBase(image, place);
+  const found = place.name === undefined ? undefined : findNamedContext(place.name, place.contexts);
+  return found === undefined
+    ? { base, isReplaced: false }
+    : { base: contextBase(found.name, found.context), isReplaced: true };
+}
+
+/** Exactly an earlier stage's name means that stage; everything else is a named context or an image. */
+function toBase(image: string, { byName, location, contexts }: BasePlace): StageBase {
   const stage = byName.get(image);
   if (stage !== undefined) return { kind: "stage", stage };
   if (image === "scratch") return { kind: "scratch" };
+  const found = findNamedContext(image, contexts);
+  if (found !== undefined) return contextBase(found.name, found.context);
   try {
-    return { kind: "image", reference: formatReference(withDefaultTag(parseReference(image))) };
+    const reference = formatReference(withDefaultTag(parseReference(image)));
+    return { kind: "image", reference, written: image };
   } catch (error) {
     if (!isTsbuildError(error)) throw error;
     const lower = image.toLowerCase();
@@ -178,6 +234,24 @@ function toBase(
         location,
       },
     );
+  }
+}
+
+function contextBase(name: string, context: NamedContext): StageBase {
+  switch (context.type) {
+    case "scratch":
+      return { kind: "scratch" };
+    case "image":
+      return { kind: "image", reference: context.reference, contextName: name };
+    case "oci-layout":
+      return { kind: "image", reference: name, layout: context, contextName: name };
+    case "directory":
+      return { kind: "context", name, op: { type: "context", name } };
+    case "git":
+    case "http":
+      return { kind: "context", name, op: context };
+    default:
+      return unreachable(context);
   }
 }
 
@@ -201,9 +275,10 @@ function findSource(
     readonly stages: readonly StageNode[];
     readonly byName: ReadonlyMap<string, StageNode>;
     readonly instruction: StageInstruction;
+    readonly contexts: NamedContexts;
   },
 ): StageNode {
-  const { stages, byName, instruction } = graph;
+  const { stages, byName, instruction, contexts } = graph;
   const { location, keyword } = instruction;
   const named = byName.get(name.toLowerCase());
   if (named !== undefined) return named;
@@ -218,7 +293,7 @@ function findSource(
       `the ${String(stages.length)} stages are counted from 0; better give the stage a name`,
     );
   }
-  return foreignNode(name, toBase(name, new Map(), location), location);
+  return foreignNode(name, toBase(name, { byName: new Map(), location, contexts }), location);
 }
 
 function foreignNode(name: string, base: StageBase, location: SourceLocation): StageNode {
@@ -228,6 +303,7 @@ function foreignNode(name: string, base: StageBase, location: SourceLocation): S
     name: undefined,
     location,
     base,
+    isReplaced: false,
     platform: undefined,
     steps: [],
   };

@@ -28,7 +28,8 @@ export class StepNames {
       .map((part) => `${part} `)
       .join("");
     const steps = stage.steps.filter(({ instruction }) => numbered.has(instruction.keyword));
-    this.#total = steps.length + (stage.base.kind === "image" ? 1 : 0);
+    const hasForeignBase = stage.base.kind === "image" || stage.base.kind === "context";
+    this.#total = steps.length + (hasForeignBase ? 1 : 0);
   }
 
   /** The next step's name. */

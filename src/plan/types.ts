@@ -1,4 +1,5 @@
 import type { ChainId, Digest, GitReference, Platform, SourceLocation } from "../core/index.ts";
+import type { Linter } from "../dockerfile/index.ts";
 import type { ExecConfig, HistoryEntry, ImageConfig } from "../image/index.ts";
 
 /**
@@ -245,6 +246,8 @@ export interface BaseImage {
   readonly imageId: Digest;
   readonly chainId: ChainId | undefined;
   readonly config: ImageConfig;
+  /** Nobody could be asked, and the config is made up: good enough for checks that do not depend on it. */
+  readonly isUnknown?: boolean;
 }
 
 /** What `--build-context NAME=VALUE` puts in the place of a stage or of an image. */
@@ -288,6 +291,10 @@ export interface PlanOptions {
   readonly noCache?: "all" | readonly string[];
   /** Default network of RUN. */
   readonly network?: "default" | "none" | "host";
+  /** Surroundings of every RUN; the hostname comes from the build argument BUILDKIT_SANDBOX_HOSTNAME. */
+  readonly runSettings?: Omit<RunSettings, "hostname">;
+  /** `--allow`. None by default. */
+  readonly entitlements?: ReadonlySet<Entitlement>;
   /**
    * `--build-context`, by normalised name: the short form of an image name without `:latest`. `scratch` and `context`
    * mean nothing here.
@@ -308,6 +315,12 @@ export interface PlanOptions {
    * what has none. Asked only when SOURCE_DATE_EPOCH names a source.
    */
   readonly resolveTime?: (source: TimedSource) => Promise<number | undefined>;
+  /** Collects what checks find. Nothing is checked without it. */
+  readonly linter?: Linter;
+  /** Plans every stage, as checks do when no target is named; otherwise only what the target reaches. */
+  readonly allStages?: boolean;
+  /** Whether the ignore file keeps a source of COPY or ADD, expanded and cleaned, out of the main context. */
+  readonly isIgnored?: (source: string) => boolean;
 }
 
 export type { ExecConfig };

@@ -1,9 +1,10 @@
 import { posix } from "node:path";
-import { parseDigest } from "../../core/index.ts";
+import { hideCredentials, parseDigest, type GitReference } from "../../core/index.ts";
 import { processWord, type AddInstruction, type CopyInstruction } from "../../dockerfile/index.ts";
 import { planErrorAt } from "../errors.ts";
 import { locateFailure } from "../locate-failure.ts";
 import type { CopySource, HttpOp, VertexId } from "../types.ts";
+import { readGitSource, toGitOp } from "./git-source.ts";
 import type { RuleScope } from "./rule.ts";
 
 export type CopyLike = CopyInstruction | AddInstruction;
@@ -18,12 +19,13 @@ export interface SourcePlace {
 }
 
 /**
- * What one source word means, expanded: a path in the context or in the stage of `--from`, for ADD also a URL.
- * @throws PLAN_SOURCE_INVALID, PLAN_CHECKSUM_INVALID, DIGEST_INVALID
+ * What one source word means, expanded: a path in the context or in the stage of `--from`, for ADD also a URL or a git repository.
+ * @throws PLAN_SOURCE_INVALID, PLAN_CHECKSUM_INVALID, DIGEST_INVALID, GIT_REFERENCE_INVALID
  */
 export function toSource(path: string, place: SourcePlace): CopySource {
   const { instruction, scope } = place;
-  if (isGitSource(path)) throw refuseGit(path, instruction);
+  const repository = readGitSource(path, instruction.location);
+  if (repository !== undefined) return toGitSource(repository, place);
   if (/^https?:\/\//.test(path)) return toUrlSource(path, place);
   if (instruction.keyword === "ADD") {
     if (instruction.checksum !== undefined)
@@ -53,7 +55,7 @@ function toUrlSource(url: string, { instruction, scope, name, inputs }: SourcePl
     throw planErrorAt(
       instruction.location,
       "PLAN_SOURCE_INVALID",
-      `copy ${url}: source can't be a URL for COPY`,
+      `copy ${hideCredentials(url)}: source can't be a URL for COPY`,
       "use ADD, which downloads",
     );
   }
@@ -73,6 +75,25 @@ function toUrlSource(url: string, { instruction, scope, name, inputs }: SourcePl
     keepOwner: false,
     fromUrl: true,
   };
+}
+
+/** Everything in the repository, or in the folder of it that was asked for. */
+function toGitSource(
+  repository: GitReference,
+  { instruction, scope, name, inputs }: SourcePlace,
+): CopySource {
+  if (instruction.keyword === "COPY") {
+    throw planErrorAt(
+      instruction.location,
+      "PLAN_SOURCE_INVALID",
+      `copy ${repository.remote}: source can't be a git ref for COPY`,
+      "use ADD, which fetches",
+    );
+  }
+  const op = toGitOp(repository, { instruction, expand: scope.expand });
+  const vertex = scope.vertices.add({ op, name, location: instruction.location });
+  const input = inputOf(vertex, inputs);
+  return { type: "path", input, pattern: ".", unpack: false, keepOwner: false, fromUrl: false };
 }
 
 /** A heredoc as a source: a file named by its delimiter. */
@@ -110,7 +131,8 @@ export function isParents(instruction: CopyLike): boolean {
   return instruction.keyword === "COPY" && instruction.parents;
 }
 
-function fileNameOf(url: string): string {
+/** The name of what is behind a URL. */
+export function fileNameOf(url: string): string {
   const path = URL.canParse(url) ? decodePath(new URL(url).pathname) : "";
   const base = posix.basename(path);
   return ["", ".", "..", "/"].includes(base) ? "__unnamed__" : base;
@@ -123,26 +145,6 @@ function decodePath(path: string): string {
     // Not UTF-8 behind the percent signs: the name stays as it is written.
     return path;
   }
-}
-
-function isGitSource(path: string): boolean {
-  if (/^(?:git|ssh):\/\//.test(path)) return true;
-  if (/^https?:\/\//.test(path))
-    return URL.canParse(path) && new URL(path).pathname.endsWith(".git");
-  return /^[\w.-]+@[\w.-]+:/.test(path) && !path.startsWith("./") && !path.startsWith("../");
-}
-
-function refuseGit(path: string, { keyword, location }: CopyLike): Error {
-  const [message, hint] =
-    keyword === "COPY"
-      ? ["source can't be a git ref for COPY", "use ADD, or clone it beside the Dockerfile"]
-      : ["git repositories are not supported as a source", "clone it beside the Dockerfile"];
-  return planErrorAt(
-    location,
-    "PLAN_SOURCE_INVALID",
-    `${keyword === "ADD" ? "add" : "copy"} ${path}: ${message}`,
-    hint,
-  );
 }
 
 /**

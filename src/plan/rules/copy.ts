@@ -1,4 +1,5 @@
 import { posix } from "node:path";
+import { hideCredentials } from "../../core/index.ts";
 import { planErrorAt } from "../errors.ts";
 import { describeInstruction } from "../step-names.ts";
 import type { CopyOp, VertexId } from "../types.ts";
@@ -27,7 +28,7 @@ export function applyCopy(instruction: CopyLike, scope: RuleScope): void {
     escape: scope.escape,
     isShell: false,
   });
-  const name = scope.names.next(text, scope.step.isTrigger);
+  const name = scope.names.next(hideCredentials(text), scope.step.isTrigger);
   const inputs: VertexId[] = [link ? scope.vertices.emptyRoot() : state.root];
   const sources = [
     ...paths.map((path) => toSource(path, { instruction, scope, name, inputs })),
@@ -56,7 +57,7 @@ export function applyCopy(instruction: CopyLike, scope: RuleScope): void {
     ...(isParents(instruction) ? ["--parents"] : []),
     ...(chown === "" ? [] : [`--chown=${chown}`]),
     ...(chmod === "" ? [] : [`--chmod=${chmod}`]),
-    ...paths,
+    ...paths.map(hideCredentials),
     ...instruction.heredocs.map((heredoc) => `<<${heredoc.name}`),
     written,
   ];
