@@ -1,4 +1,4 @@
-import { TsbuildError, isTsbuildError, renderExcerpt } from "../core/index.ts";
+import { TsbuildError, formatPlace, isTsbuildError, renderExcerpt } from "../core/index.ts";
 import { styleFor, wantsColor, type Style } from "./progress/style.ts";
 import { sanitiseLine } from "./progress/terminal-text.ts";
 import type { ProgressStream } from "./progress/types.ts";
@@ -15,8 +15,6 @@ export interface PrintErrorOptions {
 
 /** Lines of a failed step's output that are repeated. */
 const tailLines = 20;
-/** Characters of a line of the Dockerfile that are shown; more only drives the message off the screen. */
-const longestLine = 300;
 /** Causes that are told; what lies deeper is for --debug. */
 const toldCauses = 3;
 
@@ -80,16 +78,12 @@ function excerptLines(error: TsbuildError, { style }: Looks): string[] {
   const { source } = error.details;
   const lines =
     typeof source === "string" && source !== "" ? source.replace(/\n$/, "").split(/\r?\n/) : [];
-  if (lines.length === 0) return [`${location.file}:${String(location.line)}`];
+  if (lines.length === 0) return [formatPlace(location)];
   return renderExcerpt(lines, location)
     .trimEnd()
     .split("\n")
-    .map((line) => shorten(sanitiseLine(line, { color: false })))
+    .map((line) => sanitiseLine(line, { color: false }))
     .map((line) => (/^ *\d+ \| >>>/.test(line) ? style.strong(line) : line));
-}
-
-function shorten(line: string): string {
-  return line.length <= longestLine ? line : `${line.slice(0, longestLine - 1)}…`;
 }
 
 /** Each cause's message once; one that the message above it already tells is left out. */

@@ -39,15 +39,30 @@ test("the line of the Dockerfile is marked, after the output of the failed step"
     },
   });
   const text = printed(error);
-  expect(text).toMatch(/^------\nline 10\n(line \d+\n){19}------\nDockerfile:3\n/);
+  expect(text).toMatch(/^------\nline 10\n(line \d+\n){19}------\nDockerfile:3:1\n/);
   expect(text).toMatch(/\n *3 \| >>> RUN make\n/);
   expect(text).toMatch(/\n *4 \| +RUN other\n/);
   expect(text).toMatch(/\ntsbuild: process .* \[BUILD_RUN_FAILED\]\nhint: look above\n$/);
 });
 
+test("place with column, and the faulty word underlined [1.10]", () => {
+  const error = new TsbuildError({
+    code: "DOCKERFILE_FLAG_UNKNOWN",
+    message: "dockerfile parse error on line 2: unknown flag: --frm",
+    location: { file: "Dockerfile", line: 2, column: 6, length: 9 },
+    details: { source: "FROM alpine\nCOPY --frm=x a b\n" },
+  });
+  expect(printed(error)).toBe(`Dockerfile:2:6
+   1 |     FROM alpine
+   2 | >>> COPY --frm=x a b
+     |          ^^^^^^^^^
+tsbuild: dockerfile parse error on line 2: unknown flag: --frm [DOCKERFILE_FLAG_UNKNOWN]
+`);
+});
+
 test("without the file's text, its place is told", () => {
   const location = { file: "Dockerfile", line: 3, column: 1 };
-  expect(printed(new TsbuildError({ ...failure, location }))).toMatch(/^Dockerfile:3\ntsbuild: /);
+  expect(printed(new TsbuildError({ ...failure, location }))).toMatch(/^Dockerfile:3:1\ntsbuild: /);
 });
 
 test("causes are told once, shortly", () => {

@@ -9,7 +9,7 @@ function rows(text: string): string[] {
 
 test("begins with the place and ends with a line feed", () => {
   const text = renderExcerpt(lines, { file: "Dockerfile", line: 3, column: 1, endLine: 4 });
-  expect(text.split("\n")[0]).toBe("Dockerfile:3");
+  expect(text.split("\n")[0]).toBe("Dockerfile:3:1");
   expect(text.endsWith("\n")).toBe(true);
 });
 
@@ -46,4 +46,17 @@ test("leaves out the middle of a long range", () => {
   expect(text).toContain("line 10\n");
   expect(text).toContain("line 90\n");
   expect(text).toContain("...");
+});
+
+test("an underlined part that reaches beyond the line ends with it", () => {
+  const text = renderExcerpt(lines, { file: "D", line: 5, column: 5, length: 99 });
+  expect(text).toContain("\n      |         ^^^^^\n".replace("      |", "     |"));
+});
+
+test("of a very long line the part around the mark is shown", () => {
+  const long = `RUN ${"x".repeat(1000)} --bad ${"y".repeat(1000)}`;
+  const rows = renderExcerpt([long], { file: "D", line: 1, column: 1006, length: 5 }).split("\n");
+  const [, shown = "", marks = ""] = rows;
+  expect(shown.length).toBeLessThan(320);
+  expect(shown.slice(marks.indexOf("^"), marks.lastIndexOf("^") + 1)).toBe("--bad");
 });
