@@ -1,5 +1,5 @@
 import type { Platform } from "../core/index.ts";
-import { parseInstruction, type Dockerfile } from "../dockerfile/index.ts";
+import { parseInstruction, pinpointWord, type Dockerfile } from "../dockerfile/index.ts";
 import { BaseImages } from "./base-images.ts";
 import { refuseForeignSyntax } from "./frontend.ts";
 import { evaluateGlobalArgs, type GlobalArgs } from "./global-args.ts";
@@ -20,6 +20,14 @@ import { VertexTable } from "./vertex-table.ts";
  *   a location
  */
 export async function planBuild(dockerfile: Dockerfile, options: PlanOptions): Promise<Plan> {
+  try {
+    return await planTargets(dockerfile, options);
+  } catch (error) {
+    throw pinpointWord(error, dockerfile);
+  }
+}
+
+async function planTargets(dockerfile: Dockerfile, options: PlanOptions): Promise<Plan> {
   refuseForeignSyntax(dockerfile, options.buildArgs);
   const vertices = new VertexTable();
   const bases = new BaseImages(options.resolveBase);
