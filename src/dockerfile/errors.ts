@@ -26,7 +26,11 @@ export type DockerfileErrorCode =
   /** A `${…}` that cannot be read, or whose pattern is invalid. */
   | "DOCKERFILE_SUBSTITUTION"
   /** `${NAME:?message}` of a variable without value. */
-  | "DOCKERFILE_VARIABLE_REQUIRED";
+  | "DOCKERFILE_VARIABLE_REQUIRED"
+  /** The check directive, or BUILDKIT_DOCKERFILE_CHECK, holds something else than skip, error and experimental. */
+  | "DOCKERFILE_CHECK_INVALID"
+  /** A rule found something, and the check directive says `error=true`. */
+  | "DOCKERFILE_CHECK_VIOLATED";
 
 export function dockerfileError(
   code: DockerfileErrorCode,

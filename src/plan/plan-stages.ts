@@ -1,5 +1,5 @@
 import type { Platform } from "../core/index.ts";
-import { expandWord, type Dockerfile } from "../dockerfile/index.ts";
+import { expandWord, invalidBaseImagePlatform, type Dockerfile } from "../dockerfile/index.ts";
 import type { BaseImages } from "./base-images.ts";
 import { contextRoot, contextTree, describeContext } from "./context-vertices.ts";
 import type { GlobalArgs } from "./global-args.ts";
@@ -102,7 +102,7 @@ function startStage(stage: StageNode, options: StartOptions): StageState {
   if (base.kind === "scratch") return startFromScratch(scratchVertex(options), options.platform);
   if (base.kind === "context") return startFromContext(stage, base, options);
   const image = loadedBase(stage, options);
-  warnAboutPlatform(stage, { image, platform, warn: options.warn });
+  lintPlatform(stage, { image, base, platform, linter: options.options.linter });
   const root = imageVertex(image, {
     ...options,
     stage,
@@ -176,27 +176,26 @@ function scratchVertex({ vertices }: Pick<PlanStagesOptions, "vertices">): Verte
   return vertices.emptyRoot();
 }
 
-function warnAboutPlatform(
+function lintPlatform(
   stage: StageNode,
-  {
-    image,
-    platform,
-    warn,
-  }: {
+  found: {
     readonly image: BaseImage;
+    readonly base: ImageBase;
     readonly platform: Platform;
-    readonly warn: PlanStagesOptions["warn"];
+    readonly linter: PlanOptions["linter"];
   },
 ): void {
+  const { image, base, platform, linter } = found;
   const { os, architecture } = image.config;
   if (os === platform.os && architecture === platform.architecture) return;
-  const wanted = `${platform.os}/${platform.architecture}`;
-  warn({
-    code: "InvalidBaseImagePlatform",
-    message: `the base image ${image.reference} is made for ${os}/${architecture}, not for ${wanted}`,
-    hint: `choose a base image that exists for ${wanted}, or build with --platform=${os}/${architecture}`,
-    location: stage.location,
+  if (image.chainId === undefined) return;
+  const name = base.written ?? base.reference;
+  const message = invalidBaseImagePlatform.message({
+    name,
+    actual: image.config,
+    expected: platform,
   });
+  linter?.report(invalidBaseImagePlatform, { at: stage, message });
 }
 
 function stateOf(stage: StageNode, states: ReadonlyMap<StageNode, StageState>): StageState {

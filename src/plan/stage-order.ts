@@ -45,9 +45,9 @@ function cycle(reader: StageNode, stage: StageNode): Error {
   );
 }
 
-/** The stages that `target` needs, itself included. */
-export function reachableFrom(target: StageNode): ReadonlySet<StageNode> {
-  const reachable = new Set([target]);
+/** The stages that `targets` need, themselves included. */
+export function reachableFrom(targets: readonly StageNode[]): ReadonlySet<StageNode> {
+  const reachable = new Set(targets);
   for (const stage of reachable) {
     for (const needed of dependenciesOf(stage)) reachable.add(needed);
   }

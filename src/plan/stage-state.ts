@@ -23,6 +23,10 @@ export interface StageState {
   readonly history: PlannedHistory[];
   /** Where this stage itself gave what only counts once. */
   readonly seen: Map<"CMD" | "ENTRYPOINT" | "HEALTHCHECK", SourceLocation>;
+  /** Whether WORKDIR was given, here or in the stages that this one is built on. */
+  hasWorkdir: boolean;
+  /** Whether the config that it began with is made up: see `BaseImage.isUnknown`. */
+  readonly isBaseUnknown: boolean;
 }
 
 /** The image config in a form that is cheap to change. */
@@ -55,7 +59,10 @@ export function startFromImage(base: BaseImage, root: VertexId, platform: Platfo
     config: exec,
   };
   if (!image.env.has("PATH") && platform.os !== "windows") image.env.set("PATH", defaultPath);
-  return start({ root, platform, image, baseHistory: history });
+  return {
+    ...start({ root, platform, image, baseHistory: history }),
+    isBaseUnknown: base.isUnknown === true,
+  };
 }
 
 /** A stage on nothing. */
@@ -104,7 +111,16 @@ function start(
   if (workingDir !== undefined && workingDir !== "" && !workingDir.startsWith("/")) {
     beginning.image.config = { ...beginning.image.config, workingDir: `/${workingDir}` };
   }
-  return { ...beginning, env, envList: undefined, args: new Map(), history: [], seen: new Map() };
+  return {
+    ...beginning,
+    env,
+    envList: undefined,
+    args: new Map(),
+    history: [],
+    seen: new Map(),
+    hasWorkdir: false,
+    isBaseUnknown: false,
+  };
 }
 
 /** The later assignment wins and moves to the end, which is the order that the cache key sees. */

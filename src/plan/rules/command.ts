@@ -1,10 +1,12 @@
-import type {
-  CmdInstruction,
-  CommandForm,
-  EntrypointInstruction,
-  ShellInstruction,
+import {
+  multipleInstructionsDisallowed,
+  type CmdInstruction,
+  type CommandForm,
+  type EntrypointInstruction,
+  type HealthcheckInstruction,
+  type ShellInstruction,
 } from "../../dockerfile/index.ts";
-import type { ImageState, StageState } from "../stage-state.ts";
+import type { ImageState } from "../stage-state.ts";
 import { formatList, formatQuotedList } from "../text-formats.ts";
 import { addHistory, type RuleScope } from "./rule.ts";
 
@@ -13,8 +15,7 @@ const defaultShell = ["/bin/sh", "-c"];
 /** The last one wins. */
 export function applyCmd(instruction: CmdInstruction, scope: RuleScope): void {
   const { image } = scope.state;
-  warnAboutRepetition(instruction, scope);
-  warnAboutSingleQuotes(instruction, scope);
+  lintRepetition(instruction, scope);
   const argv = toArgv(instruction.command, image);
   const { cmd: _cmd, ...config } = image.config;
   image.config = { ...config, ...(argv.length === 0 ? {} : { cmd: argv }), argsEscaped: true };
@@ -24,8 +25,7 @@ export function applyCmd(instruction: CmdInstruction, scope: RuleScope): void {
 /** Clears an inherited CMD, but not one that this stage gave before. */
 export function applyEntrypoint(instruction: EntrypointInstruction, scope: RuleScope): void {
   const { image, seen } = scope.state;
-  warnAboutRepetition(instruction, scope);
-  warnAboutSingleQuotes(instruction, scope);
+  lintRepetition(instruction, scope);
   const argv = toArgv(instruction.command, image);
   const { entrypoint: _entrypoint, cmd, ...config } = image.config;
   image.config = {
@@ -53,34 +53,14 @@ export function withShell(command: string, { config }: ImageState): readonly str
 }
 
 /** Tells that only the last of several is used; also for HEALTHCHECK. */
-export function warnAboutRepetition(
-  {
-    keyword,
-    location,
-  }: { keyword: "CMD" | "ENTRYPOINT" | "HEALTHCHECK" } & Pick<CmdInstruction, "location">,
-  { state, warn }: { readonly state: StageState; readonly warn: RuleScope["warn"] },
+export function lintRepetition(
+  { keyword, location, original }: CmdInstruction | EntrypointInstruction | HealthcheckInstruction,
+  { state, lint }: Pick<RuleScope, "state" | "lint">,
 ): void {
   const earlier = state.seen.get(keyword);
   if (earlier !== undefined) {
-    warn({
-      code: "MultipleInstructionsDisallowed",
-      message: `this stage has several ${keyword} instructions, of which only the last one counts`,
-      hint: `remove this ${keyword} instruction`,
-      location: earlier,
-    });
+    const message = multipleInstructionsDisallowed.message(original.split(/\s/, 1)[0] ?? keyword);
+    lint(multipleInstructionsDisallowed, { message, location: earlier });
   }
   state.seen.set(keyword, location);
-}
-
-function warnAboutSingleQuotes(
-  { keyword, command, location }: CmdInstruction | EntrypointInstruction,
-  { warn }: RuleScope,
-): void {
-  if (command.form !== "shell" || !/^\[\s*'.*'\s*\]$/s.test(command.command)) return;
-  warn({
-    code: "JsonSingleQuotes",
-    message: `${keyword} ${command.command} is not JSON and will be run as a shell command`,
-    hint: `use double quotes: ${keyword} ${command.command.replaceAll("'", '"')}`,
-    location,
-  });
 }

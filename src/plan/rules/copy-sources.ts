@@ -1,6 +1,11 @@
 import { posix } from "node:path";
 import { hideCredentials, parseDigest, type GitReference } from "../../core/index.ts";
-import { processWord, type AddInstruction, type CopyInstruction } from "../../dockerfile/index.ts";
+import {
+  copyIgnoredFile,
+  processWord,
+  type AddInstruction,
+  type CopyInstruction,
+} from "../../dockerfile/index.ts";
 import { planErrorAt } from "../errors.ts";
 import { locateFailure } from "../locate-failure.ts";
 import type { CopySource, HttpOp, VertexId } from "../types.ts";
@@ -46,8 +51,18 @@ function fromContext(
   path: string,
   { scope, inputs, instruction }: SourcePlace,
 ): { readonly type: "path"; readonly input: number; readonly pattern: string } {
+  lintIgnored(path, { scope, instruction });
   const pattern = toPattern(path, isParents(instruction));
   return { type: "path", input: inputOf(scope.contextVertex(), inputs), pattern };
+}
+
+function lintIgnored(
+  path: string,
+  { scope, instruction }: Pick<SourcePlace, "scope" | "instruction">,
+): void {
+  const clean = posix.normalize(path).replace(/(?<=.)\/$/, "");
+  if (scope.options.isIgnored?.(clean) !== true) return;
+  scope.lint(copyIgnoredFile, { message: copyIgnoredFile.message(instruction.keyword, clean) });
 }
 
 function toUrlSource(url: string, { instruction, scope, name, inputs }: SourcePlace): CopySource {
@@ -97,10 +112,13 @@ function toGitSource(
 }
 
 /** A heredoc as a source: a file named by its delimiter. */
-export function toInline(heredoc: CopyLike["heredocs"][number], { lookup }: RuleScope): CopySource {
+export function toInline(
+  heredoc: CopyLike["heredocs"][number],
+  { lookupUsed }: RuleScope,
+): CopySource {
   // Bodies always know the backslash, whatever the escape directive says, and quotes are text in them.
   const content = heredoc.expand
-    ? processWord(heredoc.content, { lookup, literalQuotes: true }).text
+    ? processWord(heredoc.content, { lookup: lookupUsed, literalQuotes: true }).text
     : heredoc.content;
   return { type: "inline", name: heredoc.name, content };
 }

@@ -1,5 +1,10 @@
 import { isIP } from "node:net";
-import { processWord, type ExposeInstruction } from "../../dockerfile/index.ts";
+import {
+  exposeInvalidFormat,
+  exposeProtoCasing,
+  processWord,
+  type ExposeInstruction,
+} from "../../dockerfile/index.ts";
 import { planErrorAt } from "../errors.ts";
 import { formatList } from "../text-formats.ts";
 import { addHistory, type RuleScope } from "./rule.ts";
@@ -9,11 +14,25 @@ import { addHistory, type RuleScope } from "./rule.ts";
  * @throws PLAN_PORT_INVALID
  */
 export function applyExpose(instruction: ExposeInstruction, scope: RuleScope): void {
-  const { lookup, escape, state } = scope;
-  const specs = instruction.ports.flatMap((port) => processWord(port, { lookup, escape }).words);
+  const { lookupUsed, escape, state } = scope;
+  const specs = instruction.ports.flatMap(
+    (port) => processWord(port, { lookup: lookupUsed, escape }).words,
+  );
+  for (const spec of specs) lintSpec(spec, scope);
   const ports = specs.flatMap((spec) => expandSpec(spec, instruction));
   for (const port of ports) state.image.exposedPorts.add(port);
   addHistory(state, `EXPOSE ${formatList(ports)}`);
+}
+
+function lintSpec(spec: string, { lint }: RuleScope): void {
+  const { address, hostPorts, containerPart } = splitSpec(spec);
+  const [, protocol = ""] = splitOnce(containerPart, "/");
+  if (protocol !== protocol.toLowerCase()) {
+    lint(exposeProtoCasing, { message: exposeProtoCasing.message(spec) });
+  }
+  if (address !== "" || hostPorts !== "") {
+    lint(exposeInvalidFormat, { message: exposeInvalidFormat.message(spec) });
+  }
 }
 
 function expandSpec(spec: string, instruction: ExposeInstruction): readonly string[] {

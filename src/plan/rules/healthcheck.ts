@@ -2,13 +2,13 @@ import type { HealthcheckInstruction } from "../../dockerfile/index.ts";
 import type { Healthcheck } from "../../image/index.ts";
 import { planErrorAt } from "../errors.ts";
 import { formatDuration, formatList, parseDuration } from "../text-formats.ts";
-import { warnAboutRepetition } from "./command.ts";
+import { lintRepetition } from "./command.ts";
 import { addHistory, type RuleScope } from "./rule.ts";
 
 const millisecond = 1_000_000;
 
 export function applyHealthcheck(instruction: HealthcheckInstruction, scope: RuleScope): void {
-  warnAboutRepetition(instruction, scope);
+  lintRepetition(instruction, scope);
   const { image } = scope.state;
   const healthcheck = toHealthcheck(instruction);
   image.config = { ...image.config, healthcheck };

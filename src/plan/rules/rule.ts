@@ -3,14 +3,16 @@ import type { EscapeCharacter, Lookup, StageInstruction } from "../../dockerfile
 import type { GlobalArgs } from "../global-args.ts";
 import type { Step } from "../stage-graph.ts";
 import type { StageState } from "../stage-state.ts";
+import type { StepLint } from "../lint-step.ts";
 import type { StepNames } from "../step-names.ts";
 import type { VertexId } from "../types.ts";
 import type { VertexTable } from "../vertex-table.ts";
 
 /** What a rule may see and do beside changing its stage. */
-export interface RuleScope {
+export interface RuleScope extends StepLint {
   readonly state: StageState;
   readonly step: Step;
+  /** For display; what is used is looked up by `lookupUsed`, or by `expand`. */
   readonly lookup: Lookup;
   readonly escape: EscapeCharacter;
   readonly globalArgs: GlobalArgs;

@@ -1,12 +1,17 @@
 import { posix } from "node:path";
-import type { WorkdirInstruction } from "../../dockerfile/index.ts";
+import { workdirRelativePath, type WorkdirInstruction } from "../../dockerfile/index.ts";
 import { describeInstruction } from "../step-names.ts";
 import { addHistory, type RuleScope } from "./rule.ts";
 
 /** Makes a layer unless the result is `/`. An absolute path is kept as written. */
 export function applyWorkdir(instruction: WorkdirInstruction, scope: RuleScope): void {
   const { state, expand } = scope;
-  const workingDir = resolveWorkdir(state.image.config.workingDir, expand(instruction.path));
+  const path = expand(instruction.path);
+  if (!state.hasWorkdir && !path.startsWith("/")) {
+    scope.lint(workdirRelativePath, { message: workdirRelativePath.message(path) });
+  }
+  state.hasWorkdir = true;
+  const workingDir = resolveWorkdir(state.image.config.workingDir, path);
   state.image.config = { ...state.image.config, workingDir };
   if (workingDir === "/") {
     addHistory(state, "WORKDIR /");

@@ -1,0 +1,14 @@
+export { Linter } from "./linter.ts";
+export { rules as lintRules } from "./rules/index.ts";
+export { copyIgnoredFile } from "./rules/copy-ignored-file.ts";
+export { fromPlatformFlagConstDisallowed } from "./rules/from-platform-flag-const-disallowed.ts";
+export { invalidBaseImagePlatform } from "./rules/invalid-base-image-platform.ts";
+export { invalidDefaultArgInFrom } from "./rules/invalid-default-arg-in-from.ts";
+export { exposeInvalidFormat } from "./rules/expose-invalid-format.ts";
+export { exposeProtoCasing } from "./rules/expose-proto-casing.ts";
+export { multipleInstructionsDisallowed } from "./rules/multiple-instructions-disallowed.ts";
+export { redundantTargetPlatform } from "./rules/redundant-target-platform.ts";
+export { undefinedArgInFrom } from "./rules/undefined-arg-in-from.ts";
+export { undefinedVar } from "./rules/undefined-var.ts";
+export { workdirRelativePath } from "./rules/workdir-relative-path.ts";
+export type * from "./types.ts";

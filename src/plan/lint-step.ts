@@ -1,0 +1,49 @@
+import {
+  suggest,
+  undefinedVar,
+  type LintRule,
+  type Lookup,
+  type StageInstruction,
+} from "../dockerfile/index.ts";
+import type { StageState } from "./stage-state.ts";
+import type { PlanOptions } from "./types.ts";
+
+/** Reports a finding about the step at hand, or about another place of its stage. */
+export type LintStepReport = (
+  rule: LintRule,
+  finding: { readonly message: string; readonly location?: StageInstruction["location"] },
+) => void;
+
+/** What checks add to the planning of one step. */
+export interface StepLint {
+  readonly lint: LintStepReport;
+  /** As the stage's own lookup, but a variable that nobody has set or declared is a finding. */
+  readonly lookupUsed: Lookup;
+}
+
+/** Runs the rules that need the step alone, and gives what the others report through. */
+export function lintStep(
+  instruction: StageInstruction,
+  { state, options }: { readonly state: StageState; readonly options: PlanOptions },
+): StepLint {
+  const { linter } = options;
+  const lookup: Lookup = (name) => state.env.get(name);
+  if (linter === undefined) return { lint: () => undefined, lookupUsed: lookup };
+  const { shell = [] } = state.image.config;
+  linter.onStep({ instruction, hasShell: shell.length > 0 || state.isBaseUnknown });
+  const { comments = [] } = instruction;
+  const lint: LintStepReport = (rule, { message, location = instruction.location }) =>
+    linter.report(rule, { at: { location, comments }, message });
+  return { lint, lookupUsed: lookupChecked(state, lint) };
+}
+
+function lookupChecked(state: StageState, lint: LintStepReport): Lookup {
+  return (name) => {
+    const value = state.env.get(name);
+    // A base that nobody could look at may have set anything.
+    if (value !== undefined || state.args.has(name) || state.isBaseUnknown) return value;
+    const message = undefinedVar.message(name, suggest(name, state.env.keys()));
+    lint(undefinedVar, { message });
+    return undefined;
+  };
+}
