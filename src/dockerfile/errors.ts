@@ -20,6 +20,8 @@ export type DockerfileErrorCode =
   /** A JSON array holds something else than strings, or JSON form is required. */
   | "DOCKERFILE_JSON"
   | "DOCKERFILE_HEREDOC"
+  /** A duration or count of HEALTHCHECK. */
+  | "DOCKERFILE_DURATION"
   | "DOCKERFILE_ONBUILD"
   /** An unbalanced quote. */
   | "DOCKERFILE_QUOTE"

@@ -177,12 +177,12 @@ export interface HealthcheckInstruction extends Syntax {
   readonly keyword: "HEALTHCHECK";
   /** undefined: HEALTHCHECK NONE. */
   readonly command?: CommandForm;
-  /** Raw Go durations and count. */
-  readonly interval?: string;
-  readonly timeout?: string;
-  readonly startPeriod?: string;
-  readonly startInterval?: string;
-  readonly retries?: string;
+  /** Nanoseconds; absent for zero. */
+  readonly interval?: number;
+  readonly timeout?: number;
+  readonly startPeriod?: number;
+  readonly startInterval?: number;
+  readonly retries?: number;
 }
 
 export interface OnbuildInstruction extends Syntax {

@@ -24,7 +24,6 @@ export type PlanErrorCode =
   | "PLAN_ENTITLEMENT_MISSING"
   | "PLAN_PORT_INVALID"
   | "PLAN_SIGNAL_INVALID"
-  | "PLAN_DURATION_INVALID"
   /** An argument became empty, or otherwise impossible, after expansion. */
   | "PLAN_ARGUMENT_INVALID";
 

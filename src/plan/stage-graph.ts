@@ -10,12 +10,12 @@ import {
   type SourceLocation,
 } from "../core/index.ts";
 import {
-  didYouMean,
   expandWord,
   type Dockerfile,
   type Linter,
   type StageInstruction,
   type StageSyntax,
+  withSuggestion,
 } from "../dockerfile/index.ts";
 import { planError, planErrorAt } from "./errors.ts";
 import type { GlobalArgs } from "./global-args.ts";
@@ -331,13 +331,15 @@ function findTarget(
   const names = [...byName.keys()];
   throw planError(
     "PLAN_TARGET_UNKNOWN",
-    `target stage ${JSON.stringify(target)} could not be found`,
+    withSuggestion(`target stage ${JSON.stringify(target)} could not be found`, {
+      word: target ?? "",
+      candidates: names,
+    }),
     {
       hint:
-        didYouMean(target ?? "", names) ??
-        (names.length === 0
+        names.length === 0
           ? "no stage has a name: write FROM image AS name"
-          : `the stages are ${names.join(", ")}`),
+          : `the stages are ${names.join(", ")}`,
       details: { target: target ?? null, stages: names },
     },
   );

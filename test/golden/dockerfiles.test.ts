@@ -3,7 +3,7 @@ import { join, resolve } from "node:path";
 import { describe, expect, test } from "vitest";
 import { isTsbuildError, parsePlatform, type SourceLocation } from "../../src/core/index.ts";
 import { parseDockerfile, type Dockerfile } from "../../src/dockerfile/index.ts";
-import { planBuild, type Plan, type PlanOptions } from "../../src/plan/index.ts";
+import { planBuild, type Entitlement, type Plan, type PlanOptions } from "../../src/plan/index.ts";
 import { createFakeBases } from "../support/fake-bases.ts";
 import { statementsOfCase } from "../support/statements.ts";
 
@@ -22,6 +22,8 @@ interface CaseOptions {
   readonly platforms?: readonly string[];
   readonly labels?: Readonly<Record<string, string>>;
   readonly network?: "default" | "none" | "host";
+  readonly noCache?: "all" | readonly string[];
+  readonly allow?: readonly Entitlement[];
 }
 
 const cases = readdirSync(root)
@@ -79,6 +81,8 @@ function readOptions(folder: string): PlanOptions {
     ...(target === undefined ? {} : { target }),
     ...(labels === undefined ? {} : { labels }),
     ...(network === undefined ? {} : { network }),
+    ...(given.noCache === undefined ? {} : { noCache: given.noCache }),
+    entitlements: new Set(given.allow),
   };
 }
 

@@ -17,7 +17,7 @@ function plan(text: string, options: Partial<PlanOptions> = {}): Promise<Plan> {
 }
 
 describe("base images", () => {
-  test("each is asked for once, and only when the target reaches it", async () => {
+  test("each is asked for once, and only when the target reaches it [3.13, 4.2]", async () => {
     const bases = createFakeBases();
     const text =
       "FROM missing:1 AS no\nFROM debian:12 AS a\nFROM debian:12 AS b\nFROM node:22\nCOPY --from=a / /a\nCOPY --from=b / /b\nCOPY --from=debian:12 / /c\n";
@@ -44,7 +44,7 @@ describe("base images", () => {
     expect(waiting).toBe(2);
   });
 
-  test("--platform of a stage decides for which platform", async () => {
+  test("--platform of a stage decides for which platform [3.12]", async () => {
     const { resolveBase } = createFakeBases();
     const asked: string[] = [];
     await plan(
@@ -76,7 +76,7 @@ describe("vertices", () => {
     expect(targets[0]?.vertex).toBe(vertices.at(-1)?.id);
   });
 
-  test("the same step on the same root is one vertex, whatever the stage is called", async () => {
+  test("the same step on the same root is one vertex, whatever the stage is called [4.8]", async () => {
     const { vertices } = await plan(
       "FROM debian:12 AS a\nRUN same\nFROM debian:12 AS b\n\n\nrun same\nFROM scratch\nCOPY --from=a / /a\nCOPY --from=b / /b\n",
     );
@@ -146,7 +146,7 @@ describe("names of steps", () => {
     expect((await plan(text)).vertices.map(({ name }) => name)).toEqual(names);
   });
 
-  test("a secret in the environment is not shown", async () => {
+  test("a secret in the environment is not shown [3.91]", async () => {
     const { vertices } = await plan(
       "FROM debian:12\nARG TOKEN=visible\nRUN --mount=type=secret,id=t,env=TOKEN curl $TOKEN\n",
     );
@@ -170,9 +170,9 @@ test("proxies reach every RUN in both cases and nothing else", async () => {
   expect(targets[0]?.history.at(-1)?.createdBy).toBe("RUN /bin/sh -c x # buildkit");
 });
 
-test("an unknown target suggests a stage", async () => {
+test("an unknown target suggests a stage [4.1]", async () => {
   await expect(plan("FROM debian:12 AS build\n", { target: "bulid" })).rejects.toMatchObject({
     code: "PLAN_TARGET_UNKNOWN",
-    hint: "did you mean build?",
+    message: 'target stage "bulid" could not be found (did you mean build?)',
   });
 });
