@@ -25,6 +25,8 @@ export interface BuildEnvironment {
     descriptor: Descriptor,
     signal?: AbortSignal,
   ) => Promise<Readable>;
+  /** What `--secret` gives for an id; undefined when it gives nothing. Absent where there are no secrets at all. */
+  readonly readSecret?: (id: string) => Promise<Buffer | undefined>;
   readonly steps: StepLog;
   readonly clock: Clock;
   /** Time for directories that COPY and WORKDIR create, in nanoseconds: SOURCE_DATE_EPOCH or 0. */

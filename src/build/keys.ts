@@ -38,7 +38,10 @@ export function opFields(op: Op, implicitTime: bigint): KeyField[] {
     case "context":
       return [{ name: "context", value: op.name }];
     case "http":
-      return [{ name: "url", value: op.url }];
+      // With a checksum it does not matter where the file comes from.
+      return op.checksum === undefined
+        ? [{ name: "url", value: op.url }]
+        : [{ name: "download", value: [op.fileName, op.checksum] }];
     case "git":
       // Known by its commit, which has to be asked for: see solve.
       return [];

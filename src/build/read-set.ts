@@ -1,4 +1,5 @@
 import type { KeyField } from "../cache/index.ts";
+import type { Digest } from "../core/index.ts";
 import { checksumSelection, selectSources } from "../context/index.ts";
 import type { MergedTree } from "../layer/index.ts";
 import type { Op } from "../plan/index.ts";
@@ -21,12 +22,19 @@ export async function readFieldsOf(request: {
   readonly op: Op;
   readonly index: number;
   readonly tree: MergedTree;
+  /** What the whole tree is, when that is known without reading it: a downloaded file. */
+  readonly digest?: Digest | undefined;
   readonly environment: BuildEnvironment;
 }): Promise<KeyField[]> {
-  const { op, index, tree, environment } = request;
+  const { op, index, tree, digest, environment } = request;
   // Joined at the end: spreading the fields of 200,000 files into a call overflows the stack.
   const fields: KeyField[][] = [];
   for (const [number, pattern] of readPatterns(op, index)) {
+    if (digest !== undefined) {
+      const path = pattern.replaceAll(/\\(.)/g, "$1");
+      fields.push(fileFields(number, [{ path, digest, mode: 0o600 }]));
+      continue;
+    }
     const parents = op.type === "copy" && op.parents;
     const paths = await selectSources(tree, pattern, { parents });
     const files = await checksumSelection({

@@ -359,7 +359,8 @@ class Solver {
     const { index, result } = input;
     const environment = this.#environment;
     const tree = await treeOf(result, environment);
-    return this.#reading(() => readFieldsOf({ op, index, tree, environment }));
+    const digest = result.type === "tree" ? result.digest : undefined;
+    return this.#reading(() => readFieldsOf({ op, index, tree, digest, environment }));
   }
 
   async #runStep(
@@ -461,7 +462,7 @@ function isStep(op: Op): op is ExecOp | CopyOp | MergeOp | MkdirOp {
   return ["exec", "copy", "merge", "mkdir"].includes(op.type);
 }
 
-/** Trees from outside have no definition of their own: only their files say what they are. */
+/** Trees from outside have no definition of their own: only their files say what they are, or the checksum of a file. */
 function isForeignTree(op: Op): boolean {
-  return op.type === "context" || op.type === "http";
+  return op.type === "context" || (op.type === "http" && op.checksum === undefined);
 }

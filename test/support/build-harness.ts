@@ -74,6 +74,7 @@ export async function openBuildHarness(options: {
   readonly context?: () => Promise<BuildContext>;
   readonly statCache?: StatCache;
   readonly clock?: Clock;
+  readonly readSecret?: NonNullable<BuildEnvironment["readSecret"]>;
 }): Promise<BuildHarness> {
   const clock = options.clock ?? systemClock;
   const root = join(options.directory, "root");
@@ -101,6 +102,7 @@ export async function openBuildHarness(options: {
     sandbox: () => (sandbox ??= options.sandbox ? Promise.resolve(options.sandbox) : openBuiltin()),
     contexts: new Map(options.context === undefined ? [] : [["context", options.context]]),
     fetchLayer: () => Promise.reject(new Error("the base is here")),
+    ...(options.readSecret === undefined ? {} : { readSecret: options.readSecret }),
     steps: new StepLog({ listener: (event) => events.push(event), clock }),
     clock,
     implicitTime: 0n,

@@ -1,92 +1,129 @@
-import { open, stat } from "node:fs/promises";
-import { join } from "node:path";
 import { Readable } from "node:stream";
+import { finished } from "node:stream/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import {
-  digestHex,
+  coreError,
   digestMismatch,
-  digestOf,
+  digestOfJson,
   downloadUrl,
-  isDigest,
-  type Digest,
+  isTsbuildError,
+  openHttpClient,
   type Download,
+  type HttpClient,
 } from "../../core/index.ts";
-import type { MergedTree, NodeStat, OpenedFile, RootPath } from "../../layer/index.ts";
 import type { HttpOp } from "../../plan/index.ts";
-import { asObject, readJsonFile, writeJsonFile } from "../../store/index.ts";
 import type { BuildEnvironment } from "../environment.ts";
 import type { TreeResult } from "../result.ts";
+import { singleFileTree } from "../single-file-tree.ts";
 import type { Step } from "../steps.ts";
-
-/** What is remembered of a URL, so that the next build can ask whether it changed instead of reading it again. */
-interface UrlRecord {
-  readonly digest: Digest;
-  readonly size: number;
-  readonly etag?: string;
-  /** Milliseconds since the epoch. */
-  readonly lastModified?: number;
-}
+import { readUrlVersions, writeUrlVersion, type UrlVersion } from "../url-records.ts";
 
 /**
- * ADD of a URL: one file with mode 0600, owned by root, as old as the server says or of 1970. Asked for again in every
- * build with a conditional request; with `--checksum` a file that is here needs no request at all.
+ * ADD of a URL: one file with mode 0600, owned by root, as old as the server says or of 1970. Asked for in every build:
+ * a HEAD tells whether a known version still is the file there; otherwise a GET with the same question brings it. With
+ * `--checksum` a file that is here needs no request at all.
  *
- * @throws HTTP_FAILED, DIGEST_MISMATCH when the file is not the one that `--checksum` promises
+ * @throws HTTP_FAILED, HTTP_TIMEOUT, DIGEST_MISMATCH when the file is not the one that `--checksum` promises
  */
 export async function openHttp(
   op: HttpOp,
   request: { readonly environment: BuildEnvironment; readonly name: string },
 ): Promise<TreeResult> {
   const { environment } = request;
-  const path = join(environment.store.root, "cache", "http", digestHex(digestOf(op.url)));
-  const known = await knownFile(path, environment);
-  const record =
-    known !== undefined && known.digest === op.checksum
-      ? known
-      : await environment.steps.run(request.name, (step) =>
-          fetchFile(op, { environment, path, known, step }),
-        );
-  const file = environment.store.blobs.path(record.digest);
-  return { type: "tree", tree: singleFileTree({ name: op.fileName, file, record }) };
-}
-
-async function knownFile(
-  path: string,
-  environment: BuildEnvironment,
-): Promise<UrlRecord | undefined> {
-  const record = await readJsonFile(path, parseUrlRecord);
-  if (record === undefined) return undefined;
-  return (await environment.store.blobs.has(record.digest)) ? record : undefined;
-}
-
-async function fetchFile(
-  op: HttpOp,
-  work: {
-    readonly environment: BuildEnvironment;
-    readonly path: string;
-    readonly known: UrlRecord | undefined;
-    readonly step: Step;
-  },
-): Promise<UrlRecord> {
-  const { environment, path, known, step } = work;
-  const { store, signal } = environment;
-  const download = await downloadUrl({
-    url: op.url,
-    headers: known === undefined ? {} : conditions(known),
-    signal,
+  const versions = await readUrlVersions(environment.store, op.url);
+  const promised = versions.find(({ digest }) => digest === op.checksum);
+  const version =
+    promised ??
+    (await environment.steps.run(request.name, (step) =>
+      fetchVersion(op, { environment, versions, step }),
+    ));
+  const { digest, size, lastModified = 0 } = version;
+  const looks = { mode: 0o600, lastModified };
+  const tree = singleFileTree({
+    name: op.fileName,
+    path: environment.store.blobs.path(digest),
+    size,
+    mode: looks.mode,
+    mtime: BigInt(lastModified) * 1_000_000n,
   });
-  if (download.isUnchanged && known !== undefined) {
-    download.content.resume();
-    return checkKnown(op, known);
+  return { type: "tree", tree, digest: digestOfJson({ name: op.fileName, digest, ...looks }) };
+}
+
+interface Fetching {
+  readonly environment: BuildEnvironment;
+  readonly versions: readonly UrlVersion[];
+  readonly step: Step;
+}
+
+async function fetchVersion(op: HttpOp, work: Fetching): Promise<UrlVersion> {
+  const client = openHttpClient();
+  try {
+    const version = await patiently(work.environment.signal, async () => {
+      const authorization = await authorizationFor(op.url, work.environment);
+      const place = {
+        ...work,
+        client,
+        headers: { ...conditions(work.versions), ...authorization },
+      };
+      return (await askForVersion(op, place)) ?? (await download(op, place));
+    });
+    if (op.checksum === undefined || op.checksum === version.digest) return version;
+    throw digestMismatch(op.checksum, version.digest, op.url);
+  } finally {
+    // Nobody waits for sockets of a download that is over.
+    void client.close();
   }
-  const counted = Readable.from(countBytes(download, { item: op.fileName, step }), {
+}
+
+interface Requesting extends Fetching {
+  readonly client: HttpClient;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/**
+ * The known version that the server still has, by HEAD: there are servers that take no notice of conditions in a GET.
+ * undefined when it has another one, or cannot say.
+ */
+async function askForVersion(op: HttpOp, work: Requesting): Promise<UrlVersion | undefined> {
+  if (!work.versions.some(({ etag }) => etag !== undefined)) return undefined;
+  try {
+    const { client, headers } = work;
+    const { signal } = work.environment;
+    const answer = await downloadUrl({ url: op.url, method: "HEAD", client, headers, signal });
+    await finished(answer.content.resume());
+    return knownVersion(answer, work.versions);
+  } catch (error) {
+    // Not every server answers HEAD; whatever is wrong, GET will tell.
+    if (isTsbuildError(error, "HTTP_FAILED")) return undefined;
+    throw error;
+  }
+}
+
+async function download(op: HttpOp, work: Requesting): Promise<UrlVersion> {
+  const { environment, versions, client, headers, step } = work;
+  const { store, signal } = environment;
+  const answer = await downloadUrl({ url: op.url, client, headers, signal });
+  if (answer.isUnchanged) {
+    await finished(answer.content.resume());
+    const known = knownVersion(answer, versions);
+    if (known !== undefined) return known;
+    throw coreError("HTTP_FAILED", `get ${op.url}: the server takes the file for known`, {
+      hint: "its answer 304 names no version that was asked for; try again, or ask whoever runs it",
+      details: { status: 304, isRetryable: false },
+    });
+  }
+  const counted = Readable.from(countBytes(answer, { item: op.fileName, step }), {
     objectMode: false,
   });
-  const expected = op.checksum === undefined ? undefined : { digest: op.checksum };
-  const { digest, size } = await store.blobs.write(counted, expected, signal);
+  const { digest, size } = await store.blobs.write(
+    counted,
+    op.checksum === undefined ? undefined : { digest: op.checksum },
+    signal,
+  );
   step.progress({ item: op.fileName, current: size, total: size, unit: "bytes", done: true });
-  const record = describe(download, { digest, size });
-  await writeJsonFile({ path, tmpDir: store.tmpDir, value: record });
-  return record;
+  const version = describe(answer, { digest, size });
+  await writeUrlVersion(store, op.url, version);
+  return version;
 }
 
 async function* countBytes(
@@ -102,22 +139,24 @@ async function* countBytes(
   }
 }
 
-/** The server stands by a file that we have: then it must also be the promised one. */
-function checkKnown(op: HttpOp, known: UrlRecord): UrlRecord {
-  if (op.checksum === undefined || op.checksum === known.digest) return known;
-  throw digestMismatch(op.checksum, known.digest, op.url);
+function conditions(versions: readonly UrlVersion[]): Record<string, string> {
+  const tags = versions.flatMap(({ etag }) => etag ?? []);
+  return tags.length === 0 ? {} : { "if-none-match": tags.join(", ") };
 }
 
-function conditions(known: UrlRecord): Record<string, string> {
-  if (known.etag !== undefined) return { "if-none-match": known.etag };
-  if (known.lastModified === undefined) return {};
-  return { "if-modified-since": new Date(known.lastModified).toUTCString() };
+/** A 304 without an ETag is about the one that was asked for, if it was one. */
+function knownVersion(answer: Download, versions: readonly UrlVersion[]): UrlVersion | undefined {
+  const tagged = versions.filter(({ etag }) => etag !== undefined);
+  if (answer.etag !== undefined) return tagged.find(({ etag }) => sameTag(etag, answer.etag));
+  return answer.isUnchanged && tagged.length === 1 ? tagged[0] : undefined;
 }
 
-function describe(
-  download: Download,
-  content: { readonly digest: Digest; readonly size: number },
-): UrlRecord {
+/** A tag that a proxy made weak on its way still means the same file. */
+function sameTag(one: string | undefined, other: string | undefined): boolean {
+  return one?.replace(/^W\//, "") === other?.replace(/^W\//, "");
+}
+
+function describe(download: Download, content: Pick<UrlVersion, "digest" | "size">): UrlVersion {
   const { etag, lastModified } = download;
   return {
     ...content,
@@ -126,46 +165,34 @@ function describe(
   };
 }
 
-function parseUrlRecord(value: unknown): UrlRecord | undefined {
-  const { digest, size, etag, lastModified } = asObject(value) ?? {};
-  if (typeof digest !== "string" || !isDigest(digest) || typeof size !== "number") return undefined;
-  return {
-    digest,
-    size,
-    ...(typeof etag === "string" ? { etag } : {}),
-    ...(typeof lastModified === "number" ? { lastModified } : {}),
-  };
+/** From the secrets `HTTP_AUTH_HEADER_<host>` (the whole value) or `HTTP_AUTH_TOKEN_<host>` (a bearer token). */
+async function authorizationFor(
+  url: string,
+  { readSecret }: BuildEnvironment,
+): Promise<Record<string, string>> {
+  if (readSecret === undefined) return {};
+  const { host, hostname } = new URL(url);
+  for (const name of new Set([host, hostname])) {
+    const header = await readSecret(`HTTP_AUTH_HEADER_${name}`);
+    if (header !== undefined) return { authorization: header.toString().trim() };
+    const token = await readSecret(`HTTP_AUTH_TOKEN_${name}`);
+    if (token !== undefined) return { authorization: `Bearer ${token.toString().trim()}` };
+  }
+  return {};
 }
 
-/** A root that holds nothing but one file of the host. */
-function singleFileTree(content: {
-  readonly name: string;
-  readonly file: string;
-  readonly record: UrlRecord;
-}): MergedTree {
-  const name = Buffer.from(content.name);
-  const { size, lastModified = 0 } = content.record;
-  const node = { uid: 0, gid: 0, devMajor: 0, devMinor: 0, nlink: 1, inode: "file" };
-  const fileStat: NodeStat = {
-    ...node,
-    type: "file",
-    mode: 0o600,
-    size,
-    mtime: BigInt(lastModified) * 1_000_000n,
-  };
-  const rootStat: NodeStat = { ...node, type: "directory", mode: 0o755, size: 0, mtime: 0n };
-  const statOf = (path: RootPath): NodeStat | undefined => {
-    if (path.length === 0) return rootStat;
-    return path.equals(name) ? fileStat : undefined;
-  };
-  return {
-    lstat: (path) => Promise.resolve(statOf(path)),
-    readdir: () => Promise.resolve([name]),
-    readlink: () => Promise.reject(new Error("there is no symlink in a downloaded file")),
-    xattrs: () => Promise.resolve(new Map()),
-    openFile: async (): Promise<OpenedFile> => {
-      const handle = await open(content.file, "r");
-      return { fd: handle.fd, size: (await stat(content.file)).size, close: () => handle.close() };
-    },
-  };
+/** Milliseconds before each further try. */
+const pauses = [300, 1000];
+
+/** Tries again what another try may change: broken connections, servers that are busy. */
+async function patiently<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+  for (const pause of pauses) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!isTsbuildError(error) || error.details["isRetryable"] !== true) throw error;
+      await sleep(pause, undefined, { signal });
+    }
+  }
+  return work();
 }

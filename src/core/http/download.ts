@@ -28,6 +28,8 @@ export interface Download {
  */
 export async function downloadUrl(options: {
   readonly url: string | URL;
+  /** HEAD asks for everything but the content. GET by default. */
+  readonly method?: "GET" | "HEAD" | undefined;
   /** Kept open for the caller when given; else a client of its own is closed with the content. */
   readonly client?: HttpClient | undefined;
   readonly headers?: Readonly<Record<string, string>> | undefined;
@@ -44,7 +46,7 @@ export async function downloadUrl(options: {
     const response = await requestFollowing({
       client,
       request: {
-        method: "GET",
+        method: options.method ?? "GET",
         url: withoutCredentials(url),
         headers: { "accept-encoding": "identity", ...authorization(url), ...options.headers },
         signal: options.signal,
