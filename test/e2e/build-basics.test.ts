@@ -9,7 +9,7 @@ const workspace = useWorkspace();
 const { cli, context, expectCli, inspect, output } = workspace;
 
 describe("what ends up in the config", () => {
-  test("every instruction that makes no layer", async () => {
+  test("every instruction that makes no layer [3.72, 3.74, 3.78, 3.79, 3.80, 3.81, 3.83, 3.84, 3.86, 3.87]", async () => {
     const folder = await context({
       Dockerfile: `FROM BUSYBOX
 MAINTAINER somebody <some@body.example>
@@ -61,7 +61,7 @@ CMD who am i
     });
   });
 
-  test("history tells each instruction in BuildKit's words", async () => {
+  test("history tells each instruction in BuildKit's words [3.72, 3.75, 3.79, 3.80, 3.81]", async () => {
     const folder = await context({
       "f.txt": "x",
       Dockerfile: `FROM BUSYBOX
@@ -91,7 +91,7 @@ VOLUME /v
     ]);
   });
 
-  test("ENTRYPOINT clears an inherited CMD but not one of its own stage", async () => {
+  test("ENTRYPOINT clears an inherited CMD but not one of its own stage [3.82]", async () => {
     const folder = await context({
       Dockerfile: `FROM BUSYBOX AS parent
 CMD ["inherited"]

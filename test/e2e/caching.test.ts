@@ -56,7 +56,7 @@ test("neither a file's time nor an unread file reruns anything; its mode does", 
   expect(outcomesOf(changed.stderr)["COPY src src"]).toBe("done");
 });
 
-test("comments, CMD and LABEL rerun nothing; the RUN's text does", async () => {
+test("comments, CMD and LABEL rerun nothing; the RUN's text does [6.5]", async () => {
   const folder = await context(files);
   await expectCli(["-t", "comment:1", folder]);
   const path = join(folder, "Dockerfile");
@@ -80,7 +80,7 @@ test("comments, CMD and LABEL rerun nothing; the RUN's text does", async () => {
   ]);
 });
 
-test("a build argument reruns the RUNs behind it, not the COPYs", async () => {
+test("a build argument reruns the RUNs behind it, not the COPYs [6.4]", async () => {
   const folder = await context(files);
   await expectCli(["-t", "arg:1", folder]);
   const { stderr } = await expectCli([...raw, "-t", "arg:1", "--build-arg", "MODE=x", folder]);
@@ -119,7 +119,7 @@ test("a failed build goes on from the step that failed", async () => {
   });
 });
 
-test("--no-cache reruns everything and its results serve the next build", async () => {
+test("--no-cache reruns everything and its results serve the next build [6.16]", async () => {
   const folder = await context(files);
   await expectCli(["-t", "nocache:1", folder]);
   const before = await output("nocache:1");

@@ -6,7 +6,7 @@ const workspace = useWorkspace();
 const { context, expectCli, inspect, output } = workspace;
 const raw = ["--progress", "rawjson"];
 
-test("COPY --from takes files, owners and modes from a stage, but nothing of its config", async () => {
+test("COPY --from takes files, owners and modes from a stage, but nothing of its config [4.7]", async () => {
   const folder = await context({
     Dockerfile: `FROM BUSYBOX AS Builder
 ENV ONLY_HERE=1
@@ -28,7 +28,7 @@ COPY --from=BUSYBOX /etc/passwd /from-image
   expect((await inspect("stages:1")).Config["Env"]).not.toContain("ONLY_HERE=1");
 });
 
-test("only what the target reaches is built", async () => {
+test("only what the target reaches is built [3.13, 4.1, 4.2]", async () => {
   const folder = await context({
     Dockerfile: `FROM BUSYBOX AS base
 RUN echo base >/base

@@ -12,7 +12,7 @@ ONBUILD ENV TRIGGERED=yes
 RUN test ! -e all
 `;
 
-test("triggers wait in the image, fire in the next build, and are gone then", async () => {
+test("triggers wait in the image, fire in the next build, and are gone then [3.88, 3.89]", async () => {
   await expectCli(["-t", "onbuild:1", await context({ Dockerfile: parent })]);
   expect((await inspect("onbuild:1")).Config["OnBuild"]).toEqual([
     "COPY *.conf ./",
@@ -34,7 +34,7 @@ test("triggers wait in the image, fire in the next build, and are gone then", as
   expect(await output("grandchild:1", "cat", "/app/again")).toBe("from the child\n\nafter\n");
 });
 
-test("triggers pass through a registry and fire when the image is pulled as a base", async () => {
+test("triggers pass through a registry and fire when the image is pulled as a base [3.89]", async () => {
   const name = `${workspace.registry.host}/onbuild:1`;
   await expectCli(["-t", name, await context({ Dockerfile: parent })]);
   await expectCli(["push", name]);
@@ -44,7 +44,7 @@ test("triggers pass through a registry and fire when the image is pulled as a ba
   expect(await output("pulled:1", "cat", "/app/all")).toBe("b\n\n");
 });
 
-test("triggers of a stage fire in the stage that starts from it", async () => {
+test("triggers of a stage fire in the stage that starts from it [3.89]", async () => {
   const folder = await context({
     Dockerfile: "FROM BUSYBOX AS a\nONBUILD RUN echo fired >/f\nFROM a\nRUN cat /f >/g\n",
   });

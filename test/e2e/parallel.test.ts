@@ -22,7 +22,7 @@ COPY --from=three /out /3
 COPY --from=four /out /4
 `;
 
-test("four stages that wait are all running at one moment", async () => {
+test("four stages that wait are all running at one moment [4.8]", async () => {
   const folder = await context({ Dockerfile: fourStages });
   const { stderr } = await expectCli([...raw, "-t", "parallel:1", folder]);
   const sleeping = readSteps(stderr).filter(({ name }) => name.includes("RUN sleep 2"));
@@ -33,7 +33,7 @@ test("four stages that wait are all running at one moment", async () => {
   expect(await output("parallel:1", "sh", "-c", "cat /1 /2 /3 /4")).toBe("1\n2\n3\n4\n");
 });
 
-test("steps of one stage come one after the other", async () => {
+test("steps of one stage come one after the other [4.8]", async () => {
   const folder = await context({
     Dockerfile: "FROM BUSYBOX\nRUN echo 1 >/a\nRUN cat /a && echo 2 >/b\nRUN cat /b\n",
   });
@@ -46,7 +46,7 @@ test("steps of one stage come one after the other", async () => {
   }
 });
 
-test("a step that two stages share is run once", async () => {
+test("a step that two stages share is run once [4.9]", async () => {
   const folder = await context({
     Dockerfile: `FROM BUSYBOX AS shared
 RUN cat /proc/sys/kernel/random/uuid >/stamp

@@ -1,4 +1,4 @@
-import { expect, test, vi } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { openDirectoryContext } from "../../src/context/index.ts";
 import { chainIdOf } from "../../src/core/index.ts";
 import { openWaitingBuild, type Built } from "../support/build-harness.ts";
@@ -13,7 +13,7 @@ function topOf(built: Built): string | undefined {
   return built.targets[0]?.chainId;
 }
 
-test("the same Dockerfile again runs nothing and gives the same image", async () => {
+test("the same Dockerfile again runs nothing and gives the same image [6.1]", async () => {
   const { harness, sandbox } = await openWaitingBuild({ answer: writeOwnName });
   const dockerfile = "FROM base\nRUN one\nWORKDIR /app\nRUN two\n";
   const first = await harness.build(dockerfile);
@@ -36,7 +36,7 @@ test.for<[string, string]>([
   ["STOPSIGNAL and HEALTHCHECK", "FROM base\nSTOPSIGNAL 9\nRUN one\nHEALTHCHECK NONE\nRUN two\n"],
   ["ONBUILD and MAINTAINER", "FROM base\nMAINTAINER me\nRUN one\nONBUILD RUN x\nRUN two\n"],
   ["an ARG without a value", "FROM base\nARG NOTHING\nRUN one\nRUN two\n"],
-])("a change of %s runs nothing", async ([, edited]) => {
+])("a change of %s runs nothing [6.5]", async ([, edited]) => {
   const { harness, sandbox } = await openWaitingBuild({ answer: writeOwnName });
   const before = await harness.build("FROM base\nRUN one\nRUN two\n");
   const after = await harness.build(edited);
@@ -52,7 +52,7 @@ test.for<[string, string]>([
   ["SHELL", 'FROM base\nRUN one\nSHELL ["/bin/sh", "-ec"]\nRUN two\nRUN three\n'],
   ["the command", "FROM base\nRUN one\nRUN  two -v\nRUN three\n"],
   ["--network", "FROM base\nRUN one\nRUN --network=none two\nRUN three\n"],
-])("a change of %s runs what follows again, and only that", async ([, edited]) => {
+])("a change of %s runs what follows again, and only that [3.72, 6.4]", async ([, edited]) => {
   const { harness, sandbox } = await openWaitingBuild({
     // Otherwise the step after would be known by its content.
     answer: () => ({ write: { count: String(sandbox.commands.length) } }),
@@ -63,7 +63,7 @@ test.for<[string, string]>([
   expect(harness.steps("step-started").map((name) => name.slice(0, 5))).toEqual(["[3/4]", "[4/4]"]);
 });
 
-test("a build argument reruns the RUNs after its ARG, used or not, but no COPY and no WORKDIR", async () => {
+test("a build argument reruns the RUNs after its ARG, used or not, but no COPY and no WORKDIR [6.4]", async () => {
   const directory = await makeContext({ file: "" });
   const { harness, sandbox } = await openWaitingBuild({
     answer: writeOwnName,
@@ -87,7 +87,7 @@ test("proxies reach the command and not its key", async () => {
   expect(sandbox.specs[0]?.env).toContain("http_proxy=http://a.test");
 });
 
-test("after a changed step that makes the same files, the later ones are known by content", async () => {
+test("after a changed step that makes the same files, the later ones are known by content [6.1]", async () => {
   const { harness, sandbox } = await openWaitingBuild({
     answer: (command) => ({ write: { out: command.startsWith("make") ? "equal" : command } }),
   });
@@ -112,7 +112,7 @@ test("after a changed step that makes the same files, the later ones are known b
   expect(harness.steps("step-started")).toEqual([]);
 });
 
-test("a stage that makes the same files leaves the COPY from it in the cache", async () => {
+test("a stage that makes the same files leaves the COPY from it in the cache [6.1]", async () => {
   const { harness, sandbox } = await openWaitingBuild({
     answer: (command) => ({ write: { out: "equal", [command]: command } }),
   });
@@ -147,7 +147,7 @@ test("COPY reads what it selects: other files, times and names of stages do not 
   expect(harness.steps("step-started")).toHaveLength(3);
 });
 
-test("without the cache everything runs again, and WORKDIR stands on the new files", async () => {
+test("without the cache everything runs again, and WORKDIR stands on the new files [6.16]", async () => {
   const directory = await makeContext({ file: "" });
   const { harness, sandbox } = await openWaitingBuild({
     answer: () => ({ write: { count: String(sandbox.commands.length) } }),
@@ -177,7 +177,7 @@ test("without the cache everything runs again, and WORKDIR stands on the new fil
   expect(third.targets).toEqual(second.targets);
 });
 
-test("without the cache, a WORKDIR on files that stayed the same is the one from before", async () => {
+test("without the cache, a WORKDIR on files that stayed the same is the one from before [6.16]", async () => {
   const { harness } = await openWaitingBuild({ answer: writeOwnName });
   const dockerfile = "FROM base\nRUN one\nWORKDIR /app\n";
   const first = await harness.build(dockerfile);
@@ -189,6 +189,50 @@ test("without the cache, a WORKDIR on files that stayed the same is the one from
     "cached [3/3] WORKDIR /app",
   ]);
   expect(second.targets).toEqual(first.targets);
+});
+
+describe("without the cache for chosen stages [6.16]", () => {
+  const dockerfile = `FROM base AS Shared
+RUN shared
+FROM shared AS made
+WORKDIR /w
+RUN make
+FROM shared
+RUN own
+COPY --from=made /out /
+RUN after
+`;
+
+  test("only their RUN and COPY run again; what stands on them is known by content", async () => {
+    const { harness, sandbox } = await openWaitingBuild({
+      answer: (command) => ({ write: { out: "equal", [command]: command } }),
+    });
+    const first = await harness.build(dockerfile);
+    const second = await harness.build(dockerfile, { noCache: ["MADE", "stage-2", "nobody"] });
+    expect(sandbox.commands.slice(4)).toEqual(["make"]);
+    expect(harness.steps("step-started")).toEqual(["[made 2/2] RUN make"]);
+    expect(second.targets).toEqual(first.targets);
+  });
+
+  test("other files in them reach whoever reads them, and serve the next build", async () => {
+    const { harness, sandbox } = await openWaitingBuild({
+      answer: () => ({ write: { out: String(sandbox.commands.length) } }),
+    });
+    await harness.build(dockerfile);
+    const second = await harness.build(dockerfile, { noCache: ["made"] });
+    expect(sandbox.commands.slice(4)).toEqual(["make", "after"]);
+    const third = await harness.build(dockerfile);
+    expect(harness.steps("step-started")).toEqual([]);
+    expect(third.targets).toEqual(second.targets);
+  });
+
+  test("a step that another stage has too runs again, once", async () => {
+    const { harness, sandbox } = await openWaitingBuild({ answer: writeOwnName });
+    const twins = "FROM base AS a\nRUN same\nFROM base AS b\nRUN same\nCOPY --from=a /same /a\n";
+    await harness.build(twins);
+    await harness.build(twins, { noCache: ["b"] });
+    expect(sandbox.commands).toEqual(["same", "same"]);
+  });
 });
 
 test("a step whose files are gone runs again", async () => {

@@ -3,7 +3,7 @@ import { openWaitingBuild } from "../support/build-harness.ts";
 
 vi.setConfig({ testTimeout: 60_000 });
 
-test("independent stages run at the same time", async () => {
+test("independent stages run at the same time [4.8]", async () => {
   const { harness, sandbox } = await openWaitingBuild();
   const building = harness.build(`
 FROM base AS a
@@ -29,7 +29,7 @@ COPY --from=d /four /
   expect(targets[0]?.diffIds).toHaveLength(4);
 });
 
-test("a base that two stages share runs once, and before both", async () => {
+test("a base that two stages share runs once, and before both [4.9]", async () => {
   const { harness, sandbox } = await openWaitingBuild();
   const building = harness.build(`
 FROM base AS shared
@@ -56,7 +56,7 @@ RUN top
   expect(sandbox.commands[3]).toBe("top");
 });
 
-test("the same step in two stages runs once", async () => {
+test("the same step in two stages runs once [4.8]", async () => {
   const { harness, sandbox } = await openWaitingBuild({ answer: () => ({ write: { out: "" } }) });
   await harness.build(`
 FROM base AS a
@@ -71,7 +71,7 @@ COPY --from=b /out /b
   expect(sandbox.commands).toEqual(["same", "only-a"]);
 });
 
-test("steps that turn out to be the same on the way run once, and both are told", async () => {
+test("steps that turn out to be the same on the way run once, and both are told [4.8]", async () => {
   const { harness, sandbox } = await openWaitingBuild();
   const dockerfile = `
 FROM base AS a
@@ -110,7 +110,7 @@ COPY --from=b /out /b
   expect(second.written).toEqual([]);
 });
 
-test("inside a stage each step works on what the one before it made", async () => {
+test("inside a stage each step works on what the one before it made [4.8]", async () => {
   const { harness, sandbox } = await openWaitingBuild();
   const building = harness.build("FROM base\nRUN first\nWORKDIR /app\nRUN second\nRUN third\n");
   const [base] = (await harness.kept()).snapshots;
@@ -165,7 +165,7 @@ FROM unused
 COPY --from=tools /tools /
 `;
 
-test("what the target does not reach never starts", async () => {
+test("what the target does not reach never starts [4.2]", async () => {
   const { harness, sandbox } = await openWaitingBuild({ answer: () => ({}) });
   await harness.build(pruned, { target: "wanted" });
   expect(sandbox.commands).toEqual(["make wanted"]);
