@@ -3,6 +3,7 @@ export { openDirectoryContext, type DirectoryContextOptions } from "./directory-
 export { contextError, type ContextErrorCode } from "./errors.ts";
 export { parseExcludes, type Excludes } from "./ignore/parse-excludes.ts";
 export { IgnoreRules } from "./ignore/ignore-rules.ts";
+export { isIgnoredSource } from "./ignore/is-ignored-source.ts";
 export { parseIgnoreFile } from "./ignore/parse-ignore-file.ts";
 export { selectSources, type SelectOptions } from "./select-sources.ts";
 export { openStatCache, type StatCacheOptions } from "./stat-cache.ts";

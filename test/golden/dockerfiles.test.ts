@@ -2,14 +2,21 @@ import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "no
 import { join, resolve } from "node:path";
 import { describe, expect, test } from "vitest";
 import { isTsbuildError, parsePlatform, type SourceLocation } from "../../src/core/index.ts";
-import { parseDockerfile, type Dockerfile } from "../../src/dockerfile/index.ts";
+import { isIgnoredSource, parseIgnoreFile } from "../../src/context/index.ts";
+import {
+  Linter,
+  parseDockerfile,
+  type Dockerfile,
+  type LintWarning,
+} from "../../src/dockerfile/index.ts";
 import { planBuild, type Entitlement, type Plan, type PlanOptions } from "../../src/plan/index.ts";
 import { createFakeBases } from "../support/fake-bases.ts";
 import { statementsOfCase } from "../support/statements.ts";
 
 /**
  * One folder a case: `Dockerfile`, optionally `options.json`, and what comes out of it: `ast.json` and `plan.json`, or
- * `error.json`, whose message is recorded because scripts match the texts that spec/dockerfile.md gives. `UPDATE_GOLDEN=1` rewrites the outcomes; the diff is what a review reads.
+ * `error.json`, whose message is recorded because scripts match the texts that spec/dockerfile.md gives. Where options.json
+ * has `lint`, what checks find is in `lint.json`. `UPDATE_GOLDEN=1` rewrites the outcomes; the diff is what a review reads.
  */
 const root = resolve(import.meta.dirname, "../../fixtures/dockerfiles");
 const update = process.env["UPDATE_GOLDEN"] === "1";
@@ -24,6 +31,8 @@ interface CaseOptions {
   readonly network?: "default" | "none" | "host";
   readonly noCache?: "all" | readonly string[];
   readonly allow?: readonly Entitlement[];
+  /** Records what checks find; text of the ignore file. */
+  readonly lint?: { readonly ignore?: string; readonly allStages?: boolean };
 }
 
 const cases = readdirSync(root)
@@ -33,7 +42,7 @@ const cases = readdirSync(root)
 describe.each(cases)("$title", ({ name }) => {
   test("gives the recorded outcome", async () => {
     const outcome = await runCase(join(root, name));
-    for (const file of ["ast.json", "plan.json", "error.json"] as const) {
+    for (const file of ["ast.json", "plan.json", "error.json", "lint.json"] as const) {
       const path = join(root, name, file);
       const text = outcome[file];
       if (update) {
@@ -50,13 +59,31 @@ function titleOf(name: string): string {
   return statements.length === 0 ? name : `${name} [${statements.join(", ")}]`;
 }
 
-type Outcome = Partial<Record<"ast.json" | "plan.json" | "error.json", string>>;
+type Outcome = Partial<Record<"ast.json" | "plan.json" | "error.json" | "lint.json", string>>;
 
 async function runCase(folder: string): Promise<Outcome> {
+  const given = readGiven(folder);
+  const linter =
+    given.lint && new Linter({ override: given.buildArgs?.["BUILDKIT_DOCKERFILE_CHECK"] });
+  const outcome = await parseAndPlan(folder, { given, linter });
+  return linter === undefined
+    ? outcome
+    : { ...outcome, "lint.json": format(linter.warnings.map(viewOfWarning)) };
+}
+
+async function parseAndPlan(
+  folder: string,
+  { given, linter }: { readonly given: CaseOptions; readonly linter: Linter | undefined },
+): Promise<Outcome> {
   try {
     const source = readFileSync(join(folder, "Dockerfile"));
-    const dockerfile = parseDockerfile(source, { file: "Dockerfile" });
-    const plan = await planBuild(dockerfile, readOptions(folder));
+    const dockerfile = parseDockerfile(source, { file: "Dockerfile", observer: linter });
+    const plan = await planBuild(dockerfile, {
+      ...toPlanOptions(given),
+      ...(linter === undefined ? {} : { linter }),
+    });
+    const violation = linter?.violation();
+    if (violation !== undefined) throw violation;
     return { "ast.json": format(astOf(dockerfile)), "plan.json": format(viewOf(plan)) };
   } catch (error) {
     if (!isTsbuildError(error)) throw error;
@@ -68,9 +95,13 @@ async function runCase(folder: string): Promise<Outcome> {
   }
 }
 
-function readOptions(folder: string): PlanOptions {
+function readGiven(folder: string): CaseOptions {
   const path = join(folder, "options.json");
-  const given = (existsSync(path) ? JSON.parse(readFileSync(path, "utf8")) : {}) as CaseOptions;
+  return (existsSync(path) ? JSON.parse(readFileSync(path, "utf8")) : {}) as CaseOptions;
+}
+
+function toPlanOptions(given: CaseOptions): PlanOptions {
+  const ignored = parseIgnoreFile(given.lint?.ignore ?? "", ".dockerignore");
   const { target, labels, network } = given;
   return {
     buildArgs: new Map(Object.entries(given.buildArgs ?? {})),
@@ -83,11 +114,17 @@ function readOptions(folder: string): PlanOptions {
     ...(network === undefined ? {} : { network }),
     ...(given.noCache === undefined ? {} : { noCache: given.noCache }),
     entitlements: new Set(given.allow),
+    allStages: given.lint?.allStages ?? false,
+    isIgnored: (source) => isIgnoredSource(ignored, source),
   };
 }
 
 function astOf({ directives, globalArgs, stages }: Dockerfile): unknown {
   return { directives, globalArgs, stages };
+}
+
+function viewOfWarning({ code, message, hint, location }: LintWarning): unknown {
+  return { code, location, message, hint };
 }
 
 /** Warnings by code and place: their prose is free to change. */

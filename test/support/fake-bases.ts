@@ -23,6 +23,7 @@ const configs: Readonly<
       cmd: ["node"],
     },
   },
+  "node:latest": { config: { env: [path], cmd: ["node"] } },
   "configured:1": {
     author: "somebody",
     config: {

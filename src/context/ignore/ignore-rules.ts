@@ -31,6 +31,11 @@ export class IgnoreRules {
     );
   }
 
+  /** As they stand in the file. */
+  get lines(): readonly RuleLine[] {
+    return this.#rules;
+  }
+
   /** Without any rule nothing is excluded and nobody needs to ask. */
   get isEmpty(): boolean {
     return this.#rules.length === 0;

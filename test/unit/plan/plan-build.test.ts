@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { parseDockerfile } from "../../../src/dockerfile/index.ts";
+import { Linter, parseDockerfile } from "../../../src/dockerfile/index.ts";
 import { planBuild, type Plan, type PlanOptions } from "../../../src/plan/index.ts";
 import { createFakeBases } from "../../support/fake-bases.ts";
 
@@ -103,12 +103,13 @@ describe("vertices", () => {
 
 describe("config", () => {
   test("the base image says what it is for, unless a platform was asked for", async () => {
-    const own = await plan("FROM arm:1\n");
+    const linter = new Linter();
+    const own = await plan("FROM arm:1\n", { linter });
     const asked = await plan("FROM arm:1\n", { platformsRequested: true });
     expect(own.targets[0]?.config).toMatchObject({ architecture: "arm64", variant: "v8" });
     expect(asked.targets[0]?.config).toMatchObject({ architecture: "amd64" });
     expect(asked.targets[0]?.config).not.toHaveProperty("variant");
-    expect(own.warnings.map(({ code }) => code)).toEqual(["InvalidBaseImagePlatform"]);
+    expect(linter.warnings.map(({ code }) => code)).toEqual(["InvalidBaseImagePlatform"]);
   });
 
   test("history of the base stays apart from what the build adds", async () => {

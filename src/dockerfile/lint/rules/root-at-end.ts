@@ -16,7 +16,7 @@ export const rootAtEnd: LintRule = {
     if (user !== undefined && !/^(?:root|0)(?::|$)/.test(user.user)) return;
     report({
       at: user ?? last.from,
-      message: "The image's programs run as root, unless the base image says otherwise",
+      message: `The image's programs run as root${user === undefined ? ", unless the base image says otherwise" : ""}`,
       hint: "add USER with a name or number that the base image knows, before CMD",
     });
   },
