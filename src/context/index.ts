@@ -1,10 +1,13 @@
 export { checksumSelection, selectionDigest, type Selection } from "./checksum.ts";
 export { openDirectoryContext, type DirectoryContextOptions } from "./directory-context.ts";
 export { contextError, type ContextErrorCode } from "./errors.ts";
+export { openGitRepositories, type GitRepositoriesOptions } from "./git/repositories.ts";
+export type * from "./git/types.ts";
 export { parseExcludes, type Excludes } from "./ignore/parse-excludes.ts";
 export { IgnoreRules } from "./ignore/ignore-rules.ts";
 export { isIgnoredSource } from "./ignore/is-ignored-source.ts";
 export { parseIgnoreFile } from "./ignore/parse-ignore-file.ts";
 export { selectSources, type SelectOptions } from "./select-sources.ts";
 export { openStatCache, type StatCacheOptions } from "./stat-cache.ts";
+export { openStreamContext, type StreamContext, type TarContextOptions } from "./tar-context.ts";
 export type * from "./types.ts";

@@ -42,6 +42,19 @@ export function parseGitReference(
   return { ...base, ...readQuery(parts.query, { text, ...readFragment(parts.fragment) }) };
 }
 
+/**
+ * The URL of a submodule: any that git reaches over the network, with or without `.git`. undefined for paths and for
+ * transports that run programs or read this host's files.
+ */
+export function parseGitRemote(
+  text: string,
+): Pick<GitReference, "remote" | "credentials"> | undefined {
+  const parts = splitUrl(text) ?? splitScp(text);
+  if (parts === undefined) return undefined;
+  const { remote, credentials } = parts;
+  return { remote, ...(credentials === undefined ? {} : { credentials }) };
+}
+
 /** A text with the user names and passwords of its URLs masked. */
 export function hideCredentials(text: string): string {
   return text.replace(/\b(https?|ssh|git):\/\/[^\s/?#"'@]*(?:@[^\s/?#"'@]*)*@/gi, "$1://xxxxx@");
@@ -124,8 +137,7 @@ function readQuery(
   for (const key of new Set(query.keys())) {
     if (!known.includes(key)) throw say(`unexpected query "${key}"`);
     if (query.getAll(key).length > 1) throw say(`query "${key}" has multiple values`);
-    if (query.get(key) === "" && !switches.includes(key))
-      throw say(`query "${key}" has no value`);
+    if (query.get(key) === "" && !switches.includes(key)) throw say(`query "${key}" has no value`);
   }
   const ref = readRef(query, { ref: wanted.ref, say });
   const subdir = query.get("subdir") ?? undefined;

@@ -4,6 +4,7 @@ export {
   extractArchive,
   packArchive,
 } from "./archive.ts";
+export { ByteSource } from "./byte-source.ts";
 export {
   decompress,
   type DecompressOptions,
@@ -24,7 +25,7 @@ export {
   rootPathToString,
   toRootPath,
 } from "./paths.ts";
-export { openIfTar } from "./tar/detect.ts";
+export { openIfTar, openTarOrBytes } from "./tar/detect.ts";
 export { readLayerTar, type ReadLayerTarOptions } from "./tar/read.ts";
 export { layerTarChunks, writeLayerTar } from "./tar/write.ts";
 export type * from "./types.ts";
