@@ -27,6 +27,7 @@ import { openHttp } from "./ops/http.ts";
 import { isUnpacked, resolveImage } from "./ops/image.ts";
 import { executeMerge } from "./ops/merge.ts";
 import { executeMkdir } from "./ops/mkdir.ts";
+import type { OpRequest } from "./ops/request.ts";
 import { readFieldsOf, treeOf } from "./read-set.ts";
 import type { LayersResult, VertexResult } from "./result.ts";
 import type { Step } from "./steps.ts";
@@ -92,6 +93,7 @@ class Solver {
   // RUN steps mostly wait (network, disk, sleep), so more of them than cores run at once; file work is bound by cores.
   readonly #execSlots = createLimiter(Math.max(8, 2 * availableParallelism()));
   readonly #reading = createLimiter(1);
+  readonly #emptied = new Map<string, Promise<void>>();
   readonly #fileSlots = createLimiter(Math.max(2, availableParallelism()));
 
   constructor(plan: Plan, environment: BuildEnvironment) {
@@ -413,6 +415,15 @@ class Solver {
     });
   }
 
+  #emptyOnce(cacheMount: string, empty: () => Promise<void>): Promise<void> {
+    let emptying = this.#emptied.get(cacheMount);
+    if (emptying === undefined) {
+      emptying = empty();
+      this.#emptied.set(cacheMount, emptying);
+    }
+    return emptying;
+  }
+
   async #execute(
     vertex: Vertex,
     work: { readonly inputs: readonly VertexResult[]; readonly step: Step },
@@ -420,7 +431,13 @@ class Solver {
     const { op } = vertex;
     const [base, ...others] = work.inputs;
     if (base?.type !== "layers") throw coreError("INTERNAL", `start ${vertex.name} without a root`);
-    const request = { environment: this.#environment, base, others, step: work.step };
+    const request: OpRequest = {
+      environment: this.#environment,
+      base,
+      others,
+      step: work.step,
+      ...(vertex.ignoreCache === true ? { emptyOnce: this.#emptyOnce.bind(this) } : {}),
+    };
     switch (op.type) {
       case "exec":
         return executeExec(op, request);
