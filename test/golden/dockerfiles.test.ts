@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { describe, expect, test } from "vitest";
 import { isTsbuildError, parsePlatform, type SourceLocation } from "../../src/core/index.ts";
 import { isIgnoredSource, parseIgnoreFile } from "../../src/context/index.ts";
@@ -16,7 +16,7 @@ import { statementsOfCase } from "../support/statements.ts";
 /**
  * One folder a case: `Dockerfile`, optionally `options.json`, and what comes out of it: `ast.json` and `plan.json`, or
  * `error.json`, whose message is recorded because scripts match the texts that spec/dockerfile.md gives. Where options.json
- * has `lint`, what checks find is in `lint.json`. `UPDATE_GOLDEN=1` rewrites the outcomes; the diff is what a review reads.
+ * has `lint`, what checks find is in `lint.json`; cases named `lint-…` show nothing else. `UPDATE_GOLDEN=1` rewrites the outcomes; the diff is what a review reads.
  */
 const root = resolve(import.meta.dirname, "../../fixtures/dockerfiles");
 const update = process.env["UPDATE_GOLDEN"] === "1";
@@ -66,9 +66,11 @@ async function runCase(folder: string): Promise<Outcome> {
   const linter =
     given.lint && new Linter({ override: given.buildArgs?.["BUILDKIT_DOCKERFILE_CHECK"] });
   const outcome = await parseAndPlan(folder, { given, linter });
-  return linter === undefined
-    ? outcome
-    : { ...outcome, "lint.json": format(linter.warnings.map(viewOfWarning)) };
+  if (linter === undefined) return outcome;
+  const lint = { "lint.json": format(linter.warnings.map(viewOfWarning)) };
+  if (!basename(folder).startsWith("lint-")) return { ...outcome, ...lint };
+  const error = outcome["error.json"];
+  return error === undefined ? lint : { ...lint, "error.json": error };
 }
 
 async function parseAndPlan(
