@@ -6,6 +6,7 @@ import type { Heredoc } from "./types.ts";
 export type HeredocMarker = Omit<Heredoc, "content">;
 
 const markerPattern = /^(\d*)<<(-?)[\t\n\f\r ]*([^<]*)$/;
+const maxFileDescriptor = 2 ** 53;
 const unset = (): undefined => undefined;
 
 /**
@@ -28,7 +29,7 @@ export function parseHeredocMarker(word: string): HeredocMarker | undefined {
     name,
     expand: countQuotes(name) === countQuotes(raw),
     chomp: match[2] === "-",
-    ...(match[1] === "" ? {} : { fileDescriptor: Number(match[1]) }),
+    ...(match[1] === "" ? {} : { fileDescriptor: Math.min(Number(match[1]), maxFileDescriptor) }),
   };
 }
 
@@ -66,9 +67,9 @@ export function readHeredocBody(
   return undefined;
 }
 
-/** The body of a `<<-` heredoc: leading tabs of every line are dropped. */
+/** The body of a heredoc as its marker wants it: behind `<<-` without the tabs at the beginning of every line. */
 export function chompHeredoc({ content, chomp }: Heredoc): string {
-  return chomp ? content.replace(/^\t+/gm, "") : content;
+  return chomp ? content.replace(/(?<![^\n])\t+/g, "") : content;
 }
 
 function countQuotes(text: string): number {

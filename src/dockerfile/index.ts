@@ -9,6 +9,7 @@ export {
   type ProcessedWord,
   type ProcessWordOptions,
 } from "./process-word.ts";
+export { formatDockerfile } from "./format-dockerfile.ts";
 export { locateText, pinpointWord } from "./locate-text.ts";
 export { chompHeredoc, parseHeredocMarker } from "./heredoc.ts";
 export * from "./lint/index.ts";

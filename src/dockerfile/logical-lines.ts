@@ -147,7 +147,7 @@ function markersOf(text: string, location: SourceLocation): ReturnType<typeof fi
 }
 
 /** RUN, COPY, ADD, and these behind ONBUILD; never in JSON form. */
-function mayHaveHeredocs(text: string, escape: EscapeCharacter): boolean {
+export function mayHaveHeredocs(text: string, escape: EscapeCharacter): boolean {
   if (!text.includes("<<")) return false;
   const { keyword, rest } = splitKeyword(text);
   const { rest: words } = splitFlags(rest, escape);

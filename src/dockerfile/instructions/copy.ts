@@ -1,4 +1,4 @@
-import { chompHeredoc, parseHeredocMarker } from "../heredoc.ts";
+import { chompHeredoc, parseHeredocMarker, type HeredocMarker } from "../heredoc.ts";
 import { readJsonArray } from "../json-form.ts";
 import { readFlags } from "../read-flags.ts";
 import { instructionError, keywordOf, syntaxOf, type RawInstruction } from "../raw-instruction.ts";
@@ -81,7 +81,10 @@ function readWords(raw: RawInstruction): readonly string[] {
   );
 }
 
-/** Heredoc words leave the sources and keep their order among themselves. */
+/**
+ * Heredoc words leave the sources and keep their order among themselves. Bodies belong to names: two words of one name
+ * mean the last body twice, and a body whose marker is no word of its own (`<< EOF`) belongs to none.
+ */
 function readPaths(
   raw: RawInstruction,
   words: readonly string[],
@@ -89,20 +92,39 @@ function readPaths(
   const destination = words.at(-1) ?? "";
   // Without bodies no word is a heredoc: JSON form, or quoted.
   if (raw.heredocs.length === 0) return { sources: words.slice(0, -1), destination, heredocs: [] };
-  if (parseHeredocMarker(destination) !== undefined) {
+  if (readMarker(destination) !== undefined) {
     throw instructionError(
       raw,
       "DOCKERFILE_HEREDOC",
       `${keywordOf(raw)} cannot accept a heredoc as a destination`,
       {
         hint: `name the file behind it: ${keywordOf(raw)} <<EOF /path/to/file`,
-        part: { kind: "argument", index: words.length - 1 },
+        part: { kind: "text", text: destination },
       },
     );
   }
-  const sources = words.slice(0, -1).filter((word) => parseHeredocMarker(word) === undefined);
-  const heredocs = raw.heredocs.map((heredoc) => ({ ...heredoc, content: chompHeredoc(heredoc) }));
+  const bodies = new Map(raw.heredocs.map((heredoc) => [heredoc.name, heredoc.content]));
+  const sources: string[] = [];
+  const heredocs: Heredoc[] = [];
+  for (const word of words.slice(0, -1)) {
+    const marker = readMarker(word);
+    if (marker === undefined) {
+      sources.push(word);
+      continue;
+    }
+    const heredoc = { ...marker, content: bodies.get(marker.name) ?? "" };
+    heredocs.push({ ...heredoc, content: chompHeredoc(heredoc) });
+  }
   return { sources, destination, heredocs };
+}
+
+/** A word with half a quote is an ordinary one: quotes do not group words here. */
+function readMarker(word: string): HeredocMarker | undefined {
+  try {
+    return parseHeredocMarker(word);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Only the flags that have a value: an empty one counts as absent. */

@@ -1,0 +1,204 @@
+import { trimEndOf, type EscapeCharacter } from "./characters.ts";
+import { formatFlag, formatList, formatMarker, formatRest } from "./format-words.ts";
+import { findHeredocMarkers } from "./heredoc.ts";
+import { mayHaveHeredocs } from "./logical-lines.ts";
+import type {
+  AddInstruction,
+  CommandForm,
+  CopyInstruction,
+  EnvInstruction,
+  Heredoc,
+  HealthcheckInstruction,
+  Instruction,
+  LabelInstruction,
+  RunInstruction,
+} from "./types.ts";
+
+/** Bytes that a line may have, with room for the continuation at its end. */
+const longestLine = 60_000;
+
+/** One instruction as text, with the line feed at its end; see `formatDockerfile`. */
+export function formatInstruction(instruction: Instruction, escape: EscapeCharacter): string {
+  if (instruction.keyword === "ONBUILD") return formatOnbuild(instruction.trigger, escape);
+  const words = [instruction.keyword, ...flagsOf(instruction, escape), restOf(instruction)];
+  const text = words.filter((word) => word !== "").join(" ");
+  const heredocs = "heredocs" in instruction ? instruction.heredocs : [];
+  return breakLine(text, escape) + formatBodies(text, { heredocs, escape });
+}
+
+type FlagValue = string | number | boolean | undefined | readonly string[];
+
+function flagsOf(instruction: Instruction, escape: EscapeCharacter): readonly string[] {
+  return Object.entries(flagValuesOf(instruction)).flatMap(([name, value]) => {
+    if (value === undefined || value === false) return [];
+    const values = typeof value === "object" ? value : [String(value)];
+    return values.map((text) => formatFlag(name, { value: text, escape }));
+  });
+}
+
+function flagValuesOf(instruction: Instruction): Readonly<Record<string, FlagValue>> {
+  switch (instruction.keyword) {
+    case "FROM":
+      return { platform: instruction.platform };
+    case "RUN":
+      return runFlags(instruction);
+    case "COPY":
+      return { from: instruction.from, parents: instruction.parents, ...copyFlags(instruction) };
+    case "ADD":
+      return addFlags(instruction);
+    case "HEALTHCHECK":
+      return healthcheckFlags(instruction);
+    default:
+      return {};
+  }
+}
+
+function runFlags({ mounts, network, security }: RunInstruction): Record<string, FlagValue> {
+  return { mount: mounts, network, security };
+}
+
+function copyFlags(instruction: CopyInstruction | AddInstruction): Record<string, FlagValue> {
+  const { chown, chmod, link, exclude } = instruction;
+  return { chown, chmod, link, exclude };
+}
+
+function addFlags(instruction: AddInstruction): Record<string, FlagValue> {
+  const { checksum, keepGitDir, unpack } = instruction;
+  return {
+    ...copyFlags(instruction),
+    checksum,
+    "keep-git-dir": keepGitDir === undefined ? undefined : String(keepGitDir),
+    // Without the flag the kind of the source decides.
+    unpack: unpack === undefined ? undefined : String(unpack),
+  };
+}
+
+function healthcheckFlags(instruction: HealthcheckInstruction): Record<string, FlagValue> {
+  const { interval, timeout, startPeriod, startInterval, retries } = instruction;
+  return {
+    interval: nanoseconds(interval),
+    timeout: nanoseconds(timeout),
+    "start-period": nanoseconds(startPeriod),
+    "start-interval": nanoseconds(startInterval),
+    retries,
+  };
+}
+
+function nanoseconds(duration: number | undefined): string | undefined {
+  return duration === undefined ? undefined : `${String(duration)}ns`;
+}
+
+function restOf(instruction: Exclude<Instruction, { readonly keyword: "ONBUILD" }>): string {
+  switch (instruction.keyword) {
+    case "FROM": {
+      const { image, stageName } = instruction;
+      return formatRest(stageName === undefined ? image : `${image} AS ${stageName}`);
+    }
+    case "ARG":
+      return formatRest(instruction.args.map(formatArg).join(" "));
+    case "ENV":
+    case "LABEL":
+      return formatRest(formatPairs(instruction));
+    case "RUN":
+    case "CMD":
+    case "ENTRYPOINT":
+      return formatRest(formatCommand(instruction.command));
+    case "HEALTHCHECK":
+      return instruction.command === undefined
+        ? "NONE"
+        : `CMD ${formatCommand(instruction.command)}`;
+    case "COPY":
+    case "ADD":
+      return formatPaths(instruction);
+    case "VOLUME":
+      return formatList(instruction.paths);
+    case "EXPOSE":
+      return formatRest(instruction.ports.join(" "));
+    case "SHELL":
+      return JSON.stringify(instruction.argv);
+    case "WORKDIR":
+      return formatRest(instruction.path);
+    case "USER":
+      return formatRest(instruction.user);
+    case "STOPSIGNAL":
+      return formatRest(instruction.signal);
+    case "MAINTAINER":
+      return formatRest(instruction.author);
+  }
+}
+
+function formatArg(arg: { readonly name: string; readonly defaultValue?: string }): string {
+  return arg.defaultValue === undefined ? arg.name : `${arg.name}=${arg.defaultValue}`;
+}
+
+function formatPairs({ pairs, legacy }: EnvInstruction | LabelInstruction): string {
+  return pairs.map(({ key, value }) => `${key}${legacy ? " " : "="}${value}`).join(" ");
+}
+
+function formatCommand(command: CommandForm): string {
+  return command.form === "exec" ? JSON.stringify(command.argv) : command.command;
+}
+
+function formatPaths({ sources, heredocs, destination }: CopyInstruction | AddInstruction): string {
+  if (heredocs.length === 0) return formatList([...sources, destination]);
+  return formatRest([...sources, ...heredocs.map(formatMarker), destination].join(" "));
+}
+
+/**
+ * The trigger is kept to the letter, blanks at its end included. One that ends with an escape character can only stand at
+ * the end of a file, as it did where it was read.
+ */
+function formatOnbuild(trigger: string, escape: EscapeCharacter): string {
+  const text = `ONBUILD ${trigger}`;
+  const [first = "", ...bodies] = text.split("\n");
+  if (isContinued(first, escape)) return `${text}${escape}\n`;
+  return [breakLine(first, escape).slice(0, -1), ...bodies, ""].join("\n");
+}
+
+/** Bodies for whatever the line announces, in its order; one that the instruction does not know is empty. */
+function formatBodies(
+  text: string,
+  { heredocs, escape }: { readonly heredocs: readonly Heredoc[]; readonly escape: EscapeCharacter },
+): string {
+  if (!mayHaveHeredocs(text, escape)) return "";
+  const known = [...heredocs];
+  const bodies = findHeredocMarkers(text).map(({ name }) => {
+    const index = known.findIndex((heredoc) => heredoc.name === name);
+    const [found] = index < 0 ? [] : known.splice(index, 1);
+    return `${found?.content ?? ""}${name}\n`;
+  });
+  return bodies.join("");
+}
+
+/** The text on as many lines as it needs, so that it reads as one line again. */
+function breakLine(text: string, escape: EscapeCharacter): string {
+  const lines: string[] = [];
+  let start = 0;
+  while (Buffer.byteLength(text.slice(start)) > longestLine) {
+    const end = findBreak(text, { start, escape });
+    if (end === undefined) break;
+    lines.push(`${text.slice(start, end)}${escape}\n`);
+    start = end;
+  }
+  const last = text.slice(start);
+  // A form feed is white space for everything but a continuation.
+  return `${lines.join("")}${last}${isContinued(last, escape) ? "\f" : ""}\n`;
+}
+
+/** Where a line can end and the next one begin: neither side may mean something by its place. */
+function findBreak(
+  text: string,
+  { start, escape }: { readonly start: number; readonly escape: EscapeCharacter },
+): number | undefined {
+  for (let end = start + longestLine / 4; end > start; end--) {
+    const next = text.charAt(end);
+    const isFree = next !== "#" && next.trim() !== "" && !/[\udc00-\udfff]/.test(next);
+    if (isFree && text.charAt(end - 1) !== escape) return end;
+  }
+  return undefined;
+}
+
+function isContinued(line: string, escape: EscapeCharacter): boolean {
+  const end = trimEndOf(line, " \t");
+  return end.endsWith(escape) && end.at(-2) !== escape;
+}
