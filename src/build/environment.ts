@@ -1,12 +1,14 @@
 import type { Readable } from "node:stream";
 import type { Cache } from "../cache/index.ts";
 import type { Clock } from "../core/index.ts";
-import type { BuildContext, StatCache } from "../context/index.ts";
+import type { GitRepositories, StatCache } from "../context/index.ts";
 import type { Descriptor } from "../image/index.ts";
+import type { MergedTree } from "../layer/index.ts";
 import type { LocalImage, LocalImages } from "../local/index.ts";
-import type { Sandbox } from "../sandbox/index.ts";
+import type { CgroupSpec, Sandbox } from "../sandbox/index.ts";
 import type { Snapshotter } from "../snapshot/index.ts";
 import type { Store } from "../store/index.ts";
+import type { ConnectAgent } from "./mounts/agent-proxy.ts";
 import type { StepLog } from "./steps.ts";
 
 /** Everything that a build touches, given by the api. Expensive things are functions: a cached build opens none. */
@@ -18,7 +20,9 @@ export interface BuildEnvironment {
   readonly statCache: StatCache;
   readonly sandbox: () => Promise<Sandbox>;
   /** The main context under `context`, named ones under their names. */
-  readonly contexts: ReadonlyMap<string, () => Promise<BuildContext>>;
+  readonly contexts: ReadonlyMap<string, () => Promise<MergedTree>>;
+  /** Where git repositories are fetched to; opened when the first op names one. */
+  readonly git?: () => Promise<GitRepositories>;
   /** Gets a layer of a base image that is not in the store. */
   readonly fetchLayer: (
     image: LocalImage,
@@ -27,6 +31,10 @@ export interface BuildEnvironment {
   ) => Promise<Readable>;
   /** What `--secret` gives for an id; undefined when it gives nothing. Absent where there are no secrets at all. */
   readonly readSecret?: (id: string) => Promise<Buffer | undefined>;
+  /** How to reach what `--ssh` gives for an id; undefined when it gives nothing. */
+  readonly findAgent?: (id: string) => Promise<ConnectAgent | undefined>;
+  /** Limits of every RUN: they do not enter its key. */
+  readonly limits?: Omit<CgroupSpec, "parent">;
   readonly steps: StepLog;
   readonly clock: Clock;
   /** Time for directories that COPY and WORKDIR create, in nanoseconds: SOURCE_DATE_EPOCH or 0. */

@@ -23,6 +23,7 @@ import { makeKey, opFields, type CacheKey } from "./keys.ts";
 import { openContext } from "./ops/context.ts";
 import { executeCopy } from "./ops/copy.ts";
 import { executeExec } from "./ops/exec.ts";
+import { gitFields, openGit } from "./ops/git.ts";
 import { openHttp } from "./ops/http.ts";
 import { isUnpacked, resolveImage } from "./ops/image.ts";
 import { executeMerge } from "./ops/merge.ts";
@@ -175,6 +176,8 @@ class Solver {
         return openContext(op, this.#environment);
       case "http":
         return openHttp(op, { environment: this.#environment, name: vertex.name });
+      case "git":
+        return openGit(op, { environment: this.#environment, name: vertex.name });
       case "image":
         return resolveImage(op, {
           environment: this.#environment,
@@ -325,7 +328,11 @@ class Solver {
   /** Op and keys of inputs. A tree that has no definition of its own (a context, a URL) enters by its files. */
   async #computeDefinition(vertex: Vertex): Promise<CacheKey> {
     const { op } = vertex;
-    const fields = [opFields(op, this.#environment.implicitTime)];
+    const environment = this.#environment;
+    const fields =
+      op.type === "git"
+        ? [await gitFields(op, environment)]
+        : [opFields(op, environment.implicitTime)];
     for (const [index, id] of vertex.inputs.entries()) {
       if (isForeignTree(this.#vertex(id).op)) {
         fields.push(await this.#readFields(op, { index, result: await this.#result(id) }));
