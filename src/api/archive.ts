@@ -1,9 +1,10 @@
 import type { Readable, Writable } from "node:stream";
 import { familiarReference, parseReference, type Digest } from "../core/index.ts";
 import { copyGraph } from "../image/index.ts";
+import { idOf } from "../local/index.ts";
 import { withEngine, type EngineOptions } from "./engine.ts";
 import { findImage, normaliseName } from "./images.ts";
-import { writeArchive } from "./output.ts";
+import { writeArchive } from "./output/archive-output.ts";
 
 /**
  * Writes images into one tar that is an OCI layout and a docker archive at once. An image given by ID has no name in
@@ -21,7 +22,8 @@ export async function saveImages(
     const found = [];
     for (const name of options.images) {
       const image = await findImage(engine, name);
-      found.push({ image, names: isId(name) ? [] : [normaliseName(name)] });
+      const group = await engine.images.groupOf(image);
+      found.push({ group, names: isId(name) ? [] : [normaliseName(name)] });
     }
     await writeArchive({ engine, flavor: "docker", output: options.output, images: found });
   });
@@ -57,13 +59,14 @@ export async function loadImages(
       for (const { descriptor: root, names } of source.images) {
         await copyGraph({ source, sink, root, signal: engine.signal });
         const image = await engine.images.adopt(root);
+        const id = idOf(await engine.images.groupOf(image));
         // Unpacking checks every layer against the config before a name can stand for the image.
         await engine.images.ensureUnpacked(image, { signal: engine.signal });
         for (const name of names) {
           await sink.tag(name, root, engine.signal);
-          loaded.push({ name: familiarReference(parseReference(name)), id: image.id });
+          loaded.push({ name: familiarReference(parseReference(name)), id });
         }
-        if (names.length === 0) loaded.push({ id: image.id });
+        if (names.length === 0) loaded.push({ id });
       }
       return loaded;
     } finally {

@@ -5,15 +5,15 @@ import {
   hostPlatform,
   parsePlatform,
   parseReference,
-  shortDigest,
   type Digest,
   type Platform,
 } from "../core/index.ts";
-import { copyGraph, type CopyProgress } from "../image/index.ts";
-import { BaseImages, isFor } from "./base-images.ts";
+import { copyGraph } from "../image/index.ts";
+import { isFor } from "./base-images.ts";
 import { withEngine, type Engine, type EngineOptions } from "./engine.ts";
 import { findImage, normaliseName } from "./images.ts";
 import { missingInRegistry, nameImage } from "./missing-image.ts";
+import { describe, pushGroup } from "./output/push-output.ts";
 
 export interface PulledImage {
   /** Full name. */
@@ -91,53 +91,11 @@ export async function pushImage(
 ): Promise<PushedImage> {
   const name = normaliseName(options.name);
   return withEngine(options, async (engine) => {
-    const { signal } = engine;
     const image = await findImage(engine, name);
-    const bases = new BaseImages(engine, { pull: false });
-    const { openRegistry } = await import("../registry/index.ts");
-    const repository = openRegistry({ reference: parseReference(name), access: "push" });
-    try {
-      const steps = new StepLog({ listener: engine.progress, clock: engine.clock });
-      const { root, source } = await steps.run("compressing layers", () =>
-        engine.images.exportImage(image, {
-          compression: "gzip",
-          reuse: true,
-          fetchLayer: bases.layersOf(image),
-          signal,
-        }),
-      );
-      await steps.run(`pushing ${familiarReference(parseReference(name))}`, async (step) => {
-        await copyGraph({
-          source,
-          sink: repository,
-          root,
-          signal,
-          onProgress: (progress) => step.progress(describe(progress)),
-        });
-        await repository.tag(name, root, signal);
-      });
-      const { digest, tag = digest ?? "latest" } = parseReference(name);
-      return { name, tag, digest: root.digest, size: root.size };
-    } finally {
-      await bases.close();
-      await repository.close();
-    }
+    const steps = new StepLog({ listener: engine.progress, clock: engine.clock });
+    const group = await engine.images.groupOf(image);
+    const root = await pushGroup({ engine, group, names: [name], steps });
+    const { digest, tag = digest ?? "latest" } = parseReference(name);
+    return { name, tag, digest: root.digest, size: root.size };
   });
-}
-
-function describe(progress: CopyProgress): {
-  readonly item: string;
-  readonly current: number;
-  readonly total: number;
-  readonly unit: "bytes";
-  readonly done: boolean;
-} {
-  const { descriptor, current, done } = progress;
-  return {
-    item: shortDigest(descriptor.digest),
-    current,
-    total: descriptor.size,
-    unit: "bytes",
-    done,
-  };
 }

@@ -10,7 +10,7 @@ export type ApiErrorCode =
   | "BUILD_ARG_INVALID"
   | "LABEL_INVALID"
   | "OUTPUT_FAILED"
-  | "PLATFORM_UNSUPPORTED";
+  | "OUTPUT_UNSUPPORTED";
 
 export function apiError(
   code: ApiErrorCode,

@@ -5,7 +5,7 @@ import {
   withDefaultTag,
   type Digest,
 } from "../core/index.ts";
-import type { LocalImage } from "../local/index.ts";
+import type { LocalImage, LocalImageSummary } from "../local/index.ts";
 import { readContainers } from "../runtime/index.ts";
 import { containersOf, withEngine, type Engine, type EngineOptions } from "./engine.ts";
 import { apiError } from "./errors.ts";
@@ -22,22 +22,44 @@ export interface ImageRow {
   readonly size: number;
 }
 
-/** Images by name; newest first. `all` adds the ones without a name. */
+/** Images by name; newest first. Those of one index are one. `all` adds the ones without a name. */
 export async function listImages(
   options: EngineOptions & { readonly all?: boolean },
 ): Promise<readonly ImageRow[]> {
   return withEngine(options, async ({ images }) => {
-    const summaries = await images.list();
-    const rows = summaries.flatMap(({ id, names, created, size }): ImageRow[] => {
+    const rows = mergeIndexes(await images.list()).flatMap(({ names, ...row }): ImageRow[] => {
       if (names.length === 0) {
-        return options.all === true
-          ? [{ repository: "<none>", tag: "<none>", id, created, size }]
-          : [];
+        return options.all === true ? [{ repository: "<none>", tag: "<none>", ...row }] : [];
       }
-      return names.map((name) => ({ ...splitName(name), id, created, size }));
+      return names.map((name) => ({ ...splitName(name), ...row }));
     });
     return rows.sort((a, b) => (b.created ?? "").localeCompare(a.created ?? ""));
   });
+}
+
+interface ListedImage extends Pick<ImageRow, "id" | "created" | "size"> {
+  readonly names: readonly string[];
+}
+
+/** An image by itself under the names that are its own; the images of an index once, under its names. */
+function mergeIndexes(summaries: readonly LocalImageSummary[]): readonly ListedImage[] {
+  const listed: ListedImage[] = [];
+  const indexes = new Map<Digest, ListedImage>();
+  for (const { id, names, created, size, indexes: found } of summaries) {
+    for (const index of found) {
+      const known = indexes.get(index.digest);
+      indexes.set(index.digest, {
+        id: index.digest,
+        names: index.names,
+        created: [known?.created ?? "", created ?? ""].sort().at(-1) || undefined,
+        size: (known?.size ?? 0) + size,
+      });
+    }
+    const elsewhere = new Set(found.flatMap((index) => index.names));
+    const own = names.filter((name) => !elsewhere.has(name));
+    if (own.length > 0 || found.length === 0) listed.push({ id, names: own, created, size });
+  }
+  return [...listed, ...indexes.values()];
 }
 
 function splitName(name: string): { readonly repository: string; readonly tag: string } {

@@ -6,7 +6,9 @@ export type { EngineOptions } from "./engine.ts";
 export { isUsageError, usageError, type ApiErrorCode } from "./errors.ts";
 export { listImages, removeImages, tagImage, type ImageRow } from "./images.ts";
 export { imageHistory, inspectImages, type HistoryRow, type InspectedImage } from "./inspect.ts";
-export { outputFailed, parseOutput, type OutputSpec } from "./output.ts";
+export { parseOutput } from "./output/parse-output.ts";
+export { outputFailed } from "./output/places.ts";
+export type { OutputSpec } from "./output/types.ts";
 export {
   pruneBuilder,
   pruneSystem,

@@ -1,5 +1,6 @@
 import { chainIdOf, familiarReference, parseReference, type ChainId } from "../core/index.ts";
 import type { ExecConfig } from "../image/index.ts";
+import { idOf } from "../local/index.ts";
 import { withEngine, type EngineOptions } from "./engine.ts";
 import { findImage } from "./images.ts";
 
@@ -27,10 +28,11 @@ export async function inspectImages(
     const summaries = await engine.images.list();
     const found: InspectedImage[] = [];
     for (const name of options.images) {
-      const { id, config } = await findImage(engine, name);
+      const image = await findImage(engine, name);
+      const { id, config } = image;
       const summary = summaries.find((each) => each.id === id);
       found.push({
-        Id: id,
+        Id: idOf(await engine.images.groupOf(image)),
         RepoTags: tagsOf(summary?.names ?? []),
         RepoDigests: summary?.repoDigests ?? [],
         Comment: config.history.at(-1)?.comment ?? "",

@@ -1,4 +1,5 @@
 export { openArchiveSink } from "./archive-sink.ts";
+export { openLayoutSink } from "./layout-sink.ts";
 export { openArchiveSource } from "./archive-source.ts";
 export { archiveError, type ArchiveErrorCode } from "./errors.ts";
 export type * from "./types.ts";

@@ -13,16 +13,20 @@ export async function assembleConfig(request: {
   readonly target: PlanTarget;
   readonly result: LayersResult;
   readonly environment: BuildEnvironment;
+  /** The one time that everything new has, instead of when it was made. */
+  readonly epoch?: Date | undefined;
 }): Promise<Buffer> {
-  const { target, result, environment } = request;
+  const { target, result, environment, epoch: fixed } = request;
   const own = target.history.filter((entry) => entry.vertex !== undefined).length;
   const baseLayers = result.diffIds.length - own;
   const times = await layerTimes(result.diffIds, { from: baseLayers, environment });
   const fallback = lastTime(target.baseHistory) ?? result.created;
-  const history = datedHistory(target, { times, fallback });
+  const history = datedHistory(target, { times, fallback }).map((entry) =>
+    fixed === undefined ? entry : { ...entry, created: fixed.toISOString() },
+  );
   const config: ImageConfig = {
     ...target.config,
-    created: history.at(-1)?.created ?? fallback,
+    created: fixed?.toISOString() ?? history.at(-1)?.created ?? fallback,
     diffIds: result.diffIds,
     history: [...target.baseHistory, ...history],
   };

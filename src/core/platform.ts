@@ -99,6 +99,11 @@ export function hostPlatform(): Platform {
   });
 }
 
+/** Whether the world knows a system and an architecture of these names. */
+export function isKnownPlatform({ os, architecture }: Platform): boolean {
+  return knownSystems.has(os) && knownArchitectures.has(architecture);
+}
+
 /** Whether an image for `candidate` can run where `wanted` is asked for, older variants included. */
 export function matchPlatform(candidate: Platform, wanted: Platform): boolean {
   return rank(candidate, platformVector(wanted), wanted) !== undefined;

@@ -97,6 +97,15 @@ export function describeGroup(group: ImageGroup): {
   return { root: add(mediaType, index), documents };
 }
 
+/** What people know the images by: the config's digest of a lone one, the index' digest of several. */
+export function idOf(group: ImageGroup): Digest {
+  const [first] = group.members;
+  const { original } = group.index ?? {};
+  if (original !== undefined) return original.root.digest;
+  if (group.index === undefined && first !== undefined) return first.image.id;
+  return describeGroup(group).root.digest;
+}
+
 /** A manifest's descriptor as an entry of an index. */
 export function describeMember(
   descriptor: Descriptor,

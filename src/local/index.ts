@@ -7,5 +7,6 @@ export {
 } from "./disk-usage.ts";
 export type { LocalErrorCode } from "./errors.ts";
 export { collectGarbage, type GcOptions, type GcReport, type GcRoot, type GcStep } from "./gc.ts";
+export { describeGroup, idOf } from "./image-group.ts";
 export { openLocalImages } from "./local-images.ts";
 export type * from "./types.ts";

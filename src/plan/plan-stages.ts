@@ -46,12 +46,13 @@ function planStage(
   states: ReadonlyMap<StageNode, StageState>,
   options: PlanStagesOptions,
 ): StageState {
+  const isMulti = options.options.multiPlatform ?? options.options.platforms.length > 1;
   const names = new StepNames(stage, {
     isAlone: options.isAlone,
-    platform:
-      options.options.platforms.length > 1 ? (stage.platform ?? options.platform) : undefined,
+    platform: isMulti ? (stage.platform ?? options.platform) : undefined,
   });
   const state = startStage(stage, { ...options, states, names });
+  names.watch(state.env);
   const lookup = (name: string): string | undefined => state.env.get(name);
   const { escape } = options.dockerfile.directives;
   const scope: StageScope = {
@@ -69,6 +70,7 @@ function planStage(
         name: "[internal] load build context",
       }),
   };
+  if (stage.index !== undefined) options.options.observer?.onStage(stage.index);
   for (const step of stage.steps) applyStep(step, scope);
   return state;
 }
@@ -117,11 +119,7 @@ function describeBase({ reference, contextName }: ImageBase): string {
 }
 
 /** Becomes a layer only where something is built on it: whoever copies from it reads its files as they are. */
-function startFromContext(
-  stage: StageNode,
-  base: ContextBase,
-  options: StartOptions,
-): StageState {
+function startFromContext(stage: StageNode, base: ContextBase, options: StartOptions): StageState {
   const { vertices, graph, reachable, names } = options;
   const isBuiltOn =
     stage.steps.length > 0 ||

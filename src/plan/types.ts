@@ -1,5 +1,5 @@
 import type { ChainId, Digest, GitReference, Platform, SourceLocation } from "../core/index.ts";
-import type { Linter } from "../dockerfile/index.ts";
+import type { ArgInstruction, Linter } from "../dockerfile/index.ts";
 import type { ExecConfig, HistoryEntry, ImageConfig } from "../image/index.ts";
 
 /**
@@ -240,6 +240,22 @@ export interface PlanWarning {
   readonly location?: SourceLocation;
 }
 
+/** Hears of the stages and ARGs that are planned: for outlines, which describe them. */
+export interface PlanObserver {
+  /** A stage begins; `index` counts the FROM lines from 0. What follows belongs to it. */
+  onStage(index: number): void;
+  onArg(declaration: ArgDeclaration): void;
+}
+
+/** One name that an ARG of a stage declares. */
+export interface ArgDeclaration {
+  readonly name: string;
+  readonly value: string | undefined;
+  /** Declared before the first FROM; the stage only asks for it. */
+  readonly isInherited: boolean;
+  readonly instruction: ArgInstruction;
+}
+
 /** A base image as the planner needs it: exact identity and config. */
 export interface BaseImage {
   readonly reference: string;
@@ -269,8 +285,6 @@ export interface OciLayout {
   readonly digest?: Digest;
 }
 
-
-
 /** Something that has a time of its own: the main context, or files from elsewhere. */
 export type TimedSource = { readonly type: "context" } | GitOp | HttpOp;
 
@@ -284,6 +298,8 @@ export interface PlanOptions {
    * image's config says. Default: false.
    */
   readonly platformsRequested?: boolean;
+  /** Whether names of steps tell the platform: by default when there are several. */
+  readonly multiPlatform?: boolean;
   readonly buildPlatform: Platform;
   /** Labels from the command line, merged last, without history. */
   readonly labels?: Readonly<Record<string, string>>;
@@ -319,6 +335,8 @@ export interface PlanOptions {
   readonly linter?: Linter;
   /** Plans every stage, as checks do when no target is named; otherwise only what the target reaches. */
   readonly allStages?: boolean;
+  /** Is told what is planned as it is planned, one platform after the other. */
+  readonly observer?: PlanObserver;
   /** Whether the ignore file keeps a source of COPY or ADD, expanded and cleaned, out of the main context. */
   readonly isIgnored?: (source: string) => boolean;
 }

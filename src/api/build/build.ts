@@ -1,102 +1,88 @@
-import { writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
-import {
-  assembleConfig,
-  solve,
-  StepLog,
-  type BuildEnvironment,
-  type Solution,
-} from "../../build/index.ts";
-import {
-  digestOf,
-  familiarReference,
-  isDiskFull,
-  isTsbuildError,
-  parseReference,
-  type Digest,
-} from "../../core/index.ts";
+import { solve, StepLog, type BuildEnvironment, type Solution } from "../../build/index.ts";
+import { digestOf, isDiskFull, isTsbuildError } from "../../core/index.ts";
 import { parseDockerfile } from "../../dockerfile/index.ts";
-import type { Plan, Vertex, VertexId } from "../../plan/index.ts";
 import { BaseImages } from "../base-images.ts";
 import { withEngine, type Engine } from "../engine.ts";
 import { normaliseName } from "../images.ts";
-import { checkFolderOf, checkOutput, outputFailed, writeOutput } from "../output.ts";
+import { familiar } from "../output/archive-output.ts";
+import { chooseOutputs } from "../output/choose-outputs.ts";
+import { checkFolderOf, checkOutput } from "../output/places.ts";
+import { removeReport, writeImageId, writeMetadata } from "../output/reports.ts";
+import { writeOutputs, type WrittenOutputs } from "../output/write-outputs.ts";
+import { assembleImages } from "./assemble-images.ts";
+import { withChecks } from "./checks.ts";
+import { choosePlatforms } from "./choose-platforms.ts";
 import { openEnvironment } from "./environment.ts";
 import { makePlan } from "./make-plan.ts";
 import type { BuildOptions, BuildResult } from "./options.ts";
 import { checkContext, readDockerfile, withSource } from "./sources.ts";
 
 /**
- * Builds an image and keeps it in the store, named by `tags`.
+ * Builds an image, or one for each platform, and keeps it in the store, named by `tags`; or writes it where the outputs
+ * say instead.
  *
  * @throws DOCKERFILE_*, PLAN_*, BUILD_*, SANDBOX_*, REGISTRY_* and others; located in the Dockerfile where they come
  * from one of its lines. Nothing is named then, and finished steps stay in the cache.
  */
 export async function build(options: BuildOptions): Promise<BuildResult> {
   const names = [...new Set((options.tags ?? []).map(normaliseName))];
+  const targets = choosePlatforms(options);
+  const outputs = chooseOutputs(options, { names, isIndex: targets.isIndex });
   const directory = await checkContext(options.context);
   const dockerfile = await readDockerfile(directory, options.file);
   return withEngine(options, async (engine) => {
-    for (const output of options.outputs ?? []) await checkOutput(output);
-    if (options.imageIdFile !== undefined) await checkFolderOf(options.imageIdFile);
+    for (const output of outputs) await checkOutput(output);
+    await prepareReports(options);
     const bases = new BaseImages(engine, { pull: options.pull ?? false });
     const steps = new StepLog({ listener: engine.progress, clock: engine.clock });
     try {
-      const parsed = parseDockerfile(dockerfile.bytes, { file: dockerfile.shown });
-      const plan = await makePlan(parsed, { options, bases, steps });
+      const checked = { options, steps, directory, dockerfile: dockerfile.path };
+      const plan = await withChecks(checked, async (checks) => {
+        const observer = checks.linter;
+        const parsed = parseDockerfile(dockerfile.bytes, { file: dockerfile.shown, observer });
+        return makePlan(parsed, { options, targets, bases, steps, checks });
+      });
       const environment = await openEnvironment(engine, {
         directory,
         dockerfile: dockerfile.path,
         bases,
         steps,
       });
-      const image = await solvePlan(plan, { environment, engine, options, names });
-      await steps.run("exporting to image", async () => {
-        for (const output of options.outputs ?? [])
-          await writeOutput(output, { engine, image, names });
-        if (options.imageIdFile !== undefined) await writeImageId(options.imageIdFile, image.id);
-      });
-      const familiar = names.map((name) => familiarReference(parseReference(name)));
-      engine.progress({
-        type: "image-ready",
-        imageId: image.id,
-        names: familiar,
-        time: engine.clock.now().getTime(),
-      });
-      return { imageId: image.id, names: familiar };
+      const solution = await solve(plan, environment);
+      const images = await assembleImages({ plan, solution, environment, targets, options });
+      const request = { engine, steps, names, ...images };
+      const [written] = await Promise.allSettled([writeOutputs(outputs, request)]);
+      // Finished steps are kept for the next build whatever became of the outputs.
+      await keepRecords(solution, { environment, engine, options });
+      if (written.status === "rejected") throw written.reason;
+      await writeReports(options, written.value);
+      const { imageId, descriptor } = written.value;
+      const told = familiar(written.value.names);
+      const time = engine.clock.now().getTime();
+      // Files alone are no image.
+      if (descriptor !== undefined) {
+        engine.progress({ type: "image-ready", imageId, names: told, time });
+      }
+      return { imageId, names: told };
     } catch (error) {
       throw withSource(error, dockerfile);
     }
   });
 }
 
-async function writeImageId(path: string, id: Digest): Promise<void> {
-  try {
-    await writeFile(path, id);
-  } catch (error) {
-    throw outputFailed(path, error);
+/** @throws OUTPUT_FAILED for files that could not be written after the build */
+async function prepareReports({ imageIdFile, metadataFile }: BuildOptions): Promise<void> {
+  for (const path of [imageIdFile, metadataFile]) {
+    if (path !== undefined) await checkFolderOf(path);
   }
+  if (imageIdFile !== undefined) await removeReport(imageIdFile);
 }
 
-async function solvePlan(
-  plan: Plan,
-  request: {
-    readonly environment: BuildEnvironment;
-    readonly engine: Engine;
-    readonly options: BuildOptions;
-    readonly names: readonly string[];
-  },
-): Promise<Awaited<ReturnType<Engine["images"]["create"]>>> {
-  const { environment, engine, names } = request;
-  const solution = await solve(plan, environment);
-  const [target] = plan.targets;
-  const [result] = solution.targets;
-  if (target === undefined || result === undefined) throw new Error("the plan has no target");
-  const config = await assembleConfig({ target, result, environment });
-  const base = baseImageOf(plan, target.vertex);
-  const image = await engine.images.create(config, names, base === undefined ? {} : { base });
-  await keepRecords(solution, request);
-  return image;
+async function writeReports(options: BuildOptions, written: WrittenOutputs): Promise<void> {
+  const { imageIdFile, metadataFile } = options;
+  if (imageIdFile !== undefined) await writeImageId(imageIdFile, written.imageId);
+  if (metadataFile !== undefined) await writeMetadata(metadataFile, written);
 }
 
 /** What only serves the next build. The image is there, so a disk that is full by now does not fail this one. */
@@ -127,14 +113,4 @@ async function keepRecords(
       hint: "`tsbuild system prune` frees space",
     });
   }
-}
-
-/** The image at the bottom of a vertex' root filesystem. */
-function baseImageOf(plan: Plan, vertex: VertexId): Digest | undefined {
-  for (let id: VertexId | undefined = vertex; id !== undefined;) {
-    const { op, inputs }: Partial<Vertex> = plan.vertices[id] ?? {};
-    if (op?.type === "image") return op.imageId;
-    id = inputs?.[0];
-  }
-  return undefined;
 }

@@ -1,43 +1,56 @@
 import type { StepLog } from "../../build/index.ts";
-import { hostPlatform, parsePlatform, type Platform } from "../../core/index.ts";
+import { formatPlatform, isKnownPlatform, type Platform } from "../../core/index.ts";
 import type { Dockerfile } from "../../dockerfile/index.ts";
-import { planBuild, type Plan } from "../../plan/index.ts";
+import { planBuild, type Plan, type PlanObserver } from "../../plan/index.ts";
 import type { BaseImages } from "../base-images.ts";
-import { apiError } from "../errors.ts";
+import type { Checks } from "./checks.ts";
+import type { TargetPlatforms } from "./choose-platforms.ts";
 import { parsePairs, type BuildOptions } from "./options.ts";
 
 export async function makePlan(
   dockerfile: Dockerfile,
   request: {
     readonly options: BuildOptions;
-    readonly bases: BaseImages;
+    readonly targets: TargetPlatforms;
+    readonly bases: Pick<BaseImages, "resolve">;
     readonly steps: StepLog;
+    readonly checks: Checks;
+    /** Every stage, not only what the target reaches. */
+    readonly allStages?: boolean;
+    readonly observer?: PlanObserver;
   },
 ): Promise<Plan> {
-  const { options, bases, steps } = request;
-  const buildPlatform = hostPlatform();
-  const platforms = parsePlatforms(options.platforms ?? [], buildPlatform);
+  const { options, targets, bases, steps, checks, allStages = false, observer } = request;
+  const isIgnored = await checks.ignoredSources(dockerfile);
+  const { platforms, buildPlatform } = targets;
+  for (const platform of platforms) warnOfUnknown(platform, steps);
   const plan = await planBuild(dockerfile, {
     ...(options.target === undefined ? {} : { target: options.target }),
     buildArgs: parsePairs(options.buildArgs ?? [], "BUILD_ARG_INVALID"),
     labels: Object.fromEntries(parsePairs(options.labels ?? [], "LABEL_INVALID")),
     platforms,
-    platformsRequested: (options.platforms ?? []).length > 0,
+    platformsRequested: targets.isRequested,
+    multiPlatform: targets.isIndex,
     buildPlatform,
     network: options.network ?? "default",
     noCache: options.noCache === true ? "all" : (options.noCacheFilter ?? []),
     resolveBase: (reference, platform) => bases.resolve(reference, { platform, steps }),
+    linter: checks.linter,
+    allStages,
+    ...(isIgnored === undefined ? {} : { isIgnored }),
+    ...(observer === undefined ? {} : { observer }),
   });
   for (const warning of plan.warnings) steps.warn(warning);
   return plan;
 }
 
-function parsePlatforms(texts: readonly string[], host: Platform): Platform[] {
-  const platforms = texts.flatMap((text) => text.split(",")).map(parsePlatform);
-  if (platforms.length > 1) {
-    throw apiError("PLATFORM_UNSUPPORTED", "build for several platforms at once", {
-      hint: "build one platform at a time for now",
-    });
-  }
-  return platforms.length === 0 ? [host] : platforms;
+/** Nobody has heard of it: most likely it is misspelt, and nothing will run on what comes out. */
+function warnOfUnknown(platform: Platform, steps: StepLog): void {
+  if (isKnownPlatform(platform)) return;
+  const name = formatPlatform(platform);
+  steps.warn({
+    code: "PLATFORM_UNKNOWN",
+    message: `no system and machine are known as ${name}: the image will say that it is made for it all the same`,
+    hint: "platforms are written as linux/amd64, linux/arm64 or linux/arm/v7",
+  });
 }

@@ -1,7 +1,7 @@
 import type { Digest } from "../../core/index.ts";
 import type { EngineOptions } from "../engine.ts";
 import { apiError } from "../errors.ts";
-import type { OutputSpec } from "../output.ts";
+import type { OutputSpec } from "../output/types.ts";
 
 export interface BuildOptions extends EngineOptions {
   /** Directory of the build context. */
@@ -20,12 +20,21 @@ export interface BuildOptions extends EngineOptions {
   readonly noCacheFilter?: readonly string[];
   readonly pull?: boolean;
   readonly network?: "default" | "none" | "host";
+  /** Where the result goes; the store when there are none. */
   readonly outputs?: readonly OutputSpec[];
+  /** Send the image to its registry. */
+  readonly push?: boolean;
+  /** Put the image into the store beside other outputs. */
+  readonly load?: boolean;
+  /** `[types[platform]:]key=value`. */
+  readonly annotations?: readonly string[];
   readonly imageIdFile?: string | undefined;
+  /** File for the digests and names of the result, as JSON. */
+  readonly metadataFile?: string | undefined;
 }
 
 export interface BuildResult {
-  /** Digest of the config. */
+  /** Digest of the config; of the index where there are images for several platforms. */
   readonly imageId: Digest;
   /** Names that the image has got, in familiar form. */
   readonly names: readonly string[];

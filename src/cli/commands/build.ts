@@ -15,7 +15,11 @@ interface Flags extends ProgressFlags {
   readonly pull?: boolean;
   readonly output: readonly string[];
   readonly network: "default" | "none" | "host";
+  readonly push?: boolean;
+  readonly load?: boolean;
+  readonly annotation: readonly string[];
   readonly iidfile?: string;
+  readonly metadataFile?: string;
 }
 
 /** `tsbuild [build] … CONTEXT`: the default command. */
@@ -29,7 +33,12 @@ export function addBuildCommand(program: Command, invocation: Invocation): void 
     .option("--target <stage>", "stage to build (default: the last)")
     .option("--build-arg <name=value>", "value for an ARG (repeatable)", collect, [])
     .option("--label <name=value>", "label of the image (repeatable)", collect, [])
-    .option("--platform <platform>", "platform of the result, os/arch[/variant]", collect, [])
+    .option(
+      "--platform <platforms>",
+      "platforms of the result, os/arch[/variant] or local (comma list, repeatable)",
+      collect,
+      [],
+    )
     .option("--no-cache", "run every step again")
     .option(
       "--no-cache-filter <stages>",
@@ -39,8 +48,25 @@ export function addBuildCommand(program: Command, invocation: Invocation): void 
     )
     .option("--pull", "ask the registry for base images even when they are here")
     .option("-q, --quiet", "print only the image ID")
-    .option("-o, --output <spec>", "write type=oci|docker,dest=FILE as well", collect, [])
+    .option(
+      "-o, --output <spec>",
+      "where the result goes instead of the store: DIR, - or type=image|registry|local|tar|oci|docker|cacheonly,… (repeatable)",
+      collect,
+      [],
+    )
+    .option("--push", "send the image to its registry")
+    .option(
+      "--load",
+      "put the image into the store beside other outputs (without any, it goes there)",
+    )
+    .option(
+      "--annotation <[types:]key=value>",
+      "annotation of the manifest, or of manifest-descriptor, index, index-descriptor (repeatable)",
+      collect,
+      [],
+    )
     .option("--iidfile <file>", "write the image ID to a file")
+    .option("--metadata-file <file>", "write digests and names of the result to a file, as JSON")
     .addOption(
       new Option("--network <mode>", "network of RUN")
         .choices(["default", "none", "host"])
@@ -66,7 +92,11 @@ export function addBuildCommand(program: Command, invocation: Invocation): void 
           pull: flags.pull ?? false,
           network: flags.network,
           outputs,
+          push: flags.push ?? false,
+          load: flags.load ?? false,
+          annotations: flags.annotation,
           imageIdFile: flags.iidfile,
+          metadataFile: flags.metadataFile,
           progress: listener,
           signal: invocation.signal,
         }),

@@ -1,0 +1,99 @@
+import { formatPlatform, parsePlatform, type Platform } from "../../core/index.ts";
+import type { ImageGroup } from "../../local/index.ts";
+import { apiError, usageError } from "../errors.ts";
+import type { Annotation } from "./types.ts";
+
+const targets = ["manifest", "manifest-descriptor", "index", "index-descriptor"] as const;
+
+/** `--annotation [types[platform]:]key=value`, for each of the types. @throws USAGE, PLATFORM_INVALID */
+export function parseAnnotation(text: string): readonly Annotation[] {
+  const equals = text.indexOf("=");
+  const name = equals === -1 ? text : text.slice(0, equals);
+  const value = equals === -1 ? "" : text.slice(equals + 1);
+  const colon = name.indexOf(":");
+  const key = name.slice(colon + 1);
+  if (equals === -1 || key === "") throw invalidAnnotation(text);
+  const types = colon === -1 ? ["manifest"] : name.slice(0, colon).split(",");
+  return types.map((type) => ({ ...parseTarget(type, text), key, value }));
+}
+
+/** `annotation[-type][[platform]].key` as a field of an output; undefined when it is another field. */
+export function parseAnnotationField(field: string, value: string): Annotation | undefined {
+  const match = /^annotation(?:-([a-z-]+))?(\[[A-Za-z0-9_/-]+\])?\.(\S+)$/.exec(field);
+  if (match === null) return undefined;
+  const [, type = "manifest", platform = "", key = ""] = match;
+  return { ...parseTarget(`${type}${platform}`, `${field}=${value}`), key, value };
+}
+
+function parseTarget(text: string, whole: string): Pick<Annotation, "target" | "platform"> {
+  const match = /^([a-z-]+)(?:\[([A-Za-z0-9_/-]+)\])?$/.exec(text);
+  const target = targets.find((each) => each === match?.[1]);
+  if (target === undefined) throw invalidAnnotation(whole);
+  const platform = match?.[2];
+  return { target, ...(platform === undefined ? {} : { platform: parsePlatform(platform) }) };
+}
+
+function invalidAnnotation(text: string): Error {
+  return usageError(
+    `read annotation ${JSON.stringify(text)}`,
+    `write key=value, or type:key=value with a type of ${targets.join(", ")}`,
+  );
+}
+
+/** @throws OUTPUT_UNSUPPORTED for annotations of an index that there will not be */
+export function checkAnnotations(annotations: readonly Annotation[], isIndex: boolean): void {
+  const wrong = annotations.find(({ target }) => target.startsWith("index"));
+  if (isIndex || wrong === undefined) return;
+  throw apiError(
+    "OUTPUT_UNSUPPORTED",
+    "export image: index annotations not supported for single platform export",
+    {
+      hint: "annotate the manifest, or build for several platforms (or with BUILDKIT_MULTI_PLATFORM=1)",
+      details: { key: wrong.key, type: wrong.target },
+    },
+  );
+}
+
+/** The same images with these annotations on their documents. */
+export function annotate(group: ImageGroup, annotations: readonly Annotation[]): ImageGroup {
+  if (annotations.length === 0) return group;
+  const members = group.members.map((member) => {
+    const own = annotations.filter((each) => isFor(each, member.platform));
+    const manifest = recordOf(own, "manifest");
+    const entry = recordOf(own, "manifest-descriptor");
+    return {
+      ...member,
+      ...(entry === undefined ? {} : { annotations: entry }),
+      ...(manifest === undefined ? {} : { image: { ...member.image, annotations: manifest } }),
+    };
+  });
+  const index = recordOf(annotations, "index");
+  if (group.index === undefined || index === undefined) return { ...group, members };
+  return { members, index: { ...group.index, annotations: index } };
+}
+
+/** What descriptors of the index itself are to say, as an archive's `index.json` holds them. */
+export function indexDescriptorAnnotations(
+  annotations: readonly Annotation[],
+): Readonly<Record<string, string>> | undefined {
+  return recordOf(annotations, "index-descriptor");
+}
+
+function isFor({ platform }: Annotation, wanted: Platform | undefined): boolean {
+  if (platform === undefined) return true;
+  return wanted !== undefined && formatPlatform(platform) === formatPlatform(wanted);
+}
+
+function recordOf(
+  annotations: readonly Annotation[],
+  target: Annotation["target"],
+): Readonly<Record<string, string>> | undefined {
+  const entries = annotations.filter((each) => each.target === target);
+  if (entries.length === 0) return undefined;
+  // What is said of one platform is more to the point than what is said of all.
+  const ordered = [
+    ...entries.filter(({ platform }) => platform === undefined),
+    ...entries.filter(({ platform }) => platform !== undefined),
+  ];
+  return Object.fromEntries(ordered.map(({ key, value }) => [key, value]));
+}

@@ -1,0 +1,54 @@
+import { rm, writeFile } from "node:fs/promises";
+import type { Digest, JsonValue } from "../../core/index.ts";
+import type { Descriptor } from "../../image/index.ts";
+import { outputFailed } from "./places.ts";
+
+/** What came out of a build's outputs. */
+export interface OutputReport {
+  /** Of what the last output that is an image made. */
+  readonly descriptor?: Descriptor;
+  /** Of a lone image. */
+  readonly configDigest?: Digest;
+  /** Full names. */
+  readonly names: readonly string[];
+}
+
+/** The file of an earlier build must not stand for one that fails. */
+export async function removeReport(path: string): Promise<void> {
+  await rm(path, { force: true }).catch((error: unknown) => {
+    throw outputFailed(path, error);
+  });
+}
+
+/** Digest of the config, or of the index of several images, without a newline. */
+export async function writeImageId(path: string, id: Digest): Promise<void> {
+  await writeReport(path, id);
+}
+
+/** `--metadata-file`: what programs want to know of the image, in the words that they know. */
+export async function writeMetadata(path: string, report: OutputReport): Promise<void> {
+  const { descriptor, configDigest, names } = report;
+  const metadata: Record<string, JsonValue> = {
+    ...(configDigest === undefined ? {} : { "containerimage.config.digest": configDigest }),
+    ...(descriptor === undefined
+      ? {}
+      : {
+          "containerimage.descriptor": {
+            mediaType: descriptor.mediaType,
+            digest: descriptor.digest,
+            size: descriptor.size,
+          },
+          "containerimage.digest": descriptor.digest,
+        }),
+    ...(names.length === 0 ? {} : { "image.name": names.join(",") }),
+  };
+  await writeReport(path, JSON.stringify(metadata, undefined, 2));
+}
+
+async function writeReport(path: string, text: string): Promise<void> {
+  try {
+    await writeFile(path, text);
+  } catch (error) {
+    throw outputFailed(path, error);
+  }
+}

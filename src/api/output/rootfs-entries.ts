@@ -1,0 +1,88 @@
+import { createReadStream } from "node:fs";
+import { Readable } from "node:stream";
+import {
+  joinRootPath,
+  rootPath,
+  type LayerEntryWithContent,
+  type MergedTree,
+  type NodeStat,
+  type RootPath,
+} from "../../layer/index.ts";
+
+/** One node of a root filesystem; of a file with several names, the further ones say which was first. */
+export interface RootfsNode {
+  readonly path: RootPath;
+  readonly stat: NodeStat;
+  readonly firstName?: RootPath;
+}
+
+/** Every node below the root, parents first and names in byte order. Sockets are left out. */
+export async function* walkRootfs(tree: MergedTree): AsyncGenerator<RootfsNode, void, undefined> {
+  const firstNames = new Map<string, RootPath>();
+  const pending: RootPath[] = [rootPath];
+  for (let folder = pending.pop(); folder !== undefined; folder = pending.pop()) {
+    const below: RootPath[] = [];
+    for (const name of await tree.readdir(folder)) {
+      const path = joinRootPath(folder, name);
+      const stat = await tree.lstat(path);
+      if (stat === undefined || stat.type === "socket") continue;
+      if (stat.type === "directory") below.push(path);
+      const hasNames = stat.type !== "directory" && stat.nlink > 1;
+      const firstName = hasNames ? firstNames.get(stat.inode) : undefined;
+      if (hasNames && firstName === undefined) firstNames.set(stat.inode, path);
+      yield { path, stat, ...(firstName === undefined ? {} : { firstName }) };
+    }
+    pending.push(...below.reverse());
+  }
+}
+
+/**
+ * A root filesystem as the entries of a tar, below the folder `prefix` where one is given. Times become `mtime` when
+ * that is set.
+ */
+export async function* rootfsEntries(
+  tree: MergedTree,
+  options: { readonly prefix?: string | undefined; readonly mtime?: bigint | undefined } = {},
+): AsyncGenerator<LayerEntryWithContent, void, undefined> {
+  const prefix = Buffer.from(options.prefix ?? "");
+  const place = (path: RootPath): RootPath =>
+    prefix.length === 0 ? path : joinRootPath(prefix, path);
+  if (prefix.length > 0) {
+    const { mtime = 0n } = options;
+    yield { path: prefix, type: "directory", mode: 0o755, uid: 0, gid: 0, mtime, size: 0 };
+  }
+  for await (const node of walkRootfs(tree)) {
+    const { path, stat, firstName } = node;
+    const { mode, uid, gid, devMajor, devMinor } = stat;
+    const looks = { path: place(path), mode, uid, gid, mtime: options.mtime ?? stat.mtime };
+    if (firstName !== undefined) {
+      yield { ...looks, type: "hardlink", size: 0, linkTarget: place(firstName) };
+      continue;
+    }
+    const type = stat.type === "socket" ? "fifo" : stat.type;
+    const xattrs = await tree.xattrs(path);
+    yield {
+      ...looks,
+      type,
+      size: type === "file" ? stat.size : 0,
+      ...(type === "symlink" ? { linkTarget: await tree.readlink(path) } : {}),
+      ...(type === "char-device" || type === "block-device" ? { devMajor, devMinor } : {}),
+      ...(xattrs.size === 0 ? {} : { xattrs }),
+      ...(type === "file" ? { open: () => Readable.from(contentOf(tree, path)) } : {}),
+    };
+  }
+}
+
+async function* contentOf(
+  tree: MergedTree,
+  path: RootPath,
+): AsyncGenerator<Buffer, void, undefined> {
+  const file = await tree.openFile(path);
+  try {
+    const { fd } = file;
+    const options = { fd, autoClose: false, start: 0, highWaterMark: 1024 * 1024 };
+    for await (const chunk of createReadStream("", options)) yield chunk as Buffer;
+  } finally {
+    await file.close();
+  }
+}

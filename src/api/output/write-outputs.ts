@@ -1,0 +1,136 @@
+import type { StepLog } from "../../build/index.ts";
+import type { Digest } from "../../core/index.ts";
+import type { Descriptor } from "../../image/index.ts";
+import { describeGroup, idOf, type ImageGroup, type LocalImage } from "../../local/index.ts";
+import type { Engine } from "../engine.ts";
+import { normaliseName } from "../images.ts";
+import { annotate, indexDescriptorAnnotations } from "./annotations.ts";
+import { writeArchive } from "./archive-output.ts";
+import type { OutputReport } from "./reports.ts";
+import type { ArchiveOutput, ImageForm, ImageOutput, OutputSpec } from "./types.ts";
+
+/** What a build has made, before any output gives it a form. */
+export interface BuiltImages {
+  readonly engine: Engine;
+  readonly steps: StepLog;
+  readonly group: ImageGroup;
+  /** Full names. */
+  readonly names: readonly string[];
+  /** SOURCE_DATE_EPOCH in nanoseconds. */
+  readonly epoch: bigint | undefined;
+  /** How many layers of an image are its base's. */
+  readonly baseLayers: (image: LocalImage) => number;
+}
+
+/** What the build is called by, and what programs are told of it. */
+export interface WrittenOutputs extends OutputReport {
+  readonly imageId: Digest;
+}
+
+/**
+ * Writes a build's result to all its outputs, in their order.
+ * @throws OUTPUT_FAILED, ARCHIVE_WRITE_FAILED, REGISTRY_*
+ */
+export async function writeOutputs(
+  outputs: readonly OutputSpec[],
+  built: BuiltImages,
+): Promise<WrittenOutputs> {
+  let written: WrittenOutputs = { imageId: idOf(built.group), names: [] };
+  for (const output of outputs) {
+    const report = await writeOutput(output, built);
+    if (report !== undefined) written = report;
+  }
+  return written;
+}
+
+async function writeOutput(
+  output: OutputSpec,
+  built: BuiltImages,
+): Promise<WrittenOutputs | undefined> {
+  const { steps } = built;
+  switch (output.type) {
+    case "image":
+      return writeImage(output, built);
+    case "oci":
+    case "docker":
+      return steps.run(`exporting to ${output.type} image format`, () =>
+        writeImageArchive(output, built),
+      );
+    case "local":
+    case "tar": {
+      const name = output.type === "local" ? "client directory" : "client tarball";
+      await steps.run(`exporting to ${name}`, async () => {
+        const { writeRootfs, writeRootfsTar } = await import("./rootfs-output.ts");
+        const request = { engine: built.engine, group: built.group, mtime: built.epoch };
+        if (output.type === "local") await writeRootfs(output, request);
+        else await writeRootfsTar(output, request);
+      });
+      return undefined;
+    }
+    case "cacheonly":
+      return undefined;
+  }
+}
+
+async function writeImage(output: ImageOutput, built: BuiltImages): Promise<WrittenOutputs> {
+  const { engine, steps } = built;
+  const group = await formGroup(output.form, built);
+  const names = namesOf(output, { built, id: idOf(group) });
+  await steps.run("exporting to image", async () => {
+    if (output.store) await engine.images.keep(group, output.pushByDigest ? [] : names);
+  });
+  if (!output.push) return reportOf(group, { names, descriptor: describeGroup(group).root });
+  const { pushGroup } = await import("./push-output.ts");
+  const { pushByDigest: byDigest, isInsecure: insecure, form } = output;
+  const descriptor = await pushGroup({ engine, group, names, steps, form, byDigest, insecure });
+  return reportOf(group, { names, descriptor });
+}
+
+async function writeImageArchive(
+  output: ArchiveOutput,
+  built: BuiltImages,
+): Promise<WrittenOutputs> {
+  const group = await formGroup(output.form, built);
+  const names = namesOf(output, { built, id: idOf(group) });
+  const rootAnnotations = indexDescriptorAnnotations(output.form.annotations);
+  const [descriptor] = await writeArchive({
+    engine: built.engine,
+    flavor: output.type,
+    output: output.destination === "-" ? process.stdout : output.destination,
+    isDirectory: !output.isTar,
+    images: [{ group, names, ...(rootAnnotations === undefined ? {} : { rootAnnotations }) }],
+    form: output.form,
+  });
+  return reportOf(group, { names, descriptor });
+}
+
+/** The images as this output is to have them. */
+async function formGroup(form: ImageForm, built: BuiltImages): Promise<ImageGroup> {
+  const { epoch, group } = built;
+  if (!form.rewriteTimestamp || epoch === undefined) return annotate(group, form.annotations);
+  const { rewriteTimestamps } = await import("./rewrite-timestamps.ts");
+  return annotate(await rewriteTimestamps(group, { ...built, epoch }), form.annotations);
+}
+
+function namesOf(
+  output: ArchiveOutput | ImageOutput,
+  { built, id }: { readonly built: BuiltImages; readonly id: Digest },
+): readonly string[] {
+  const names = output.form.names?.map(normaliseName) ?? built.names;
+  const prefix = output.type === "image" ? output.danglingPrefix : undefined;
+  if (names.length > 0 || prefix === undefined) return names;
+  return [normaliseName(`${prefix}@${id}`)];
+}
+
+function reportOf(
+  group: ImageGroup,
+  told: { readonly names: readonly string[]; readonly descriptor: Descriptor | undefined },
+): WrittenOutputs {
+  const { names, descriptor } = told;
+  const imageId = idOf(group);
+  return {
+    ...{ imageId, names },
+    ...(descriptor === undefined ? {} : { descriptor }),
+    ...(group.index === undefined ? { configDigest: imageId } : {}),
+  };
+}

@@ -1,0 +1,148 @@
+import { randomBytes } from "node:crypto";
+import { createWriteStream } from "node:fs";
+import { mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import type { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import {
+  coreError,
+  errnoOf,
+  formatReference,
+  isTsbuildError,
+  mediaTypes,
+  parseReference,
+  withDefaultTag,
+} from "../core/index.ts";
+import { parseIndex, serializeIndex, type Descriptor } from "../image/index.ts";
+import { blobPath } from "./archive-source.ts";
+import { archiveError } from "./errors.ts";
+import { namedEntry, nameAnnotation } from "./names.ts";
+import type { ArchiveSink } from "./types.ts";
+
+/**
+ * Opens the directory of an OCI image layout for writing; it is made when it is not there. Images that it has already
+ * stay, but for those whose name is given again. Its index is replaced last and at once: whatever happens before,
+ * readers find what was there, beside blobs that nothing names.
+ * @throws ARCHIVE_WRITE_FAILED
+ */
+export async function openLayoutSink(directory: string): Promise<ArchiveSink> {
+  const layout = new LayoutSink(directory);
+  await layout.begin();
+  return layout;
+}
+
+class LayoutSink implements ArchiveSink {
+  readonly label: string;
+  readonly isSequential = true;
+  readonly #directory: string;
+  readonly #entries = new Map<string, Descriptor>();
+
+  constructor(directory: string) {
+    this.label = `image layout ${directory}`;
+    this.#directory = directory;
+  }
+
+  async begin(): Promise<void> {
+    await this.#writing(async () => {
+      await mkdir(this.#directory, { recursive: true });
+      const index = await this.#readIndex();
+      for (const entry of index) this.#entries.set(keyOf(entry), entry);
+    });
+  }
+
+  async has({ digest, size }: Descriptor): Promise<boolean> {
+    const found = await stat(this.#pathOf(blobPath(digest))).catch(() => undefined);
+    return found?.size === size;
+  }
+
+  async push({ digest }: Descriptor, content: Readable, signal?: AbortSignal): Promise<void> {
+    await this.#writing(async () => {
+      const path = this.#pathOf(blobPath(digest));
+      await mkdir(dirname(path), { recursive: true });
+      await this.#replace(path, async (partial) =>
+        pipeline(content, createWriteStream(partial, { flags: "wx" }), {
+          ...(signal === undefined ? {} : { signal }),
+        }),
+      );
+    });
+  }
+
+  tag(name: string, descriptor: Descriptor): Promise<void> {
+    const entry = namedEntry(descriptor, withDefaultTag(parseReference(name)));
+    this.#entries.set(keyOf(entry), entry);
+    return Promise.resolve();
+  }
+
+  include(descriptor: Descriptor): void {
+    this.#entries.set(descriptor.digest, descriptor);
+  }
+
+  async finish(): Promise<void> {
+    await this.#writing(async () => {
+      const manifests = [...this.#entries.values()];
+      const index = serializeIndex({ mediaType: mediaTypes.ociIndex, manifests });
+      await this.#replace(this.#pathOf("oci-layout"), async (partial) =>
+        writeFile(partial, JSON.stringify({ imageLayoutVersion: "1.0.0" })),
+      );
+      await this.#replace(this.#pathOf("index.json"), async (partial) => writeFile(partial, index));
+    });
+  }
+
+  /** Nothing that was begun has a name yet. */
+  abort(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  async #readIndex(): Promise<readonly Descriptor[]> {
+    try {
+      return parseIndex(await readFile(this.#pathOf("index.json"))).manifests;
+    } catch (error) {
+      if (errnoOf(error) === "ENOENT") return [];
+      throw error;
+    }
+  }
+
+  /** A file appears under its name when it is whole. */
+  async #replace(path: string, write: (partial: string) => Promise<void>): Promise<void> {
+    const partial = `${path}.${randomBytes(6).toString("hex")}.partial`;
+    try {
+      await write(partial);
+      await rename(partial, path);
+    } catch (error) {
+      await rm(partial, { force: true });
+      throw error;
+    }
+  }
+
+  #pathOf(path: string): string {
+    return join(this.#directory, path);
+  }
+
+  async #writing(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      throw writeError(error, this.label);
+    }
+  }
+}
+
+function keyOf({ annotations, digest }: Descriptor): string {
+  const name = annotations?.[nameAnnotation];
+  return name === undefined ? digest : formatReference(parseReference(name));
+}
+
+function writeError(error: unknown, label: string): unknown {
+  if (isTsbuildError(error)) return error;
+  const reason = errnoOf(error);
+  if (reason === "ENOSPC" || reason === "EDQUOT") {
+    return coreError("DISK_FULL", `write ${label}: no space is left`, { cause: error });
+  }
+  // A stream that was stopped from outside has its own way of being told.
+  if (reason === undefined || reason === "ABORT_ERR") return error;
+  return archiveError("ARCHIVE_WRITE_FAILED", `write ${label}: ${reason}`, {
+    hint: "give a directory that can be written",
+    details: { path: label, reason },
+    cause: error,
+  });
+}
