@@ -55,8 +55,13 @@ function realDirectory(directory: string, label: string): ByteString {
   throw unreadable(label, undefined);
 }
 
-/** The Dockerfile's own ignore file first, else the context's; never both. */
-async function readIgnoreRules(options: DirectoryContextOptions): Promise<IgnoreRules> {
+/**
+ * The Dockerfile's own ignore file first, else the context's; never both.
+ * @throws CONTEXT_IGNORE_INVALID, CONTEXT_UNREADABLE
+ */
+export async function readIgnoreRules(
+  options: Pick<DirectoryContextOptions, "directory" | "dockerfile">,
+): Promise<IgnoreRules> {
   const { directory, dockerfile } = options;
   const candidates = [join(directory, ".dockerignore")];
   if (dockerfile !== undefined) candidates.unshift(`${dockerfile}.dockerignore`);

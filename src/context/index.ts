@@ -1,5 +1,5 @@
 export { checksumSelection, selectionDigest, type Selection } from "./checksum.ts";
-export { openDirectoryContext, type DirectoryContextOptions } from "./directory-context.ts";
+export { openDirectoryContext, readIgnoreRules, type DirectoryContextOptions } from "./directory-context.ts";
 export { contextError, type ContextErrorCode } from "./errors.ts";
 export { openGitRepositories, type GitRepositoriesOptions } from "./git/repositories.ts";
 export type * from "./git/types.ts";

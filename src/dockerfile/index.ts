@@ -12,6 +12,7 @@ export {
 export { formatDockerfile } from "./format-dockerfile.ts";
 export { locateText, pinpointWord } from "./locate-text.ts";
 export { chompHeredoc, parseHeredocMarker } from "./heredoc.ts";
+export { describeName } from "./describe.ts";
 export * from "./lint/index.ts";
 export { didYouMean, suggest, withSuggestion } from "./suggest.ts";
 export type * from "./types.ts";

@@ -30,14 +30,16 @@ export function applyLabel({ pairs }: LabelInstruction, scope: RuleScope): void 
  * From left to right, so that a default sees earlier names of the same line. A build argument beats the default,
  * which then is not even evaluated; a name without both takes the global value.
  */
-export function applyArg({ args }: ArgInstruction, scope: RuleScope): void {
+export function applyArg(instruction: ArgInstruction, scope: RuleScope): void {
   const { state, options, globalArgs } = scope;
-  const texts = args.map(({ name, defaultValue }) => {
+  const texts = instruction.args.map(({ name, defaultValue }) => {
     const given = options.buildArgs.get(name);
     const value =
       given ?? (defaultValue === undefined ? globalArgs.get(name) : scope.expand(defaultValue));
     if (value !== undefined && !unexportedArgs.has(name)) setEnvironment(state, name, value);
     state.args.set(name, value);
+    const isInherited = given === undefined && defaultValue === undefined && globalArgs.has(name);
+    options.observer?.onArg({ name, value, isInherited, instruction });
     return value === undefined ? name : `${name}=${value}`;
   });
   addHistory(state, `ARG ${texts.join(" ")}`);
