@@ -12,7 +12,7 @@ const { cli, context, expectCli, output } = useWorkspace({ programs: ["xz", "bzi
 
 describe("local archives", () => {
   test.for(["--format=gnu", "--gzip"])(
-    "ADD unpacks what tar %s wrote, known by its content, and COPY does not",
+    "ADD unpacks what tar %s wrote, known by its content, and COPY does not [3.65]",
     async (flag) => {
       const folder = await contextWithArchive(flag);
       await expectCli(["-t", "archive:1", folder]);
@@ -23,7 +23,7 @@ describe("local archives", () => {
   );
 
   test.for(["--bzip2", "--xz", "--zstd"])(
-    "an archive by tar %s is unpacked or refused by name, never copied in silence",
+    "an archive by tar %s is unpacked or refused by name, never copied in silence [3.65]",
     async (flag) => {
       const result = await cli(["-t", "archive:2", await contextWithArchive(flag)]);
       if (result.code === 0) {
@@ -50,7 +50,7 @@ describe("local archives", () => {
     });
   }
 
-  test("a hostile archive cannot leave the root", async () => {
+  test("a hostile archive cannot leave the root [3.66]", async () => {
     const made = await context({ payload: "owned", "links/escape": { link: "/etc" } });
     const archive = join(made, "evil.tar");
     const append = async (...args: string[]): Promise<string> =>
@@ -99,7 +99,7 @@ describe("URLs", () => {
     server.closeAllConnections();
   });
 
-  test("a file arrives with mode 600, the server's time and the URL's name", async () => {
+  test("a file arrives with mode 600, the server's time and the URL's name [3.67]", async () => {
     const folder = await context({
       Dockerfile: `FROM BUSYBOX\nADD ${origin}/file.txt /d/\nADD --chmod=644 --chown=5:6 ${origin}/moved /m\n`,
     });
@@ -113,7 +113,7 @@ describe("URLs", () => {
     expect(told).toBe("from the web 0:0 600 1000000000\nfrom the web 5:6 644\n");
   });
 
-  test("is asked again each build, and reruns only when the bytes have changed", async () => {
+  test("is asked again each build, and reruns only when the bytes have changed [6.14]", async () => {
     const folder = await context({ Dockerfile: `FROM BUSYBOX\nADD ${origin}/file.txt /f\n` });
     const args = ["--progress", "rawjson", "-t", "url:2", folder];
     const outcome = async (): Promise<string | undefined> =>
@@ -127,7 +127,7 @@ describe("URLs", () => {
     expect(await output("url:2", "cat", "/f")).toBe("from the web, later");
   });
 
-  test("--checksum holds the bytes to their promise", async () => {
+  test("--checksum holds the bytes to their promise [3.68]", async () => {
     const good = createHash("sha256").update(body).digest("hex");
     const dockerfile = (hex: string): string =>
       `FROM BUSYBOX\nADD --checksum=sha256:${hex} ${origin}/file.txt /f\n`;
@@ -139,7 +139,7 @@ describe("URLs", () => {
     expect(result.stderr).toContain(">>>");
   });
 
-  test("a missing page fails the build and is located", async () => {
+  test("a missing page fails the build and is located [3.67]", async () => {
     const folder = await context({ Dockerfile: `FROM BUSYBOX\nADD ${origin}/missing /f\n` });
     const result = await cli(["-t", "url:4", folder]);
     expect(result.code).toBe(1);

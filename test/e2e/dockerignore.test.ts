@@ -5,7 +5,7 @@ import { errorCode, useWorkspace } from "../support/setup-workspace.ts";
 const { cli, context, expectCli, output } = useWorkspace();
 const list = ["sh", "-c", "cd /ctx && find . -type f | sort"];
 
-test("anchored patterns, any depth, exceptions, and files below an excluded folder", async () => {
+test("anchored patterns, any depth, exceptions, and files below an excluded folder [5.5, 5.7, 5.9]", async () => {
   const folder = await context({
     Dockerfile: "FROM BUSYBOX\nCOPY . /ctx\n",
     ".dockerignore":
@@ -26,7 +26,7 @@ test("anchored patterns, any depth, exceptions, and files below an excluded fold
   );
 });
 
-test("a Dockerfile's own ignore file replaces the context's", async () => {
+test("a Dockerfile's own ignore file replaces the context's [5.1]", async () => {
   const folder = await context({
     "Other.Dockerfile": "FROM BUSYBOX\nCOPY . /ctx\n",
     "Other.Dockerfile.dockerignore": "*\n!only\n",
@@ -38,7 +38,7 @@ test("a Dockerfile's own ignore file replaces the context's", async () => {
   expect(await output("ignore:2", ...list)).toBe("./only\n");
 });
 
-test("an ignored file's change reruns nothing", async () => {
+test("an ignored file's change reruns nothing [5.14]", async () => {
   const files = { Dockerfile: "FROM BUSYBOX\nCOPY . /ctx\n", ".dockerignore": "noise\n", a: "a" };
   await expectCli(["-t", "ignore:3", await context({ ...files, noise: "1" })]);
   const changed = await context({ ...files, noise: "2" });
@@ -46,7 +46,7 @@ test("an ignored file's change reruns nothing", async () => {
   expect(outcomesOf(stderr)).toEqual({ "COPY . /ctx": "cached" });
 });
 
-test("COPY of an ignored file fails and names the rule", async () => {
+test("COPY of an ignored file fails and names the rule [5.13]", async () => {
   const folder = await context({
     Dockerfile: "FROM BUSYBOX\nCOPY hidden.txt /x\n",
     ".dockerignore": "other\n*.txt\n",

@@ -27,7 +27,7 @@ const base = () => [
 ];
 
 describe("a file", () => {
-  test("becomes the destination, with its own looks, below directories 0755 0:0", async () => {
+  test("becomes the destination, with its own looks, below directories 0755 0:0 [3.50, 3.52, 3.57]", async () => {
     const from = await harness.layers(stage());
     const made = await harness.copy({ from, sources: ["one"], destination: "/a/b/new" });
     expect(await harness.nodes(made)).toEqual({
@@ -37,23 +37,26 @@ describe("a file", () => {
     });
   });
 
-  test.each(["/srv/", "/srv/.", "/srv"])("goes into the directory %s by its name", async (to) => {
-    const from = await harness.layers(stage());
-    const on = await harness.layers(base());
-    const made = await harness.copy({ base: on, from, sources: ["one"], destination: to });
-    expect(await harness.layer(made)).toEqual({
-      srv: "directory 700 21:22 @500",
-      "srv/one": "file 640 1:2 @1000000001 1",
-    });
-  });
+  test.each(["/srv/", "/srv/.", "/srv"])(
+    "goes into the directory %s by its name [3.50]",
+    async (to) => {
+      const from = await harness.layers(stage());
+      const on = await harness.layers(base());
+      const made = await harness.copy({ base: on, from, sources: ["one"], destination: to });
+      expect(await harness.layer(made)).toEqual({
+        srv: "directory 700 21:22 @500",
+        "srv/one": "file 640 1:2 @1000000001 1",
+      });
+    },
+  );
 
-  test.each(["/new/", "/new/."])("goes into %s, which is made", async (to) => {
+  test.each(["/new/", "/new/."])("goes into %s, which is made [3.50]", async (to) => {
     const from = await harness.layers(stage());
     const made = await harness.copy({ from, sources: ["one"], destination: to });
     expect(Object.keys(await harness.nodes(made))).toEqual(["new", "new/one"]);
   });
 
-  test("replaces a file or a link of its name, and leaves its directory as it was", async () => {
+  test("replaces a file or a link of its name, and leaves its directory as it was [3.54, 3.55]", async () => {
     const from = await harness.layers(stage());
     const on = await harness.layers([...base(), symlinkEntry("srv/two", "old")]);
     const once = await harness.copy({ base: on, from, sources: ["one"], destination: "/srv/old" });
@@ -67,7 +70,7 @@ describe("a file", () => {
     });
   });
 
-  test("does not replace a directory of its name", async () => {
+  test("does not replace a directory of its name [3.56]", async () => {
     const from = await harness.layers(stage());
     const on = await harness.layers([directoryEntry("srv"), directoryEntry("srv/one")]);
     await expectCode(
@@ -76,7 +79,7 @@ describe("a file", () => {
     );
   });
 
-  test("does not go below a file", async () => {
+  test("does not go below a file [3.55]", async () => {
     const from = await harness.layers(stage());
     const on = await harness.layers(base());
     for (const destination of ["/srv/old/", "/srv/old/deeper/x"])
@@ -88,13 +91,13 @@ describe("a file", () => {
 });
 
 describe("several sources", () => {
-  test("go into a directory", async () => {
+  test("go into a directory [3.51]", async () => {
     const from = await harness.layers(stage());
     const made = await harness.copy({ from, sources: ["one", "two"], destination: "/d/" });
     expect(Object.keys(await harness.nodes(made))).toEqual(["d", "d/one", "d/two"]);
   });
 
-  test("overwrite each other where there is no directory and no slash", async () => {
+  test("overwrite each other where there is no directory and no slash [3.51]", async () => {
     const from = await harness.layers(stage());
     const made = await harness.copy({ from, sources: ["one", "two"], destination: "/d" });
     expect(await harness.nodes(made)).toEqual({ d: "file 600 0:0 @2 2" });
@@ -117,7 +120,7 @@ describe("several sources", () => {
 
 describe("a directory", () => {
   test.each(["dir", "dir/", "dir/.", "/dir", "../../dir"])(
-    "%s gives its content, not itself nor its looks",
+    "%s gives its content, not itself nor its looks [3.42, 3.45, 3.53]",
     async (source) => {
       const from = await harness.layers(stage());
       const made = await harness.copy({ from, sources: [source], destination: "/new" });
@@ -130,7 +133,7 @@ describe("a directory", () => {
     },
   );
 
-  test("gives an existing destination only its time, and existing subdirectories all looks", async () => {
+  test("gives an existing destination only its time, and existing subdirectories all looks [3.53, 3.54]", async () => {
     const from = await harness.layers(stage());
     const on = await harness.layers(base());
     const made = await harness.copy({ base: on, from, sources: ["dir"], destination: "/srv" });
@@ -163,7 +166,7 @@ describe("a directory", () => {
     ]);
   });
 
-  test("does not replace a file, at the top or below", async () => {
+  test("does not replace a file, at the top or below [3.56]", async () => {
     const from = await harness.layers(stage());
     const on = await harness.layers([fileEntry("top"), fileEntry("below/sub")]);
     for (const destination of ["/top", "/below"])
@@ -173,7 +176,7 @@ describe("a directory", () => {
       );
   });
 
-  test("does not follow a link where one of its subdirectories must go", async () => {
+  test("does not follow a link where one of its subdirectories must go [3.55]", async () => {
     const from = await harness.layers(stage());
     const on = await harness.layers([directoryEntry("real"), symlinkEntry("d/sub", "/real")]);
     await expectCode(
@@ -182,7 +185,7 @@ describe("a directory", () => {
     );
   });
 
-  test("does not replace a directory by a file of its name", async () => {
+  test("does not replace a directory by a file of its name [3.56]", async () => {
     const from = await harness.layers(stage());
     const on = await harness.layers([directoryEntry("d/file")]);
     await expectCode(
@@ -191,7 +194,7 @@ describe("a directory", () => {
     );
   });
 
-  test("replaces links by files of their names, and what they led to stays", async () => {
+  test("replaces links by files of their names, and what they led to stays [3.55]", async () => {
     const from = await harness.layers(stage());
     const on = await harness.layers([fileEntry("real", "r"), symlinkEntry("d/file", "/real")]);
     const made = await harness.copy({ base: on, from, sources: ["dir"], destination: "/d" });
@@ -201,7 +204,7 @@ describe("a directory", () => {
     });
   });
 
-  test("that is empty makes its destination", async () => {
+  test("that is empty makes its destination [3.53]", async () => {
     const from = await harness.layers([directoryEntry("empty", { mode: 0o700, mtime: 9n })]);
     const made = await harness.copy({ from, sources: ["empty"], destination: "/a/b" });
     expect(await harness.nodes(made)).toEqual({

@@ -35,27 +35,30 @@ describe("--chown", () => {
     ["nobody-here", "0:0"],
     ["bob:nobody-here", "1000:0"],
     ["2147483647:0", "2147483647:0"],
-  ])("%s gives everything, also what is made on the way, to %s", async (chown, owner) => {
-    const from = await harness.layers(stage());
-    const base = await harness.layers(accounts());
-    const made = await harness.copy({ base, from, sources: ["d"], destination: "/a/b", chown });
-    expect(await harness.layer(made)).toEqual({
-      a: `directory 755 ${owner} @0`,
-      "a/b": `directory 755 ${owner} @0`,
-      "a/b/plain": `file 640 ${owner} @0 p`,
-      "a/b/tool": `file 4700 ${owner} @0 t`,
-      "a/b/link": `symlink 777 ${owner} @0 -> plain`,
-      "a/b/sub": `directory 2700 ${owner} @0`,
-    });
-  });
+  ])(
+    "%s gives everything, also what is made on the way, to %s [3.52, 3.58]",
+    async (chown, owner) => {
+      const from = await harness.layers(stage());
+      const base = await harness.layers(accounts());
+      const made = await harness.copy({ base, from, sources: ["d"], destination: "/a/b", chown });
+      expect(await harness.layer(made)).toEqual({
+        a: `directory 755 ${owner} @0`,
+        "a/b": `directory 755 ${owner} @0`,
+        "a/b/plain": `file 640 ${owner} @0 p`,
+        "a/b/tool": `file 4700 ${owner} @0 t`,
+        "a/b/link": `symlink 777 ${owner} @0 -> plain`,
+        "a/b/sub": `directory 2700 ${owner} @0`,
+      });
+    },
+  );
 
-  test("takes names for root where there are no accounts", async () => {
+  test("takes names for root where there are no accounts [3.58]", async () => {
     const from = await harness.layers(stage());
     const made = await harness.copy({ from, sources: ["d/tool"], destination: "/t", chown: "bob" });
     expect(await harness.nodes(made)).toEqual({ t: "file 4700 0:0 @0 t" });
   });
 
-  test("leaves existing directories on the way to their owners", async () => {
+  test("leaves existing directories on the way to their owners [3.52]", async () => {
     const from = await harness.layers(stage());
     const base = await harness.layers([directoryEntry("a", { uid: 3 }), directoryEntry("a/b")]);
     const made = await harness.copy({
@@ -74,7 +77,7 @@ describe("--chown", () => {
 });
 
 describe("--chmod", () => {
-  test("octal goes over files, directories and what is made on the way, not over links", async () => {
+  test("octal goes over files, directories and what is made on the way, not over links [3.52, 3.59]", async () => {
     const from = await harness.layers(stage());
     const made = await harness.copy({ from, sources: ["d"], destination: "/a/b", chmod: "3705" });
     expect(await harness.nodes(made)).toEqual({
@@ -87,7 +90,7 @@ describe("--chmod", () => {
     });
   });
 
-  test("symbolic is told by each node's own mode; made directories stay 0755", async () => {
+  test("symbolic is told by each node's own mode; made directories stay 0755 [3.52, 3.59]", async () => {
     const from = await harness.layers(stage());
     const made = await harness.copy({
       from,
@@ -104,7 +107,7 @@ describe("--chmod", () => {
     });
   });
 
-  test("that is no mode is an error", async () => {
+  test("that is no mode is an error [3.59]", async () => {
     for (const chmod of ["64a", "10000", "rwx"])
       await expectCode(
         harness.copy({ sources: ["."], destination: "/a", chmod }),
@@ -113,7 +116,7 @@ describe("--chmod", () => {
   });
 });
 
-describe("--exclude", () => {
+describe("--exclude [3.63]", () => {
   const tree = () => [
     fileEntry("d/a.txt", "a"),
     fileEntry("d/keep.md", "k"),
@@ -165,7 +168,7 @@ describe("--exclude", () => {
     expect((await harness.nodes(merged))["n/sub"]).toBe("directory 700 9:0 @10");
   });
 
-  test("says nothing about a source itself", async () => {
+  test("says nothing about a source itself [3.63]", async () => {
     const from = await harness.layers(tree());
     const request = { from, destination: "/n/", exclude: ["top.txt", "*.txt", "**"] };
     const made = await harness.copy({ ...request, sources: ["top.txt", "d/*.txt"] });
@@ -173,7 +176,7 @@ describe("--exclude", () => {
   });
 });
 
-describe("--parents", () => {
+describe("--parents [3.62]", () => {
   const tree = () => [
     directoryEntry("a", { mode: 0o700, uid: 1, mtime: 11n }),
     directoryEntry("a/b", { mode: 0o710, uid: 2, mtime: 12n }),
@@ -196,7 +199,7 @@ describe("--parents", () => {
     return Object.keys(nodes).map((path) => path.replace(/^out\/?/, ""));
   };
 
-  test("keeps the directories of a path, which look like their sources", async () => {
+  test("keeps the directories of a path, which look like their sources [3.62]", async () => {
     const from = await harness.layers(tree());
     const request = { from, sources: ["a/b/c/x.txt"], destination: "/out", parents: true };
     expect(await harness.nodes(await harness.copy(request))).toEqual({
@@ -260,7 +263,7 @@ describe("--parents", () => {
     ]);
   });
 
-  test("of something that is not there is an error", async () => {
+  test("of something that is not there is an error [3.62]", async () => {
     const from = await harness.layers(tree());
     for (const source of ["a/none", "none/./a", "a/./none"])
       await expectCode(
@@ -281,7 +284,7 @@ describe("wildcards", () => {
     fileEntry("literal*", "star"),
   ];
 
-  test("merge the contents of the directories that they match; later ones win", async () => {
+  test("merge the contents of the directories that they match; later ones win [3.43, 3.45]", async () => {
     const from = await harness.layers(tree());
     const made = await harness.copy({ from, sources: ["dir*"], destination: "/d/" });
     expect(await harness.nodes(made)).toEqual({
@@ -292,19 +295,19 @@ describe("wildcards", () => {
     });
   });
 
-  test("match in lexical order", async () => {
+  test("match in lexical order [3.43]", async () => {
     const from = await harness.layers(tree());
     const made = await harness.copy({ from, sources: ["file-*"], destination: "/d" });
     expect(await harness.nodes(made)).toEqual({ d: "file 644 0:0 @0 fb" });
   });
 
-  test("that match nothing do nothing, not even make the destination", async () => {
+  test("that match nothing do nothing, not even make the destination [3.44]", async () => {
     const from = await harness.layers(tree());
     const made = await harness.copy({ from, sources: ["none*", "dir1/[xy]"], destination: "/d/" });
     expect(await harness.nodes(made)).toEqual({});
   });
 
-  test("may be escaped", async () => {
+  test("may be escaped [3.43]", async () => {
     const from = await harness.layers(tree());
     const made = await harness.copy({ from, sources: ["literal\\*"], destination: "/d/" });
     expect(Object.keys(await harness.nodes(made))).toEqual(["d", "d/literal*"]);
@@ -312,7 +315,7 @@ describe("wildcards", () => {
 });
 
 describe("heredocs", () => {
-  test("one becomes the destination, 0644 and root's", async () => {
+  test("one becomes the destination, 0644 and root's [3.57]", async () => {
     const sources = [{ name: "EOF", content: "text\n" }];
     const made = await harness.copy({ sources, destination: "/etc/app.conf" });
     expect(await harness.nodes(made)).toEqual({

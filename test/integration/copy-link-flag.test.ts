@@ -1,38 +1,13 @@
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { expect, onTestFinished, test } from "vitest";
-import { openDirectoryContext } from "../../src/context/index.ts";
-import { openBuildHarness, type BuildHarness, type Built } from "../support/build-harness.ts";
-import { nodesOf, type Nodes } from "../support/copy-harness.ts";
-import { FakeSandbox } from "../support/fake-sandbox.ts";
-import { makeContext, writeEntries } from "../support/setup-context.ts";
-import { temporaryFolder } from "../support/temporary-folder.ts";
+import { expect, test } from "vitest";
+import { openCopyBuild, withoutTime } from "../support/copy-build.ts";
+import { writeEntries } from "../support/setup-context.ts";
 
 const file = { mode: 0o644, content: "content" };
 
-async function openHarness(
-  entries: Parameters<typeof makeContext>[0],
-): Promise<{ readonly harness: BuildHarness; readonly context: string; readonly root: string }> {
-  const context = await makeContext(entries);
-  const directory = await temporaryFolder();
-  const sandbox = new FakeSandbox({ answer: (command) => ({ write: { [command]: command } }) });
-  const harness = await openBuildHarness({
-    directory,
-    sandbox,
-    context: async () => openDirectoryContext({ directory: context }),
-  });
-  onTestFinished(async () => harness.close());
-  return { harness, context, root: join(directory, "root") };
-}
-
-async function nodes(harness: BuildHarness, built: Built): Promise<Nodes> {
-  return nodesOf(await harness.environment.snapshots.tree(built.targets[0]?.chainId));
-}
-
-const shape = (line: string | undefined): string | undefined => line?.replace(/@\d+ ?/, "").trim();
-
 test("--link does not follow links of the parent, and its directories go over the parent's [3.60]", async () => {
-  const { harness } = await openHarness({
+  const { harness, nodesOf } = await openCopyBuild({
     "root/lib": { link: "usr/lib" },
     "root/usr/lib/libc": file,
     "root/srv/kept": file,
@@ -44,23 +19,23 @@ test("--link does not follow links of the parent, and its directories go over th
   const merged = await harness.build(
     `${base}COPY --link a /lib/a\nCOPY --link a /srv/deep/a\nCOPY --link a /link\n`,
   );
-  const found = await nodes(harness, merged);
-  expect(shape(found["lib"])).toBe("directory 755 0:0");
-  expect(shape(found["lib/a"])).toBe("file 644 0:0 content");
+  const found = await nodesOf(merged);
+  expect(withoutTime(found["lib"])).toBe("directory 755 0:0");
+  expect(withoutTime(found["lib/a"])).toBe("file 644 0:0 content");
   expect(Object.keys(found)).not.toContain("usr/lib/a");
-  expect(shape(found["usr/lib/libc"])).toBe("file 700 5:6 content");
-  expect(shape(found["srv"])).toBe("directory 755 0:0");
-  expect(shape(found["srv/kept"])).toBe("file 700 5:6 content");
-  expect(shape(found["srv/deep/a"])).toBe("file 644 0:0 content");
-  expect(shape(found["link"])).toBe("file 644 0:0 content");
+  expect(withoutTime(found["usr/lib/libc"])).toBe("file 700 5:6 content");
+  expect(withoutTime(found["srv"])).toBe("directory 755 0:0");
+  expect(withoutTime(found["srv/kept"])).toBe("file 700 5:6 content");
+  expect(withoutTime(found["srv/deep/a"])).toBe("file 644 0:0 content");
+  expect(withoutTime(found["link"])).toBe("file 644 0:0 content");
 
-  const copied = await nodes(harness, await harness.build(`${base}COPY a /lib/a\n`));
-  expect(shape(copied["lib"])).toBe("symlink 777 5:6 -> usr/lib");
-  expect(shape(copied["usr/lib/a"])).toBe("file 644 0:0 content");
+  const copied = await nodesOf(await harness.build(`${base}COPY a /lib/a\n`));
+  expect(withoutTime(copied["lib"])).toBe("symlink 777 5:6 -> usr/lib");
+  expect(withoutTime(copied["usr/lib/a"])).toBe("file 644 0:0 content");
 });
 
 test("a --link layer is used again on another parent, without a copy [3.60, 6.11]", async () => {
-  const { harness, root } = await openHarness({ "big/file": "big", other: "o" });
+  const { harness, root, nodesOf } = await openCopyBuild({ "big/file": "big", other: "o" });
   const dockerfile = (command: string): string =>
     `FROM base\nRUN ${command}\nCOPY --link big /opt/\nCOPY other /\n`;
   const first = await harness.build(dockerfile("one"));
@@ -71,7 +46,7 @@ test("a --link layer is used again on another parent, without a copy [3.60, 6.11
   const [before, after] = [first, second].map((built) => built.targets[0]?.diffIds ?? []);
   expect(after?.[2]).toBe(before?.[2]);
   expect(after?.[1]).not.toBe(before?.[1]);
-  expect(Object.keys(await nodes(harness, second))).toEqual(
+  expect(Object.keys(await nodesOf(second))).toEqual(
     expect.arrayContaining(["opt/file", "other", "two"]),
   );
 
@@ -87,7 +62,7 @@ test("a --link layer is used again on another parent, without a copy [3.60, 6.11
 });
 
 test("a --link step that is cached is shown once, with what came before and after it [3.60]", async () => {
-  const { harness } = await openHarness({ a: "a" });
+  const { harness, nodesOf } = await openCopyBuild({ a: "a" });
   const dockerfile = "FROM base\nRUN one\nCOPY --link a /x/\nRUN two\n";
   const first = await harness.build(dockerfile);
   expect(harness.timeline().filter((line) => line.includes("COPY"))).toHaveLength(2);
@@ -103,35 +78,35 @@ test("a --link step that is cached is shown once, with what came before and afte
 });
 
 test("a change of the copied files runs a --link step again, on the same parent [3.60]", async () => {
-  const { harness, context } = await openHarness({ a: "a" });
+  const { harness, context, nodesOf } = await openCopyBuild({ a: "a" });
   const dockerfile = "FROM base\nRUN one\nCOPY --link a /x/\n";
   const first = await harness.build(dockerfile);
   await writeEntries(context, { a: "b" });
   const second = await harness.build(dockerfile);
   expect(harness.steps("step-started")).toEqual(["[3/3] COPY --link a /x/"]);
   expect(second.targets[0]?.diffIds.slice(0, 2)).toEqual(first.targets[0]?.diffIds.slice(0, 2));
-  expect((await nodes(harness, second))["x/a"]).toMatch(/ b$/);
+  expect((await nodesOf(second))["x/a"]).toMatch(/ b$/);
 });
 
 test("--link with --chmod is a normal copy, which follows the parent's links [3.60]", async () => {
-  const { harness } = await openHarness({
+  const { harness, nodesOf } = await openCopyBuild({
     "root/lib": { link: "usr/lib" },
     "root/usr/lib/": "",
     a: file,
   });
   const built = await harness.build("FROM scratch\nCOPY root /\nCOPY --link --chmod=600 a /lib/\n");
-  const found = await nodes(harness, built);
-  expect(shape(found["lib"])).toBe("symlink 777 0:0 -> usr/lib");
-  expect(shape(found["usr/lib/a"])).toBe("file 600 0:0 content");
+  const found = await nodesOf(built);
+  expect(withoutTime(found["lib"])).toBe("symlink 777 0:0 -> usr/lib");
+  expect(withoutTime(found["usr/lib/a"])).toBe("file 600 0:0 content");
 });
 
 test("--link on an empty root, of heredocs, and with nothing to copy [3.60]", async () => {
-  const { harness } = await openHarness({ a: "a" });
+  const { harness, nodesOf } = await openCopyBuild({ a: "a" });
   const built = await harness.build(
     "FROM scratch\nCOPY --link --chown=7:8 <<one /d/\n1\none\nCOPY --link none* /x/\n",
   );
   expect(built.targets[0]?.diffIds).toHaveLength(2);
-  const found = await nodes(harness, built);
+  const found = await nodesOf(built);
   expect(Object.keys(found)).toEqual(["d", "d/one"]);
-  expect(shape(found["d/one"])).toBe("file 644 7:8 1");
+  expect(withoutTime(found["d/one"])).toBe("file 644 7:8 1\n");
 });

@@ -36,7 +36,7 @@ describe("a source that is a link", () => {
   ];
 
   test.each(["relative", "absolute", "chained", "outward"])(
-    "%s is followed inside the root, and gives the copy its own name",
+    "%s is followed inside the root, and gives the copy its own name [3.46, 3.47]",
     async (source) => {
       const from = await harness.layers(stage());
       const made = await harness.copy({ from, sources: [source], destination: "/d/" });
@@ -45,7 +45,7 @@ describe("a source that is a link", () => {
   );
 
   test.each(["directory/file", "/directory/../directory/./file"])(
-    "may be on the way: %s",
+    "may be on the way: %s [3.46]",
     async (source) => {
       const from = await harness.layers(stage());
       const made = await harness.copy({ from, sources: [source], destination: "/d/" });
@@ -53,13 +53,13 @@ describe("a source that is a link", () => {
     },
   );
 
-  test("to a directory gives the directory's content", async () => {
+  test("to a directory gives the directory's content [3.46]", async () => {
     const from = await harness.layers(stage());
     const made = await harness.copy({ from, sources: ["directory"], destination: "/d" });
     expect(Object.keys(await harness.nodes(made))).toEqual(["d", "d/file"]);
   });
 
-  test("is followed when a wildcard selects it, too", async () => {
+  test("is followed when a wildcard selects it, too [3.46]", async () => {
     const from = await harness.layers(stage());
     const sources = ["rel*", "abs*"];
     const made = await harness.copy({ from, sources, destination: "/d/" });
@@ -87,7 +87,7 @@ describe("a source that is a link", () => {
   });
 });
 
-test("links inside a copied directory stay links, wherever they lead", async () => {
+test("links inside a copied directory stay links, wherever they lead [3.46]", async () => {
   const targets = ["file", "/etc/passwd", "../../../x", "nowhere", "self", "a//b/./c"];
   const from = await harness.layers(
     targets.map((target, index) => symlinkEntry(`d/${String(index)}`, target, { mtime: 3n })),
@@ -110,7 +110,7 @@ describe("a destination", () => {
     ["/link/f", "../../../../../../outward", "outward/f"],
     ["/link/f", "chain", "chained/f"],
     ["/link/deep/f", "/missing", "missing/deep/f"],
-  ])("%s, where link leads to %s, is %s", async (destination, leadsTo, place) => {
+  ])("%s, where link leads to %s, is %s [3.55]", async (destination, leadsTo, place) => {
     const from = await harness.layers(stage());
     const base = await harness.layers([
       symlinkEntry("relative", "real"),
@@ -123,7 +123,7 @@ describe("a destination", () => {
     expect((await harness.nodes(made))["link"]).toContain(leadsTo);
   });
 
-  test("that is a link to a file: the file is replaced, the link stays", async () => {
+  test("that is a link to a file: the file is replaced, the link stays [3.55]", async () => {
     const from = await harness.layers(stage());
     const base = await harness.layers([symlinkEntry("link", "etc/old"), fileEntry("etc/old", "o")]);
     const made = await harness.copy({ base, from, sources: ["f"], destination: "/link" });
@@ -133,7 +133,7 @@ describe("a destination", () => {
     });
   });
 
-  test("that is a link to nothing: what it names is made", async () => {
+  test("that is a link to nothing: what it names is made [3.55]", async () => {
     const from = await harness.layers(stage());
     const base = await harness.layers([symlinkEntry("link", "/made/here")]);
     const made = await harness.copy({ base, from, sources: ["f"], destination: "/link" });
@@ -143,7 +143,7 @@ describe("a destination", () => {
     });
   });
 
-  test("that is a link to a directory takes a directory's content there", async () => {
+  test("that is a link to a directory takes a directory's content there [3.55]", async () => {
     const from = await harness.layers(stage());
     const base = await harness.layers([directoryEntry("real"), symlinkEntry("link", "real")]);
     const made = await harness.copy({ base, from, sources: ["dir"], destination: "/link" });
@@ -169,7 +169,7 @@ describe("hard links", () => {
     hardlinkEntry("outside", "d/a"),
   ];
 
-  test("inside one copied directory stay hard links", async () => {
+  test("inside one copied directory stay hard links [3.48]", async () => {
     const from = await harness.layers(stage());
     const made = await harness.copy({ from, sources: ["d"], destination: "/n" });
     expect(await harness.nodes(made)).toEqual({
@@ -226,7 +226,7 @@ describe("a hostile image", () => {
     ["/app", "/proc/1/root/tmp"],
     ["/app", "/proc/self/cwd"],
     ["/app", "/dev/fd/0"],
-  ])("cannot lead %s to %s of the host", async (link, target) => {
+  ])("cannot lead %s to %s of the host [3.47, 3.55]", async (link, target) => {
     const from = await harness.layers([fileEntry("d/tsbuild-was-here", "x"), fileEntry("f", "y")]);
     const base = await harness.layers([symlinkEntry(link.slice(1), target)]);
     const made = await harness.copy({ base, from, sources: ["d"], destination: link });
@@ -236,7 +236,7 @@ describe("a hostile image", () => {
       expect(readdirSync(folder)).not.toContain("tsbuild-was-here");
   });
 
-  test("cannot climb out to a folder of the host, by a destination or by a source", async () => {
+  test("cannot climb out to a folder of the host, by a destination or by a source [3.42, 3.47, 3.55]", async () => {
     const outside = await temporaryFolder();
     writeFileSync(join(outside, "secret"), "of the host");
     const up = `${"../".repeat(20)}${outside.slice(1)}`;
@@ -315,7 +315,7 @@ test("what would mean a removal inside a layer is refused", async () => {
   expect(Object.keys(await harness.nodes(made))).toEqual(["d"]);
 });
 
-test("devices are made again, with their numbers", async () => {
+test("devices are made again, with their numbers [3.48]", async () => {
   const numbers = { devMajor: 259, devMinor: 70_000 };
   const from = await harness.layers([
     deviceEntry("d/c", numbers),

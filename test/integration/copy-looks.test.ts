@@ -20,7 +20,7 @@ import { directoryEntry, fifoEntry, fileEntry, symlinkEntry } from "../support/l
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 describe("from a stage", () => {
-  test("times are kept to the nanosecond, before 1970 and after 2106 too", async () => {
+  test("times are kept to the nanosecond, before 1970 and after 2106 too [3.57]", async () => {
     const harness = await openCopyHarness();
     const times = [-1n, 1n, 1_600_000_000_123_456_789n, 5_000_000_000_000_000_001n];
     const from = await harness.layers(
@@ -37,7 +37,7 @@ describe("from a stage", () => {
         expect(nodes[`${kind}${String(index)}`]).toContain(` @${String(mtime)}`);
   });
 
-  test("large owners, setuid, setgid, sticky and modes without any bit are kept", async () => {
+  test("large owners, setuid, setgid, sticky and modes without any bit are kept [3.57]", async () => {
     const harness = await openCopyHarness();
     const from = await harness.layers([
       fileEntry("d/suid", "", { mode: 0o6755, uid: 2_000_000_000, gid: 1_999_999_999 }),
@@ -65,7 +65,7 @@ describe("from a stage", () => {
     expect((await harness.nodes(top))["n/f\\xff\\xc3"]).toBe("file 644 0:0 @0 1");
   });
 
-  test("attributes and capabilities are kept, also by a file that gets another owner and mode", async () => {
+  test("attributes and capabilities are kept, also by a file that gets another owner and mode [3.48, 3.57]", async () => {
     const harness = await openCopyHarness();
     const capability = Buffer.from("0100000200040000000000000000000000000000", "hex");
     const xattrs = new Map([
@@ -115,7 +115,7 @@ describe("from a stage", () => {
 });
 
 describe("from a directory of the host", () => {
-  test("everything is root's; modes, times and attributes are the files'", async () => {
+  test("everything is root's; modes, times and attributes are the files' [3.48, 3.57, 6.10]", async () => {
     const directory = await temporaryFolder();
     mkdirSync(join(directory, "d"));
     writeFileSync(join(directory, "d/file"), "f");
@@ -141,7 +141,7 @@ describe("from a directory of the host", () => {
     });
   });
 
-  test("a socket arrives as an empty file", async () => {
+  test("a socket arrives as an empty file [3.48]", async () => {
     const directory = await temporaryFolder();
     const server = createServer().listen(join(directory, "socket"));
     onTestFinished(() => void server.close());
@@ -154,7 +154,7 @@ describe("from a directory of the host", () => {
     expect(await harness.nodes(made)).toEqual({ socket: "file 755 0:0 @7000000000" });
   });
 
-  test("what the ignore file names is not there, not even behind a link", async () => {
+  test("what the ignore file names is not there, not even behind a link [5.13]", async () => {
     const directory = await temporaryFolder();
     writeFileSync(join(directory, ".dockerignore"), "secret\n.dockerignore\n");
     writeFileSync(join(directory, "secret"), "s");

@@ -6,7 +6,7 @@ import { toRootPath } from "../../src/layer/index.ts";
 import { openBuildHarness } from "../support/build-harness.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
-test("what USER, WORKDIR, --chown and --from say arrives in the layers", async () => {
+test("what USER, WORKDIR, --chown and --from say arrives in the layers [3.49, 3.57, 3.58, 3.76]", async () => {
   const directory = await temporaryFolder();
   const files = join(directory, "context");
   mkdirSync(join(files, "src/deep"), { recursive: true });

@@ -22,17 +22,20 @@ test.each([
   ["1234", "1234:1234"],
   ["1234:wheel", "1234:10"],
   ["nobody-here", "0:0"],
-])("WORKDIR of USER %j belongs to %s, as do the directories on the way", async (user, owner) => {
-  const base = await harness.layers(image());
-  const made = await harness.workdir("/srv/a/b", { base, user });
-  expect(await harness.layer(made)).toEqual({
-    srv: "directory 2700 3:4 @5",
-    "srv/a": `directory 755 ${owner} @0`,
-    "srv/a/b": `directory 755 ${owner} @0`,
-  });
-});
+])(
+  "WORKDIR of USER %j belongs to %s, as do the directories on the way [3.76]",
+  async (user, owner) => {
+    const base = await harness.layers(image());
+    const made = await harness.workdir("/srv/a/b", { base, user });
+    expect(await harness.layer(made)).toEqual({
+      srv: "directory 2700 3:4 @5",
+      "srv/a": `directory 755 ${owner} @0`,
+      "srv/a/b": `directory 755 ${owner} @0`,
+    });
+  },
+);
 
-test("an existing directory stays as it is, and the layer is made all the same", async () => {
+test("an existing directory stays as it is, and the layer is made all the same [3.76]", async () => {
   const base = await harness.layers(image());
   const made = await harness.workdir("/srv", { base, user: "bob" });
   expect(await harness.layer(made)).toEqual({});
@@ -45,7 +48,7 @@ test.each([
   ["/to-srv/new", "srv/../etc", "etc/new"],
   ["/to-srv", "/made/here", "made/here"],
   ["/to-srv/new", "../../../../outside", "outside/new"],
-])("WORKDIR %s goes through a link to %s", async (path, leadsTo, place) => {
+])("WORKDIR %s goes through a link to %s [3.76]", async (path, leadsTo, place) => {
   const base = await harness.layers([...image(), symlinkEntry("to-srv", leadsTo)]);
   const made = await harness.workdir(path, { base, user: "7:8" });
   expect((await harness.layer(made))[place]).toBe("directory 755 7:8 @0");
@@ -63,7 +66,7 @@ test("links that lead to each other are an error", async () => {
   await expectCode(harness.workdir("/a/x", { base }), "LAYER_SYMLINK_LOOP");
 });
 
-test("new directories are as old as the build says", async () => {
+test("new directories are as old as the build says [3.76]", async () => {
   const dated = await openCopyHarness({ implicitTime: 123_000_000_000n });
   expect(await dated.nodes(await dated.workdir("/a"))).toEqual({
     a: "directory 755 0:0 @123000000000",

@@ -126,7 +126,7 @@ test("a stage that makes the same files leaves the COPY from it in the cache [6.
   expect(harness.steps("step-started")).toEqual([]);
 });
 
-test("COPY reads what it selects: other files, times and names of stages do not matter", async () => {
+test("COPY reads what it selects: other files, times and names of stages do not matter [6.6, 6.7, 6.8, 6.9]", async () => {
   const directory = await makeContext({ "src/a": "1", "src/b": "2", other: "3" });
   const { harness } = await openWaitingBuild({
     answer: writeOwnName,
@@ -305,7 +305,7 @@ test("each key can be explained: the object beside its record", async () => {
   expect(JSON.stringify(objects)).not.toContain("Dockerfile");
 });
 
-test("a COPY's key names each file that it reads", async () => {
+test("a COPY's key names each file that it reads [6.6]", async () => {
   const directory = await makeContext({ "src/a": "1", "src/deep/b": "2", other: "3" });
   const { harness } = await openWaitingBuild({
     context: () => openDirectoryContext({ directory }),

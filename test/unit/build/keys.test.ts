@@ -87,7 +87,7 @@ test("proxies are no part of a key", () => {
   expect(digestFor({ ...run, uncachedEnv: ["HTTP_PROXY=http://proxy.test"] })).toBe(digestFor(run));
 });
 
-test("a COPY says what it selects and how; contents of heredocs enter by digest", () => {
+test("a COPY says what it selects and how; contents of heredocs enter by digest [6.6]", () => {
   expect(opFields({ ...copy, chown: "1:2", chmod: "u=rw" }, 5n)).toEqual([
     {
       name: "instruction",
@@ -116,18 +116,18 @@ test.for<[string, Partial<CopyOp>]>([
   ["link", { link: true }],
   ["parents", { parents: true }],
   ["exclude", { exclude: ["*.md"] }],
-])("another %s of COPY is another key", ([, change]) => {
+])("another %s of COPY is another key [6.6]", ([, change]) => {
   expect(digestFor({ ...copy, ...change })).not.toBe(digestFor(copy));
 });
 
-test("where a source stands among the inputs is no part of a key", () => {
+test("where a source stands among the inputs is no part of a key [6.6]", () => {
   const moved = copy.sources.map((source) =>
     source.type === "path" ? { ...source, input: 3 } : source,
   );
   expect(digestFor({ ...copy, sources: moved })).toBe(digestFor(copy));
 });
 
-test("the time of created directories is part of a COPY's and a WORKDIR's key", () => {
+test("the time of created directories is part of a COPY's and a WORKDIR's key [6.12]", () => {
   const mkdir: Op = { type: "mkdir", path: "/app", user: "" };
   expect(digestFor(mkdir, 1n)).not.toBe(digestFor(mkdir, 0n));
   expect(digestFor(copy, 1n)).not.toBe(digestFor(copy, 0n));

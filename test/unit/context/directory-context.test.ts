@@ -49,7 +49,7 @@ async function read(context: BuildContext, path: string): Promise<string> {
 }
 
 describe("which ignore file counts", () => {
-  test("the context's .dockerignore hides paths, and itself may be seen", async () => {
+  test("the context's .dockerignore hides paths, and itself may be seen [5.1]", async () => {
     put({ ".dockerignore": "secret\n", secret: "", "a/b": "" });
     const context = await openDirectoryContext({ directory });
     expect(await listAll(context)).toEqual([".dockerignore", "a/", "a/b"]);
@@ -60,7 +60,7 @@ describe("which ignore file counts", () => {
     });
   });
 
-  test("one beside the Dockerfile replaces it, wherever the Dockerfile lies", async () => {
+  test("one beside the Dockerfile replaces it, wherever the Dockerfile lies [5.1]", async () => {
     put({ "ctx/.dockerignore": "a\n", "other/My.dockerignore": "b\n", "ctx/a": "", "ctx/b": "" });
     const context = await openDirectoryContext({
       directory: join(directory, "ctx"),
@@ -69,7 +69,7 @@ describe("which ignore file counts", () => {
     expect(await listAll(context)).toEqual([".dockerignore", "a"]);
   });
 
-  test("a broken one is reported with its line", async () => {
+  test("a broken one is reported with its line [5.4]", async () => {
     put({ ".dockerignore": "a\n!\n" });
     await expect(openDirectoryContext({ directory })).rejects.toMatchObject({
       code: "CONTEXT_IGNORE_INVALID",
@@ -78,7 +78,7 @@ describe("which ignore file counts", () => {
   });
 });
 
-test("an excluded directory is there exactly when something below it is not excluded", async () => {
+test("an excluded directory is there exactly when something below it is not excluded [5.10]", async () => {
   put({
     ".dockerignore": "*\n!src/**/*.ts\n!docs/keep\n",
     "src/a/x.ts": "",
@@ -96,7 +96,7 @@ test("an excluded directory is there exactly when something below it is not excl
   });
 });
 
-test("owners are 0:0, permission bits and times are the file's", async () => {
+test("owners are 0:0, permission bits and times are the file's [6.10]", async () => {
   put({ file: "12345" });
   chmodSync(join(directory, "file"), 0o4751);
   const context = await openDirectoryContext({ directory });
@@ -120,7 +120,7 @@ test("hard links are known by one inode", async () => {
   expect(a).toMatchObject({ nlink: 2, inode: b?.inode });
 });
 
-test("symlinks are nodes and never a way out", async () => {
+test("symlinks are nodes and never a way out [3.47]", async () => {
   put({ "ctx/file": "inside", "outside/file": "secret" });
   symlinkSync("../outside", join(directory, "ctx/link"));
   const context = await openDirectoryContext({ directory: join(directory, "ctx") });
@@ -159,7 +159,7 @@ test("a file that changed since its digest was taken is not handed out", async (
   await expect(context.openFile(path)).rejects.toMatchObject({ code: "CONTEXT_FILE_CHANGED" });
 });
 
-test("a socket is an empty regular file", async () => {
+test("a socket is an empty regular file [3.48]", async () => {
   const server = createServer().listen(join(directory, "socket"));
   try {
     const context = await openDirectoryContext({ directory });

@@ -29,24 +29,24 @@ async function select(pattern: string, options?: SelectOptions): Promise<string[
 
 describe("plain names", () => {
   test.each(["a/f", "/a/f", "./a/f", "a//f", "../a/f", "../../x/../a/f", "a/f/", "a/f/."])(
-    "%s names the same file",
+    "%s names the same file [3.42]",
     async (pattern) => {
       put("a/f");
       expect(await select(pattern)).toEqual(["a/f"]);
     },
   );
 
-  test.each([".", "/", "", "./"])("%j names the root", async (pattern) => {
+  test.each([".", "/", "", "./"])("%j names the root [3.42]", async (pattern) => {
     expect(await select(pattern)).toEqual([""]);
   });
 
-  test("a backslash takes the meaning from a wildcard", async () => {
+  test("a backslash takes the meaning from a wildcard [3.43]", async () => {
     put("a*b", "axb", "[x]");
     expect(await select("a\\*b")).toEqual(["a*b"]);
     expect(await select("\\[x]")).toEqual(["[x]"]);
   });
 
-  test("a symlink keeps its own name, links on the way do not", async () => {
+  test("a symlink keeps its own name, links on the way do not [3.46]", async () => {
     put("real/dir/file");
     symlinkSync("real", join(directory, "link"));
     symlinkSync("dir/file", join(directory, "real/other"));
@@ -55,7 +55,7 @@ describe("plain names", () => {
     expect(await select("link/other")).toEqual(["real/other"]);
   });
 
-  test("a symlink that leads out is taken from the context's root", async () => {
+  test("a symlink that leads out is taken from the context's root [3.47]", async () => {
     put("etc/passwd");
     symlinkSync("/etc", join(directory, "absolute"));
     symlinkSync("../../../../etc", join(directory, "climbing"));
@@ -87,20 +87,20 @@ describe("wildcards", () => {
     ["+(a).t*", []],
     ["nothing*", []],
     ["a.txt/*", []],
-  ])("%s selects %j", async (pattern, expected) => {
+  ])("%s selects %j [3.43]", async (pattern, expected) => {
     if (expected === null)
       await expect(select(pattern)).rejects.toMatchObject({ code: "CONTEXT_SOURCE_NOT_FOUND" });
     else expect(await select(pattern)).toEqual(expected);
   });
 
-  test("a matched symlink is selected, one in the middle is not entered", async () => {
+  test("a matched symlink is selected, one in the middle is not entered [3.46]", async () => {
     symlinkSync("d", join(directory, "link"));
     expect(await select("l*")).toEqual(["link"]);
     expect(await select("l*/*.txt")).toEqual([]);
     expect(await select("link/*.txt")).toEqual(["d/x.txt"]);
   });
 
-  test("with --parents ** stands for any directories", async () => {
+  test("with --parents ** stands for any directories [3.62]", async () => {
     expect(await select("**/*.txt", { parents: true })).toEqual([
       ".c.txt",
       "a.txt",
@@ -135,7 +135,7 @@ describe("what is not there", () => {
     );
   }
 
-  test("a missing name, a dangling link, a missing directory before a wildcard", async () => {
+  test("a missing name, a dangling link, a missing directory before a wildcard [3.44]", async () => {
     put("a");
     symlinkSync("nowhere", join(directory, "dangling"));
     for (const pattern of ["x", "a/b", "dangling", "x/*"]) await failure(pattern);
@@ -148,7 +148,7 @@ describe("what is not there", () => {
     expect((await failure("src/indx.ts")).hint).toContain("src/index.ts");
   });
 
-  test("the rule that excludes it is told", async () => {
+  test("the rule that excludes it is told [5.13]", async () => {
     put("dist/app.js");
     writeFileSync(join(directory, ".dockerignore"), "# built\ndist\n");
     const { hint, details } = await failure("dist/app.js");
@@ -156,7 +156,7 @@ describe("what is not there", () => {
     expect(details).toMatchObject({ ignoredBy: { line: 2, pattern: "dist" } });
   });
 
-  test("a path above the root is called what it is", async () => {
+  test("a path above the root is called what it is [3.42]", async () => {
     expect((await failure("../other/file")).hint).toContain("outside of the build context");
   });
 });
