@@ -2,7 +2,14 @@ import { TsbuildError, type TsbuildErrorOptions } from "../core/index.ts";
 
 /** What can go wrong while a plan is solved. */
 export type BuildErrorCode =
-  "BUILD_RUN_FAILED" | "BUILD_COPY_CONFLICT" | "BUILD_COPY_MODE_INVALID" | "BUILD_UNSUPPORTED";
+  | "BUILD_RUN_FAILED"
+  | "BUILD_COPY_CONFLICT"
+  | "BUILD_COPY_MODE_INVALID"
+  | "BUILD_UNSUPPORTED"
+  /** The source of a mount leads to what cannot be mounted. */
+  | "BUILD_MOUNT_INVALID"
+  | "BUILD_SECRET_NOT_FOUND"
+  | "BUILD_SSH_NOT_FOUND";
 
 export function buildError(
   code: BuildErrorCode,

@@ -69,6 +69,12 @@ export function readMountSource(text: string): string | undefined {
   return name === "" ? undefined : name;
 }
 
+/** The target as written; empty when there is none. */
+export function readMountTarget(text: string): string {
+  const field = splitFields(text).findLast((part) => /^(?:target|dst|destination)=/i.test(part));
+  return field?.slice(field.indexOf("=") + 1) ?? "";
+}
+
 type Fail = (reason: string, hint: string) => Error;
 
 function readFlag(draft: Draft, key: string, fail: Fail): void {
@@ -85,7 +91,7 @@ function readField(
 ): void {
   switch (key) {
     case "type":
-      draft.type = choose(value, types, fail);
+      draft.type = chooseType(value, fail);
       return;
     case "from":
       draft.from = value;
@@ -119,7 +125,7 @@ function readField(
       draft.id = value;
       return;
     case "sharing":
-      draft.sharing = choose(value, sharings, fail);
+      draft.sharing = chooseSharing(value, fail);
       return;
     case "mode":
       draft.mode = readNumber(value, 8, fail);
@@ -150,13 +156,19 @@ function checkCombination(draft: Draft, fail: Fail): void {
   }
   if (type !== "secret") return;
   if (draft.from !== undefined && draft.from !== "") {
-    throw fail("a secret has no from", "secrets come from --secret on the command line");
+    throw fail(
+      "from is not allowed for a secret",
+      "secrets come from --secret on the command line",
+    );
   }
   if ((draft.id ?? "") !== "" && (draft.source ?? "") !== "") {
     throw fail("a secret has either an id or a source", "remove one of them");
   }
   if (!draft.id && !draft.source && !draft.target) {
-    throw fail("a secret needs an id or a target", "for example --mount=type=secret,id=npmrc");
+    throw fail(
+      "invalid secret mount: it has neither an id nor a target",
+      "for example --mount=type=secret,id=npmrc",
+    );
   }
 }
 
@@ -165,16 +177,21 @@ function checkRequired({ type }: Draft, fail: Fail): true {
   throw fail("only secret and ssh can be required", "write type=secret before required");
 }
 
-function choose<Choice extends string>(
-  value: string,
-  choices: readonly Choice[],
-  fail: Fail,
-): Choice {
-  const found = choices.find((choice) => choice === value.toLowerCase());
+function chooseType(value: string, fail: Fail): MountFields["type"] {
+  const found = types.find((type) => type === value.toLowerCase());
   if (found !== undefined) return found;
   throw fail(
-    `${JSON.stringify(value)} is not supported`,
-    didYouMean(value, choices) ?? `choose one of ${choices.join(", ")}`,
+    `unsupported mount type ${JSON.stringify(value)}`,
+    didYouMean(value, types) ?? `the types are ${types.join(", ")}`,
+  );
+}
+
+function chooseSharing(value: string, fail: Fail): NonNullable<MountFields["sharing"]> {
+  const found = sharings.find((sharing) => sharing === value.toLowerCase());
+  if (found !== undefined) return found;
+  throw fail(
+    `unsupported sharing value ${JSON.stringify(value)}`,
+    didYouMean(value, sharings) ?? `choose one of ${sharings.join(", ")}`,
   );
 }
 

@@ -1,9 +1,10 @@
 import { posix } from "node:path";
+import type { SourceLocation } from "../core/index.ts";
 import type { RunInstruction } from "../dockerfile/index.ts";
 import { planErrorAt } from "./errors.ts";
 import { readMountFields, readMountSource, type MountFields } from "./mount-fields.ts";
 import type { RuleScope } from "./rules/rule.ts";
-import type { ExecMount, VertexId } from "./types.ts";
+import type { ExecMount, Op, VertexId } from "./types.ts";
 
 export interface PlannedMounts {
   /** Sorted by target, so that parents come first; of two on one target the last one stays. */
@@ -12,6 +13,8 @@ export interface PlannedMounts {
   readonly inputs: readonly VertexId[];
   /** Variables that carry secrets: their values are never shown. */
   readonly secretNames: ReadonlySet<string>;
+  /** Where the first agent that the instruction names has its socket. */
+  readonly agentSocket: string | undefined;
 }
 
 /**
@@ -25,48 +28,114 @@ export function mountSourceNames(instruction: RunInstruction): readonly (string 
     throw planErrorAt(
       instruction.location,
       "PLAN_MOUNT_INVALID",
-      `read --mount=${text}: variables are not expanded in from`,
+      `'from' doesn't support variable expansion, define alias stage instead: --mount=${text}`,
       "give the image a name in a stage of its own (FROM $IMAGE AS tools) and use that name",
     );
   });
 }
 
+type MountScope = Pick<
+  RuleScope,
+  "step" | "rootOf" | "contextVertex" | "expand" | "options" | "vertices"
+>;
+
 /** @throws PLAN_MOUNT_INVALID, DOCKERFILE_* */
 export function planMounts(
   instruction: RunInstruction,
-  scope: Pick<RuleScope, "step" | "rootOf" | "contextVertex" | "expand" | "options"> & {
-    readonly cwd: string;
-  },
+  scope: MountScope & { readonly cwd: string },
 ): PlannedMounts {
   const inputs: VertexId[] = [];
   const byPlace = new Map<string, ExecMount>();
   const secretNames = new Set<string>();
   let agents = 0;
+  let agentSocket: string | undefined;
   for (const [index, text] of instruction.mounts.entries()) {
     const fields = readMountFields(text, { location: instruction.location, expand: scope.expand });
-    const vertex = sourceVertex(fields, index, scope);
-    const input = vertex === undefined ? undefined : inputOf(vertex, inputs);
+    const source = sourceOf(fields, { index, location: instruction.location }, scope);
+    const input = source === undefined ? undefined : inputOf(source.vertex, inputs);
     const target = resolveTarget(fields, { text, instruction, cwd: scope.cwd });
-    const mount = toMount(fields, { target, input, agent: agents, namespace: namespaceOf(scope) });
-    if (mount.type === "ssh") agents++;
+    const mount = toMount(fields, {
+      target,
+      input,
+      source: source?.path ?? posix.resolve("/", fields.source),
+      agent: agents,
+      namespace: namespaceOf(scope),
+    });
+    if (mount.type === "ssh") {
+      agents++;
+      agentSocket ??= mount.target;
+    }
     if (mount.type === "secret" && mount.env !== undefined) secretNames.add(mount.env);
     const place = placeOf(mount);
     byPlace.delete(place);
     byPlace.set(place, mount);
   }
   const sorted = [...byPlace].sort(([a], [b]) => (a < b ? -1 : 1));
-  return { mounts: sorted.map(([, mount]) => mount), inputs, secretNames };
+  return { mounts: sorted.map(([, mount]) => mount), inputs, secretNames, agentSocket };
 }
 
-function sourceVertex(
-  { type, from }: MountFields,
-  index: number,
-  { step, rootOf, contextVertex }: Pick<RuleScope, "step" | "rootOf" | "contextVertex">,
-): VertexId | undefined {
+/** Where a mount's files come from: a vertex with layers, and the path in its root. */
+interface MountSource {
+  readonly vertex: VertexId;
+  readonly path: string;
+}
+
+function sourceOf(
+  { type, from, source }: MountFields,
+  mount: { readonly index: number; readonly location: SourceLocation },
+  scope: MountScope,
+): MountSource | undefined {
   if (type !== "bind" && type !== "cache") return undefined;
-  const source = step.sources[index];
-  if (source !== undefined) return rootOf(source);
-  return type === "bind" && from === "" ? contextVertex() : undefined;
+  const path = posix.resolve("/", source);
+  const named = scope.step.sources[mount.index];
+  if (named !== undefined) return toLayers({ vertex: scope.rootOf(named), path }, mount, scope);
+  if (type !== "bind" || from !== "") return undefined;
+  return toLayers({ vertex: scope.contextVertex(), path }, mount, scope);
+}
+
+/** Where {@link toLayers} puts what it copies, a file or a directory. */
+const copiedTo = "/mount";
+
+/**
+ * Mounts are layers. What a mount takes from a build context is copied into a layer of its own first, by a step that is
+ * like any COPY: ignore rules, owners, and a key made of exactly these files.
+ */
+function toLayers(
+  { vertex, path }: MountSource,
+  { location }: { readonly location: SourceLocation },
+  { vertices }: MountScope,
+): MountSource {
+  if (!isForeignTree(vertices.list()[vertex]?.op)) return { vertex, path };
+  const copy = vertices.add({
+    op: {
+      type: "copy",
+      instruction: "COPY",
+      sources: [
+        {
+          type: "path",
+          input: 1,
+          // A plain path: nothing in it is a wildcard.
+          pattern: path.replaceAll(/[\\*?[]/g, "\\$&"),
+          unpack: false,
+          keepOwner: false,
+          fromUrl: false,
+        },
+      ],
+      destination: copiedTo,
+      link: false,
+      parents: false,
+      exclude: [],
+    },
+    inputs: [vertices.emptyRoot(), vertex],
+    name: `[internal] load ${path} of the build context for mounts`,
+    location,
+  });
+  return { vertex: copy, path: copiedTo };
+}
+
+/** Files that come from outside and are no layers. */
+function isForeignTree(op: Op | undefined): boolean {
+  return op?.type === "context" || op?.type === "git" || op?.type === "http";
 }
 
 /** Inputs of a step are its root, then these. */
@@ -90,8 +159,8 @@ function resolveTarget(
   throw planErrorAt(
     instruction.location,
     "PLAN_MOUNT_INVALID",
-    `read --mount=${text}: a mount cannot hide the whole filesystem`,
-    "give a target such as target=/src",
+    `read --mount=${text}: invalid mount target "/"`,
+    "a mount cannot hide the whole filesystem: give a target such as target=/src",
   );
 }
 
@@ -100,13 +169,13 @@ function toMount(
   place: {
     readonly target: string;
     readonly input: number | undefined;
+    readonly source: string;
     readonly agent: number;
     readonly namespace: string;
   },
 ): ExecMount {
-  const { target, input } = place;
-  const { readOnly, required, uid = 0, gid = 0 } = fields;
-  const source = posix.resolve("/", fields.source);
+  const { target, input, source } = place;
+  const { readOnly, required, mode, uid, gid } = fields;
   switch (fields.type) {
     case "bind":
       return { type: "bind", target, input: input ?? 0, source, readOnly };
@@ -118,13 +187,12 @@ function toMount(
       return {
         type: "cache",
         target,
-        id:
-          place.namespace + (fields.id === "" ? posix.normalize(fields.target || ".") : fields.id),
+        id: place.namespace + (fields.id === "" ? cleanPath(fields.target) : fields.id),
         sharing: fields.sharing ?? "shared",
         readOnly,
-        mode: fields.mode ?? 0o755,
-        uid,
-        gid,
+        ...(mode === undefined ? {} : { mode }),
+        ...(uid === undefined ? {} : { uid }),
+        ...(gid === undefined ? {} : { gid }),
         ...(input === undefined ? {} : { input }),
         source,
       };
@@ -136,11 +204,17 @@ function toMount(
         target: target === "" ? `/run/buildkit/ssh_agent.${String(place.agent)}` : target,
         id: fields.id === "" ? "default" : fields.id,
         required,
-        mode: fields.mode ?? 0o600,
-        uid,
-        gid,
+        mode: mode ?? 0o600,
+        uid: uid ?? 0,
+        gid: gid ?? 0,
       };
   }
+}
+
+/** As Go's path.Clean: nothing is the working directory, and no slash ends it. */
+function cleanPath(path: string): string {
+  const clean = posix.normalize(path);
+  return clean.length > 1 && clean.endsWith("/") ? clean.slice(0, -1) : clean;
 }
 
 /** A file, unless `env` alone is given. */

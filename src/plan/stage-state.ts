@@ -130,9 +130,14 @@ export function setEnvironment(state: StageState, name: string, value: string): 
   state.env.set(name, value);
 }
 
+/** Build arguments for the scanner of the bill of materials, even where ARG declares them. */
+const neverExported = new Set(["BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"]);
+
 /** `KEY=value` of everything that a RUN sees. */
 export function listEnvironment(state: StageState): readonly string[] {
-  return (state.envList ??= formatEnvironment(state.env));
+  return (state.envList ??= formatEnvironment(
+    new Map([...state.env].filter(([name]) => !neverExported.has(name))),
+  ));
 }
 
 /** The config as an image document has it, empty members left out. */

@@ -6,6 +6,7 @@ import type { ChainId, Clock, Digest } from "../core/index.ts";
 import type { ExecConfig } from "../image/index.ts";
 import { toRootPath } from "../layer/index.ts";
 import {
+  isFileMount,
   resolveUser,
   writeNetworkFiles,
   type NetworkMode,
@@ -144,11 +145,17 @@ async function start(
   const user = await resolveUser({ tree: active.tree, user: process.user });
   await ensureWorkdir(draft, user);
   const hostname = request.hostname ?? draft.id.slice(0, 12);
-  const files = await writeNetworkFiles({ directory: join(scratch, "etc"), hostname, network });
+  const files = await writeNetworkFiles({
+    directory: join(scratch, "etc"),
+    hostname,
+    network,
+    withHostname: true,
+  });
   const prepared = await prepareMountPoints({
     active,
     scratch,
     mounts: [...files, ...draft.volumes],
+    isFile: isFileMount,
   });
   const sandbox = environment.sandbox.run(
     {

@@ -19,6 +19,8 @@ export type SandboxErrorCode =
   | "SANDBOX_EXEC_NOT_FOUND"
   /** The command exists and cannot be executed; `details.exitCode` is 126. */
   | "SANDBOX_EXEC_NOT_EXECUTABLE"
+  /** The command is no program of this architecture, nor a script with a #! line; `details.exitCode` is 126. */
+  | "SANDBOX_EXEC_FORMAT"
   /** The supervising process was killed by somebody else, so how the command ended is unknown. */
   | "SANDBOX_LOST"
   /** A user or group name is not in the account files of the root filesystem. */

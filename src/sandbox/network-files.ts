@@ -12,26 +12,37 @@ const loopbackHosts = [
   "ff02::2\tip6-allrouters",
 ];
 
+/** A line of /etc/hosts. */
+export interface HostAddress {
+  readonly name: string;
+  readonly address: string;
+}
+
 /**
  * Writes /etc/hosts and /etc/resolv.conf for a sandbox into `directory` (created) and returns them as read-only mounts,
  * so that the image's own files are shadowed and nothing enters the layer. With the host's network a process gets the
- * host's names and name servers; without a network only its own name.
+ * host's names and name servers; its own name and `extraHosts` it gets in any case.
+ *
+ * Among names that are given twice the first line counts for most resolvers: so those that somebody asked for come first.
  * @throws DISK_FULL
  */
 export async function writeNetworkFiles(options: {
   readonly directory: string;
   readonly hostname: string;
   readonly network: NetworkMode;
+  readonly extraHosts?: readonly HostAddress[] | undefined;
+  /** Whether /etc/hostname is wanted too. */
+  readonly withHostname?: boolean;
 }): Promise<SandboxMount[]> {
-  const { directory, hostname, network } = options;
+  const { directory, hostname, network, extraHosts = [] } = options;
   await mkdir(directory, { recursive: true });
-  const ownName = `127.0.0.1\t${hostname}`;
-  const hosts =
-    (network === "host" ? await readHostFile("/etc/hosts") : undefined) ??
-    `${[...loopbackHosts, ownName].join("\n")}\n`;
+  const given = extraHosts.map(({ name, address }) => `${address}\t${name}`);
+  const known = network === "host" ? await readHostFile("/etc/hosts") : undefined;
+  const lines = [...given, ...(known?.trimEnd().split("\n") ?? loopbackHosts)];
   const files = {
-    hosts,
+    hosts: [...lines, `127.0.0.1\t${hostname}`, ""].join("\n"),
     "resolv.conf": (await readHostFile("/etc/resolv.conf")) ?? "",
+    ...(options.withHostname === true ? { hostname: `${hostname}\n` } : {}),
   };
   const mounts: SandboxMount[] = [];
   for (const [name, content] of Object.entries(files)) {

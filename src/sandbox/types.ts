@@ -14,9 +14,35 @@ export interface ResolvedUser {
 export type SandboxMount =
   | {
       readonly type: "bind";
+      /** Absolute path of the host. */
       readonly source: string;
+      /**
+       * Path below directory `source`, looked up when the step starts; symlinks that lead out of it fail, so others may
+       * write there. The default is `source` itself.
+       */
+      readonly beneath?: string;
       readonly target: string;
       readonly readOnly: boolean;
+      readonly noExec?: boolean;
+    }
+  | {
+      /** A path of a root filesystem that is mounted for this alone. */
+      readonly type: "tree";
+      readonly rootfs: RootfsMount;
+      /** Absolute, inside that root, without symlinks. */
+      readonly path: string;
+      readonly isFile: boolean;
+      readonly target: string;
+      readonly readOnly: boolean;
+    }
+  | {
+      /** A read-only file that only memory holds, also on our side of the wall. */
+      readonly type: "secret";
+      readonly content: Uint8Array;
+      readonly target: string;
+      readonly mode: number;
+      readonly uid: number;
+      readonly gid: number;
     }
   | {
       readonly type: "tmpfs";
@@ -27,6 +53,31 @@ export type SandboxMount =
       readonly readOnly?: boolean;
     };
 
+/** `name` as in prlimit(1): `nofile`, `nproc` …; -1 is unlimited. */
+export interface ResourceLimit {
+  readonly name: string;
+  readonly soft: number;
+  readonly hard: number;
+}
+
+export interface CgroupSpec {
+  /** Absolute path below the root of every hierarchy. */
+  readonly parent?: string | undefined;
+  /** Bytes. */
+  readonly memory?: number | undefined;
+  /** Bytes of memory and swap together; -1 is unlimited. */
+  readonly memorySwap?: number | undefined;
+  /** Relative weight, 2 to 262144. */
+  readonly cpuShares?: number | undefined;
+  /** Microseconds. */
+  readonly cpuPeriod?: number | undefined;
+  /** Microseconds of each period. */
+  readonly cpuQuota?: number | undefined;
+  /** Lists such as `0-2,4`. */
+  readonly cpusetCpus?: string | undefined;
+  readonly cpusetMems?: string | undefined;
+}
+
 export type NetworkMode = "none" | "host";
 
 /** One process to run in isolation: everything is resolved, nothing is looked up on the way. */
@@ -34,6 +85,8 @@ export interface SandboxSpec {
   readonly rootfs: RootfsMount;
   readonly argv: readonly string[];
   readonly env: readonly string[];
+  /** Further variables, which no disk is to see. */
+  readonly secretEnv?: readonly string[] | undefined;
   /** Absolute, inside the root; must exist. */
   readonly cwd: string;
   readonly user: ResolvedUser;
@@ -41,12 +94,16 @@ export interface SandboxSpec {
   readonly network: NetworkMode;
   /**
    * Mounted in order of target, on top of the standard ones (/proc, /dev, /sys …). Targets exist in the root: the
-   * caller provides stubs by means of `rootfs` (see snapshot/skeleton), except below /dev, which is the sandbox' own.
-   * Symlinks in a target resolve inside the root.
+   * caller provides stubs by means of `rootfs` (see snapshot/skeleton), except below /dev and below other mounts, where
+   * the sandbox makes them. Symlinks in a target resolve inside the root.
    */
   readonly mounts: readonly SandboxMount[];
   /** Size of /dev/shm in bytes. */
-  readonly shmSize?: number;
+  readonly shmSize?: number | undefined;
+  /** Limits of resources beside open files, whose default is a soft limit of 1024. */
+  readonly ulimits?: readonly ResourceLimit[] | undefined;
+  /** Where the step's control group is made, and what it is limited to; by default the step stays in ours. */
+  readonly cgroup?: CgroupSpec | undefined;
   /** Root filesystem read-only (mounts stay as they say). */
   readonly readOnlyRootfs?: boolean;
   /** `insecure` lifts capabilities, seccomp, masks and device limits (`RUN --security=insecure`). */

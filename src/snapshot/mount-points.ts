@@ -1,4 +1,3 @@
-import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { RootfsMount } from "../core/index.ts";
 import {
@@ -18,13 +17,10 @@ const standardStubs: readonly SkeletonStub[] = ["proc", "sys", "dev"].map((name)
   type: "directory",
 }));
 
-/** Something that is to be mounted at `target`. Only what decides about its mount point is looked at here. */
+/** Something that is to be mounted at `target`. */
 export interface MountPoint {
   /** Absolute, inside the root. */
   readonly target: string;
-  readonly type: "bind" | "tmpfs";
-  /** Of a bind: a file of the host needs a file to be mounted on. */
-  readonly source?: string;
 }
 
 export interface PreparedMountPoints<M extends MountPoint> {
@@ -45,17 +41,25 @@ export async function prepareMountPoints<M extends MountPoint>(request: {
   /** A folder of this step's own, beside which nothing else writes. */
   readonly scratch: string;
   readonly mounts: readonly M[];
+  /** Whether a mount needs a file to be mounted on, and no directory. */
+  readonly isFile: (mount: M) => boolean;
 }): Promise<PreparedMountPoints<M>> {
   const { active, scratch } = request;
   const stubs: SkeletonStub[] = [...standardStubs];
   const hidden: SkeletonStub[] = [];
   const mounts: M[] = [];
+  const paths: RootPath[] = [];
   for (const mount of request.mounts) {
     const target = toRootPath(mount.target, { beyondRoot: "stay" });
     const path = await resolvePath(active.tree, target, { followLast: true });
+    paths.push(path);
     mounts.push({ ...mount, target: `/${path.toString()}` });
-    if (isBelowStandardMount(path) || (await active.tree.lstat(path)) !== undefined) continue;
-    const stub: SkeletonStub = { path, type: await stubType(mount) };
+  }
+  for (const [index, path] of paths.entries()) {
+    const mount = request.mounts[index];
+    if (mount === undefined || isBelowStandardMount(path) || isBelowAny(path, paths)) continue;
+    if ((await active.tree.lstat(path)) !== undefined) continue;
+    const stub: SkeletonStub = { path, type: request.isFile(mount) ? "file" : "directory" };
     if (active.showsSkeleton(path)) stubs.push(stub);
     else hidden.push(stub);
   }
@@ -69,9 +73,9 @@ export async function prepareMountPoints<M extends MountPoint>(request: {
   };
 }
 
-async function stubType(mount: MountPoint): Promise<SkeletonStub["type"]> {
-  if (mount.type !== "bind" || mount.source === undefined) return "directory";
-  return (await stat(mount.source)).isDirectory() ? "directory" : "file";
+/** What lies in another mount has its mount point there, and the sandbox makes it. */
+function isBelowAny(path: RootPath, mounts: readonly RootPath[]): boolean {
+  return mounts.some((other) => rootPathToString(path).startsWith(`${rootPathToString(other)}/`));
 }
 
 /** What lies below these is mounted by the sandbox on file systems of its own, which makes the mount point there. */

@@ -1,3 +1,10 @@
+export type {
+  CacheMountRequest,
+  CacheMountStore,
+  CacheMountUsage,
+  CacheSharing,
+  HeldCacheMount,
+} from "./cache-mounts.ts";
 export { defaultRoot } from "./default-root.ts";
 export type { StoreErrorCode } from "./errors.ts";
 export { asObject, parseJson, readJsonFile, writeJsonFile, type JsonFile } from "./json-file.ts";

@@ -8,6 +8,7 @@ export interface StoreLayout {
   readonly blobs: string;
   readonly names: string;
   readonly layerBlobs: string;
+  readonly mountsCache: string;
   readonly locks: string;
   readonly tmp: string;
 }
@@ -19,6 +20,7 @@ export function storeLayout(root: string): StoreLayout {
     blobs: join(root, "blobs"),
     names: join(root, "names"),
     layerBlobs: join(root, "layer-blobs"),
+    mountsCache: join(root, "mounts-cache"),
     locks: join(root, "locks"),
     tmp: join(root, "tmp"),
   };

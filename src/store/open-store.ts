@@ -11,6 +11,7 @@ import {
   systemClock,
 } from "../core/index.ts";
 import { openBlobs } from "./blobs.ts";
+import { openCacheMounts } from "./cache-mounts.ts";
 import { storeError } from "./errors.ts";
 import { Gate } from "./gate.ts";
 import { asObject, readJsonFileSync, writeJsonFile } from "./json-file.ts";
@@ -49,6 +50,7 @@ export async function openStore(options: {
     blobs: openBlobs(layout.blobs, tmpDir),
     names: openNames({ directory: layout.names, tmpDir, clock }),
     layerBlobs: openLayerBlobs(layout.layerBlobs, tmpDir),
+    cacheMounts: openCacheMounts({ directory: layout.mountsCache, tmpDir }),
     protect: async (work, signal) => gate.protect(work, signal),
     tryExclusive: async (work) => gate.tryExclusive(work),
     withLock: async (name, work, signal) =>

@@ -1,6 +1,7 @@
 import type { Readable } from "node:stream";
 import type { Digest, DiffId } from "../core/index.ts";
 import type { Descriptor } from "../image/index.ts";
+import type { CacheMountStore } from "./cache-mounts.ts";
 import type { SweepReport } from "./sweep.ts";
 
 /**
@@ -94,6 +95,7 @@ export interface Store {
   readonly blobs: BlobStore;
   readonly names: NameStore;
   readonly layerBlobs: LayerBlobIndex;
+  readonly cacheMounts: CacheMountStore;
   /**
    * Runs `work` while no gc can start (shared lock). Everything that reads or writes content which is not yet
    * referred to by a root of gc happens inside. Waits for a gc that is running; may be nested.

@@ -284,7 +284,7 @@ async function runOn(
   const outcome = await runProgram({
     program: encodeProgram(lowered.calls, host.arch),
     lowered,
-    path: join(stateDir, "planned"),
+    place: { path: join(stateDir, "planned") },
     stdio: { stdin: "null", output: (_, chunk) => (text += chunk.toString()) },
   });
   return { text, end: endOf(outcome) };

@@ -1,9 +1,11 @@
 import { randomBytes } from "node:crypto";
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { removeTree } from "../../core/index.ts";
 import { toRootPath } from "../../layer/index.ts";
 import type { ExecOp } from "../../plan/index.ts";
 import {
+  isFileMount,
   resolveUser,
   writeNetworkFiles,
   type SandboxMount,
@@ -16,7 +18,9 @@ import {
   prepareMountPoints,
   type ActiveSnapshot,
 } from "../../snapshot/index.ts";
+import type { BuildEnvironment } from "../environment.ts";
 import { buildError } from "../errors.ts";
+import { openStepMounts, type StepMounts } from "../mounts/step-mounts.ts";
 import { OutputTail } from "../output-tail.ts";
 import type { LayersResult } from "../result.ts";
 import { makeLayer } from "./layer.ts";
@@ -27,34 +31,54 @@ const defaultPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbi
 /**
  * RUN: executes the command in a sandbox on the base; what it changed is the layer. Output is streamed as it comes.
  *
- * @throws BUILD_RUN_FAILED with details {exitCode, signal, outputTail}; SANDBOX_* when it could not start
+ * @throws BUILD_RUN_FAILED with details {exitCode, signal, outputTail}; SANDBOX_* when it could not start;
+ *   BUILD_SECRET_NOT_FOUND, BUILD_SSH_NOT_FOUND, BUILD_MOUNT_INVALID
  */
 export async function executeExec(op: ExecOp, request: OpRequest): Promise<LayersResult> {
-  const { environment, step } = request;
+  const { environment } = request;
   const scratch = join(environment.store.tmpDir, `run-${randomBytes(6).toString("hex")}`);
   await mkdir(scratch, { recursive: true });
   try {
     return await makeLayer(request, async (active) => {
-      const { spec, cleanUp } = await specify(op, { request, active, scratch });
-      const tail = new OutputTail();
-      const sandbox = await environment.sandbox();
-      const result = await sandbox.run(
-        spec,
-        {
-          stdin: "null",
-          output: (stream, bytes) => {
-            tail.add(bytes);
-            step.output(stream, bytes);
-          },
-        },
-        environment.signal,
-      );
-      await cleanUp();
-      if (result.exitCode !== 0) throw runFailed(op, { result, tail });
+      const given = await openStepMounts(op, { request, scratch });
+      try {
+        const { spec, cleanUp } = await specify(op, { request, active, scratch, given });
+        await runCommand(op, { request, spec, given, cleanUp });
+      } finally {
+        await given.close();
+      }
     });
   } finally {
-    await rm(scratch, { recursive: true, force: true });
+    await removeTree(scratch);
   }
+}
+
+/** @throws BUILD_RUN_FAILED, SANDBOX_* */
+async function runCommand(
+  op: ExecOp,
+  run: {
+    readonly request: OpRequest;
+    readonly spec: SandboxSpec;
+    readonly given: StepMounts;
+    readonly cleanUp: () => Promise<void>;
+  },
+): Promise<void> {
+  const { environment, step } = run.request;
+  const tail = new OutputTail();
+  const sandbox = await environment.sandbox();
+  const result = await sandbox.run(
+    run.spec,
+    {
+      stdin: "null",
+      output: (stream, bytes) => {
+        tail.add(bytes);
+        step.output(stream, bytes);
+      },
+    },
+    environment.signal,
+  );
+  await run.cleanUp();
+  if (result.exitCode !== 0) throw runFailed(op, { result, tail: tail.text(run.given.secrets) });
 }
 
 async function specify(
@@ -63,10 +87,12 @@ async function specify(
     readonly request: OpRequest;
     readonly active: ActiveSnapshot;
     readonly scratch: string;
+    readonly given: StepMounts;
   },
 ): Promise<{ readonly spec: SandboxSpec; readonly cleanUp: () => Promise<void> }> {
-  const { active, scratch } = place;
+  const { active, scratch, given } = place;
   const { environment } = place.request;
+  const { settings = {} } = op;
   const user = await resolveUser({ tree: active.tree, user: op.user });
   const writer = openTreeWriter(active);
   await makeDirectories({
@@ -77,30 +103,44 @@ async function specify(
   });
   await writer.finish();
   const network = op.network === "none" ? "none" : "host";
-  const { hostname } = environment;
+  const hostname = settings.hostname ?? environment.hostname;
+  const { extraHosts } = settings;
+  const directory = join(scratch, "etc");
   const prepared = await prepareMountPoints({
     active,
     scratch,
     mounts: [
-      ...(await writeNetworkFiles({ directory: join(scratch, "etc"), hostname, network })),
+      ...(await writeNetworkFiles({ directory, hostname, network, extraHosts })),
       ...(await writeScripts(op, scratch)),
-      ...op.mounts.map(mountOf),
+      ...given.mounts,
     ],
+    isFile: isFileMount,
   });
   return {
     cleanUp: prepared.cleanUp,
     spec: {
       rootfs: prepared.rootfs,
       argv: op.argv,
-      env: withDefaults([...op.env, ...op.uncachedEnv], user.home),
+      env: withDefaults(without([...op.env, ...op.uncachedEnv], given.secretEnv), user.home),
+      secretEnv: given.secretEnv,
       cwd: op.cwd,
       user,
       hostname,
       network,
       mounts: prepared.mounts,
       security: op.security,
+      shmSize: settings.shmSize,
+      ulimits: settings.ulimits,
+      cgroup: cgroupOf(settings.cgroupParent, environment.limits),
     },
   };
+}
+
+function cgroupOf(
+  parent: string | undefined,
+  limits: BuildEnvironment["limits"],
+): SandboxSpec["cgroup"] {
+  return parent === undefined && limits === undefined ? undefined : { ...limits, parent };
 }
 
 /** `RUN <<EOF` whose body begins with #! runs as a file below /dev/pipes. */
@@ -114,11 +154,14 @@ async function writeScripts(op: ExecOp, scratch: string): Promise<SandboxMount[]
   return [{ type: "bind", source, target: "/dev/pipes", readOnly: true }];
 }
 
-function mountOf(mount: ExecOp["mounts"][number]): SandboxMount {
-  if (mount.type === "tmpfs") return mount;
-  throw buildError("BUILD_UNSUPPORTED", `run with --mount=type=${mount.type}`, {
-    hint: "this version mounts type=tmpfs only",
-  });
+/** What a secret gives a value to has no other: most programs take the first of two. */
+function without(env: readonly string[], replaced: readonly string[]): readonly string[] {
+  const names = new Set(replaced.map(nameOf));
+  return env.filter((variable) => !names.has(nameOf(variable)));
+}
+
+function nameOf(variable: string): string {
+  return variable.slice(0, variable.indexOf("="));
 }
 
 /** The variables that a runtime adds when the image and the stage do not set them. */
@@ -129,7 +172,7 @@ function withDefaults(env: readonly string[], home: string): string[] {
 
 function runFailed(
   op: ExecOp,
-  outcome: { readonly result: SandboxResult; readonly tail: OutputTail },
+  outcome: { readonly result: SandboxResult; readonly tail: string },
 ): Error {
   const { exitCode, signal } = outcome.result;
   const how = exitCode === undefined ? `signal: ${signal ?? "unknown"}` : `exit code: ${exitCode}`;
@@ -139,7 +182,7 @@ function runFailed(
     `process ${command} did not complete successfully: ${how}`,
     {
       hint: hintFor(exitCode),
-      details: { exitCode, signal, argv: op.argv, outputTail: outcome.tail.text() },
+      details: { exitCode, signal, argv: op.argv, outputTail: outcome.tail },
     },
   );
 }

@@ -13,6 +13,7 @@ type FileCalls = Pick<
   | "renameat2"
   | "linkat"
   | "cloneFile"
+  | "memfdCreate"
   | "syncfs"
 >;
 
@@ -21,6 +22,8 @@ const AT_SYMLINK_NOFOLLOW = 0x100;
 const AT_SYMLINK_FOLLOW = 0x400;
 const UTIME_OMIT = 0x3ffffffen;
 const O_CLOEXEC = 0o2000000;
+const MFD_CLOEXEC = 0x1;
+const MFD_EXEC = 0x10;
 const FICLONE = 0x40049409;
 const RENAME = { noReplace: 1, exchange: 2 } as const;
 
@@ -33,6 +36,7 @@ export function fileCalls(library: Library): FileCalls {
   const renameat2 = library.define("renameat2", ["n", "p", "n", "p", "n"]);
   const linkat = library.define("linkat", ["n", "p", "n", "p", "n"]);
   const ioctl = library.define("ioctl", ["n", "n", "n"]);
+  const memfdCreate = library.define("memfd_create", ["p", "n"]);
   const syncfs = library.define("syncfs", ["n"]);
   const syncfsAsync = library.defineAsync("syncfs", ["n"]);
 
@@ -75,6 +79,15 @@ export function fileCalls(library: Library): FileCalls {
         const errno = syscallErrno(error) ?? "";
         if (["EOPNOTSUPP", "EXDEV", "EINVAL", "ENOTTY", "ETXTBSY"].includes(errno)) return false;
         throw error;
+      }
+    },
+    memfdCreate: (name) => {
+      try {
+        return memfdCreate([cString(name), MFD_CLOEXEC | MFD_EXEC]);
+      } catch (error) {
+        // Before Linux 6.3 every such file can be executed, and there is no flag that says so.
+        if (syscallErrno(error) !== "EINVAL") throw error;
+        return memfdCreate([cString(name), MFD_CLOEXEC]);
       }
     },
     syncfs: async (fd) => {

@@ -21,6 +21,7 @@ const tables = {
     prlimit64: 302,
     syncfs: 306,
     renameat2: 316,
+    memfd_create: 319,
     openat2: 437,
   },
   arm64: {
@@ -40,6 +41,7 @@ const tables = {
     prlimit64: 261,
     syncfs: 267,
     renameat2: 276,
+    memfd_create: 279,
     openat2: 437,
   },
 } as const;

@@ -96,6 +96,8 @@ export interface Syscalls {
   linkat(from: SyscallPath | { readonly fd: number }, to: SyscallPath): void;
   /** Shares `from`'s content with `to` without copying; false where the filesystem cannot. */
   cloneFile(fromFd: number, toFd: number): boolean;
+  /** An executable file without a name that lies in memory. O_CLOEXEC. The caller closes the descriptor. */
+  memfdCreate(name: string): number;
   /** Flushes the whole filesystem that `fd` lies on; runs on a thread of the pool. */
   syncfs(fd: number): Promise<void>;
   /** Limits of process `pid` (0: this one) before `limit`, when given, was set. */

@@ -8,7 +8,13 @@ import { readCommandForm } from "./command-form.ts";
  * @throws DOCKERFILE_ARGUMENTS for an empty vector, DOCKERFILE_JSON, DOCKERFILE_FLAG_UNKNOWN and its kin
  */
 export function parseRun(raw: RawInstruction): RunInstruction {
-  const flags = readFlags(raw, { mount: "list", network: "text", security: "text" });
+  const flags = readFlags(raw, {
+    mount: "list",
+    network: "text",
+    security: "text",
+    device: "list",
+  });
+  refuseDevices(raw);
   const command = readCommandForm(raw);
   if (command.form === "exec" && command.argv.length === 0) {
     throw instructionError(raw, "DOCKERFILE_ARGUMENTS", "read RUN []: there is nothing to run", {
@@ -17,8 +23,8 @@ export function parseRun(raw: RawInstruction): RunInstruction {
   }
   const network = flags.text("network");
   const security = flags.text("security");
-  checkChoice(raw, "network", network, ["default", "none", "host"]);
-  checkChoice(raw, "security", security, ["sandbox", "insecure"]);
+  checkChoice(raw, { name: "network", value: network, choices: ["default", "none", "host"] });
+  checkChoice(raw, { name: "security", value: security, choices: ["sandbox", "insecure"] });
   return {
     keyword: "RUN",
     ...syntaxOf(raw),
@@ -30,15 +36,38 @@ export function parseRun(raw: RawInstruction): RunInstruction {
   };
 }
 
+/** A flag of the reference's experimental frontend: known, and not to be had. */
+function refuseDevices(raw: RawInstruction): void {
+  const index = raw.flags.findIndex((flag) => /^--device(?:=|$)/.test(flag));
+  if (index < 0) return;
+  throw instructionError(
+    raw,
+    "DOCKERFILE_FLAG_UNKNOWN",
+    "device feature is only supported in Dockerfile frontend 1.14.0-labs or later",
+    {
+      hint: "remove --device; a RUN with --security=insecure sees the devices of the host",
+      part: { kind: "flag", index },
+    },
+  );
+}
+
 function checkChoice(
   raw: RawInstruction,
-  name: string,
-  value: string | undefined,
-  choices: readonly string[],
+  flag: {
+    readonly name: "network" | "security";
+    readonly value: string | undefined;
+    readonly choices: readonly string[];
+  },
 ): void {
+  const { name, value, choices } = flag;
   if (value === undefined || choices.includes(value)) return;
-  throw instructionError(raw, "DOCKERFILE_FLAG_VALUE", `read --${name}=${value}`, {
-    hint: `choose one of ${choices.join(", ")}`,
-    part: { kind: "flag", index: raw.flags.indexOf(`--${name}=${value}`) },
-  });
+  throw instructionError(
+    raw,
+    "DOCKERFILE_FLAG_VALUE",
+    `invalid ${name} mode: ${JSON.stringify(value)}`,
+    {
+      hint: `choose one of ${choices.join(", ")}`,
+      part: { kind: "flag", index: raw.flags.indexOf(`--${name}=${value}`) },
+    },
+  );
 }

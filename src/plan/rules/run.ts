@@ -8,7 +8,7 @@ import { planErrorAt } from "../errors.ts";
 import { planMounts } from "../mounts.ts";
 import { listEnvironment, type StageState } from "../stage-state.ts";
 import { describeInstruction } from "../step-names.ts";
-import type { ExecOp } from "../types.ts";
+import type { Entitlement, ExecOp } from "../types.ts";
 import { toArgv, withShell } from "./command.ts";
 import { addHistory, type RuleScope } from "./rule.ts";
 import { cleanDirectory } from "./workdir.ts";
@@ -21,15 +21,16 @@ export function applyRun(instruction: RunInstruction, scope: RuleScope): void {
   const op: ExecOp = {
     type: "exec",
     argv,
-    env: listEnvironment(state),
+    env: withAgent(listEnvironment(state), mounts.agentSocket),
     uncachedEnv: scope.proxies,
     cwd,
     user: state.image.config.user ?? "",
     network: readNetwork(instruction, scope),
-    security: instruction.security === "insecure" ? "insecure" : "sandbox",
+    security: readSecurity(instruction, scope),
     platform: state.platform,
     mounts: mounts.mounts,
     scripts,
+    ...settingsOf(scope),
   };
   const vertex = scope.vertices.add({
     op,
@@ -39,9 +40,16 @@ export function applyRun(instruction: RunInstruction, scope: RuleScope): void {
       scope.step.isTrigger,
     ),
     location: instruction.location,
+    ignoreCache: scope.ignoreCache,
   });
   state.root = vertex;
   addHistory(state, `RUN ${[...describeArgs(state), ...argv].join(" ")} # buildkit`, vertex);
+}
+
+/** The socket of the first ssh mount, unless the stage says otherwise. */
+function withAgent(env: readonly string[], socket: string | undefined): readonly string[] {
+  const isSet = env.some((variable) => variable.startsWith("SSH_AUTH_SOCK="));
+  return socket === undefined || isSet ? env : [...env, `SSH_AUTH_SOCK=${socket}`];
 }
 
 /** A heredoc that is the whole argument is the script itself; beside other text the shell gets it as written. */
@@ -96,11 +104,45 @@ function readNetwork(
   { options }: RuleScope,
 ): ExecOp["network"] {
   const mode = network ?? options.network ?? "default";
-  if (mode === "default" || mode === "none" || mode === "host") return mode;
+  if (mode !== "default" && mode !== "none" && mode !== "host") {
+    throw planErrorAt(
+      location,
+      "PLAN_ARGUMENT_INVALID",
+      `invalid network mode: ${JSON.stringify(mode)}`,
+      "choose default, none or host",
+    );
+  }
+  // Who gives the whole build the host's network has thereby allowed it.
+  if (network === "host" && options.network !== "host") {
+    requireEntitlement("network.host", { location, options });
+  }
+  return mode;
+}
+
+function readSecurity(
+  { security, location }: RunInstruction,
+  { options }: RuleScope,
+): ExecOp["security"] {
+  if (security !== "insecure") return "sandbox";
+  requireEntitlement("security.insecure", { location, options });
+  return "insecure";
+}
+
+function requireEntitlement(
+  name: Entitlement,
+  { location, options }: { location: RunInstruction["location"]; options: RuleScope["options"] },
+): void {
+  if (options.entitlements?.has(name) === true) return;
   throw planErrorAt(
     location,
-    "PLAN_ARGUMENT_INVALID",
-    `read --network=${mode}`,
-    "choose default, none or host",
+    "PLAN_ENTITLEMENT_MISSING",
+    `entitlement ${name} is not allowed`,
+    `build with --allow ${name} if you trust this Dockerfile`,
   );
+}
+
+function settingsOf({ options }: RuleScope): Pick<ExecOp, "settings"> {
+  const hostname = options.buildArgs.get("BUILDKIT_SANDBOX_HOSTNAME") ?? "";
+  const settings = { ...options.runSettings, ...(hostname === "" ? {} : { hostname }) };
+  return Object.keys(settings).length === 0 ? {} : { settings };
 }

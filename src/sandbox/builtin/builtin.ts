@@ -37,6 +37,11 @@ export async function openBuiltinSandbox(options: BuiltinSandboxOptions): Promis
   return new BuiltinSandbox(host, options);
 }
 
+/** Whether the program must not touch a disk. */
+export function holdsSecrets({ mounts, secretEnv = [] }: SandboxSpec): boolean {
+  return secretEnv.length > 0 || mounts.some(({ type }) => type === "secret");
+}
+
 class BuiltinSandbox implements Sandbox {
   readonly kind = "builtin";
   readonly #host: Host;
@@ -68,7 +73,7 @@ class BuiltinSandbox implements Sandbox {
     const outcome = await runProgram({
       program: encodeProgram(lowered.calls, this.#host.arch),
       lowered,
-      path: join(stateDir, `step-${randomUUID()}`),
+      place: holdsSecrets(spec) ? "memory" : { path: join(stateDir, `step-${randomUUID()}`) },
       stdio,
       signal,
     });

@@ -1,6 +1,8 @@
 import { normalize } from "node:path";
+import type { RootfsMount } from "../../core/index.ts";
 import { sandboxError } from "../errors.ts";
-import type { SandboxSpec } from "../types.ts";
+import type { SandboxMount, SandboxSpec } from "../types.ts";
+import { findResource } from "./resources.ts";
 
 /**
  * Refuses what the kernel could not be told, or would understand differently.
@@ -13,6 +15,9 @@ export function checkSpec(spec: SandboxSpec): void {
   for (const mount of spec.mounts) {
     if (!mount.target.startsWith("/")) throw invalid("mount target", "is not absolute");
     if (normalize(mount.target) === "/") throw invalid("mount target", "is the root");
+  }
+  for (const { name } of spec.ulimits ?? []) {
+    if (findResource(name) === undefined) throw invalid("ulimits", `have no ${name} on Linux`);
   }
   for (const id of [spec.user.uid, spec.user.gid, ...spec.user.groups]) {
     if (!isAccountNumber(id)) throw invalid("user", `has the number ${id}`);
@@ -31,18 +36,23 @@ function textsOf(spec: SandboxSpec): readonly (readonly [string, readonly string
   const { rootfs } = spec;
   return [
     ["argv", spec.argv],
-    ["env", spec.env],
+    ["env", [...spec.env, ...(spec.secretEnv ?? [])]],
     ["cwd", [spec.cwd]],
     ["hostname", [spec.hostname]],
     ["mount target", spec.mounts.map((mount) => mount.target)],
-    ["mount source", spec.mounts.flatMap((mount) => (mount.type === "bind" ? [mount.source] : []))],
-    [
-      "rootfs",
-      rootfs.type === "directory"
-        ? [rootfs.path]
-        : [...rootfs.lower, rootfs.upper ?? "", rootfs.work ?? ""],
-    ],
+    ["mount source", spec.mounts.flatMap(sourceTexts)],
+    ["rootfs", rootfsTexts(rootfs)],
   ];
+}
+
+function sourceTexts(mount: SandboxMount): readonly string[] {
+  if (mount.type === "bind") return [mount.source, mount.beneath ?? ""];
+  return mount.type === "tree" ? [mount.path, ...rootfsTexts(mount.rootfs)] : [];
+}
+
+function rootfsTexts(rootfs: RootfsMount): readonly string[] {
+  if (rootfs.type === "directory") return [rootfs.path];
+  return [...rootfs.lower, rootfs.upper ?? "", rootfs.work ?? ""];
 }
 
 function invalid(what: string, why: string): Error {

@@ -13,8 +13,14 @@ export function describeOp(op: Op): string {
       return `mount ${op.filesystem} on ${op.target}`;
     case "make-read-only":
       return `make ${op.target} read-only`;
+    case "make-mount-point":
+      return `make a mount point at ${op.path}`;
+    case "unmount":
+      return `unmount ${op.target}`;
+    case "limit-resource":
+      return `limit resource ${op.resource} to ${op.soft}:${op.hard}`;
+    case "write-file":
     case "mkdir":
-    case "create-file":
     case "symlink":
     case "chdir":
       return `${op.type} ${op.path}`;

@@ -40,10 +40,16 @@ export function failureOf(failed: FailedCall): TsbuildError<SandboxErrorCode> {
       return sandboxError("SANDBOX_MOUNT_FAILED", message, {
         details: { ...details, target: op.target },
       });
-    case "open-tree":
+    case "make-mount-point":
       return sandboxError("SANDBOX_MOUNT_FAILED", message, {
-        details: { ...details, source: op.source },
+        hint:
+          failed.errno === errnos.EROFS
+            ? `make ${op.path} in what is mounted read-only at ${op.root}, or mount that with rw`
+            : undefined,
+        details: { ...details, target: op.path },
       });
+    case "open-tree":
+      return openTreeFailure(op, failed, details);
     case "open-overlay":
       return sandboxError("SANDBOX_MOUNT_FAILED", message, {
         details: { ...details, target: "/" },
@@ -53,16 +59,55 @@ export function failureOf(failed: FailedCall): TsbuildError<SandboxErrorCode> {
   }
 }
 
+function openTreeFailure(
+  op: OpOf<"open-tree">,
+  { errno }: FailedCall,
+  details: { readonly operation: string; readonly syscall: string; readonly errno: string },
+): TsbuildError<SandboxErrorCode> {
+  if (op.beneath === undefined || errno !== errnos.EXDEV) {
+    const message = `${describeOp(op)}: ${nameErrno(errno)}`;
+    return sandboxError("SANDBOX_MOUNT_FAILED", message, {
+      details: { ...details, source: op.source },
+    });
+  }
+  return sandboxError(
+    "SANDBOX_MOUNT_FAILED",
+    `${op.as}: its source ${op.beneath} leads out through a symlink`,
+    {
+      hint: "mount what the link leads to, or empty the cache with `tsbuild builder prune`",
+      details: { ...details, source: op.beneath },
+    },
+  );
+}
+
 /** As execvp: a candidate that may not be executed outweighs later ones that are not there. */
 function execFailure(op: OpOf<"exec">, failed: FailedCall): TsbuildError<SandboxErrorCode> {
   const isForbidden = failed.notedErrnos.includes(errnos.EACCES) && isNotFound(failed.errno);
   const errno = isForbidden ? errnos.EACCES : failed.errno;
   const [command = ""] = op.argv;
-  const code = isNotFound(errno) ? "SANDBOX_EXEC_NOT_FOUND" : "SANDBOX_EXEC_NOT_EXECUTABLE";
-  return sandboxError(code, `exec ${command}: ${nameErrno(errno)}`, {
+  return sandboxError(execCode(errno), `exec ${command}: ${reasonOf(errno)}`, {
     hint: hintOf(op, errno),
     details: { command, errno: nameErrno(errno), exitCode: exitCodeOf(errno) },
   });
+}
+
+function execCode(errno: number): SandboxErrorCode {
+  if (errno === errnos.ENOEXEC) return "SANDBOX_EXEC_FORMAT";
+  return isNotFound(errno) ? "SANDBOX_EXEC_NOT_FOUND" : "SANDBOX_EXEC_NOT_EXECUTABLE";
+}
+
+/** In the words that shells and runtimes use. */
+function reasonOf(errno: number): string {
+  switch (errno) {
+    case errnos.ENOEXEC:
+      return "exec format error: the file is for another architecture or lacks a #! line";
+    case errnos.EACCES:
+      return "permission denied";
+    case errnos.ENOENT:
+      return "no such file or directory";
+    default:
+      return nameErrno(errno);
+  }
 }
 
 function hintOf(op: OpOf<"exec">, errno: number): string | undefined {
@@ -72,7 +117,9 @@ function hintOf(op: OpOf<"exec">, errno: number): string | undefined {
         ? "no directory of PATH in the image has it"
         : "the file, or the interpreter or loader that it names, is not in the image";
     case errnos.ENOEXEC:
-      return "it is neither a program of this architecture nor a script with a #! line";
+      return "build for this machine's platform, or add #!/bin/sh as the first line of a script";
+    case errnos.EACCES:
+      return "make it executable (chmod +x), and see that its folders may be entered";
     default:
       return undefined;
   }

@@ -23,6 +23,9 @@ export const mountAttribute = {
 } as const;
 
 export const openFlag = {
+  writeOnly: 0x1,
+  create: 0x40,
+  exclusive: 0x80,
   closeOnExec: 0x80000,
   path: 0x200000,
 } as const;
@@ -30,7 +33,7 @@ export const openFlag = {
 export const atFlag = { cwd: -100, emptyPath: 0x1000, recursive: 0x8000 } as const;
 
 /** `RESOLVE_*` of openat2(2). */
-export const resolveFlag = { noMagicLinks: 0x2, noSymlinks: 0x4 } as const;
+export const resolveFlag = { noMagicLinks: 0x2, noSymlinks: 0x4, beneath: 0x8 } as const;
 
 export const openTree = { clone: 1, closeOnExec: openFlag.closeOnExec } as const;
 export const moveMount = { fromEmptyPath: 0x4, toEmptyPath: 0x40 } as const;
@@ -56,7 +59,6 @@ export const ambientClearAll = 4;
 export const signal = { kill: 9, child: 17 } as const;
 export const waitAllChildren = 0x40000000;
 export const pollIn = 1;
-export const rlimitNofile = 7;
 export const keyctlJoinSession = 1;
 
 export const seccompSetModeFilter = 1;
@@ -76,7 +78,10 @@ export const errno = {
   ENOEXEC: 8,
   EACCES: 13,
   EEXIST: 17,
+  EXDEV: 18,
   ENOTDIR: 20,
+  ENOSPC: 28,
+  EROFS: 30,
   ENOSYS: 38,
   EDQUOT: 122,
 } as const;

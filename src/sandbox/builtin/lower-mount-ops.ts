@@ -13,6 +13,7 @@ type MountOp = OpOf<
   | "attach"
   | "mount"
   | "make-read-only"
+  | "unmount"
   | "pivot-root"
 >;
 
@@ -43,6 +44,8 @@ export function lowerMountOp(list: CallList, op: MountOp): void {
       const fd = openTree(list, { source: op.target, recursive: true, attributes });
       return attach(list, { fd, target: op.target, follow: false });
     }
+    case "unmount":
+      return list.add("umount2", [at(textDatum(op.target)), linux.unmountDetach]);
     case "pivot-root":
       return pivotRoot(list, op);
     default:
@@ -52,13 +55,31 @@ export function lowerMountOp(list: CallList, op: MountOp): void {
 
 function openTree(
   list: CallList,
-  tree: { readonly source: string; readonly recursive: boolean; readonly attributes: number },
+  tree: Pick<OpOf<"open-tree">, "source" | "beneath" | "recursive" | "attributes">,
 ): number {
   const depth = tree.recursive ? recursive : 0;
   const flags = linux.openTree.clone | linux.openTree.closeOnExec | depth;
-  const fd = list.open("open_tree", [cwd, at(textDatum(tree.source)), flags]);
+  const fd =
+    tree.beneath === undefined
+      ? list.open("open_tree", [cwd, at(textDatum(tree.source)), flags])
+      : list.open("open_tree", [
+          openBeneath(list, tree.source, tree.beneath),
+          at(emptyText),
+          flags | emptyPath,
+        ]);
   setAttributes(list, { fd, depth, attributes: tree.attributes });
   return fd;
+}
+
+/** Others may be changing what lies there, so that only the kernel can look a path up and stay inside. */
+function openBeneath(list: CallList, source: string, beneath: string): number {
+  const flags = linux.openFlag.path | linux.openFlag.closeOnExec;
+  const { beneath: below, noMagicLinks } = linux.resolveFlag;
+  // struct open_how: flags, mode, resolve.
+  const root = at(longsDatum([flags, 0, 0]));
+  const directory = list.open("openat2", [cwd, at(textDatum(source)), root, 24]);
+  const how = at(longsDatum([flags, 0, below | noMagicLinks]));
+  return list.open("openat2", [directory, at(textDatum(beneath)), how, 24]);
 }
 
 function setAttributes(

@@ -75,19 +75,11 @@ function lowerOp(list: CallList, op: Op): void {
     case "umask":
       return list.add("umask", [op.mask]);
     case "mkdir":
-      return list.add(
-        "mkdirat",
-        [linux.atFlag.cwd, at(textDatum(op.path)), op.mode],
-        op.mayExist === true ? { onError: tolerate("EEXIST") } : {},
-      );
-    case "create-file": {
-      const mode = linux.fileType.regular | op.mode;
-      return list.add(
-        "mknodat",
-        [linux.atFlag.cwd, at(textDatum(op.path)), mode, 0],
-        op.mayExist === true ? { onError: tolerate("EEXIST") } : {},
-      );
-    }
+      return list.add("mkdirat", [linux.atFlag.cwd, at(textDatum(op.path)), op.mode]);
+    case "make-mount-point":
+      return lowerMountPoint(list, op);
+    case "write-file":
+      return lowerWriteFile(list, op);
     case "symlink": {
       const [target, path] = [at(textDatum(op.target)), at(textDatum(op.path))];
       return list.add("symlinkat", [target, linux.atFlag.cwd, path]);
@@ -98,9 +90,11 @@ function lowerOp(list: CallList, op: Op): void {
     }
     case "loopback-up":
       return lowerLoopback(list);
-    case "limit-open-files": {
-      const limits = longsDatum([op.soft, op.hard]);
-      return list.add("prlimit64", [0, linux.rlimitNofile, at(limits), 0]);
+    case "limit-resource": {
+      const limits = bytesDatum(
+        Buffer.from(BigInt64Array.of(BigInt(op.soft), BigInt(op.hard)).buffer),
+      );
+      return list.add("prlimit64", [0, op.resource, at(limits), 0]);
     }
     case "seccomp":
       return lowerSeccomp(list, op);
@@ -120,11 +114,53 @@ function lowerOp(list: CallList, op: Op): void {
     case "attach":
     case "mount":
     case "make-read-only":
+    case "unmount":
     case "pivot-root":
       return lowerMountOp(list, op);
     default:
       return unreachable(op);
   }
+}
+
+/** Every directory is opened before something is made in it: a path of its own could be led astray by magic links. */
+function lowerMountPoint(list: CallList, op: OpOf<"make-mount-point">): void {
+  const names = op.path
+    .slice(op.root.length)
+    .split("/")
+    .filter((name) => name !== "");
+  const exists = { onError: tolerate("EEXIST") };
+  let directory = op.root;
+  for (const [index, name] of names.entries()) {
+    const fd = openDirectory(list, directory);
+    const isFile = op.isFile && index === names.length - 1;
+    if (isFile) {
+      list.add("mknodat", [fd, at(textDatum(name)), linux.fileType.regular | 0o644, 0], exists);
+    } else list.add("mkdirat", [fd, at(textDatum(name)), 0o755], exists);
+    directory = `${directory === "/" ? "" : directory}/${name}`;
+  }
+}
+
+function openDirectory(list: CallList, path: string): number {
+  const { path: pathOnly, closeOnExec } = linux.openFlag;
+  // struct open_how: flags, mode, resolve.
+  const how = longsDatum([pathOnly | closeOnExec, 0, linux.resolveFlag.noMagicLinks]);
+  return list.open("openat2", [linux.atFlag.cwd, at(textDatum(path)), at(how), 24]);
+}
+
+/** The mode comes last: a change of the owner would take bits from it, and the umask others. */
+function lowerWriteFile(list: CallList, op: OpOf<"write-file">): void {
+  const { writeOnly, create, exclusive, closeOnExec } = linux.openFlag;
+  const how = longsDatum([
+    writeOnly | create | exclusive | closeOnExec,
+    0o600,
+    linux.resolveFlag.noMagicLinks,
+  ]);
+  const fd = list.open("openat2", [linux.atFlag.cwd, at(textDatum(op.path)), at(how), 24]);
+  if (op.content.length > 0) {
+    list.add("write", [fd, at(bytesDatum(op.content)), op.content.length]);
+  }
+  list.add("fchown", [fd, op.uid, op.gid]);
+  list.add("fchmod", [fd, op.mode]);
 }
 
 function tolerate(...names: readonly (keyof typeof linux.errno)[]): OnError {

@@ -34,10 +34,12 @@ export type Op =
   | { readonly type: "exit" }
   /** No mount made here is seen elsewhere, and the other way round. */
   | { readonly type: "make-mounts-private" }
-  /** A detached copy of the mounts at `source`, held under `as`. */
+  /** A detached copy of the mounts at `source`, or at the path `beneath` it, held under `as`. */
   | {
       readonly type: "open-tree";
       readonly source: string;
+      /** Relative; no symlink on the way leads out of `source`. */
+      readonly beneath?: string;
       readonly recursive: boolean;
       readonly attributes: number;
       readonly as: string;
@@ -64,30 +66,44 @@ export type Op =
       readonly target: string;
       readonly follow: boolean;
     }
+  /** Takes the topmost mount off `target`; what is held of it stays. */
+  | { readonly type: "unmount"; readonly target: string }
   /** A second, read-only view of `target` on top of itself. */
   | { readonly type: "make-read-only"; readonly target: string }
   /** Makes the held mount `root` the root filesystem and lets go of the old one; `staging` is a directory outside. */
   | { readonly type: "pivot-root"; readonly root: string; readonly staging: string }
-  /** `mayExist`: whatever lies there already is good enough. */
+  | { readonly type: "mkdir"; readonly path: string; readonly mode: number }
+  /**
+   * Something to attach a mount at, with missing directories between `root` and `path`; what exists stays. Symlinks may
+   * be followed, except magic ones of /proc.
+   */
   | {
-      readonly type: "mkdir";
+      readonly type: "make-mount-point";
+      readonly root: string;
       readonly path: string;
-      readonly mode: number;
-      readonly mayExist?: boolean;
+      readonly isFile: boolean;
     }
-  /** An empty regular file to attach a mount at. */
+  /** A new file of exactly these looks. */
   | {
-      readonly type: "create-file";
+      readonly type: "write-file";
       readonly path: string;
+      readonly content: Uint8Array;
       readonly mode: number;
-      readonly mayExist?: boolean;
+      readonly uid: number;
+      readonly gid: number;
     }
   | { readonly type: "symlink"; readonly path: string; readonly target: string }
   | { readonly type: "chdir"; readonly path: string }
   | { readonly type: "umask"; readonly mask: number }
   | { readonly type: "sethostname"; readonly hostname: string }
   | { readonly type: "loopback-up" }
-  | { readonly type: "limit-open-files"; readonly soft: number; readonly hard: number }
+  /** `resource` is a number of getrlimit(2); -1 is unlimited. */
+  | {
+      readonly type: "limit-resource";
+      readonly resource: number;
+      readonly soft: number;
+      readonly hard: number;
+    }
   /** Classic BPF, eight bytes an instruction. Needs CAP_SYS_ADMIN, since no_new_privs stays off. */
   | { readonly type: "seccomp"; readonly filter: Uint8Array }
   /** Drops everything but `keep` from the bounding set and clears the ambient one. */

@@ -1,10 +1,11 @@
-import { statSync } from "node:fs";
-import type { RootfsMount } from "../../core/index.ts";
+import { isFileMount } from "../mount-kind.ts";
 import type { SandboxMount, SandboxSpec } from "../types.ts";
 import type { Host } from "./host.ts";
-import { isKernelAtLeast } from "./host.ts";
+import { listFurtherDevices } from "./host-devices.ts";
 import { mountAttribute } from "./linux.ts";
+import { openLayers } from "./open-layers.ts";
 import type { Op } from "./ops.ts";
+import { heldName, openSource } from "./plan-sources.ts";
 import { standardDeviceLinks, standardDevices } from "./standard-paths.ts";
 
 const { readOnly, noSuid, noDev, noExec, strictAtime } = mountAttribute;
@@ -33,35 +34,50 @@ export function planMounts({ spec, host, staging }: MountPlanOptions): readonly 
   const mounts = [...spec.mounts].sort((a, b) => compareTargets(a.target, b.target));
   return [
     { type: "make-mounts-private" },
-    ...mounts.flatMap((mount) => openSource(mount, devices)),
-    ...standardDevices.map(({ path }) => openDevice(path)),
+    ...mounts.flatMap((mount) => openSource(mount, { host, staging, attributes: devices })),
+    ...devicesOf(spec.security).map(openDevice),
     ...openCgroups(host, isSandboxed),
-    openRoot({
+    openLayers({
       rootfs: spec.rootfs,
       host,
       attributes: devices | (spec.readOnlyRootfs ? readOnly : 0),
+      as: "root",
     }),
     { type: "pivot-root", root: "root", staging },
     filesystem("proc", { target: "/proc", attributes: inert }),
     filesystem("sysfs", { target: "/sys", attributes: inert | (isSandboxed ? readOnly : 0) }),
     ...mountCgroups(host, isSandboxed),
-    ...planDevices({ attributes: noSuid | strictAtime | devices, shmSize: spec.shmSize }),
+    ...planDevices({
+      attributes: noSuid | strictAtime | devices,
+      shmSize: spec.shmSize,
+      paths: devicesOf(spec.security),
+    }),
     ...(isSandboxed ? planMasks(host) : []),
-    ...mounts.flatMap((mount) => [...mountPointInDev(mount), attachMount(mount, devices)]),
+    ...mounts.flatMap((mount, index) => [
+      ...makeMountPoint(mount, mounts.slice(0, index)),
+      attachMount(mount, devices),
+    ]),
   ];
 }
 
-/** /dev is ours and empty, so nobody else can have made a mount point there. */
-function mountPointInDev(mount: SandboxMount): readonly Op[] {
-  const [, device, ...below] = mount.target.split("/");
-  if (device !== "dev") return [];
-  const paths = below.map((_, index) => `/dev/${below.slice(0, index + 1).join("/")}`);
-  const isFile = mount.type === "bind" && !statSync(mount.source).isDirectory();
-  return paths.map((path, index) =>
-    isFile && index === paths.length - 1
-      ? { type: "create-file", path, mode: 0o644, mayExist: true }
-      : { type: "mkdir", path, mode: 0o755, mayExist: true },
+/** The device nodes that a step sees. */
+function devicesOf(security: SandboxSpec["security"]): readonly string[] {
+  const standard = standardDevices.map(({ path }): string => path);
+  if (security === "sandbox") return standard;
+  return [...standard, ...listFurtherDevices().map(({ path }) => path)];
+}
+
+/**
+ * What lies below /dev, which is ours and empty, or below another mount has no mount point that could have been made
+ * before. The nearest such place is where it begins.
+ */
+function makeMountPoint(mount: SandboxMount, mounts: readonly SandboxMount[]): readonly Op[] {
+  const { target } = mount;
+  const root = ["/dev", ...mounts.map((other) => other.target)].findLast((place) =>
+    target.startsWith(`${place}/`),
   );
+  if (root === undefined) return [];
+  return [{ type: "make-mount-point", root, path: target, isFile: isFileMount(mount) }];
 }
 
 /** Parents before what lies in them. */
@@ -69,26 +85,8 @@ function compareTargets(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-function heldName(mount: SandboxMount): string {
-  return `mount ${mount.target}`;
-}
-
-function openSource(mount: SandboxMount, devices: number): readonly Op[] {
-  if (mount.type !== "bind") return [];
-  const attributes = devices | (mount.readOnly ? readOnly : 0);
-  return [
-    {
-      type: "open-tree",
-      source: mount.source,
-      recursive: true,
-      attributes,
-      as: heldName(mount),
-    },
-  ];
-}
-
 function attachMount(mount: SandboxMount, devices: number): Op {
-  if (mount.type === "bind") {
+  if (mount.type !== "tmpfs") {
     return { type: "attach", from: heldName(mount), target: mount.target, follow: true };
   }
   const options: [string, string][] = [["mode", (mount.mode ?? 0o1777).toString(8)]];
@@ -101,37 +99,6 @@ function attachMount(mount: SandboxMount, devices: number): Op {
     target: mount.target,
     follow: true,
   };
-}
-
-/** Opens the root filesystem as the held mount `root`. */
-export function openRoot(root: {
-  readonly rootfs: RootfsMount;
-  readonly host: Host;
-  readonly attributes: number;
-}): Op {
-  const { rootfs, attributes } = root;
-  if (rootfs.type === "directory") {
-    return openDirectory(rootfs.path, attributes | (rootfs.readOnly ? readOnly : 0));
-  }
-  const { lower, upper, work } = rootfs;
-  const writable = upper === undefined || work === undefined ? undefined : { upper, work };
-  const [only] = lower;
-  // overlayfs refuses a single layer that cannot be written: there is nothing to merge.
-  if (writable === undefined && only !== undefined && lower.length === 1) {
-    return openDirectory(only, attributes | readOnly);
-  }
-  return {
-    type: "open-overlay",
-    lower,
-    writable,
-    interface: isKernelAtLeast(root.host.kernelRelease, [6, 7]) ? "layers" : "string",
-    attributes: attributes | (writable === undefined ? readOnly : 0),
-    as: "root",
-  };
-}
-
-function openDirectory(source: string, attributes: number): Op {
-  return { type: "open-tree", source, recursive: false, attributes, as: "root" };
 }
 
 /** The host's own nodes: making new ones is not allowed everywhere, and these are known to be real. */
@@ -182,6 +149,7 @@ function filesystem(
 function planDevices(dev: {
   readonly attributes: number;
   readonly shmSize: number | undefined;
+  readonly paths: readonly string[];
 }): readonly Op[] {
   const devOptions = { mode: "755", size: "65536k" };
   const shmOptions = { mode: "1777", size: String(dev.shmSize ?? defaultShmSize) };
@@ -189,8 +157,8 @@ function planDevices(dev: {
   const ptsOptions = { ptmxmode: "0666", mode: "0620", gid: "5" };
   return [
     filesystem("tmpfs", { target: "/dev", attributes: dev.attributes, options: devOptions }),
-    ...standardDevices.flatMap(({ path }): Op[] => [
-      { type: "create-file", path, mode: 0o666 },
+    ...dev.paths.flatMap((path): Op[] => [
+      { type: "make-mount-point", root: "/dev", path, isFile: true },
       { type: "attach", from: `device ${path}`, target: path, follow: false },
     ]),
     ...["/dev/pts", "/dev/shm", "/dev/mqueue"].map((path): Op => ({

@@ -5,6 +5,7 @@ import type { Host } from "./host.ts";
 import type { Namespace, Op } from "./ops.ts";
 import { planMounts } from "./plan-mounts.ts";
 import type { OutputPlan } from "./plan-supervision.ts";
+import { resourceNumber } from "./resources.ts";
 import { planStdio, planSupervision } from "./plan-supervision.ts";
 
 export interface StepPlanOptions {
@@ -49,7 +50,7 @@ function namespacesOf(network: NetworkMode, host: Host): readonly Namespace[] {
 }
 
 function planCommand(options: StepPlanOptions): readonly Op[] {
-  const { spec, host } = options;
+  const { spec } = options;
   return [
     ...planStdio({ output: options.output, uid: spec.user.uid }),
     { type: "setsid" },
@@ -61,19 +62,29 @@ function planCommand(options: StepPlanOptions): readonly Op[] {
     // Before the working directory: /proc/self/fd/… must not be a way out.
     { type: "close-descriptors" },
     { type: "chdir", path: spec.cwd },
-    {
-      type: "limit-open-files",
-      soft: Math.min(softOpenFiles, host.maxOpenFiles),
-      hard: host.maxOpenFiles,
-    },
+    ...planLimits(options),
     ...planPrivileges(options),
     {
       type: "exec",
       paths: executablePaths(spec.argv, spec.env),
       argv: spec.argv,
-      env: spec.env,
+      env: [...spec.env, ...(spec.secretEnv ?? [])],
     },
   ];
+}
+
+function planLimits({ spec, host }: StepPlanOptions): readonly Op[] {
+  const openFiles = {
+    name: "nofile",
+    soft: Math.min(softOpenFiles, host.maxOpenFiles),
+    hard: host.maxOpenFiles,
+  };
+  return [openFiles, ...(spec.ulimits ?? [])].map(({ name, soft, hard }) => ({
+    type: "limit-resource",
+    resource: resourceNumber(name),
+    soft,
+    hard,
+  }));
 }
 
 /**

@@ -54,6 +54,7 @@ export type SyscallName =
   | "execve"
   | "exit_group"
   | "fchdir"
+  | "fchmod"
   | "fchown"
   | "fsconfig"
   | "fsmount"

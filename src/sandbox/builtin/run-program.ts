@@ -1,9 +1,17 @@
 import type { ChildProcess } from "node:child_process";
 import { spawn } from "node:child_process";
-import { closeSync, constants, openSync, readFileSync, unlinkSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  openSync,
+  readFileSync,
+  unlinkSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import { coreError, errnoOf } from "../../core/index.ts";
+import { coreError, errnoOf, loadSyscalls } from "../../core/index.ts";
 import { sandboxError } from "../errors.ts";
 import type { SandboxStdio } from "../types.ts";
 import type { FailedCall } from "./failure.ts";
@@ -16,8 +24,8 @@ export interface ProgramOptions {
   /** The executable's bytes. */
   readonly program: Uint8Array;
   readonly lowered: LoweredProgram;
-  /** Where to put them for the moment of starting. Nothing is there yet. */
-  readonly path: string;
+  /** Where to put them for the moment of starting; nothing is there yet. `memory`: nowhere, for they hold secrets. */
+  readonly place: { readonly path: string } | "memory";
   readonly stdio: SandboxStdio;
   readonly signal?: AbortSignal | undefined;
 }
@@ -34,10 +42,13 @@ const orphanedOutputMs = 1000;
 /**
  * Starts a step program, answers its "ready", hands over its output, and settles when it and all that it started is
  * gone. Aborting kills all of it first.
- * @throws CANCELED, SANDBOX_UNSUPPORTED when programs cannot be started from `path`
+ * @throws CANCELED, SANDBOX_UNSUPPORTED when programs cannot be started from `place`
  */
 export async function runProgram(options: ProgramOptions): Promise<ProgramOutcome> {
-  const child = await startProgram(options);
+  const { place } = options;
+  const child = await (place === "memory"
+    ? startFromMemory(options)
+    : startFromDisk(options, place.path));
   const run = new ProgramRun(child, options);
   const abort = (): void => run.hangUp();
   options.signal?.addEventListener("abort", abort, { once: true });
@@ -61,22 +72,37 @@ function canceled(signal: AbortSignal): Error {
  * forked by another thread at the wrong moment holds it open until its own exec. Synchronous, since for a few KB that is
  * quicker than a turn of the thread pool, and nothing else of this thread can fork in between.
  */
-async function startProgram(options: ProgramOptions): Promise<ChildProcess> {
+async function startFromDisk(options: ProgramOptions, path: string): Promise<ChildProcess> {
   for (let attempt = 0; ; attempt += 1) {
     if (options.signal?.aborted === true) throw canceled(options.signal);
-    writeFileSync(options.path, options.program, { mode: 0o700, flag: "wx" });
+    writeFileSync(path, options.program, { mode: 0o700, flag: "wx" });
     try {
-      return await spawnProgram(options);
+      return await spawnProgram(path, options);
     } catch (error) {
       if (errnoOf(error) === "ETXTBSY" && attempt < 20) await sleep(1 + attempt);
-      else throw startFailure(error, options.path);
+      else throw startFailure(error, path);
     } finally {
-      unlinkSync(options.path);
+      unlinkSync(path);
     }
   }
 }
 
-async function spawnProgram({ path, stdio }: ProgramOptions): Promise<ChildProcess> {
+/** No disk ever sees the program: it is a file that has a descriptor and no name. */
+async function startFromMemory(options: ProgramOptions): Promise<ChildProcess> {
+  const { memfdCreate } = await loadSyscalls();
+  if (options.signal?.aborted === true) throw canceled(options.signal);
+  const fd = memfdCreate("tsbuild-step");
+  try {
+    for (let written = 0; written < options.program.length;) {
+      written += writeSync(fd, options.program, written);
+    }
+    return await spawnProgram(`/proc/self/fd/${fd}`, options);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+async function spawnProgram(path: string, { stdio }: ProgramOptions): Promise<ChildProcess> {
   const stdin = stdio.stdin === "inherit" ? "inherit" : "ignore";
   const output = stdio.output === "inherit" ? "inherit" : "ignore";
   const child = spawn(path, [], {

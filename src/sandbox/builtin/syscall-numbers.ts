@@ -19,6 +19,7 @@ export const syscallNumbers: Readonly<Record<SyscallName, SyscallNumbers>> = {
   execve: { x64: 59, arm64: 221 },
   exit_group: { x64: 231, arm64: 94 },
   fchdir: { x64: 81, arm64: 50 },
+  fchmod: { x64: 91, arm64: 52 },
   fchown: { x64: 93, arm64: 55 },
   fsconfig: shared(431),
   fsmount: shared(432),

@@ -1,9 +1,11 @@
 import { capabilityNames, defaultCapabilities } from "../builtin/capabilities.ts";
+import { listFurtherDevices } from "../builtin/host-devices.ts";
 import type { Host } from "../builtin/host.ts";
-import type { SandboxSpec } from "../types.ts";
+import type { SandboxMount, SandboxSpec } from "../types.ts";
 import { makeRuntimeSeccomp } from "./make-seccomp.ts";
 import type {
   RuntimeConfig,
+  RuntimeLimit,
   RuntimeLinux,
   RuntimeMount,
   RuntimeProcess,
@@ -21,8 +23,8 @@ export interface ConfigRequest {
   readonly rootPath: string;
   /** Relative: below the runtime's own cgroup, so that limits of tsbuild hold for the step. */
   readonly cgroupsPath: string;
-  /** Where each tmpfs of the step, by its target, is already mounted. */
-  readonly tmpfsPaths: ReadonlyMap<string, string>;
+  /** Where those mounts of the step, by target, are that we have made already. */
+  readonly stagedPaths: ReadonlyMap<string, string>;
 }
 
 /** The config.json of one step: the same defaults as the builtin sandbox has. */
@@ -45,14 +47,25 @@ function makeProcess({ spec, host }: ConfigRequest): RuntimeProcess {
   // As execve would leave it; runtimes themselves keep whatever they are told.
   const held = uid === 0 ? bounding : [];
   const [soft, hard] = [Math.min(softOpenFiles, host.maxOpenFiles), host.maxOpenFiles];
+  // By name, since runtimes refuse a limit that is given twice.
+  const limits = Array.from(
+    new Map(
+      [{ name: "nofile", soft, hard }, ...(spec.ulimits ?? [])].map((one) => [one.name, one]),
+    ),
+    ([name, limit]): RuntimeLimit => ({
+      type: `RLIMIT_${name.toUpperCase()}`,
+      soft: limit.soft < 0 ? "unlimited" : limit.soft,
+      hard: limit.hard < 0 ? "unlimited" : limit.hard,
+    }),
+  );
   return {
     terminal: false,
     user: { uid, gid, umask: 0o022, additionalGids: groups },
     args: spec.argv,
-    env: spec.env,
+    env: [...spec.env, ...(spec.secretEnv ?? [])],
     cwd: spec.cwd,
     capabilities: { bounding, permitted: held, effective: held, inheritable: [], ambient: [] },
-    rlimits: [{ type: "RLIMIT_NOFILE", soft, hard }],
+    rlimits: limits,
     noNewPrivileges: false,
   };
 }
@@ -63,8 +76,13 @@ function makeLinux({ spec, host, cgroupsPath }: ConfigRequest): RuntimeLinux {
   if (host.cgroups === "v2") namespaces.push("cgroup");
   const base = { namespaces: namespaces.map((type) => ({ type })), cgroupsPath };
   if (spec.security === "insecure") {
-    const devices = [{ allow: true, access: "rwm" }];
-    return { ...base, resources: { devices }, maskedPaths: [], readonlyPaths: [] };
+    return {
+      ...base,
+      resources: { devices: [{ allow: true, access: "rwm" }] },
+      devices: listFurtherDevices().map(({ mode, ...device }) => ({ ...device, fileMode: mode })),
+      maskedPaths: [],
+      readonlyPaths: [],
+    };
   }
   const devices = [
     { allow: false, access: "rwm" },
@@ -101,17 +119,30 @@ function mountOf(destination: string, type: string, options: readonly string[]):
   return { destination, type, source: type, options };
 }
 
-function makeMounts({ spec, tmpfsPaths }: ConfigRequest): readonly RuntimeMount[] {
+function makeMounts({ spec, stagedPaths }: ConfigRequest): readonly RuntimeMount[] {
   const flags = spec.security === "insecure" ? [] : ["nodev"];
   return [...spec.mounts]
     .sort((a, b) => compareTargets(a.target, b.target))
     .map((mount) => {
-      if (mount.type === "bind") return bindMount(mount, flags);
-      const { target, readOnly = false } = mount;
-      // runc 1.1 gives a tmpfs the mode of the directory below it.
-      const source = tmpfsPaths.get(target) ?? "tmpfs";
-      return bindMount({ source, target, readOnly }, ["nosuid", ...flags]);
+      const { target } = mount;
+      const staged = stagedPaths.get(target);
+      const source = mount.type === "bind" ? (staged ?? mount.source) : (staged ?? mount.type);
+      const readOnly = mount.type === "secret" || mount.readOnly === true;
+      return bindMount({ source, target, readOnly }, [...flagsOf(mount), ...flags]);
     });
+}
+
+function flagsOf(mount: SandboxMount): readonly string[] {
+  switch (mount.type) {
+    case "tree":
+      return [];
+    case "tmpfs":
+      return ["nosuid"];
+    case "bind":
+      return mount.noExec === true ? ["noexec"] : [];
+    case "secret":
+      return ["nosuid", ...((mount.mode & 0o111) === 0 ? ["noexec"] : [])];
+  }
 }
 
 /** Parents before what lies in them. */
@@ -132,4 +163,15 @@ function bindMount(
 function isReadOnly({ rootfs, readOnlyRootfs = false }: SandboxSpec): boolean {
   if (readOnlyRootfs) return true;
   return rootfs.type === "directory" ? rootfs.readOnly : rootfs.upper === undefined;
+}
+
+/**
+ * The text of config.json. The runtime spec has no word for unlimited but 2^64 - 1, which is no number of JavaScript's.
+ * Within strings quotes are escaped, so that only the limits themselves look like this.
+ */
+export function serializeConfig(config: RuntimeConfig): string {
+  return JSON.stringify(config).replaceAll(
+    /"(soft|hard)":"unlimited"/g,
+    '"$1":18446744073709551615',
+  );
 }

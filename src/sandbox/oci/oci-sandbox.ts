@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto";
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { coreError, errnoOf } from "../../core/index.ts";
+import { holdsSecrets } from "../builtin/builtin.ts";
 import { checkSpec } from "../builtin/check-spec.ts";
 import { encodeProgram } from "../builtin/encode.ts";
 import { endOf, type CommandEnd } from "../builtin/command-end.ts";
@@ -12,8 +13,8 @@ import { runProgram } from "../builtin/run-program.ts";
 import type { Sandbox, SandboxResult, SandboxSpec, SandboxStdio } from "../types.ts";
 import { cgroupName, removeCgroup } from "./cgroup-leftovers.ts";
 import type { Runtime } from "./find-runtimes.ts";
-import { makeRuntimeConfig } from "./make-config.ts";
-import { planRuntime, type TmpfsPlan } from "./plan-runtime.ts";
+import { makeRuntimeConfig, serializeConfig } from "./make-config.ts";
+import { planRuntime, stageMounts, type StagedMount } from "./plan-runtime.ts";
 import { readStartFailure, readRuntimeFailure } from "./runtime-log.ts";
 
 export interface OciSandboxParts {
@@ -41,7 +42,8 @@ export class OciSandbox implements Sandbox {
     const started = performance.now();
     const id = await cgroupName(randomBytes(6).toString("hex"));
     const bundle = join(this.#parts.stateDir, id);
-    const step = { id, bundle, tmpfs: planTmpfs(spec, bundle), spec, stdio, signal };
+    const staged = stageMounts(spec.mounts, privatePathOf(bundle));
+    const step = { id, bundle, staged, spec, stdio, signal };
     try {
       const end = await this.#runBundle(step);
       return { ...end, durationMs: performance.now() - started };
@@ -54,13 +56,15 @@ export class OciSandbox implements Sandbox {
   async #runBundle(step: Step): Promise<CommandEnd> {
     const { bundle, stdio, signal } = step;
     const { host, runtime } = this.#parts;
-    await this.#writeBundle(step);
+    for (const path of [bundle, rootPathOf(bundle), privatePathOf(bundle), stagingOf(bundle)]) {
+      await mkdir(path, { mode: 0o700 });
+    }
     const head = new OutputHead(stdio);
     const lowered = lowerOps(this.#plan(step));
     const outcome = await runProgram({
       program: encodeProgram(lowered.calls, host.arch),
       lowered,
-      path: join(bundle, "start"),
+      place: holdsSecrets(step.spec) ? "memory" : { path: join(bundle, "start") },
       stdio: head.stdio,
       signal,
     });
@@ -71,23 +75,16 @@ export class OciSandbox implements Sandbox {
     return endOf(outcome);
   }
 
-  async #writeBundle({ id, bundle, spec, tmpfs }: Step): Promise<void> {
-    const rootPath = rootPathOf(bundle);
-    for (const path of [bundle, rootPath, ...[...tmpfs.values()].map(({ path }) => path)]) {
-      await mkdir(path, { mode: 0o700 });
-    }
+  /** Neither the configuration nor the runtime's copies of it are seen outside: they may tell secrets. */
+  #plan({ id, bundle, staged, spec, stdio }: Step): ReturnType<typeof planRuntime> {
+    const { host, runtime } = this.#parts;
     const config = makeRuntimeConfig({
       spec,
-      host: this.#parts.host,
-      rootPath,
+      host,
+      rootPath: rootPathOf(bundle),
       cgroupsPath: id,
-      tmpfsPaths: new Map([...tmpfs].map(([target, { path }]) => [target, path])),
+      stagedPaths: new Map(staged.map(({ mount, path }) => [mount.target, path])),
     });
-    await writeFile(join(bundle, "config.json"), JSON.stringify(config));
-  }
-
-  #plan({ id, bundle, tmpfs, spec, stdio }: Step): ReturnType<typeof planRuntime> {
-    const { host, runtime } = this.#parts;
     return planRuntime({
       host,
       rootfs: spec.rootfs,
@@ -95,13 +92,16 @@ export class OciSandbox implements Sandbox {
       rootPath: rootPathOf(bundle),
       argv: [
         runtime.path,
-        ...["--root", join(bundle, "state")],
+        ...["--root", join(privatePathOf(bundle), "state")],
         ...["--log", logPath(bundle), "--log-format", "json"],
-        ...["run", "--detach", "--bundle", bundle, id],
+        ...["run", "--detach", "--bundle", privatePathOf(bundle), id],
       ],
       output: stdio.output === "inherit" ? "inherit" : "pipes",
       uid: spec.user.uid,
-      tmpfs: [...tmpfs.values()],
+      privatePath: privatePathOf(bundle),
+      staging: stagingOf(bundle),
+      config: Buffer.from(serializeConfig(config)),
+      mounts: staged,
     });
   }
 }
@@ -110,8 +110,7 @@ interface Step {
   /** Of the container and of its cgroup. */
   readonly id: string;
   readonly bundle: string;
-  /** By target. */
-  readonly tmpfs: ReadonlyMap<string, TmpfsPlan>;
+  readonly staged: readonly StagedMount[];
   readonly spec: SandboxSpec;
   readonly stdio: SandboxStdio;
   readonly signal: AbortSignal | undefined;
@@ -141,18 +140,16 @@ class OutputHead {
   }
 }
 
-function planTmpfs({ mounts }: SandboxSpec, bundle: string): ReadonlyMap<string, TmpfsPlan> {
-  const plans = new Map<string, TmpfsPlan>();
-  for (const [index, mount] of mounts.entries()) {
-    if (mount.type !== "tmpfs") continue;
-    const { target, sizeBytes: size, mode = 0o1777 } = mount;
-    plans.set(target, { path: join(bundle, `tmpfs-${index}`), size, mode });
-  }
-  return plans;
-}
-
 function rootPathOf(bundle: string): string {
   return join(bundle, "rootfs");
+}
+
+function privatePathOf(bundle: string): string {
+  return join(bundle, "private");
+}
+
+function stagingOf(bundle: string): string {
+  return join(bundle, "staging");
 }
 
 function logPath(bundle: string): string {

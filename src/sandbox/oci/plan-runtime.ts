@@ -1,7 +1,10 @@
 import type { RootfsMount } from "../../core/index.ts";
+import { isFileMount } from "../mount-kind.ts";
+import type { SandboxMount } from "../types.ts";
 import type { Host } from "../builtin/host.ts";
 import type { Op } from "../builtin/ops.ts";
-import { openRoot } from "../builtin/plan-mounts.ts";
+import { openLayers } from "../builtin/open-layers.ts";
+import { heldName, openSource } from "../builtin/plan-sources.ts";
 import { planStdio, planSupervision, type OutputPlan } from "../builtin/plan-supervision.ts";
 
 export interface RuntimePlanOptions {
@@ -16,15 +19,34 @@ export interface RuntimePlanOptions {
   readonly output: OutputPlan;
   /** Who may open /dev/stdout again. */
   readonly uid: number;
-  /** Mounted for the runtime to bind into the container; the directories exist. */
-  readonly tmpfs: readonly TmpfsPlan[];
+  /** A directory in which only the step's processes see anything: it is a tmpfs. Absolute, without symlinks. */
+  readonly privatePath: string;
+  /** An empty directory of the host. */
+  readonly staging: string;
+  /** Written to `config.json` in `privatePath`. */
+  readonly config: Uint8Array;
+  /** Mounted for the runtime to bind into the container, at paths in `privatePath`. */
+  readonly mounts: readonly StagedMount[];
 }
 
-export interface TmpfsPlan {
+/** A mount that the runtime cannot make by itself, or not as exactly. */
+export interface StagedMount {
+  readonly mount: SandboxMount;
   readonly path: string;
-  /** In bytes; half of the memory unless given. */
-  readonly size: number | undefined;
-  readonly mode: number;
+}
+
+/**
+ * The mounts to stage. (runc 1.1 gives a tmpfs the mode of the directory below it.)
+ */
+export function stageMounts(
+  mounts: readonly SandboxMount[],
+  privatePath: string,
+): readonly StagedMount[] {
+  return mounts.flatMap((mount, index) =>
+    mount.type === "bind" && mount.beneath === undefined
+      ? []
+      : [{ mount, path: `${privatePath}/mount-${index}` }],
+  );
 }
 
 /**
@@ -56,17 +78,19 @@ function planSupervisor(options: RuntimePlanOptions): readonly Op[] {
 }
 
 function planRuntimeProcess(options: RuntimePlanOptions): readonly Op[] {
-  const { rootfs, host, rootAttributes, rootPath, argv } = options;
+  const { rootfs, host, rootAttributes, rootPath, argv, config: content } = options;
   return [
     ...planStdio(options),
     { type: "umask", mask: 0o022 },
     { type: "make-mounts-private" },
-    openRoot({ rootfs, host, attributes: rootAttributes }),
+    { type: "mount", filesystem: "tmpfs", ...privateMount, target: options.privatePath },
+    ...options.mounts.flatMap((staged) => stageMount(staged, options)),
+    { type: "write-file", path: `${options.privatePath}/config.json`, ...privateFile, content },
+    openLayers({ rootfs, host, attributes: rootAttributes, as: "root" }),
     { type: "attach", from: "root", target: rootPath, follow: false },
     // runc 1.1 makes links in /dev by name: where an image has a symlink there, it would make them on the host. This
     // mount refuses symlinks, and then it is what the runtime finds.
     mountAt(`${rootPath}/dev`, { filesystem: "tmpfs" }),
-    ...options.tmpfs.map(mountTmpfs),
     // The runtime finds its container by pids of its own namespace.
     mountAt("/proc", { filesystem: "proc" }),
     { type: "close-descriptors" },
@@ -74,10 +98,27 @@ function planRuntimeProcess(options: RuntimePlanOptions): readonly Op[] {
   ];
 }
 
-function mountTmpfs({ path, size, mode }: TmpfsPlan): Op {
-  const options: [string, string][] = [["mode", mode.toString(8)]];
-  if (size !== undefined) options.push(["size", String(size)]);
-  return mountAt(path, { filesystem: "tmpfs", options });
+const privateMount = { options: [["mode", "700"]], attributes: 0, follow: false } as const;
+const privateFile = { mode: 0o600, uid: 0, gid: 0 } as const;
+
+/** Attributes are the runtime's business: its bind mount of this sets them. */
+function stageMount(
+  { mount, path }: StagedMount,
+  { host, staging, privatePath }: RuntimePlanOptions,
+): readonly Op[] {
+  const isFile = isFileMount(mount);
+  const place: Op = { type: "make-mount-point", root: privatePath, path, isFile };
+  if (mount.type === "tmpfs") {
+    const { sizeBytes: size, mode = 0o1777 } = mount;
+    const options: [string, string][] = [["mode", mode.toString(8)]];
+    if (size !== undefined) options.push(["size", String(size)]);
+    return [place, mountAt(path, { filesystem: "tmpfs", options })];
+  }
+  return [
+    ...openSource(mount, { host, staging, attributes: 0 }),
+    place,
+    { type: "attach", from: heldName(mount), target: path, follow: false },
+  ];
 }
 
 function mountAt(

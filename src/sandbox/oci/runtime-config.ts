@@ -23,12 +23,14 @@ export interface RuntimeProcess {
   readonly env: readonly string[];
   readonly cwd: string;
   readonly capabilities: Readonly<Record<CapabilitySet, readonly string[]>>;
-  readonly rlimits: readonly {
-    readonly type: string;
-    readonly soft: number;
-    readonly hard: number;
-  }[];
+  readonly rlimits: readonly RuntimeLimit[];
   readonly noNewPrivileges: boolean;
+}
+
+export interface RuntimeLimit {
+  readonly type: string;
+  readonly soft: number | "unlimited";
+  readonly hard: number | "unlimited";
 }
 
 export type CapabilitySet = "bounding" | "permitted" | "effective" | "inheritable" | "ambient";
@@ -50,6 +52,16 @@ export interface RuntimeLinux {
       readonly access: string;
     }[];
   };
+  /** Made in /dev beside those that every container has. */
+  readonly devices?: readonly {
+    readonly path: string;
+    readonly type: "c" | "b";
+    readonly major: number;
+    readonly minor: number;
+    readonly fileMode: number;
+    readonly uid: number;
+    readonly gid: number;
+  }[];
   readonly maskedPaths: readonly string[];
   readonly readonlyPaths: readonly string[];
   readonly seccomp?: RuntimeSeccomp;

@@ -18,8 +18,9 @@ const wordings: readonly Wording[] = [
     code: "SANDBOX_EXEC_NOT_FOUND",
     exitCode: 127,
   },
+  { pattern: /\bexec:? .*exec format error/i, code: "SANDBOX_EXEC_FORMAT", exitCode: 126 },
   {
-    pattern: /\bexec:? .*(?:permission denied|is a directory|exec format error)/i,
+    pattern: /\bexec:? .*(?:permission denied|is a directory)/i,
     code: "SANDBOX_EXEC_NOT_EXECUTABLE",
     exitCode: 126,
   },

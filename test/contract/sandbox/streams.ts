@@ -117,7 +117,8 @@ export function streamsContract(bench: Workbench): void {
     test("a file that is no program is not handed to a shell", async () => {
       await bench.read("echo 'echo shell' > /tmp/text && chmod 755 /tmp/text");
       await expect(bench.run({ argv: ["/tmp/text"] })).rejects.toMatchObject({
-        code: "SANDBOX_EXEC_NOT_EXECUTABLE",
+        code: "SANDBOX_EXEC_FORMAT",
+        message: expect.stringContaining("exec format error"),
         details: { exitCode: 126 },
       });
     });

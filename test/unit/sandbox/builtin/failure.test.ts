@@ -17,7 +17,7 @@ test.each([
   ["below a file", ENOTDIR, [], "SANDBOX_EXEC_NOT_FOUND", 127],
   ["forbidden, then nowhere", ENOENT, [EACCES], "SANDBOX_EXEC_NOT_EXECUTABLE", 126],
   ["forbidden", EACCES, [ENOENT], "SANDBOX_EXEC_NOT_EXECUTABLE", 126],
-  ["no program", ENOEXEC, [], "SANDBOX_EXEC_NOT_EXECUTABLE", 126],
+  ["no program", ENOEXEC, [], "SANDBOX_EXEC_FORMAT", 126],
 ])("a command that is %s", (_what, errno, noted, code, exitCode) => {
   expect(failure(exec, "execve", errno, noted)).toMatchObject({ code, details: { exitCode } });
 });

@@ -33,7 +33,7 @@ const configOf = (spec: Partial<SandboxSpec> = {}, onHost: Partial<Host> = {}): 
     host: { ...host, ...onHost },
     rootPath: "/bundle/rootfs",
     cgroupsPath: "tsbuild-1",
-    tmpfsPaths: new Map([["/t", "/bundle/tmpfs-0"]]),
+    stagedPaths: new Map([["/t", "/bundle/tmpfs-0"]]),
   });
 
 const namespaces = (config: RuntimeConfig): readonly string[] =>

@@ -1,0 +1,245 @@
+import { randomBytes } from "node:crypto";
+import { mkdir, open, readdir, rename, stat, type FileHandle } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { digestHex, digestOf, errnoOf, loadSyscalls, removeTree } from "../core/index.ts";
+import { measureTree } from "./measure-tree.ts";
+
+/** How several users of one cache get along. */
+export type CacheSharing =
+  /** All see one directory. */
+  | "shared"
+  /** Each has one to itself; a second user at the same time gets another. */
+  | "private"
+  /** One after the other. */
+  | "locked";
+
+export interface CacheMountRequest {
+  /** What tells one cache from another. */
+  readonly key: string;
+  readonly sharing: CacheSharing;
+  /** Gives a new cache its content. `directory` is there, empty and 0755; it appears as a whole or not at all. */
+  readonly fill: (directory: string) => Promise<void>;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A cache directory in use. */
+export interface HeldCacheMount {
+  /** Absolute. */
+  readonly directory: string;
+  release(): Promise<void>;
+}
+
+/** Sizes in bytes of files. */
+export interface CacheMountUsage {
+  readonly total: number;
+  readonly active: number;
+  readonly size: number;
+  readonly reclaimable: number;
+}
+
+/**
+ * Directories that outlive builds, for `RUN --mount=type=cache`, shared by all processes of one state root:
+ *
+ * ```
+ * mounts-cache/<hex of the key>/<n>/data   what is mounted; n > 0 where users do not share
+ *                                  /lock   flock: shared or exclusive, as its users are
+ * mounts-cache/discarded-<random>/         emptied while somebody used it; goes with the next prune
+ * ```
+ *
+ * An instance is made in the process' own folder and appears by one rename. The kernel frees the locks of a process that
+ * is killed.
+ */
+export interface CacheMountStore {
+  /** Waits only where `sharing` is `locked`. @throws the reason of `signal` */
+  acquire(request: CacheMountRequest): Promise<HeldCacheMount>;
+  /** The next user of the key gets a new cache. Whoever uses it now keeps what it has. */
+  discard(key: string): Promise<void>;
+  usage(): Promise<CacheMountUsage>;
+  /** Removes those that nobody uses. */
+  prune(): Promise<{ readonly removed: number; readonly bytes: number }>;
+}
+
+/** The kernel ends the step of a killed process a moment after it has freed the lock. */
+const settleMs = 250;
+const busyMark = Buffer.from("busy\n");
+
+export function openCacheMounts(places: {
+  /** Made when it is needed. */
+  readonly directory: string;
+  readonly tmpDir: string;
+}): CacheMountStore {
+  const { directory, tmpDir } = places;
+  const folderOf = (key: string): string => join(directory, digestHex(digestOf(key)));
+  const temporary = (): string => join(tmpDir, `cache-mount-${randomBytes(8).toString("hex")}`);
+
+  const removeInstance = async (path: string): Promise<void> => {
+    const trash = temporary();
+    await rename(path, trash);
+    await removeTree(trash);
+  };
+
+  return {
+    acquire: async (request) => {
+      const folder = folderOf(request.key);
+      for (let index = 0; ;) {
+        request.signal?.throwIfAborted();
+        const path = join(folder, String(index));
+        const found = await lockInstance(path, request);
+        if (found === "missing") await createInstance(path, temporary(), request.fill);
+        else if (found === "busy") index += 1;
+        else if (found !== "replaced") return found;
+      }
+    },
+    discard: async (key) => {
+      for (const path of await entriesOf(folderOf(key))) {
+        if (await whenUnused(path, removeInstance)) continue;
+        const aside = join(directory, `discarded-${randomBytes(8).toString("hex")}`);
+        await rename(path, aside).catch(unlessGone);
+      }
+    },
+    usage: async () => {
+      const usage = { total: 0, active: 0, size: 0, reclaimable: 0 };
+      for (const path of await instancesIn(directory)) {
+        const size = await measureTree(join(path, "data"));
+        const isFree = await whenUnused(path, () => Promise.resolve());
+        usage.total += 1;
+        usage.active += isFree ? 0 : 1;
+        usage.size += size;
+        usage.reclaimable += isFree ? size : 0;
+      }
+      return usage;
+    },
+    prune: async () => {
+      const report = { removed: 0, bytes: 0 };
+      for (const path of await instancesIn(directory)) {
+        await whenUnused(path, async () => {
+          report.bytes += await measureTree(join(path, "data"));
+          report.removed += 1;
+          await removeInstance(path);
+        });
+      }
+      return report;
+    },
+  };
+}
+
+/** `busy`: another one may serve. `replaced`: it was removed meanwhile, ask again. */
+async function lockInstance(
+  path: string,
+  { sharing, signal }: CacheMountRequest,
+): Promise<HeldCacheMount | "missing" | "busy" | "replaced"> {
+  const handle = await openLock(path);
+  if (handle === undefined) return "missing";
+  try {
+    const { flock } = await loadSyscalls();
+    const isLocked = await flock(handle.fd, {
+      exclusive: sharing !== "shared",
+      nonBlocking: sharing !== "locked",
+      signal,
+    });
+    const outcome = !isLocked ? "busy" : (await isNamed(handle, path)) ? "held" : "replaced";
+    if (outcome !== "held") {
+      await handle.close();
+      return outcome;
+    }
+    await settle(handle, sharing);
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+  return {
+    directory: join(path, "data"),
+    release: async () => {
+      try {
+        if (sharing !== "shared") await handle.truncate(0);
+      } finally {
+        await handle.close();
+      }
+    },
+  };
+}
+
+/** A mark that is still there belongs to a user that was killed; what it ran may be alive for a moment. */
+async function settle(handle: FileHandle, sharing: CacheSharing): Promise<void> {
+  if ((await handle.stat()).size > 0) {
+    await sleep(settleMs);
+    await handle.truncate(0);
+  }
+  if (sharing !== "shared") await handle.write(busyMark, 0, busyMark.length, 0);
+}
+
+async function createInstance(
+  path: string,
+  draft: string,
+  fill: CacheMountRequest["fill"],
+): Promise<void> {
+  try {
+    const data = join(draft, "data");
+    await mkdir(data, { recursive: true, mode: 0o755 });
+    await fill(data);
+    await (await open(join(draft, "lock"), "wx", 0o600)).close();
+    await mkdir(join(path, ".."), { recursive: true });
+    await rename(draft, path);
+  } catch (error) {
+    await removeTree(draft);
+    // Somebody else was first, which is just as well.
+    if (errnoOf(error) !== "ENOTEMPTY" && errnoOf(error) !== "EEXIST") throw error;
+  }
+}
+
+/** Runs `work` while nobody uses the instance; false when somebody does. */
+async function whenUnused(path: string, work: (path: string) => Promise<void>): Promise<boolean> {
+  const handle = await openLock(path);
+  if (handle === undefined) return true;
+  try {
+    const { flock } = await loadSyscalls();
+    if (!(await flock(handle.fd, { exclusive: true, nonBlocking: true }))) return false;
+    if (await isNamed(handle, path)) await work(path);
+    return true;
+  } finally {
+    await handle.close();
+  }
+}
+
+async function openLock(path: string): Promise<FileHandle | undefined> {
+  try {
+    return await open(join(path, "lock"), "r+");
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+/** Whether the lock is still that of the instance: it may have been removed between opening and locking. */
+async function isNamed(handle: FileHandle, path: string): Promise<boolean> {
+  try {
+    const [held, named] = await Promise.all([handle.stat(), stat(join(path, "lock"))]);
+    return held.ino === named.ino && held.dev === named.dev;
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return false;
+    throw error;
+  }
+}
+
+/** Every instance of every key, and those that were discarded while in use. */
+async function instancesIn(directory: string): Promise<readonly string[]> {
+  const folders = await entriesOf(directory);
+  const nested = folders.map(async (folder) =>
+    basename(folder).startsWith("discarded-") ? [folder] : entriesOf(folder),
+  );
+  return (await Promise.all(nested)).flat();
+}
+
+async function entriesOf(folder: string): Promise<readonly string[]> {
+  try {
+    return (await readdir(folder)).sort().map((name) => join(folder, name));
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return [];
+    throw error;
+  }
+}
+
+function unlessGone(error: unknown): void {
+  if (errnoOf(error) !== "ENOENT") throw error;
+}
