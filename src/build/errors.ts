@@ -6,6 +6,8 @@ export type BuildErrorCode =
   | "BUILD_COPY_CONFLICT"
   | "BUILD_COPY_MODE_INVALID"
   | "BUILD_UNSUPPORTED"
+  /** A program was made for another machine, and nothing here emulates that. */
+  | "BUILD_PLATFORM_UNSUPPORTED"
   /** The source of a mount leads to what cannot be mounted. */
   | "BUILD_MOUNT_INVALID"
   | "BUILD_SECRET_NOT_FOUND"

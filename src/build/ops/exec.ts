@@ -20,6 +20,7 @@ import {
 } from "../../snapshot/index.ts";
 import type { BuildEnvironment } from "../environment.ts";
 import { buildError } from "../errors.ts";
+import { explainForeign } from "../foreign-program.ts";
 import { openStepMounts, type StepMounts } from "../mounts/step-mounts.ts";
 import { OutputTail } from "../output-tail.ts";
 import type { LayersResult } from "../result.ts";
@@ -43,7 +44,9 @@ export async function executeExec(op: ExecOp, request: OpRequest): Promise<Layer
       const given = await openStepMounts(op, { request, scratch });
       try {
         const { spec, cleanUp } = await specify(op, { request, active, scratch, given });
-        await runCommand(op, { request, spec, given, cleanUp });
+        await runCommand(op, { request, spec, given, cleanUp }).catch(async (error: unknown) => {
+          throw await explainForeign(error, { op, tree: active.tree });
+        });
       } finally {
         await given.close();
       }
