@@ -5,6 +5,7 @@ import {
   coreError,
   digestMismatch,
   digestOfJson,
+  displayUrl,
   downloadUrl,
   isTsbuildError,
   openHttpClient,
@@ -68,7 +69,7 @@ async function fetchVersion(op: HttpOp, work: Fetching): Promise<UrlVersion> {
       return (await askForVersion(op, place)) ?? (await download(op, place));
     });
     if (op.checksum === undefined || op.checksum === version.digest) return version;
-    throw digestMismatch(op.checksum, version.digest, op.url);
+    throw digestMismatch(op.checksum, version.digest, displayUrl(op.url));
   } finally {
     // Nobody waits for sockets of a download that is over.
     void client.close();
@@ -107,7 +108,7 @@ async function download(op: HttpOp, work: Requesting): Promise<UrlVersion> {
     await finished(answer.content.resume());
     const known = knownVersion(answer, versions);
     if (known !== undefined) return known;
-    throw coreError("HTTP_FAILED", `get ${op.url}: the server takes the file for known`, {
+    throw coreError("HTTP_FAILED", `get ${displayUrl(op.url)}: the server takes the file for known`, {
       hint: "its answer 304 names no version that was asked for; try again, or ask whoever runs it",
       details: { status: 304, isRetryable: false },
     });

@@ -159,6 +159,38 @@ test("a file that changed since its digest was taken is not handed out", async (
   await expect(context.openFile(path)).rejects.toMatchObject({ code: "CONTEXT_FILE_CHANGED" });
 });
 
+test("what cannot be read is tolerated only when it is excluded [5.15]", async (ctx) => {
+  const { seteuid, geteuid } = process;
+  if (seteuid === undefined || geteuid?.() !== 0) return ctx.skip("only root can stop being root");
+  put({ "shut/in": "x", secret: "s", "open/file": "f" });
+  chmodSync(join(directory, "shut"), 0o000);
+  chmodSync(join(directory, "secret"), 0o000);
+  chmodSync(directory, 0o755);
+  const listing = async (ignored: string): Promise<string[]> => {
+    writeFileSync(join(directory, ".dockerignore"), ignored);
+    const context = await openDirectoryContext({ directory });
+    seteuid(65_534);
+    try {
+      const names = await listAll(context);
+      for (const name of names) if (!name.endsWith("/")) await read(context, name);
+      return names;
+    } finally {
+      seteuid(0);
+    }
+  };
+  expect(await listing("shut\nsecret\n.dockerignore\n")).toEqual(["open/", "open/file"]);
+  expect(await listing("shut\n!shut/in\nsecret\n.dockerignore\n")).toEqual(["open/", "open/file"]);
+  for (const [ignored, path] of [
+    ["secret\n", "shut"],
+    ["shut\n", "secret"],
+  ]) {
+    await expect(listing(ignored ?? "")).rejects.toMatchObject({
+      code: "CONTEXT_UNREADABLE",
+      details: { path, errno: "EACCES" },
+    });
+  }
+});
+
 test("a socket is an empty regular file [3.48]", async () => {
   const server = createServer().listen(join(directory, "socket"));
   try {
