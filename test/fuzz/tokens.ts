@@ -1,0 +1,33 @@
+/** Pieces that mean something somewhere in a Dockerfile. */
+export const tokens: readonly string[] = [
+  ..."$ { } : - + ? # % / * \\ ' \" ` < << <<- = [ ] , & ; ( ) @ ! . ~ ^ |".split(" "),
+  ..."${a} ${a:-b} ${a-${b}} ${a:+c} ${a?d} ${a#*e} ${a%%f} ${a//g/h} $$ $1 ${} ${a:=b}".split(" "),
+  ..."<<EOF <<-EOF <<'EOF' <<\"EOF\" 3<<A EOF --from= --link --chown=a:b --mount=type= --".split(
+    " ",
+  ),
+  ...'# syntax=a # escape=` # check=skip=all AS as NONE CMD ["a"] ["a",1] [] [\'a\']'.split(" "),
+  ..."FROM a|RUN b|COPY c d|ENV e=f|ENV g h|ARG i=j|LABEL k=l|ONBUILD RUN m|USER n|SHELL []".split(
+    "|",
+  ),
+  ..."\\\\ \\\\\\ `` \\$ \\\" \\' \\{ \\} \\/".split(" "),
+  " ",
+  "  ",
+  "\t",
+  "\n",
+  "\r\n",
+  "\r",
+  "\\\n",
+  "\\ \n",
+  "`\n",
+  "\n\n",
+  "\n#\n",
+  "\f",
+  "\v",
+  "\0",
+  "\u0085",
+  "\u00a0",
+  "\u2028",
+  "\ufeff",
+  "\u{1f433}",
+  "é",
+];
