@@ -1,5 +1,25 @@
 export { loadImages, saveImages, type LoadedImage } from "./archive.ts";
 export { build } from "./build/build.ts";
+export {
+  checkDockerfile,
+  toCheckDocument,
+  type CheckDocument,
+  type CheckResult,
+} from "./call/check.ts";
+export { describeCalls, type CallDescription } from "./call/describe.ts";
+export {
+  outlineDockerfile,
+  toOutlineDocument,
+  type OutlineDocument,
+  type OutlineResult,
+} from "./call/outline.ts";
+export { parseCall, type Call, type CallMethod } from "./call/parse-call.ts";
+export {
+  listTargets,
+  toTargetsDocument,
+  type TargetsDocument,
+  type TargetsResult,
+} from "./call/targets.ts";
 export type { BuildOptions, BuildResult } from "./build/options.ts";
 export { pullImage, pushImage, type PulledImage, type PushedImage } from "./distribution.ts";
 export type { EngineOptions } from "./engine.ts";

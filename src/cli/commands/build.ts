@@ -1,9 +1,17 @@
 import { Option, type Command } from "commander";
-import { build, parseOutput } from "../../api/index.ts";
+import { build, parseOutput, type BuildOptions } from "../../api/index.ts";
+import {
+  callFormatOption,
+  callOption,
+  checkOption,
+  readCallFlags,
+  type CallFlags,
+} from "../call/call-flags.ts";
+import { runCall, type CallOutput } from "../call/run-call.ts";
 import { collect, globalFlags, type Invocation } from "../invocation.ts";
 import { progressOption, withProgress, type ProgressFlags } from "../with-progress.ts";
 
-interface Flags extends ProgressFlags {
+interface Flags extends ProgressFlags, CallFlags {
   readonly tag: readonly string[];
   readonly file?: string;
   readonly target?: string;
@@ -72,12 +80,16 @@ export function addBuildCommand(program: Command, invocation: Invocation): void 
         .choices(["default", "none", "host"])
         .default("default"),
     )
+    .addOption(callOption())
+    .addOption(checkOption())
+    .addOption(callFormatOption())
     .addOption(progressOption())
     .action(async (context: string, flags: Flags, command: Command) => {
       const { root, isolation } = globalFlags(command);
       const outputs = flags.output.map(parseOutput);
-      const result = await withProgress(flags, (listener) =>
-        build({
+      const run = chooseRun(flags);
+      const { text, exitCode, error } = await withProgress(flags, (listener) =>
+        run({
           context,
           root,
           isolation,
@@ -101,7 +113,19 @@ export function addBuildCommand(program: Command, invocation: Invocation): void 
           signal: invocation.signal,
         }),
       );
-      const isQuiet = flags.quiet === true || flags.progress === "quiet";
-      if (isQuiet) process.stdout.write(`${result.imageId}\n`);
+      process.stdout.write(text);
+      invocation.exitCode = exitCode;
+      if (error !== undefined) throw error;
     });
+}
+
+/** Builds, or does what `--call` says instead. */
+function chooseRun(flags: Flags): (options: BuildOptions) => Promise<CallOutput> {
+  const { method, ...call } = readCallFlags(flags);
+  if (method !== "build") return (options) => runCall({ ...call, method }, options);
+  const isQuiet = flags.quiet === true || flags.progress === "quiet";
+  return async (options) => {
+    const { imageId } = await build(options);
+    return { text: isQuiet ? `${imageId}\n` : "", exitCode: 0 };
+  };
 }

@@ -1,0 +1,73 @@
+import type { CheckResult } from "../../api/index.ts";
+import type { SourceLocation } from "../../core/index.ts";
+import { sanitiseLine } from "../progress/terminal-text.ts";
+
+type Warning = CheckResult["warnings"][number];
+
+/** What a check found, for people: a headline, then each finding with the lines that it is about. */
+export function formatCheck({ warnings, error, source }: CheckResult): string {
+  const lines = source.bytes
+    .toString("utf8")
+    .replace(/\n$/, "")
+    .split(/\r?\n/)
+    .map((line) => sanitiseLine(line, { color: false }));
+  const found = warnings.map((warning) => formatWarning(warning, lines));
+  return [...headline(warnings.length, error !== undefined), ...found].join("");
+}
+
+/** A Dockerfile that cannot be built is told by the error alone. */
+function headline(count: number, hasError: boolean): string[] {
+  if (count === 0) return hasError ? [] : ["Check complete, no warnings found.\n"];
+  const told =
+    count === 1 ? "1 warning has been found!" : `${String(count)} warnings have been found!`;
+  return [`Check complete, ${told}\n`];
+}
+
+function formatWarning(warning: Warning, lines: readonly string[]): string {
+  const { code, url, message, hint, location } = warning;
+  const rows = [
+    "",
+    `WARNING: ${code}${url === undefined ? "" : ` - ${url}`}`,
+    sanitiseLine(message, { color: false }),
+    ...(hint === undefined ? [] : [`hint: ${sanitiseLine(hint, { color: false })}`]),
+    ...excerpt(lines, location),
+    "",
+  ];
+  return rows.join("\n");
+}
+
+const rule = "--------------------";
+
+/** The lines with some around them, laid out as BuildKit prints them: other programs read this. */
+function excerpt(lines: readonly string[], location: SourceLocation): readonly string[] {
+  const { file, line, endLine = line } = location;
+  const { first, last } = widen({ first: line, last: Math.max(endLine, line) }, lines.length);
+  const rows = [`${file}:${String(line)}`, rule];
+  for (let number = first; number <= last; number++) {
+    const mark = number >= line && number <= endLine ? ">>>" : "   ";
+    rows.push(` ${String(number).padStart(3)} | ${mark} ${lines[number - 1] ?? ""}`.trimEnd());
+  }
+  return [...rows, rule];
+}
+
+interface Span {
+  readonly first: number;
+  readonly last: number;
+}
+
+/** More lines around a single one than around several, where the file has them. */
+function widen({ first, last }: Span, count: number): Span {
+  let shown = { first, last: Math.min(last, count) };
+  const wanted = first === last ? 4 : 2;
+  for (let added = 0; added < wanted; added++) {
+    if (shown.first > 1) {
+      shown = { ...shown, first: shown.first - 1 };
+      added++;
+    }
+    if (shown.last < count) {
+      shown = { ...shown, last: shown.last + 1 };
+      added++;
+    }
+  }
+  return shown;
+}
