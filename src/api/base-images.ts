@@ -12,7 +12,7 @@ import {
 } from "../core/index.ts";
 import { copyGraph, type ContentSink, type Descriptor } from "../image/index.ts";
 import type { FetchLayer, LocalImage } from "../local/index.ts";
-import type { BaseImage } from "../plan/index.ts";
+import type { BaseImage, OciLayout } from "../plan/index.ts";
 import type { RegistryRepository } from "../registry/index.ts";
 import type { Engine } from "./engine.ts";
 import { apiError } from "./errors.ts";
@@ -37,9 +37,21 @@ export class BaseImages {
   /** @throws REFERENCE_INVALID, REGISTRY_*, IMAGE_PLATFORM_NOT_FOUND */
   async resolve(
     reference: string,
-    request: { readonly platform: Platform; readonly steps: StepLog },
+    request: {
+      readonly platform: Platform;
+      readonly steps: StepLog;
+      /** Look here alone; `reference` is what it is called then. */
+      readonly layout?: OciLayout | undefined;
+    },
   ): Promise<BaseImage> {
-    const { platform, steps } = request;
+    const { platform, steps, layout } = request;
+    if (layout !== undefined) {
+      const engine = this.#engine;
+      return steps.run(`[context ${reference}] load metadata for ${layout.path}`, async () => {
+        const { resolveLayout } = await import("./oci-layouts.ts");
+        return resolveLayout(layout, { name: reference, platform, engine });
+      });
+    }
     const name = normaliseName(reference);
     const here = await this.#engine.images.find(name, platform);
     const isRight = here !== undefined && isFor(here, platform);

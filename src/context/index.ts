@@ -1,5 +1,9 @@
 export { checksumSelection, selectionDigest, type Selection } from "./checksum.ts";
-export { openDirectoryContext, readIgnoreRules, type DirectoryContextOptions } from "./directory-context.ts";
+export {
+  openDirectoryContext,
+  readIgnoreRules,
+  type DirectoryContextOptions,
+} from "./directory-context.ts";
 export { contextError, type ContextErrorCode } from "./errors.ts";
 export { openGitRepositories, type GitRepositoriesOptions } from "./git/repositories.ts";
 export type * from "./git/types.ts";
@@ -9,5 +13,10 @@ export { isIgnoredSource } from "./ignore/is-ignored-source.ts";
 export { parseIgnoreFile } from "./ignore/parse-ignore-file.ts";
 export { selectSources, type SelectOptions } from "./select-sources.ts";
 export { openStatCache, type StatCacheOptions } from "./stat-cache.ts";
-export { openStreamContext, type StreamContext, type TarContextOptions } from "./tar-context.ts";
+export {
+  openSmallContext,
+  openStreamContext,
+  type StreamContext,
+  type TarContextOptions,
+} from "./tar-context.ts";
 export type * from "./types.ts";

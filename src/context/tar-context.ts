@@ -1,5 +1,7 @@
-import { openTarOrBytes, type LayerEntryWithContent } from "../layer/index.ts";
+import { isTsbuildError } from "../core/index.ts";
+import { openTarOrBytes, toRootPath, type LayerEntryWithContent } from "../layer/index.ts";
 import { ContentFolder } from "./content-folder.ts";
+import { contextError } from "./errors.ts";
 import { FileTree, type NodeLooks } from "./file-tree.ts";
 
 export interface TarContextOptions {
@@ -22,8 +24,7 @@ export type StreamContext =
 
 /**
  * A build context in a tar, of any compression, told by its content. Entries keep owner, mode and time of the archive.
- * @throws LAYER_TRUNCATED, LAYER_HEADER_INVALID, LAYER_PATH_ESCAPES and what else a broken archive is refused with;
- *   CONTEXT_ARCHIVE_INVALID, DISK_FULL
+ * @throws CONTEXT_ARCHIVE_INVALID with the reason in its words; LAYER_COMPRESSION_UNSUPPORTED, DISK_FULL
  */
 export async function openStreamContext(
   input: AsyncIterable<Uint8Array>,
@@ -34,14 +35,41 @@ export async function openStreamContext(
   const tree = new FileTree(options.label);
   const contents = new ContentFolder(options.folder);
   let newest: bigint | undefined;
-  for await (const entry of opened.entries) {
-    options.signal?.throwIfAborted();
-    await addEntry(tree, entry, contents);
-    if (entry.type === "file" && (newest === undefined || entry.mtime > newest))
-      newest = entry.mtime;
+  try {
+    for await (const entry of opened.entries) {
+      options.signal?.throwIfAborted();
+      await addEntry(tree, entry, contents);
+      if (entry.type === "file" && (newest === undefined || entry.mtime > newest))
+        newest = entry.mtime;
+    }
+  } catch (error) {
+    throw explained(error, options.label);
   }
   const seconds = newest === undefined ? undefined : Number(newest / 1_000_000_000n);
   return { type: "tree", tree, newest: seconds };
+}
+
+/** Whoever reads of a tar should know which one. */
+function explained(error: unknown, label: string): unknown {
+  if (!isTsbuildError(error) || !error.code.startsWith("LAYER_")) return error;
+  if (error.code === "LAYER_COMPRESSION_UNSUPPORTED") return error;
+  return contextError(
+    "CONTEXT_ARCHIVE_INVALID",
+    `unpack the build context from ${label}: ${error.message}`,
+    { hint: error.hint ?? "make the archive again", details: error.details, cause: error },
+  );
+}
+
+/** A context that holds one file, owned by root, mode 0600; or nothing. */
+export async function openSmallContext(
+  options: TarContextOptions,
+  file?: { readonly name: string; readonly bytes: Buffer },
+): Promise<FileTree> {
+  const tree = new FileTree(options.label);
+  if (file === undefined) return tree;
+  const content = await new ContentFolder(options.folder).write([file.bytes]);
+  await tree.add(toRootPath(file.name), { type: "file", ...content }, { mode: 0o600 });
+  return tree;
 }
 
 async function addEntry(

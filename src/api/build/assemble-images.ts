@@ -3,7 +3,6 @@ import type { Digest } from "../../core/index.ts";
 import type { ImageGroup, LocalImage } from "../../local/index.ts";
 import type { Plan, PlanTarget, Vertex, VertexId } from "../../plan/index.ts";
 import type { TargetPlatforms } from "./choose-platforms.ts";
-import { sourceDateEpoch } from "./epoch.ts";
 import type { BuildOptions } from "./options.ts";
 
 /** What a build has made: an image for each target, not in the store yet. */
@@ -24,7 +23,8 @@ export async function assembleImages(request: {
   readonly options: BuildOptions;
 }): Promise<AssembledImages> {
   const { plan, solution, environment, targets } = request;
-  const epoch = sourceDateEpoch(request.options);
+  const epoch =
+    plan.sourceDateEpoch === undefined ? undefined : new Date(plan.sourceDateEpoch * 1000);
   const baseLayers = new Map<LocalImage, number>();
   const members = [];
   for (const [index, target] of plan.targets.entries()) {

@@ -2,6 +2,7 @@ import { resolve } from "node:path";
 import { solve, StepLog, type BuildEnvironment, type Solution } from "../../build/index.ts";
 import { digestOf, isDiskFull, isTsbuildError } from "../../core/index.ts";
 import { parseDockerfile } from "../../dockerfile/index.ts";
+import type { TimedSource } from "../../plan/index.ts";
 import { BaseImages } from "../base-images.ts";
 import { withEngine, type Engine } from "../engine.ts";
 import { normaliseName } from "../images.ts";
@@ -13,10 +14,15 @@ import { writeOutputs, type WrittenOutputs } from "../output/write-outputs.ts";
 import { assembleImages } from "./assemble-images.ts";
 import { withChecks } from "./checks.ts";
 import { choosePlatforms } from "./choose-platforms.ts";
+import { locateContext } from "./context-place.ts";
 import { openEnvironment } from "./environment.ts";
 import { makePlan } from "./make-plan.ts";
 import type { BuildOptions, BuildResult } from "./options.ts";
-import { checkContext, readDockerfile, withSource } from "./sources.ts";
+import { readNamedContexts } from "./named-contexts.ts";
+import type { RemoteRequest } from "./remote-sources.ts";
+import { openRemotes } from "./remotes.ts";
+import { timeOf } from "./source-time.ts";
+import { openLocalSources, withSource, type BuildSources } from "./sources.ts";
 
 /**
  * Builds an image, or one for each platform, and keeps it in the store, named by `tags`; or writes it where the outputs
@@ -29,25 +35,35 @@ export async function build(options: BuildOptions): Promise<BuildResult> {
   const names = [...new Set((options.tags ?? []).map(normaliseName))];
   const targets = choosePlatforms(options);
   const outputs = chooseOutputs(options, { names, isIndex: targets.isIndex });
-  const directory = await checkContext(options.context);
-  const dockerfile = await readDockerfile(directory, options.file);
+  const place = await locateContext(options.context);
+  const named = await readNamedContexts(options.namedContexts ?? []);
+  const local = await openLocalSources(place, options.file);
   return withEngine(options, async (engine) => {
     for (const output of outputs) await checkOutput(output);
     await prepareReports(options);
     const bases = new BaseImages(engine, { pull: options.pull ?? false });
     const steps = new StepLog({ listener: engine.progress, clock: engine.clock });
+    const remotes = openRemotes({ engine, options, place });
+    const sources = local ?? (await openFromElsewhere({ place, options, engine, steps, remotes }));
+    const { dockerfile, context } = sources;
     try {
+      const directory = context.type === "directory" ? context.directory : undefined;
       const checked = { options, steps, directory, dockerfile: dockerfile.path };
       const plan = await withChecks(checked, async (checks) => {
         const observer = checks.linter;
         const parsed = parseDockerfile(dockerfile.bytes, { file: dockerfile.shown, observer });
-        return makePlan(parsed, { options, targets, bases, steps, checks });
+        const resolveTime = (source: TimedSource): Promise<number | undefined> =>
+          timeOf(source, { context, remotes, engine });
+        const contexts = { named: named.contexts, resolveTime };
+        return makePlan(parsed, { options, targets, bases, steps, checks, contexts });
       });
       const environment = await openEnvironment(engine, {
-        directory,
-        dockerfile: dockerfile.path,
+        sources,
+        directories: named.directories,
+        remotes,
         bases,
         steps,
+        epoch: plan.sourceDateEpoch,
       });
       const solution = await solve(plan, environment);
       const images = await assembleImages({ plan, solution, environment, targets, options });
@@ -69,6 +85,12 @@ export async function build(options: BuildOptions): Promise<BuildResult> {
       throw withSource(error, dockerfile);
     }
   });
+}
+
+/** Loaded here, because most builds are of a directory. */
+async function openFromElsewhere(request: RemoteRequest): Promise<BuildSources> {
+  const { openRemoteSources } = await import("./remote-sources.ts");
+  return openRemoteSources(request);
 }
 
 /** @throws OUTPUT_FAILED for files that could not be written after the build */

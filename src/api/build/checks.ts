@@ -15,8 +15,8 @@ export interface ChecksRequest {
   readonly options: Pick<BuildOptions, "buildArgs">;
   /** The main context, where it is a directory. */
   readonly directory: string | undefined;
-  /** Path of the Dockerfile. */
-  readonly dockerfile: string;
+  /** Path of the Dockerfile, where it is a file of this host. */
+  readonly dockerfile: string | undefined;
 }
 
 /** @throws CONTEXT_IGNORE_INVALID, CONTEXT_UNREADABLE from `ignoredSources` */

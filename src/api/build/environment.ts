@@ -1,38 +1,75 @@
 import { join } from "node:path";
 import type { BuildEnvironment, StepLog } from "../../build/index.ts";
-import { openDirectoryContext, openStatCache, type BuildContext } from "../../context/index.ts";
+import { openDirectoryContext, openStatCache, type StatCache } from "../../context/index.ts";
 import { digestHex, digestOf } from "../../core/index.ts";
+import type { MergedTree } from "../../layer/index.ts";
 import type { BaseImages } from "../base-images.ts";
 import type { Engine } from "../engine.ts";
+import type { Remotes } from "./remotes.ts";
+import type { BuildSources } from "./sources.ts";
 
 export async function openEnvironment(
   engine: Engine,
   request: {
-    readonly directory: string;
-    readonly dockerfile: string;
+    readonly sources: BuildSources;
+    /** Of named contexts, by their names. */
+    readonly directories: ReadonlyMap<string, string>;
+    readonly remotes: Remotes;
     readonly bases: BaseImages;
     readonly steps: StepLog;
+    /** SOURCE_DATE_EPOCH in seconds. */
+    readonly epoch: number | undefined;
   },
 ): Promise<BuildEnvironment> {
+  const { sources, bases, steps, remotes, epoch = 0 } = request;
+  const { context } = sources;
   const { store } = engine;
+  const place = context.type === "directory" ? context.directory : context.label;
   const statCache = await openStatCache({
-    path: join(store.root, "cache", "contexts", digestHex(digestOf(request.directory))),
+    path: join(store.root, "cache", "contexts", digestHex(digestOf(place))),
     tmpDir: store.tmpDir,
   });
-  let context: Promise<BuildContext> | undefined;
-  const openContext = (): Promise<BuildContext> =>
-    (context ??= openDirectoryContext({
-      directory: request.directory,
-      dockerfile: request.dockerfile,
-      statCache,
-    }));
   return {
     ...engine,
     statCache,
-    steps: request.steps,
-    contexts: new Map([["context", openContext]]),
-    fetchLayer: (image, descriptor, signal) => request.bases.fetchLayer(image, descriptor, signal),
-    implicitTime: 0n,
+    steps,
+    contexts: contextsOf(request, statCache),
+    git: remotes.git,
+    fetchLayer: (image, descriptor, signal) => bases.fetchLayer(image, descriptor, signal),
+    implicitTime: BigInt(epoch) * 1_000_000_000n,
     hostname: "buildkitsandbox",
   };
+}
+
+type OpenContext = () => Promise<MergedTree>;
+
+/** Named ones have an ignore file of their own only: that of the Dockerfile speaks of the main context. */
+function contextsOf(
+  request: {
+    readonly sources: BuildSources;
+    readonly directories: ReadonlyMap<string, string>;
+  },
+  statCache: StatCache,
+): ReadonlyMap<string, OpenContext> {
+  const { context, dockerfile } = request.sources;
+  const named = Array.from(request.directories, ([name, directory]): [string, OpenContext] => [
+    name,
+    once(() => openDirectoryContext({ directory, statCache })),
+  ]);
+  const open: OpenContext =
+    context.type === "tree"
+      ? () => Promise.resolve(context.tree)
+      : once(() =>
+          openDirectoryContext({
+            directory: context.directory,
+            dockerfile: dockerfile.path,
+            statCache,
+          }),
+        );
+  return new Map([...named, ["context", open]]);
+}
+
+function once<Result>(work: () => Promise<Result>): () => Promise<Result> {
+  let result: Promise<Result> | undefined;
+  return () => (result ??= work());
 }

@@ -1,7 +1,7 @@
 import type { StepLog } from "../../build/index.ts";
 import { formatPlatform, isKnownPlatform, type Platform } from "../../core/index.ts";
 import type { Dockerfile } from "../../dockerfile/index.ts";
-import { planBuild, type Plan, type PlanObserver } from "../../plan/index.ts";
+import { planBuild, type Plan, type PlanObserver, type PlanOptions } from "../../plan/index.ts";
 import type { BaseImages } from "../base-images.ts";
 import type { Checks } from "./checks.ts";
 import type { TargetPlatforms } from "./choose-platforms.ts";
@@ -15,18 +15,22 @@ export async function makePlan(
     readonly bases: Pick<BaseImages, "resolve">;
     readonly steps: StepLog;
     readonly checks: Checks;
+    readonly contexts?: {
+      readonly named: PlanOptions["namedContexts"] & {};
+      readonly resolveTime: PlanOptions["resolveTime"] & {};
+    };
     /** Every stage, not only what the target reaches. */
     readonly allStages?: boolean;
     readonly observer?: PlanObserver;
   },
 ): Promise<Plan> {
-  const { options, targets, bases, steps, checks, allStages = false, observer } = request;
+  const { options, targets, bases, steps, checks, allStages = false, observer, contexts } = request;
   const isIgnored = await checks.ignoredSources(dockerfile);
   const { platforms, buildPlatform } = targets;
   for (const platform of platforms) warnOfUnknown(platform, steps);
   const plan = await planBuild(dockerfile, {
     ...(options.target === undefined ? {} : { target: options.target }),
-    buildArgs: parsePairs(options.buildArgs ?? [], "BUILD_ARG_INVALID"),
+    buildArgs: withEpoch(parsePairs(options.buildArgs ?? [], "BUILD_ARG_INVALID")),
     labels: Object.fromEntries(parsePairs(options.labels ?? [], "LABEL_INVALID")),
     platforms,
     platformsRequested: targets.isRequested,
@@ -34,7 +38,11 @@ export async function makePlan(
     buildPlatform,
     network: options.network ?? "default",
     noCache: options.noCache === true ? "all" : (options.noCacheFilter ?? []),
-    resolveBase: (reference, platform) => bases.resolve(reference, { platform, steps }),
+    resolveBase: (reference, platform, _location, layout) =>
+      bases.resolve(reference, { platform, steps, layout }),
+    ...(contexts === undefined
+      ? {}
+      : { namedContexts: contexts.named, resolveTime: contexts.resolveTime }),
     linter: checks.linter,
     allStages,
     ...(isIgnored === undefined ? {} : { isIgnored }),
@@ -42,6 +50,14 @@ export async function makePlan(
   });
   for (const warning of plan.warnings) steps.warn(warning);
   return plan;
+}
+
+/** SOURCE_DATE_EPOCH of the environment counts as a build argument, because other tools of a release take it from there. */
+function withEpoch(buildArgs: Map<string, string>): Map<string, string> {
+  const epoch = process.env["SOURCE_DATE_EPOCH"] ?? "";
+  if (epoch !== "" && !buildArgs.has("SOURCE_DATE_EPOCH"))
+    buildArgs.set("SOURCE_DATE_EPOCH", epoch);
+  return buildArgs;
 }
 
 /** Nobody has heard of it: most likely it is misspelt, and nothing will run on what comes out. */

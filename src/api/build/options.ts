@@ -1,13 +1,21 @@
+import type { Readable } from "node:stream";
 import type { Digest } from "../../core/index.ts";
 import type { EngineOptions } from "../engine.ts";
 import { apiError } from "../errors.ts";
 import type { OutputSpec } from "../output/types.ts";
 
 export interface BuildOptions extends EngineOptions {
-  /** Directory of the build context. */
+  /** The build context: a directory, a git repository, the URL of a tar or a Dockerfile, or `-` for `stdin`. */
   readonly context: string;
-  /** The Dockerfile, relative to the working directory; by default `Dockerfile` in the context. */
+  /**
+   * The Dockerfile, by default `Dockerfile` in the context: relative to the working directory, or to a context that is no
+   * directory; `-` for `stdin`; or a URL.
+   */
   readonly file?: string | undefined;
+  /** `NAME=VALUE`: what stands in for a stage or an image of that name. */
+  readonly namedContexts?: readonly string[];
+  /** What `-` reads; the process' own standard input unless given. */
+  readonly stdin?: Readable;
   readonly tags?: readonly string[];
   readonly target?: string | undefined;
   /** `NAME=value`, or `NAME` for the value of the caller's environment. */

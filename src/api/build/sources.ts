@@ -1,59 +1,84 @@
-import { readFile, stat } from "node:fs/promises";
-import { basename, join, resolve } from "node:path";
-import { errnoOf, isTsbuildError, TsbuildError } from "../../core/index.ts";
+import { readFile } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { errnoOf, hideCredentials, isTsbuildError, TsbuildError } from "../../core/index.ts";
+import type { MergedTree } from "../../layer/index.ts";
 import { apiError, usageError } from "../errors.ts";
+import { isHttpUrl, locateContext, resolveHere, type ContextPlace } from "./context-place.ts";
 
-export async function checkContext(context: string): Promise<string> {
-  const directory = resolveHere(context);
-  try {
-    if ((await stat(directory)).isDirectory()) return directory;
-  } catch (error) {
-    throw apiError("CONTEXT_NOT_FOUND", `open build context ${context}: it cannot be read`, {
-      hint: "the last argument is the directory that COPY reads from, for example `.`",
-      details: { context },
-      cause: error,
-    });
-  }
-  throw apiError("CONTEXT_NOT_FOUND", `open build context ${context}: not a directory`, {
-    hint: "give a directory; the Dockerfile is named with -f",
-    details: { context },
-  });
+/** What a build is made from. */
+export interface BuildSources {
+  readonly dockerfile: DockerfileSource;
+  readonly context: MainContext;
 }
 
-/** An absolute path; the folder we stand in may have been removed meanwhile. */
-function resolveHere(path: string): string {
-  try {
-    return resolve(path);
-  } catch (error) {
-    throw apiError(
-      "CONTEXT_NOT_FOUND",
-      `open build context ${path}: the working directory is gone`,
-      {
-        hint: "somebody removed the folder you are in: change to one that exists",
-        details: { context: path },
-        cause: error,
-      },
-    );
-  }
-}
+export type MainContext =
+  /** Files are looked at where they lie, through its ignore file. */
+  | { readonly type: "directory"; readonly directory: string }
+  /** Fetched or unpacked, and not filtered. */
+  | {
+      readonly type: "tree";
+      readonly tree: MergedTree;
+      /** How messages name it. */
+      readonly label: string;
+      /** Its own time in seconds, where it has one. */
+      readonly time: () => Promise<number | undefined>;
+    };
 
 export interface DockerfileSource {
-  readonly path: string;
+  /** Where it lies on this host; an ignore file of its own lies beside it. Absent when it came from elsewhere. */
+  readonly path?: string;
   /** As messages name it. */
   readonly shown: string;
   readonly bytes: Buffer;
 }
 
+/**
+ * What needs neither network nor standard input: a directory with a Dockerfile of this host. undefined for anything else,
+ * which `openRemoteSources` opens.
+ * @throws DOCKERFILE_NOT_FOUND
+ */
+export async function openLocalSources(
+  place: ContextPlace,
+  file: string | undefined,
+): Promise<BuildSources | undefined> {
+  if (place.type !== "directory" || file === "-") return undefined;
+  if (file !== undefined && isHttpUrl(file)) return undefined;
+  const { directory } = place;
+  const dockerfile = await readLocalDockerfile(directory, file);
+  return { dockerfile, context: { type: "directory", directory } };
+}
+
+/**
+ * The context of a call that looks at a Dockerfile without building: a directory.
+ * @throws CONTEXT_NOT_FOUND, USAGE
+ */
+export async function checkContext(context: string): Promise<string> {
+  const place = await locateContext(context);
+  if (place.type === "directory") return place.directory;
+  throw usageError(
+    `look at the Dockerfile in ${hideCredentials(context)}: only a build takes such a context`,
+    "give a directory",
+  );
+}
+
+/** The Dockerfile of such a call. @throws DOCKERFILE_NOT_FOUND, USAGE */
 export async function readDockerfile(
   directory: string,
   file: string | undefined,
 ): Promise<DockerfileSource> {
-  if (file === "-") {
-    throw usageError(
-      "read the Dockerfile from standard input: not supported yet",
-      "write it to a file and name that with -f",
-    );
-  }
+  if (file !== "-" && (file === undefined || !isHttpUrl(file)))
+    return readLocalDockerfile(directory, file);
+  throw usageError(
+    `look at the Dockerfile ${hideCredentials(file)}: only a build takes one from there`,
+    "write it to a file and name that with -f",
+  );
+}
+
+/** `file` is relative to where we stand; without it, `Dockerfile` in the context. @throws DOCKERFILE_NOT_FOUND */
+export async function readLocalDockerfile(
+  directory: string,
+  file: string | undefined,
+): Promise<DockerfileSource> {
   const wanted = file === undefined ? join(directory, "Dockerfile") : resolveHere(file);
   const candidates =
     basename(wanted) === "Dockerfile" ? [wanted, join(wanted, "../dockerfile")] : [wanted];

@@ -14,6 +14,7 @@ import { progressOption, withProgress, type ProgressFlags } from "../with-progre
 interface Flags extends ProgressFlags, CallFlags {
   readonly tag: readonly string[];
   readonly file?: string;
+  readonly buildContext: readonly string[];
   readonly target?: string;
   readonly buildArg: readonly string[];
   readonly label: readonly string[];
@@ -35,9 +36,18 @@ export function addBuildCommand(program: Command, invocation: Invocation): void 
   program
     .command("build", { isDefault: true })
     .description("build an image from a Dockerfile")
-    .argument("<context>", "directory that COPY reads from")
+    .argument("<context>", "what COPY reads from: a directory, a git repository, a URL, or -")
     .option("-t, --tag <name>", "name of the image, name:tag (repeatable)", collect, [])
-    .option("-f, --file <file>", "the Dockerfile (default: Dockerfile in the context)")
+    .option(
+      "-f, --file <file>",
+      "the Dockerfile: a file, a URL, or - (default: Dockerfile in the context)",
+    )
+    .option(
+      "--build-context <name=value>",
+      "what stands in for a stage or image: DIR, docker-image://IMAGE, oci-layout://DIR[:TAG], or a URL (repeatable)",
+      collect,
+      [],
+    )
     .option("--target <stage>", "stage to build (default: the last)")
     .option("--build-arg <name=value>", "value for an ARG (repeatable)", collect, [])
     .option("--label <name=value>", "label of the image (repeatable)", collect, [])
@@ -94,6 +104,7 @@ export function addBuildCommand(program: Command, invocation: Invocation): void 
           root,
           isolation,
           file: flags.file,
+          namedContexts: flags.buildContext,
           tags: flags.tag,
           target: flags.target,
           buildArgs: flags.buildArg,
