@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { buffer } from "node:stream/consumers";
@@ -90,6 +91,41 @@ describe("what is an archive", () => {
     ] as const) {
       const made = await harness.copy({ from, sources, destination: "/d", unpack: true });
       expect(Object.keys(await harness.nodes(made))).toEqual(names);
+    }
+  });
+
+  test.for(["gzip", "bzip2", "xz", "zstd"])(
+    "may be compressed by %s; a wildcard unpacks it beside others [3.65, 3.66]",
+    async (program, ctx) => {
+      const tar = await tarOf([fileEntry("packed/file", "p", { mode: 0o600, uid: 3 })]);
+      const packed = compressBy(program, tar);
+      if (packed === undefined) return ctx.skip(`${program} is not installed`);
+      const from = await contextOf({
+        "a.bin": packed,
+        "b.bin": await tarOf([fileEntry("b", "b")]),
+      });
+      const request = { from, sources: ["*.bin"], destination: "/d", unpack: true };
+      const nodes = await harness.nodes(await harness.copy({ ...request, chown: "7:8" }));
+      expect(nodes["d/packed/file"]).toBe("file 600 7:8 @0 p");
+      expect(Object.keys(nodes)).toEqual(["d", "d/b", "d/packed", "d/packed/file"]);
+    },
+  );
+
+  test("needs the program that reads its compression, and names it [3.65]", async (ctx) => {
+    const packed = compressBy("xz", await tarOf(content()));
+    if (packed === undefined) return ctx.skip("xz is not installed");
+    const from = await contextOf({ archive: packed });
+    const path = process.env["PATH"];
+    process.env["PATH"] = "";
+    try {
+      const work = harness.copy({ from, sources: ["archive"], destination: "/d", unpack: true });
+      await expect(work).rejects.toMatchObject({
+        code: "LAYER_COMPRESSION_UNSUPPORTED",
+        message: expect.stringContaining("xz") as string,
+        hint: expect.stringContaining("install the program xz") as string,
+      });
+    } finally {
+      process.env["PATH"] = path;
     }
   });
 
@@ -274,3 +310,9 @@ describe("a hostile name", () => {
     await expectCode(add([deviceEntry("a/b", { devMajor: 0, devMinor: 0 })]), "BUILD_UNSUPPORTED");
   });
 });
+
+/** undefined where the program is not installed. */
+function compressBy(program: string, content: Buffer): Buffer | undefined {
+  const { status, stdout } = spawnSync(program, ["-c"], { input: content });
+  return status === 0 ? stdout : undefined;
+}

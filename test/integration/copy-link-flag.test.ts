@@ -62,7 +62,7 @@ test("a --link layer is used again on another parent, without a copy [3.60, 6.11
 });
 
 test("a --link step that is cached is shown once, with what came before and after it [3.60]", async () => {
-  const { harness, nodesOf } = await openCopyBuild({ a: "a" });
+  const { harness } = await openCopyBuild({ a: "a" });
   const dockerfile = "FROM base\nRUN one\nCOPY --link a /x/\nRUN two\n";
   const first = await harness.build(dockerfile);
   expect(harness.timeline().filter((line) => line.includes("COPY"))).toHaveLength(2);
