@@ -54,7 +54,7 @@ describe("an error", () => {
     const { failure } = await openCopyBuild({ ...files, "root/d/plain/": "" });
     const error = await failure("FROM scratch\nCOPY root /\nCOPY dir /d\n");
     expect(error).toMatchObject({ code: "BUILD_COPY_CONFLICT", location: place });
-    expect(error.message).toMatch(/cannot replace to directory .*\/d\/plain with file/);
+    expect(error.message).toContain("cannot replace to directory /d/plain with file");
   });
 });
 
