@@ -9,6 +9,10 @@ export type ApiErrorCode =
   | "CONTEXT_NOT_FOUND"
   | "BUILD_ARG_INVALID"
   | "LABEL_INVALID"
+  /** A secret's file cannot be read, or is too large. */
+  | "SECRET_UNREADABLE"
+  /** There is no agent behind `--ssh`, or its keys cannot be used. */
+  | "SSH_UNAVAILABLE"
   | "OUTPUT_FAILED"
   | "OUTPUT_UNSUPPORTED";
 

@@ -18,6 +18,7 @@ import { locateContext } from "./context-place.ts";
 import { openEnvironment } from "./environment.ts";
 import { makePlan } from "./make-plan.ts";
 import type { BuildOptions, BuildResult } from "./options.ts";
+import { withRunSources } from "./run/sources.ts";
 import { readNamedContexts } from "./named-contexts.ts";
 import type { RemoteRequest } from "./remote-sources.ts";
 import { openRemotes } from "./remotes.ts";
@@ -65,7 +66,9 @@ export async function build(options: BuildOptions): Promise<BuildResult> {
         steps,
         epoch: plan.sourceDateEpoch,
       });
-      const solution = await solve(plan, environment);
+      const solution = await withRunSources(options, engine, async (sources) =>
+        solve(plan, { ...environment, ...sources }),
+      );
       const images = await assembleImages({ plan, solution, environment, targets, options });
       const request = { engine, steps, names, ...images };
       const [written] = await Promise.allSettled([writeOutputs(outputs, request)]);

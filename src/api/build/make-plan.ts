@@ -6,6 +6,7 @@ import type { BaseImages } from "../base-images.ts";
 import type { Checks } from "./checks.ts";
 import type { TargetPlatforms } from "./choose-platforms.ts";
 import { parsePairs, type BuildOptions } from "./options.ts";
+import { readRunSettings } from "./run/settings.ts";
 
 export async function makePlan(
   dockerfile: Dockerfile,
@@ -37,6 +38,7 @@ export async function makePlan(
     multiPlatform: targets.isIndex,
     buildPlatform,
     network: options.network ?? "default",
+    ...readRunSettings(options),
     noCache: options.noCache === true ? "all" : (options.noCacheFilter ?? []),
     resolveBase: (reference, platform, _location, layout) =>
       bases.resolve(reference, { platform, steps, layout }),

@@ -3,8 +3,9 @@ import type { Digest } from "../../core/index.ts";
 import type { EngineOptions } from "../engine.ts";
 import { apiError } from "../errors.ts";
 import type { OutputSpec } from "../output/types.ts";
+import type { RunOptions } from "./run/options.ts";
 
-export interface BuildOptions extends EngineOptions {
+export interface BuildOptions extends EngineOptions, RunOptions {
   /** The build context: a directory, a git repository, the URL of a tar or a Dockerfile, or `-` for `stdin`. */
   readonly context: string;
   /**

@@ -24,11 +24,57 @@ interface Flags extends ProgressFlags, CallFlags {
   readonly pull?: boolean;
   readonly output: readonly string[];
   readonly network: "default" | "none" | "host";
+  readonly allow: readonly string[];
+  readonly secret: readonly string[];
+  readonly ssh: readonly string[];
+  readonly addHost: readonly string[];
+  readonly ulimit: readonly string[];
+  readonly shmSize?: string;
+  readonly cgroupParent?: string;
+  readonly resource: readonly string[];
+  readonly memory?: string;
+  readonly memorySwap?: string;
+  readonly cpuShares?: string;
+  readonly cpuPeriod?: string;
+  readonly cpuQuota?: string;
+  readonly cpusetCpus?: string;
+  readonly cpusetMems?: string;
   readonly push?: boolean;
   readonly load?: boolean;
   readonly annotation: readonly string[];
   readonly iidfile?: string;
   readonly metadataFile?: string;
+}
+
+/** An older spelling of one `--resource`. */
+function limitOption(flags: string): Option {
+  return new Option(`${flags} <value>`).hideHelp();
+}
+
+function runOptions(flags: Flags) {
+  const { allow, secret, ssh, addHost, ulimit, shmSize, cgroupParent, resource } = flags;
+  const named = [
+    ["memory", flags.memory],
+    ["memory-swap", flags.memorySwap],
+    ["cpu-shares", flags.cpuShares],
+    ["cpu-period", flags.cpuPeriod],
+    ["cpu-quota", flags.cpuQuota],
+    ["cpuset-cpus", flags.cpusetCpus],
+    ["cpuset-mems", flags.cpusetMems],
+  ] as const;
+  const resources = named.flatMap(([name, value]) =>
+    value === undefined ? [] : [`${name}=${value}`],
+  );
+  return {
+    allow,
+    secrets: secret,
+    ssh,
+    addHosts: addHost,
+    ulimits: ulimit,
+    shmSize,
+    cgroupParent,
+    resources: [...resources, ...resource],
+  };
 }
 
 /** `tsbuild [build] … CONTEXT`: the default command. */
@@ -90,10 +136,40 @@ export function addBuildCommand(program: Command, invocation: Invocation): void 
         .choices(["default", "none", "host"])
         .default("default"),
     )
+    .option("--allow <entitlement>", "let RUN have network.host or security.insecure", collect, [])
+    .option(
+      "--secret <spec>",
+      "secret for RUN --mount=type=secret: id=NAME[,src=FILE|env=NAME][,type=file|env] (repeatable)",
+      collect,
+      [],
+    )
+    .option(
+      "--ssh <spec>",
+      "agent or keys for RUN --mount=type=ssh: default or id[=SOCKET|KEY,…] (repeatable)",
+      collect,
+      [],
+    )
+    .option("--add-host <name:address>", "line of /etc/hosts in RUN (repeatable)", collect, [])
+    .option("--ulimit <name=soft[:hard]>", "resource limit of RUN (repeatable)", collect, [])
+    .option("--shm-size <bytes>", "size of /dev/shm in RUN, such as 128m")
+    .option("--cgroup-parent <path>", "control group in which those of RUN are made")
+    .option(
+      "--resource <name=value>",
+      "limit of each RUN: memory, memory-swap, cpu-shares, cpu-period, cpu-quota, cpuset-cpus, cpuset-mems (repeatable)",
+      collect,
+      [],
+    )
     .addOption(callOption())
     .addOption(checkOption())
     .addOption(callFormatOption())
     .addOption(progressOption())
+    .addOption(limitOption("-m, --memory"))
+    .addOption(limitOption("--memory-swap"))
+    .addOption(limitOption("-c, --cpu-shares"))
+    .addOption(limitOption("--cpu-period"))
+    .addOption(limitOption("--cpu-quota"))
+    .addOption(limitOption("--cpuset-cpus"))
+    .addOption(limitOption("--cpuset-mems"))
     .action(async (context: string, flags: Flags, command: Command) => {
       const { root, isolation } = globalFlags(command);
       const outputs = flags.output.map(parseOutput);
@@ -114,6 +190,7 @@ export function addBuildCommand(program: Command, invocation: Invocation): void 
           noCacheFilter: flags.cacheFilter.flatMap((stages) => stages.split(",")),
           pull: flags.pull ?? false,
           network: flags.network,
+          ...runOptions(flags),
           outputs,
           push: flags.push ?? false,
           load: flags.load ?? false,

@@ -1,5 +1,8 @@
 import { rlimits } from "../../core/index.ts";
 
+/** Limits that Linux knows, in no order. */
+export const resourceNames: readonly string[] = Object.keys(rlimits);
+
 /** RLIMIT_* number of a limit's name; undefined for names that Linux does not know. */
 export function findResource(name: string): number | undefined {
   return Object.hasOwn(rlimits, name) ? rlimits[name as keyof typeof rlimits] : undefined;

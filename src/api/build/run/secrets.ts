@@ -1,0 +1,141 @@
+import { open, stat } from "node:fs/promises";
+import { resolve } from "node:path";
+import { errnoOf } from "../../../core/index.ts";
+import { apiError, usageError } from "../../errors.ts";
+
+/** Bytes; the reference has the same limit. */
+const maxSecretSize = 500 * 1024;
+
+type SecretSource =
+  | { readonly type: "file"; readonly path: string }
+  | { readonly type: "env"; readonly name: string };
+
+/**
+ * `--secret`: says what is behind an id, undefined where nothing is. Files are checked now and read when a step wants
+ * them.
+ * @throws USAGE, SECRET_UNREADABLE
+ */
+export async function openSecrets(
+  texts: readonly string[],
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<(id: string) => Promise<Buffer | undefined>> {
+  const sources = new Map(texts.map((text) => readSecret(text, env)));
+  for (const [id, source] of sources) {
+    if (source.type === "file") await checkFile(id, source.path);
+  }
+  return async (id) => {
+    const source = sources.get(id);
+    if (source === undefined) return undefined;
+    if (source.type === "file") return readLimited(id, source.path);
+    const value = env[source.name];
+    return value === undefined ? undefined : limited(id, Buffer.from(value));
+  };
+}
+
+function readSecret(text: string, env: NodeJS.ProcessEnv): [string, SecretSource] {
+  const fields = new Map<string, string>();
+  for (const field of text.split(",")) {
+    const equals = field.indexOf("=");
+    const key = field.slice(0, Math.max(equals, 0)).toLowerCase();
+    if (equals < 0) {
+      throw usageError(
+        `read --secret ${text}: ${JSON.stringify(field)} must be a key=value pair`,
+        "for example --secret id=npmrc,src=.npmrc",
+      );
+    }
+    if (!["type", "id", "src", "source", "env"].includes(key)) {
+      throw usageError(
+        `read --secret ${text}: unexpected key ${JSON.stringify(key)}`,
+        "the keys are id, src, env and type",
+      );
+    }
+    fields.set(key === "source" ? "src" : key, field.slice(equals + 1));
+  }
+  const id = fields.get("id") ?? "";
+  if (id === "") {
+    throw usageError(
+      `read --secret ${text}: it has no id`,
+      "add id=NAME, as the Dockerfile has it",
+    );
+  }
+  return [id, sourceOf(fields, { id, text, env })];
+}
+
+/** Without a type, an environment variable of the id's name goes before a file of that name. */
+function sourceOf(
+  fields: ReadonlyMap<string, string>,
+  secret: { readonly id: string; readonly text: string; readonly env: NodeJS.ProcessEnv },
+): SecretSource {
+  const { id, text } = secret;
+  const [type, src, name] = [fields.get("type"), fields.get("src"), fields.get("env")];
+  switch (type) {
+    case "env":
+      return { type: "env", name: name ?? src ?? id };
+    case "file":
+      return { type: "file", path: resolve(src ?? id) };
+    case undefined:
+      if (name !== undefined) return { type: "env", name };
+      if (src === undefined && secret.env[id] !== undefined) return { type: "env", name: id };
+      return { type: "file", path: resolve(src ?? id) };
+    default:
+      throw usageError(
+        `read --secret ${text}: unsupported secret type ${JSON.stringify(type)}`,
+        "the types are file and env",
+      );
+  }
+}
+
+async function checkFile(id: string, path: string): Promise<void> {
+  try {
+    const found = await stat(path);
+    if (found.isDirectory()) throw unreadable(id, path, { reason: "it is a directory" });
+    if (found.size > maxSecretSize) throw tooBig(id);
+  } catch (error) {
+    if (errnoOf(error) === undefined) throw error;
+    throw unreadable(id, path, { reason: errnoOf(error) ?? "", cause: error });
+  }
+}
+
+/** One byte more than there may be is read, whatever the file's size says: it may be a pipe. */
+async function readLimited(id: string, path: string): Promise<Buffer> {
+  const handle = await open(path).catch((cause: unknown) => {
+    throw unreadable(id, path, { reason: errnoOf(cause) ?? "", cause });
+  });
+  try {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    for await (const chunk of handle.createReadStream({ autoClose: false })) {
+      const bytes = Buffer.from(chunk as Uint8Array);
+      chunks.push(bytes);
+      size += bytes.length;
+      if (size > maxSecretSize) throw tooBig(id);
+    }
+    return Buffer.concat(chunks);
+  } finally {
+    await handle.close();
+  }
+}
+
+function limited(id: string, value: Buffer): Buffer {
+  if (value.length <= maxSecretSize) return value;
+  throw tooBig(id);
+}
+
+function tooBig(id: string): Error {
+  return apiError("SECRET_UNREADABLE", `secret ${id} too big. max size 500KB`, {
+    hint: "give large files to RUN by --mount=type=bind",
+    details: { id },
+  });
+}
+
+function unreadable(
+  id: string,
+  path: string,
+  why: { readonly reason: string; readonly cause?: unknown },
+): Error {
+  return apiError("SECRET_UNREADABLE", `read secret ${id} from ${path}: ${why.reason}`, {
+    hint: "check the path after src=",
+    details: { id, path },
+    cause: why.cause,
+  });
+}
