@@ -14,6 +14,7 @@ import {
   unlink,
   type FileHandle,
 } from "node:fs/promises";
+import { join } from "node:path";
 import { errnoOf, loadSyscalls, removeTree, type Syscalls } from "../../core/index.ts";
 import {
   joinRootPath,
@@ -29,6 +30,8 @@ export interface WriteDirectoryOptions {
   readonly tree: MergedTree;
   /** Made when it is not there. Symlinks in this path itself are followed. */
   readonly directory: string;
+  /** A folder in it, which is the platform's own. */
+  readonly folder?: string | undefined;
   /** `delete` removes what is there and not in the tree. */
   readonly mode: "copy" | "delete";
   /** Time of every file, in nanoseconds; by default its own. */
@@ -46,7 +49,7 @@ export interface WriteDirectoryOptions {
  */
 export async function writeDirectory(options: WriteDirectoryOptions): Promise<void> {
   await mkdir(options.directory, { recursive: true });
-  const top = await realpath(options.directory);
+  const top = await openFolder(await realpath(options.directory), options.folder);
   const kernel = await loadSyscalls();
   const writer = new DirectoryWriter({ ...options, directory: top }, kernel);
   await writer.write();
@@ -189,6 +192,16 @@ class DirectoryWriter {
     }
     this.#kernel.utimens(place, { atime: mtime, mtime });
   }
+}
+
+/** The folder itself, which no symlink of that name can stand for. */
+async function openFolder(top: string, folder: string | undefined): Promise<string> {
+  if (folder === undefined) return top;
+  const path = join(top, folder);
+  const there = await lookAt(Buffer.from(path));
+  if (there?.isDirectory() === false) await unlink(path);
+  if (there?.isDirectory() !== true) await mkdir(path);
+  return path;
 }
 
 /** A file that runs as its owner must not become one that runs as us. */

@@ -49,11 +49,11 @@ export async function writeRootfs(output: DirectoryOutput, request: RootfsReques
         parts.map(({ folder = "" }) => folder),
       );
     }
-    for (const [index, { tree, folder = "" }] of parts.entries()) {
+    for (const [index, { tree, folder }] of parts.entries()) {
       // Where several platforms share a directory, the second must not remove what the first wrote.
-      const isShared = folder === "" && index > 0;
+      const isShared = folder === undefined && index > 0;
       await writeDirectory({
-        ...{ tree, mtime, signal, directory: join(place, folder) },
+        ...{ tree, mtime, signal, folder, directory: place },
         mode: isShared ? "copy" : mode,
       });
     }
