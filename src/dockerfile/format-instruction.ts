@@ -23,7 +23,9 @@ export function formatInstruction(instruction: Instruction, escape: EscapeCharac
   const words = [instruction.keyword, ...flagsOf(instruction, escape), restOf(instruction)];
   const text = words.filter((word) => word !== "").join(" ");
   const heredocs = "heredocs" in instruction ? instruction.heredocs : [];
-  return breakLine(text, escape) + formatBodies(text, { heredocs, escape });
+  return (
+    breakLine(text, escape) + formatBodies(text, { keyword: instruction.keyword, heredocs, escape })
+  );
 }
 
 type FlagValue = string | number | boolean | undefined | readonly string[];
@@ -156,18 +158,32 @@ function formatOnbuild(trigger: string, escape: EscapeCharacter): string {
 }
 
 /** Bodies for whatever the line announces, in its order; one that the instruction does not know is empty. */
-function formatBodies(
-  text: string,
-  { heredocs, escape }: { readonly heredocs: readonly Heredoc[]; readonly escape: EscapeCharacter },
-): string {
-  if (!mayHaveHeredocs(text, escape)) return "";
-  const known = [...heredocs];
-  const bodies = findHeredocMarkers(text).map(({ name }) => {
-    const index = known.findIndex((heredoc) => heredoc.name === name);
-    const [found] = index < 0 ? [] : known.splice(index, 1);
-    return `${found?.content ?? ""}${name}\n`;
+function formatBodies(text: string, source: BodySource): string {
+  if (!mayHaveHeredocs(text, source.escape)) return "";
+  const names = findHeredocMarkers(text).map(({ marker }) => marker.name);
+  const bodies = names.map((name, index) => {
+    const isLast = names.lastIndexOf(name) === index;
+    return `${bodyOf(source, { name, index, isLast })}${name}\n`;
   });
   return bodies.join("");
+}
+
+interface BodySource {
+  readonly keyword: Instruction["keyword"];
+  readonly heredocs: readonly Heredoc[];
+  readonly escape: EscapeCharacter;
+}
+
+/** RUN has a body for every marker; for COPY and ADD the last body of a name is that of all its markers. */
+function bodyOf(
+  { keyword, heredocs }: BodySource,
+  marker: { readonly name: string; readonly index: number; readonly isLast: boolean },
+): string {
+  if (keyword === "RUN") return heredocs[marker.index]?.content ?? "";
+  const named = heredocs.filter(({ name }) => name === marker.name);
+  // The one with its tabs says more than one that has lost them.
+  const told = named.find(({ chomp }) => !chomp) ?? named[0];
+  return marker.isLast ? (told?.content ?? "") : "";
 }
 
 /** The text on as many lines as it needs, so that it reads as one line again. */

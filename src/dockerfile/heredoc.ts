@@ -34,12 +34,17 @@ export function parseHeredocMarker(word: string): HeredocMarker | undefined {
 }
 
 /**
- * The heredocs that a whole instruction announces, in order.
+ * The heredocs that a whole instruction announces, in order, each with its word as written.
  * @throws DOCKERFILE_QUOTE, DOCKERFILE_SUBSTITUTION for a delimiter that cannot be read
  */
-export function findHeredocMarkers(text: string): readonly HeredocMarker[] {
+export function findHeredocMarkers(
+  text: string,
+): readonly { readonly marker: HeredocMarker; readonly word: string }[] {
   if (!text.includes("<<")) return [];
-  return splitShellWords(text).flatMap((word) => parseHeredocMarker(word) ?? []);
+  return splitShellWords(text).flatMap((word) => {
+    const marker = parseHeredocMarker(word);
+    return marker === undefined ? [] : [{ marker, word }];
+  });
 }
 
 /** Words with their quotes and escapes; none when the text is not a complete shell line (the shell will tell). */

@@ -1,6 +1,6 @@
 import { isTsbuildError, TsbuildError, type SourceLocation } from "../core/index.ts";
 import type { EscapeCharacter } from "./characters.ts";
-import { joinContinuations, type LinePiece } from "./logical-lines.ts";
+import { joinContinuations, type LinePiece } from "./join-lines.ts";
 import type { Dockerfile } from "./types.ts";
 
 interface Source {

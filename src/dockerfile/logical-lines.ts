@@ -1,9 +1,11 @@
 import { locateError, type SourceLocation } from "../core/index.ts";
-import { blanks, trimEndOf, trimSpace, trimStart, type EscapeCharacter } from "./characters.ts";
+import { blanks, trimSpace, trimStart, type EscapeCharacter } from "./characters.ts";
 import { dockerfileError } from "./errors.ts";
 import { findHeredocMarkers, readHeredocBody } from "./heredoc.ts";
 import { readJsonArray } from "./json-form.ts";
+import { joinContinuations } from "./join-lines.ts";
 import { locateLine, trimLineEnd } from "./lines.ts";
+import { locateText } from "./locate-text.ts";
 import { splitFlags } from "./split-flags.ts";
 import type { Comment, Heredoc } from "./types.ts";
 
@@ -66,57 +68,6 @@ export function* readLogicalLines(
   }
 }
 
-/** A part of an instruction's text that stands on one line. */
-export interface LinePiece {
-  readonly text: string;
-  /** Index of its line. */
-  readonly line: number;
-  /** Where it begins on the line, from 0. */
-  readonly column: number;
-}
-
-export interface JoinedLines {
-  /** Joined with nothing in between, they are the instruction's text. */
-  readonly pieces: readonly LinePiece[];
-  /** Index of the line behind. */
-  readonly next: number;
-  readonly hasBlankLine: boolean;
-}
-
-/** The lines of the instruction that begins on the line with the index `start`, bodies of heredocs left out. */
-export function joinContinuations(
-  lines: readonly string[],
-  start: number,
-  escape: EscapeCharacter,
-): JoinedLines {
-  const line = trimLineEnd(lines[start] ?? "");
-  const first = cutContinuation(trimStart(line), escape);
-  const pieces = [{ text: first.text, line: start, column: line.length - trimStart(line).length }];
-  let continues = first.continues;
-  let hasBlankLine = false;
-  let next = start + 1;
-  for (; continues && next < lines.length; next++) {
-    const line = trimLineEnd(lines[next] ?? "");
-    const bare = trimStart(line);
-    hasBlankLine ||= bare === "";
-    if (bare === "" || bare.startsWith("#")) continue;
-    const piece = cutContinuation(line, escape);
-    pieces.push({ text: piece.text, line: next, column: 0 });
-    continues = piece.continues;
-  }
-  return { pieces, next, hasBlankLine };
-}
-
-/** A line continues when it ends with one escape character, blanks behind it aside. Two of them are text. */
-function cutContinuation(
-  line: string,
-  escape: EscapeCharacter,
-): { readonly text: string; readonly continues: boolean } {
-  const end = trimEndOf(line, " \t");
-  const continues = end.endsWith(escape) && end.at(-2) !== escape;
-  return continues ? { text: end.slice(0, -1), continues } : { text: line, continues };
-}
-
 function readBodies(
   lines: readonly string[],
   instruction: ReadLinesOptions & {
@@ -129,9 +80,9 @@ function readBodies(
   let next = instruction.next;
   if (!mayHaveHeredocs(instruction.text, instruction.escape)) return { heredocs, next };
   const location = locateLine(instruction.file, lines, instruction.start);
-  for (const marker of markersOf(instruction.text, location)) {
+  for (const { marker, word } of markersOf(instruction.text, location)) {
     const body = readHeredocBody(lines, next, marker);
-    if (body === undefined) throw unterminated(marker.name, { ...location, endLine: lines.length });
+    if (body === undefined) throw unterminated(marker.name, { word, lines, instruction });
     heredocs.push(body.heredoc);
     next = body.next;
   }
@@ -170,9 +121,21 @@ export function splitKeyword(text: string): { readonly keyword: string; readonly
   };
 }
 
-function unterminated(name: string, location: SourceLocation): Error {
+function unterminated(
+  name: string,
+  place: {
+    readonly word: string;
+    readonly lines: readonly string[];
+    readonly instruction: ReadLinesOptions & { readonly start: number };
+  },
+): Error {
+  const { word, lines, instruction } = place;
+  const whole = {
+    ...locateLine(instruction.file, lines, instruction.start),
+    endLine: lines.length,
+  };
   return dockerfileError("DOCKERFILE_HEREDOC", `unterminated heredoc <<${name}`, {
     hint: `write ${name} alone on a line, without blanks around it`,
-    location,
+    location: locateText({ lines, escape: instruction.escape }, whole, { text: word }) ?? whole,
   });
 }

@@ -119,8 +119,8 @@ class WordReader {
   /** Quotes, escapes and `<<`, none of which ends a word; undefined for anything else. */
   #readSpecial(character: string, rawEscapes: boolean): string | undefined {
     if (character === this.#escape) return this.#readEscaped(rawEscapes);
-    // The blanks behind `<<` belong to it, so that `<< EOF` is one word.
-    if (character === "<") return this.#takeMatch(/<<[\t\r ]*|</y);
+    // The blanks behind `<<` and `<<-` belong to it, so that `<< EOF` is one word.
+    if (character === "<") return this.#takeMatch(/<<-?[\t\r ]*|</y);
     if (this.#options.literalQuotes) return undefined;
     if (character === "'") return this.#readSingleQuotes();
     return character === '"' ? this.#readDoubleQuotes(rawEscapes) : undefined;

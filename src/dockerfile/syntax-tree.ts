@@ -29,7 +29,10 @@ export function locatePart(instruction: Located, part: InstructionPart): SourceL
   if (part.kind === "text")
     return locateText({ ...instruction, lines }, location, part) ?? location;
   const first = location.line - 1;
-  const fragment = lines.slice(first, location.endLine ?? location.line);
+  // The package ends a line at a lone carriage return, which is only a blank here.
+  const fragment = lines
+    .slice(first, location.endLine ?? location.line)
+    .map((line) => line.replaceAll("\r", " "));
   // The directive costs a line, which is taken off again below.
   const text = [`# escape=${instruction.escape}`, ...fragment].join("\n");
   const range = rangeOf(parse(text), part);

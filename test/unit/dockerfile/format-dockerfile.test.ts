@@ -49,6 +49,10 @@ describe("what would read differently", () => {
       "FROM x\nRUN <<-A cat 3<<'B'\n\ta\n\tA\nb\nB\nCOPY <<\"C\" <<-D e /\n$c\nC\n\td\nD\n",
     ],
     ["a body nobody reads", "FROM x\nCOPY << EOF /x\nbody\nEOF\n"],
+    [
+      "bodies of one name",
+      "FROM x\nCOPY <<A <<-A /x/\n1\nA\n\t\nA\nCOPY <<-A <<A /x/\n1\nA\n\tA\nA\n",
+    ],
     ["names with quotes", "FROM x\nCOPY <<e\\'f <<\"g'h\" /x/\na\ne'f\nb\ng'h\n"],
     ["durations", "FROM x\nHEALTHCHECK --interval=1m30s --retries=3 CMD -- x\nHEALTHCHECK none\n"],
   ])("%s", (_, text) => {

@@ -41,6 +41,10 @@ describe("where an error is", () => {
     expect(location).toMatchObject({ line: 4, column: 4, length: 7 });
   });
 
+  test("a lone carriage return is a blank, not the end of a line", () => {
+    expect(failureOf("FROM a\n\rO b\n").location).toMatchObject({ line: 2, column: 2, length: 1 });
+  });
+
   test("with the backtick as escape character too", () => {
     const { location } = failureOf("# escape=`\nFROM a\nENV A=1 `\n  =2\n");
     expect(location).toMatchObject({ line: 4, column: 3, length: 2 });
