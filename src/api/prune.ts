@@ -1,6 +1,6 @@
 import { pruneRecords, type CacheEntry } from "../cache/index.ts";
 import { chainIdOf, familiarReference, parseReference, type ChainId } from "../core/index.ts";
-import { collectGarbage, diskUsage, type GcRoot } from "../local/index.ts";
+import { collectGarbage, diskUsage, type GcRoot, type UsageGroup } from "../local/index.ts";
 import {
   listContainers,
   readContainers,
@@ -23,7 +23,7 @@ export async function pruneBuilder(
   options: EngineOptions & { readonly all: boolean },
 ): Promise<PruneReport> {
   return withoutProtection(options, async (engine) => {
-    const bytes = await dropRecords(engine, { all: options.all });
+    const bytes = await dropBuildCache(engine, { all: options.all });
     return collect(engine, { bytes, untagged: [], dangling: "keep" });
   });
 }
@@ -46,7 +46,7 @@ export async function pruneSystem(
       await removeContainer(places.containers, container.id);
     }
     const untagged = options.all ? await untagUnused(engine) : [];
-    bytes += await dropRecords(engine, { all: options.all });
+    bytes += await dropBuildCache(engine, { all: options.all });
     return collect(engine, { bytes, untagged, dangling: "remove" });
   });
 }
@@ -106,6 +106,12 @@ async function* rootsOf(engine: Engine): AsyncGenerator<GcRoot> {
   for await (const { record } of engine.cache.list()) {
     if (record.chainId !== undefined) yield { type: "chain", chainId: record.chainId };
   }
+}
+
+/** Removes cache records, and cache mounts that nobody uses; returns the bytes of their files. */
+async function dropBuildCache(engine: Engine, options: { readonly all: boolean }): Promise<number> {
+  const mounts = await engine.store.cacheMounts.prune();
+  return mounts.bytes + (await dropRecords(engine, options));
 }
 
 /** Removes cache records and returns the bytes of their files. */
@@ -168,7 +174,7 @@ export async function systemUsage(options: EngineOptions): Promise<readonly Usag
       ["Images", usage.images],
       ["Containers", usage.containers],
       ["Local Volumes", usage.volumes],
-      ["Build Cache", usage.buildCache],
+      ["Build Cache", addUp(usage.buildCache, await store.cacheMounts.usage())],
     ] as const;
     return groups.map(([type, { total, active, size, reclaimable }]) => ({
       type,
@@ -178,6 +184,16 @@ export async function systemUsage(options: EngineOptions): Promise<readonly Usag
       reclaimable,
     }));
   });
+}
+
+/** Cache mounts are build cache too. */
+function addUp(one: UsageGroup, other: UsageGroup): UsageGroup {
+  return {
+    total: one.total + other.total,
+    active: one.active + other.active,
+    size: one.size + other.size,
+    reclaimable: one.reclaimable + other.reclaimable,
+  };
 }
 
 async function* cacheSizes(

@@ -29,6 +29,8 @@ export type SandboxErrorCode =
   | "SANDBOX_USER_INVALID"
   /** /etc/passwd or /etc/group of the root filesystem is no regular file, or far too large. */
   | "SANDBOX_ACCOUNTS_UNREADABLE"
+  /** Warning: the control groups of this machine do not take a limit that was asked for. */
+  | "SANDBOX_LIMIT_IGNORED"
   /** Warning: without libseccomp system calls are not filtered. */
   | "SANDBOX_SECCOMP_UNAVAILABLE";
 

@@ -3,6 +3,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { coreError } from "../../core/index.ts";
 import type { Sandbox, SandboxResult, SandboxSpec, SandboxStdio } from "../types.ts";
+import type { StepCgroup } from "../cgroups/step-cgroup.ts";
 import { checkSpec } from "./check-spec.ts";
 import { endOf } from "./command-end.ts";
 import { encodeProgram } from "./encode.ts";
@@ -22,7 +23,7 @@ export interface BuiltinSandboxOptions {
 }
 
 export interface SandboxWarning {
-  readonly code: "SANDBOX_SECCOMP_UNAVAILABLE";
+  readonly code: "SANDBOX_SECCOMP_UNAVAILABLE" | "SANDBOX_LIMIT_IGNORED";
   readonly message: string;
   readonly hint?: string | undefined;
 }
@@ -46,6 +47,7 @@ class BuiltinSandbox implements Sandbox {
   readonly kind = "builtin";
   readonly #host: Host;
   readonly #options: BuiltinSandboxOptions;
+  readonly #toldLimits = new Set<string>();
   #filter: Promise<Uint8Array | undefined> | undefined;
 
   constructor(host: Host, options: BuiltinSandboxOptions) {
@@ -70,14 +72,42 @@ class BuiltinSandbox implements Sandbox {
         filter,
       }),
     );
-    const outcome = await runProgram({
-      program: encodeProgram(lowered.calls, this.#host.arch),
-      lowered,
-      place: holdsSecrets(spec) ? "memory" : { path: join(stateDir, `step-${randomUUID()}`) },
-      stdio,
-      signal,
+    const cgroup = await this.#makeCgroup(spec);
+    try {
+      const outcome = await runProgram({
+        program: encodeProgram(lowered.calls, this.#host.arch),
+        lowered,
+        place: holdsSecrets(spec) ? "memory" : { path: join(stateDir, `step-${randomUUID()}`) },
+        stdio,
+        signal,
+        onReady: cgroup?.join,
+      });
+      return { ...endOf(outcome), durationMs: performance.now() - started };
+    } finally {
+      await cgroup?.remove();
+    }
+  }
+
+  /** Most steps have none: they stay where we are. */
+  async #makeCgroup({ cgroup: spec }: SandboxSpec): Promise<StepCgroup | undefined> {
+    if (spec === undefined) return undefined;
+    const { makeStepCgroup } = await import("../cgroups/step-cgroup.ts");
+    const cgroup = await makeStepCgroup(spec);
+    for (const problem of cgroup.problems) this.#warnOfLimit(problem);
+    return cgroup;
+  }
+
+  /** Every step has the same limits, so each is told once. */
+  #warnOfLimit(problem: string): void {
+    // The step's own name in it differs.
+    const told = problem.replaceAll(/tsbuild-[\w-]+/g, "…");
+    if (this.#toldLimits.has(told)) return;
+    this.#toldLimits.add(told);
+    this.#options.onWarning?.({
+      code: "SANDBOX_LIMIT_IGNORED",
+      message: `steps run without a limit that was asked for: ${told}`,
+      hint: "the control groups of this machine must be writable and have that controller",
     });
-    return { ...endOf(outcome), durationMs: performance.now() - started };
   }
 
   /** Loaded for the first step that needs it, then kept. */

@@ -28,6 +28,8 @@ export interface ProgramOptions {
   readonly place: { readonly path: string } | "memory";
   readonly stdio: SandboxStdio;
   readonly signal?: AbortSignal | undefined;
+  /** Called with the supervisor's pid before it starts the command. */
+  readonly onReady?: ((supervisor: number) => void) | undefined;
 }
 
 /** How a step program ended; `lost` when somebody else killed it. */
@@ -189,6 +191,7 @@ class ProgramRun {
     switch (report.type) {
       case "ready":
         this.#openOutputs();
+        this.#tellReady();
         this.#channel.write("!");
         return;
       case "noted":
@@ -204,6 +207,13 @@ class ProgramRun {
         }
         return;
     }
+  }
+
+  #tellReady(): void {
+    const { pid } = this.#child;
+    const { onReady } = this.#options;
+    if (pid === undefined || onReady === undefined) return;
+    for (const supervisor of childrenOf(pid)) onReady(supervisor);
   }
 
   #failed(report: CallReport): ProgramOutcome {

@@ -1,7 +1,7 @@
 import { capabilityNames, defaultCapabilities } from "../builtin/capabilities.ts";
 import { listFurtherDevices } from "../builtin/host-devices.ts";
 import type { Host } from "../builtin/host.ts";
-import type { SandboxMount, SandboxSpec } from "../types.ts";
+import type { CgroupSpec, SandboxMount, SandboxSpec } from "../types.ts";
 import { makeRuntimeSeccomp } from "./make-seccomp.ts";
 import type {
   RuntimeConfig,
@@ -75,10 +75,11 @@ function makeLinux({ spec, host, cgroupsPath }: ConfigRequest): RuntimeLinux {
   if (spec.network === "none") namespaces.push("network");
   if (host.cgroups === "v2") namespaces.push("cgroup");
   const base = { namespaces: namespaces.map((type) => ({ type })), cgroupsPath };
+  const limits = limitsOf(spec.cgroup ?? {});
   if (spec.security === "insecure") {
     return {
       ...base,
-      resources: { devices: [{ allow: true, access: "rwm" }] },
+      resources: { ...limits, devices: [{ allow: true, access: "rwm" }] },
       devices: listFurtherDevices().map(({ mode, ...device }) => ({ ...device, fileMode: mode })),
       maskedPaths: [],
       readonlyPaths: [],
@@ -92,11 +93,19 @@ function makeLinux({ spec, host, cgroupsPath }: ConfigRequest): RuntimeLinux {
   ] as const;
   return {
     ...base,
-    resources: { devices },
+    resources: { ...limits, devices },
     maskedPaths: host.maskedPaths.map(({ path }) => path),
     readonlyPaths: host.readOnlyPaths,
     seccomp: makeRuntimeSeccomp(host.arch),
   };
+}
+
+function limitsOf(cgroup: CgroupSpec): Pick<RuntimeLinux["resources"], "memory" | "cpu"> {
+  const { memory: limit, memorySwap: swap } = cgroup;
+  const { cpuShares: shares, cpuPeriod: period, cpuQuota: quota } = cgroup;
+  const { cpusetCpus: cpus, cpusetMems: mems } = cgroup;
+  // Members that are undefined do not get into the JSON text.
+  return { memory: { limit, swap }, cpu: { shares, period, quota, cpus, mems } };
 }
 
 function standardMounts({ spec, host }: ConfigRequest): readonly RuntimeMount[] {

@@ -11,7 +11,7 @@ import { mountAttribute } from "../builtin/linux.ts";
 import { lowerOps } from "../builtin/lower-ops.ts";
 import { runProgram } from "../builtin/run-program.ts";
 import type { Sandbox, SandboxResult, SandboxSpec, SandboxStdio } from "../types.ts";
-import { cgroupName, removeCgroup } from "./cgroup-leftovers.ts";
+import { cgroupName, removeCgroup } from "../cgroups/leftovers.ts";
 import type { Runtime } from "./find-runtimes.ts";
 import { makeRuntimeConfig, serializeConfig } from "./make-config.ts";
 import { planRuntime, stageMounts, type StagedMount } from "./plan-runtime.ts";
@@ -49,7 +49,10 @@ export class OciSandbox implements Sandbox {
       return { ...end, durationMs: performance.now() - started };
     } finally {
       // Nothing of the container runs any more, so there is nothing to ask the runtime for.
-      await Promise.all([rm(bundle, { recursive: true, force: true }), removeCgroup(id)]);
+      await Promise.all([
+        rm(bundle, { recursive: true, force: true }),
+        removeCgroup(id, spec.cgroup?.parent),
+      ]);
     }
   }
 
@@ -82,7 +85,7 @@ export class OciSandbox implements Sandbox {
       spec,
       host,
       rootPath: rootPathOf(bundle),
-      cgroupsPath: id,
+      cgroupsPath: spec.cgroup?.parent === undefined ? id : join(spec.cgroup.parent, id),
       stagedPaths: new Map(staged.map(({ mount, path }) => [mount.target, path])),
     });
     return planRuntime({

@@ -5,7 +5,7 @@ import { encodeProgram } from "../builtin/encode.ts";
 import { readHost, type Host } from "../builtin/host.ts";
 import { sandboxError } from "../errors.ts";
 import type { Sandbox, SandboxSpec } from "../types.ts";
-import { sweepCgroups } from "./cgroup-leftovers.ts";
+import { sweepCgroups } from "../cgroups/leftovers.ts";
 import { findRuntimes } from "./find-runtimes.ts";
 import { OciSandbox } from "./oci-sandbox.ts";
 

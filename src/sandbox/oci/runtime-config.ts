@@ -46,6 +46,14 @@ export interface RuntimeLinux {
   readonly namespaces: readonly { readonly type: string }[];
   readonly cgroupsPath: string;
   readonly resources: {
+    readonly memory?: { readonly limit: number | undefined; readonly swap: number | undefined };
+    readonly cpu?: {
+      readonly shares: number | undefined;
+      readonly period: number | undefined;
+      readonly quota: number | undefined;
+      readonly cpus: string | undefined;
+      readonly mems: string | undefined;
+    };
     readonly devices: readonly {
       readonly allow: boolean;
       readonly type?: "b" | "c";
