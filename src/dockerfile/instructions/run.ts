@@ -5,7 +5,8 @@ import { readCommandForm } from "./command-form.ts";
 
 /**
  * `RUN [--mount=…]… [--network=…] [--security=…] command`.
- * @throws DOCKERFILE_ARGUMENTS for an empty vector, DOCKERFILE_JSON, DOCKERFILE_FLAG_UNKNOWN and its kin
+ * An empty vector is told when the step is planned: in a stage that nobody needs it does no harm.
+ * @throws DOCKERFILE_JSON, DOCKERFILE_FLAG_UNKNOWN and its kin
  */
 export function parseRun(raw: RawInstruction): RunInstruction {
   const flags = readFlags(raw, {
@@ -16,11 +17,6 @@ export function parseRun(raw: RawInstruction): RunInstruction {
   });
   refuseDevices(raw);
   const command = readCommandForm(raw);
-  if (command.form === "exec" && command.argv.length === 0) {
-    throw instructionError(raw, "DOCKERFILE_ARGUMENTS", "read RUN []: there is nothing to run", {
-      hint: 'for example: RUN ["npm", "ci"]',
-    });
-  }
   const network = flags.text("network");
   const security = flags.text("security");
   checkChoice(raw, { name: "network", value: network, choices: ["default", "none", "host"] });

@@ -15,6 +15,7 @@ import { cleanDirectory } from "./workdir.ts";
 
 export function applyRun(instruction: RunInstruction, scope: RuleScope): void {
   const { state } = scope;
+  refuseEmptyVector(instruction);
   const { argv, scripts } = toProgram(instruction, state);
   const cwd = cleanDirectory(state.image.config.workingDir ?? "/");
   const mounts = planMounts(instruction, { ...scope, cwd });
@@ -44,6 +45,16 @@ export function applyRun(instruction: RunInstruction, scope: RuleScope): void {
   });
   state.root = vertex;
   addHistory(state, `RUN ${[...describeArgs(state), ...argv].join(" ")} # buildkit`, vertex);
+}
+
+function refuseEmptyVector({ command, location }: RunInstruction): void {
+  if (command.form === "shell" || command.argv.length > 0) return;
+  throw planErrorAt(
+    location,
+    "PLAN_ARGUMENT_INVALID",
+    "read RUN []: arguments are required",
+    'for example: RUN ["npm", "ci"]',
+  );
 }
 
 /** The socket of the first ssh mount, unless the stage says otherwise. */
