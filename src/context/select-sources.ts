@@ -11,11 +11,11 @@ import {
 } from "../layer/index.ts";
 import { byteString, textOf } from "./byte-strings.ts";
 import { hasWildcard, parseGlob } from "./glob-tokens.ts";
-import { openSelector, type Selector } from "./selector.ts";
+import { openParentsSelector, openSelector, type Selector } from "./selector.ts";
 import { sourceNotFound } from "./source-not-found.ts";
 
 export interface SelectOptions {
-  /** `COPY --parents`: `**` matches any number of directories. */
+  /** `COPY --parents`: wildcards mean what they mean in ignore files, `**` any number of directories. */
   readonly parents?: boolean;
 }
 
@@ -46,8 +46,8 @@ export async function selectSources(
   if (isMissing && firstWild !== -1 && options.parents === true) return [];
   if (isMissing) throw await sourceNotFound(tree, { pattern, named, resolved: found });
   if (firstWild === -1) return [await keepLastName(tree, named)];
-  const globstar = options.parents ?? false;
-  const selector = await openSelector(parts.slice(firstWild).join("/"), { globstar });
+  const wild = parts.slice(firstWild).join("/");
+  const selector = options.parents === true ? openParentsSelector(wild) : await openSelector(wild);
   const selected: RootPath[] = [];
   await search({ tree, selector, selected }, { directory: found, relative: "" });
   return selected;

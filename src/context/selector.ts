@@ -1,4 +1,7 @@
 import { type GlobToken, parseGlob } from "./glob-tokens.ts";
+import { compilePattern } from "./ignore/compile-pattern.ts";
+import { IgnoreRules } from "./ignore/ignore-rules.ts";
+import { mayMatchBelow } from "./ignore/rule-index.ts";
 
 /** A wildcard pattern over paths that are relative to where the wildcards begin. */
 export interface Selector {
@@ -9,27 +12,35 @@ export interface Selector {
 }
 
 /**
- * Compiles the wildcard part of a source of COPY: Go's path.Match for each component, and `**` over components with
- * `globstar`. minimatch does the matching; everything of its dialect that Go does not have is switched off or escaped.
+ * Compiles the wildcard part of a source of `COPY --parents`: it speaks the language of ignore files, as the reference
+ * builder takes it, so that `**.js` means any file of that ending.
+ * @throws CONTEXT_PATTERN_INVALID
+ */
+export function openParentsSelector(pattern: string): Selector {
+  const rule = { file: "--parents", line: 1, pattern, isException: false, path: pattern };
+  const rules = new IgnoreRules([rule]);
+  const test = compilePattern(pattern);
+  return {
+    selects: (path) => rules.match(path) !== undefined,
+    mayContain: (path) => mayMatchBelow(test, path),
+  };
+}
+
+/**
+ * Compiles the wildcard part of a source of COPY: Go's path.Match for each component. minimatch does the matching; everything of its dialect that Go does not have is switched off or escaped.
  * It is loaded here because most builds have no wildcard.
  * @throws CONTEXT_PATTERN_INVALID
  */
-export async function openSelector(
-  pattern: string,
-  options: { readonly globstar: boolean },
-): Promise<Selector> {
+export async function openSelector(pattern: string): Promise<Selector> {
   const fold = astralFolder();
-  const translated = pattern
-    .split("/")
-    .map((component) => (options.globstar && component === "**" ? "**" : translate(component)))
-    .join("/");
+  const translated = pattern.split("/").map(translate).join("/");
   const { Minimatch } = await import("minimatch");
   const matcher = new Minimatch(fold(translated), {
     dot: true,
     nobrace: true,
     nocomment: true,
     noext: true,
-    noglobstar: !options.globstar,
+    noglobstar: true,
     nonegate: true,
     platform: "linux",
   });

@@ -294,13 +294,14 @@ describe("secrets for a host", () => {
     const other = await startLocalServer((_request, response) => {
       response.writeHead(302, { location: `${server.origin}/x` }).end();
     });
-    const host = new URL(server.origin).host;
+    const host = new URL(server.origin).hostname;
     const harness = await openHarness({
       readSecret: async (id) => (id === `${prefix}${host}` ? Buffer.from(value) : undefined),
     });
     const built = await harness.build(`FROM scratch\nADD ${server.origin}/x /x\n`);
     expect((await nodes(harness, built))["x"]).toMatch(/ secret$/);
-    const error = await failureOf(harness.build(`FROM scratch\nADD ${other.origin}/x /x\n`));
+    const elsewhere = other.origin.replace("127.0.0.1", "localhost");
+    const error = await failureOf(harness.build(`FROM scratch\nADD ${elsewhere}/x /x\n`));
     expect(error).toMatchObject({ code: "HTTP_FAILED", details: { status: 401 } });
     expect(other.messages[0]?.headers).not.toHaveProperty("authorization");
   });
@@ -314,7 +315,7 @@ describe("secrets for a host", () => {
     });
     const harness = await openHarness({ readSecret: async () => Buffer.from("t0ken") });
     await harness.build(`FROM scratch\nADD ${server.origin}/x /x\n`);
-    expect(server.messages[0]?.headers.authorization).toBe("t0ken");
+    expect(server.messages[0]?.headers.authorization).toBe("Bearer t0ken");
     expect(target.messages[0]?.headers).not.toHaveProperty("authorization");
   });
 });

@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import {
   chmodSync,
   chownSync,
+  constants,
   linkSync,
   mkdirSync,
   symlinkSync,
@@ -101,6 +102,20 @@ describe("from a stage", () => {
       n: "directory 755 0:0 @0 [user.both=63] [user.own=6f]",
       "n/f": "file 644 0:0 @0 new",
     });
+  });
+
+  test("a socket is left out, as no layer can hold it", async () => {
+    const { snapshots } = harness.environment;
+    const active = await snapshots.prepare(undefined);
+    const kernel = await loadSyscalls();
+    mkdirSync(join(active.directory, "d"));
+    const socket = Buffer.from(join(active.directory, "d/socket"));
+    kernel.mknod(socket, { mode: constants.S_IFSOCK | 0o600, major: 0, minor: 0 });
+    const { chainId, diffId, created } = await snapshots.commit(active);
+    const from = { type: "layers", chainId, diffIds: [diffId], created } as const;
+    expect(await harness.nodes(from)).toHaveProperty("d/socket");
+    const made = await harness.copy({ from, sources: ["d", "d/socket"], destination: "/n/" });
+    expect(Object.keys(await harness.nodes(made))).toEqual(["n"]);
   });
 
   test("files of all sizes arrive whole", async () => {

@@ -2,6 +2,7 @@ import { Readable } from "node:stream";
 import { finished } from "node:stream/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import {
+  bareHost,
   coreError,
   digestMismatch,
   digestOfJson,
@@ -108,10 +109,14 @@ async function download(op: HttpOp, work: Requesting): Promise<UrlVersion> {
     await finished(answer.content.resume());
     const known = knownVersion(answer, versions);
     if (known !== undefined) return known;
-    throw coreError("HTTP_FAILED", `get ${displayUrl(op.url)}: the server takes the file for known`, {
-      hint: "its answer 304 names no version that was asked for; try again, or ask whoever runs it",
-      details: { status: 304, isRetryable: false },
-    });
+    throw coreError(
+      "HTTP_FAILED",
+      `get ${displayUrl(op.url)}: the server takes the file for known`,
+      {
+        hint: "its answer 304 names no version that was asked for; try again, or ask whoever runs it",
+        details: { status: 304, isRetryable: false },
+      },
+    );
   }
   const counted = Readable.from(countBytes(answer, { item: op.fileName, step }), {
     objectMode: false,
@@ -166,20 +171,19 @@ function describe(download: Download, content: Pick<UrlVersion, "digest" | "size
   };
 }
 
-/** From the secrets `HTTP_AUTH_HEADER_<host>` (the whole value) or `HTTP_AUTH_TOKEN_<host>` (a bearer token). */
+/**
+ * From the secrets `HTTP_AUTH_TOKEN_<host>`, a bearer token, or `HTTP_AUTH_HEADER_<host>`, the whole value. The host is
+ * written without a port.
+ */
 async function authorizationFor(
   url: string,
   { readSecret }: BuildEnvironment,
 ): Promise<Record<string, string>> {
-  if (readSecret === undefined) return {};
-  const { host, hostname } = new URL(url);
-  for (const name of new Set([host, hostname])) {
-    const header = await readSecret(`HTTP_AUTH_HEADER_${name}`);
-    if (header !== undefined) return { authorization: header.toString().trim() };
-    const token = await readSecret(`HTTP_AUTH_TOKEN_${name}`);
-    if (token !== undefined) return { authorization: `Bearer ${token.toString().trim()}` };
-  }
-  return {};
+  const host = bareHost(new URL(url));
+  const token = await readSecret?.(`HTTP_AUTH_TOKEN_${host}`);
+  if (token !== undefined) return { authorization: `Bearer ${token.toString().trim()}` };
+  const header = await readSecret?.(`HTTP_AUTH_HEADER_${host}`);
+  return header === undefined ? {} : { authorization: header.toString().trim() };
 }
 
 /** Milliseconds before each further try. */

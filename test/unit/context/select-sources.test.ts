@@ -109,6 +109,8 @@ describe("wildcards", () => {
       "d/x.txt",
     ]);
     expect(await select("./d/./**/y.txt", { parents: true })).toEqual(["d/e/y.txt"]);
+    expect(await select("**y.txt", { parents: true })).toEqual(["d/e/y.txt"]);
+    expect(await select("d/**", { parents: true })).toEqual(["d/e", "d/x.txt"]);
   });
 
   test("excluded files are not matched", async () => {
