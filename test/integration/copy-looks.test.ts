@@ -105,6 +105,7 @@ describe("from a stage", () => {
   });
 
   test("a socket is left out, as no layer can hold it", async () => {
+    const harness = await openCopyHarness();
     const { snapshots } = harness.environment;
     const active = await snapshots.prepare(undefined);
     const kernel = await loadSyscalls();
