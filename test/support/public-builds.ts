@@ -1,0 +1,98 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect } from "vitest";
+import { repository } from "./cli.ts";
+import { instructionSteps } from "./setup-progress.ts";
+import type { Workspace } from "./setup-workspace.ts";
+
+const root = join(repository, "fixtures/builds");
+
+/** `expect.json` of a folder in fixtures/builds: how it is built, and some facts about the image. */
+interface Expectation {
+  /**
+   * The images that it stands on, by the name that its FROM lines use: further lines of a Dockerfile on the toolbox, or
+   * a whole one that begins with FROM. In it, DEBIAN is the Debian root's image.
+   */
+  readonly bases?: Readonly<Record<string, readonly string[]>>;
+  /** Flags; CONTEXT is the folder itself. */
+  readonly build?: readonly string[];
+  /** Part of the config, in docker's spelling. */
+  readonly config: Readonly<Record<string, unknown>>;
+  /** Path to `755 root:root`. */
+  readonly files?: Readonly<Record<string, string>>;
+  readonly contents?: Readonly<Record<string, string>>;
+  readonly absent?: readonly string[];
+  readonly run?: readonly {
+    readonly flags?: readonly string[];
+    readonly args: readonly string[];
+    readonly prints: string;
+  }[];
+}
+
+/** Names of the cases: those on Debian need its root and its mirrors, the others nothing but busybox. */
+export function listPublicBuilds(kind: "busybox" | "debian"): string[] {
+  return readdirSync(root)
+    .filter((name) => existsSync(join(root, name, "expect.json")))
+    .filter((name) => (kind === "debian") === name.startsWith("debian-"))
+    .sort();
+}
+
+/** Builds the image that the bases of the cases stand on. */
+export async function buildToolbox(workspace: Workspace): Promise<void> {
+  const folder = join(repository, "fixtures/bases/toolbox");
+  await workspace.expectCli([
+    "-t",
+    "toolbox:1",
+    "--build-arg",
+    `BASE=${workspace.busybox}`,
+    folder,
+  ]);
+}
+
+/** Builds one case twice: the facts must hold, and the second time every step must come from the cache. */
+export async function checkPublicBuild(
+  name: string,
+  { workspace, debian = "" }: { readonly workspace: Workspace; readonly debian?: string },
+): Promise<void> {
+  const folder = join(root, name);
+  const expected = JSON.parse(readFileSync(join(folder, "expect.json"), "utf8")) as Expectation;
+  for (const [base, lines] of Object.entries(expected.bases ?? {})) {
+    const text = lines.join("\n").replaceAll("DEBIAN", debian);
+    const dockerfile = text.startsWith("FROM") ? `${text}\n` : `FROM toolbox:1\n${text}\n`;
+    await workspace.expectCli(["-t", base, await workspace.context({ Dockerfile: dockerfile })]);
+  }
+  const image = `${name}:built`;
+  const flags = (expected.build ?? []).map((flag) => flag.replaceAll("CONTEXT", folder));
+  const build = ["-t", image, ...flags, folder];
+  await workspace.expectCli(["--progress", "plain", ...build]);
+  const { stderr } = await workspace.expectCli(["--progress", "rawjson", ...build]);
+  const again = instructionSteps(stderr);
+  expect(again.filter(({ outcome }) => outcome !== "cached")).toEqual([]);
+
+  const { Config } = await workspace.inspect(image);
+  expect(Config).toMatchObject(expected.config);
+  await checkFiles(image, { expected, workspace });
+  for (const { flags: runFlags = [], args, prints } of expected.run ?? []) {
+    const command = ["run", "--rm", ...runFlags, image, ...args];
+    expect((await workspace.expectCli(command)).stdout).toBe(prints);
+  }
+}
+
+/** Looks with the image's own shell, as root. */
+async function checkFiles(
+  image: string,
+  { expected, workspace }: { readonly expected: Expectation; readonly workspace: Workspace },
+): Promise<void> {
+  const { files = {}, contents = {}, absent = [] } = expected;
+  const paths = Object.keys(files);
+  const script = [
+    ...paths.map((path) => `stat -c '%a %U:%G' '${path}'`),
+    ...Object.keys(contents).map((path) => `echo "= ${path}"; cat '${path}'`),
+    ...absent.map((path) => `test ! -e '${path}' || echo "there: ${path}"`),
+  ];
+  if (script.length === 0) return;
+  const flags = ["--rm", "-u", "0:0", "-w", "/", "--entrypoint", "/bin/sh"];
+  const { stdout } = await workspace.expectCli(["run", ...flags, image, "-c", script.join("\n")]);
+  const told = Object.entries(contents).map(([path, text]) => `= ${path}\n${text}`);
+  expect(stdout).toBe([...Object.values(files).map((fact) => `${fact}\n`), ...told].join(""));
+}
