@@ -1,9 +1,9 @@
 import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { errnoOf, hideCredentials, isTsbuildError, TsbuildError } from "../../core/index.ts";
+import { errnoOf, isTsbuildError, TsbuildError } from "../../core/index.ts";
 import type { MergedTree } from "../../layer/index.ts";
-import { apiError, usageError } from "../errors.ts";
-import { isHttpUrl, locateContext, resolveHere, type ContextPlace } from "./context-place.ts";
+import { apiError } from "../errors.ts";
+import { isHttpUrl, resolveHere, type ContextPlace } from "./context-place.ts";
 
 /** What a build is made from. */
 export interface BuildSources {
@@ -46,32 +46,6 @@ export async function openLocalSources(
   const { directory } = place;
   const dockerfile = await readLocalDockerfile(directory, file);
   return { dockerfile, context: { type: "directory", directory } };
-}
-
-/**
- * The context of a call that looks at a Dockerfile without building: a directory.
- * @throws CONTEXT_NOT_FOUND, USAGE
- */
-export async function checkContext(context: string): Promise<string> {
-  const place = await locateContext(context);
-  if (place.type === "directory") return place.directory;
-  throw usageError(
-    `look at the Dockerfile in ${hideCredentials(context)}: only a build takes such a context`,
-    "give a directory",
-  );
-}
-
-/** The Dockerfile of such a call. @throws DOCKERFILE_NOT_FOUND, USAGE */
-export async function readDockerfile(
-  directory: string,
-  file: string | undefined,
-): Promise<DockerfileSource> {
-  if (file !== "-" && (file === undefined || !isHttpUrl(file)))
-    return readLocalDockerfile(directory, file);
-  throw usageError(
-    `look at the Dockerfile ${hideCredentials(file)}: only a build takes one from there`,
-    "write it to a file and name that with -f",
-  );
 }
 
 /** `file` is relative to where we stand; without it, `Dockerfile` in the context. @throws DOCKERFILE_NOT_FOUND */

@@ -2,6 +2,7 @@ import { isTsbuildError, type TsbuildError } from "../../core/index.ts";
 import { parseDockerfile, type LintWarning } from "../../dockerfile/index.ts";
 import { makePlan } from "../build/make-plan.ts";
 import type { BuildOptions } from "../build/options.ts";
+import { withSource } from "../build/sources.ts";
 import { openCall, type OpenCall } from "./open-call.ts";
 import { toLocationDocument, type LocationDocument, type SourceFile } from "./source-file.ts";
 
@@ -21,8 +22,14 @@ export interface CheckResult {
  */
 export async function checkDockerfile(options: BuildOptions): Promise<CheckResult> {
   return openCall(options, async (call) => {
+    const { source, checks } = call;
     const error = await findError(options, call);
-    return { warnings: call.checks.linter.warnings, error, source: call.source };
+    const told = withSource(error, { shown: source.name, bytes: source.bytes });
+    return {
+      warnings: checks.linter.warnings,
+      error: isTsbuildError(told) ? told : undefined,
+      source,
+    };
   });
 }
 

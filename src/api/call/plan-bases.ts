@@ -3,7 +3,7 @@ import { digestOf, isTsbuildError, type Platform } from "../../core/index.ts";
 import type { BaseImage } from "../../plan/index.ts";
 import { BaseImages } from "../base-images.ts";
 import type { BuildOptions } from "../build/options.ts";
-import { openEngine, type Engine } from "../engine.ts";
+import type { LazyEngine } from "./lazy-engine.ts";
 
 /** Failures that say nothing about the Dockerfile. */
 const elsewhere = [
@@ -21,16 +21,19 @@ type ResolveRequest = Parameters<BaseImages["resolve"]>[1];
  * that does not answer is no failure, but a base that nothing is known of.
  */
 export class PlanBases implements Pick<BaseImages, "resolve"> {
-  readonly #options: BuildOptions;
-  #opened: Promise<{ readonly engine: Engine; readonly bases: BaseImages }> | undefined;
+  readonly #engine: LazyEngine;
+  readonly #pull: boolean;
+  #bases: BaseImages | undefined;
 
-  constructor(options: BuildOptions) {
-    this.#options = options;
+  constructor(engine: LazyEngine, { pull = false }: Pick<BuildOptions, "pull">) {
+    this.#engine = engine;
+    this.#pull = pull;
   }
 
   /** @throws REFERENCE_INVALID, REGISTRY_*, IMAGE_PLATFORM_NOT_FOUND */
   async resolve(...[reference, request]: Parameters<BaseImages["resolve"]>): Promise<BaseImage> {
-    const { engine, bases } = await (this.#opened ??= this.#open());
+    const engine = await this.#engine.open();
+    const bases = (this.#bases ??= new BaseImages(engine, { pull: this.#pull }));
     try {
       return await engine.store.protect(() => bases.resolve(reference, request));
     } catch (error) {
@@ -40,15 +43,9 @@ export class PlanBases implements Pick<BaseImages, "resolve"> {
     }
   }
 
+  /** Closes the connections. */
   async close(): Promise<void> {
-    const opened = await this.#opened;
-    await opened?.bases.close();
-    await opened?.engine.store.close();
-  }
-
-  async #open(): Promise<{ readonly engine: Engine; readonly bases: BaseImages }> {
-    const engine = await openEngine(this.#options);
-    return { engine, bases: new BaseImages(engine, { pull: this.#options.pull ?? false }) };
+    await this.#bases?.close();
   }
 }
 

@@ -1,13 +1,13 @@
-import { describeName, parseDockerfile } from "../../dockerfile/index.ts";
+import type { SourceLocation } from "../../core/index.ts";
+import { describeName, parseDockerfile, type StageSyntax } from "../../dockerfile/index.ts";
 import type { BuildOptions } from "../build/options.ts";
-import { checkContext, readDockerfile, withSource } from "../build/sources.ts";
+import { openCall } from "./open-call.ts";
 import {
   toLocationDocument,
   toSources,
   type LocationDocument,
   type SourceFile,
 } from "./source-file.ts";
-import type { SourceLocation } from "../../core/index.ts";
 
 export interface TargetsResult {
   readonly targets: readonly TargetRow[];
@@ -29,30 +29,28 @@ export interface TargetRow {
 
 /**
  * Lists the stages of a Dockerfile. Nothing but the file is read.
- * @throws DOCKERFILE_*, CONTEXT_NOT_FOUND
+ * @throws DOCKERFILE_*, CONTEXT_*
  */
-export async function listTargets(
-  options: Pick<BuildOptions, "context" | "file">,
-): Promise<TargetsResult> {
-  const directory = await checkContext(options.context);
-  const file = await readDockerfile(directory, options.file);
-  try {
-    const { stages } = parseDockerfile(file.bytes, { file: file.shown });
-    const targets = stages.map(({ name, from }, index): TargetRow => {
-      const description = name === undefined ? undefined : describeName(name, from.comments);
-      return {
-        ...(name === undefined ? {} : { name }),
-        ...(description === undefined ? {} : { description }),
-        isDefault: index === stages.length - 1,
-        base: from.image,
-        ...(from.platform === undefined ? {} : { platform: from.platform }),
-        location: from.location,
-      };
-    });
-    return { targets, source: { name: file.shown, bytes: file.bytes } };
-  } catch (error) {
-    throw withSource(error, file);
-  }
+export async function listTargets(options: BuildOptions): Promise<TargetsResult> {
+  return openCall(options, async ({ source }) => {
+    const { stages } = parseDockerfile(source.bytes, { file: source.name });
+    return {
+      targets: stages.map((stage, index) => toRow(stage, index === stages.length - 1)),
+      source,
+    };
+  });
+}
+
+function toRow({ name, from }: StageSyntax, isDefault: boolean): TargetRow {
+  const description = name === undefined ? undefined : describeName(name, from.comments);
+  return {
+    ...(name === undefined ? {} : { name }),
+    ...(description === undefined ? {} : { description }),
+    isDefault,
+    base: from.image,
+    ...(from.platform === undefined ? {} : { platform: from.platform }),
+    location: from.location,
+  };
 }
 
 /** What `--call=targets,format=json` prints: the result of BuildKit's `frontend.targets`, version 1.0.0. */
