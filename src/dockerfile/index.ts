@@ -1,6 +1,6 @@
 export type { EscapeCharacter } from "./characters.ts";
 export { dockerfileError, type DockerfileErrorCode } from "./errors.ts";
-export { parseDockerfile, type ParseOptions } from "./parse-dockerfile.ts";
+export { parseDockerfile, type ParseObserver, type ParseOptions } from "./parse-dockerfile.ts";
 export { parseInstruction } from "./parse-instruction.ts";
 export {
   expandWord,

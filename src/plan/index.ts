@@ -1,4 +1,5 @@
 export type { PlanErrorCode } from "./errors.ts";
+export { refusingForeignSyntax } from "./frontend.ts";
 export { contextName } from "./named-contexts.ts";
 export { outlineBuild, type Outline, type OutlineArg, type OutlineNeed } from "./outline.ts";
 export { planBuild } from "./plan-build.ts";

@@ -28,7 +28,7 @@ export async function planBuild(dockerfile: Dockerfile, options: PlanOptions): P
 }
 
 async function planTargets(dockerfile: Dockerfile, options: PlanOptions): Promise<Plan> {
-  refuseForeignSyntax(dockerfile, options.buildArgs);
+  refuseForeignSyntax(dockerfile, options);
   const vertices = new VertexTable();
   const bases = new BaseImages(options.resolveBase);
   const warnings = new Map<string, PlanWarning>();

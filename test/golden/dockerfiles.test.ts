@@ -9,7 +9,15 @@ import {
   type Dockerfile,
   type LintWarning,
 } from "../../src/dockerfile/index.ts";
-import { planBuild, type Entitlement, type Plan, type PlanOptions } from "../../src/plan/index.ts";
+import {
+  planBuild,
+  refusingForeignSyntax,
+  type Entitlement,
+  type NamedContext,
+  type Plan,
+  type PlanOptions,
+  type TimedSource,
+} from "../../src/plan/index.ts";
 import { createFakeBases } from "../support/fake-bases.ts";
 import { statementsOfCase } from "../support/statements.ts";
 
@@ -31,6 +39,9 @@ interface CaseOptions {
   readonly network?: "default" | "none" | "host";
   readonly noCache?: "all" | readonly string[];
   readonly allow?: readonly Entitlement[];
+  readonly namedContexts?: Readonly<Record<string, NamedContext>>;
+  /** Seconds by URL, or under `context`. */
+  readonly times?: Readonly<Record<string, number>>;
   /** Records what checks find; text of the ignore file. */
   readonly lint?: { readonly ignore?: string; readonly allStages?: boolean };
 }
@@ -79,7 +90,9 @@ async function parseAndPlan(
 ): Promise<Outcome> {
   try {
     const source = readFileSync(join(folder, "Dockerfile"));
-    const dockerfile = parseDockerfile(source, { file: "Dockerfile", observer: linter });
+    const options = toPlanOptions(given);
+    const observer = refusingForeignSyntax("Dockerfile", { ...options, inner: linter });
+    const dockerfile = parseDockerfile(source, { file: "Dockerfile", observer });
     const plan = await planBuild(dockerfile, {
       ...toPlanOptions(given),
       ...(linter === undefined ? {} : { linter }),
@@ -110,7 +123,9 @@ function toPlanOptions(given: CaseOptions): PlanOptions {
     platforms: (given.platforms ?? ["linux/amd64"]).map(parsePlatform),
     platformsRequested: given.platforms !== undefined,
     buildPlatform: { os: "linux", architecture: "amd64" },
-    resolveBase: createFakeBases().resolveBase,
+    resolveBase: resolveFake,
+    namedContexts: new Map(Object.entries(given.namedContexts ?? {})),
+    resolveTime: (source) => Promise.resolve(given.times?.[keyOfSource(source)]),
     ...(target === undefined ? {} : { target }),
     ...(labels === undefined ? {} : { labels }),
     ...(network === undefined ? {} : { network }),
@@ -119,6 +134,19 @@ function toPlanOptions(given: CaseOptions): PlanOptions {
     allStages: given.lint?.allStages ?? false,
     isIgnored: (source) => isIgnoredSource(ignored, source),
   };
+}
+
+/** An image of a layout is the fake one whose name the layout's folder and tag make. */
+const resolveFake: PlanOptions["resolveBase"] = async (reference, platform, location, layout) => {
+  const { resolveBase } = createFakeBases();
+  if (layout === undefined) return resolveBase(reference, platform, location);
+  const name = `docker.io/library/${layout.path.slice(1)}:${layout.tag ?? "latest"}`;
+  return { ...(await resolveBase(name, platform, location)), reference };
+};
+
+function keyOfSource(source: TimedSource): string {
+  if (source.type === "context") return "context";
+  return source.type === "git" ? source.remote : source.url;
 }
 
 function astOf({ directives, globalArgs, stages }: Dockerfile): unknown {
@@ -130,10 +158,11 @@ function viewOfWarning({ code, message, hint, location }: LintWarning): unknown 
 }
 
 /** Warnings by code and place: their prose is free to change. */
-function viewOf({ vertices, targets, warnings }: Plan): unknown {
+function viewOf({ vertices, targets, sourceDateEpoch, warnings }: Plan): unknown {
   return {
     vertices,
     targets,
+    sourceDateEpoch,
     warnings: warnings.map(({ code, location }) => ({ code, location })),
   };
 }

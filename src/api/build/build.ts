@@ -2,7 +2,7 @@ import { resolve } from "node:path";
 import { solve, StepLog, type BuildEnvironment, type Solution } from "../../build/index.ts";
 import { digestOf, isDiskFull, isTsbuildError } from "../../core/index.ts";
 import { parseDockerfile } from "../../dockerfile/index.ts";
-import type { TimedSource } from "../../plan/index.ts";
+import { refusingForeignSyntax, type TimedSource } from "../../plan/index.ts";
 import { BaseImages } from "../base-images.ts";
 import { withEngine, type Engine } from "../engine.ts";
 import { normaliseName } from "../images.ts";
@@ -17,7 +17,7 @@ import { choosePlatforms } from "./choose-platforms.ts";
 import { locateContext } from "./context-place.ts";
 import { openEnvironment } from "./environment.ts";
 import { makePlan } from "./make-plan.ts";
-import type { BuildOptions, BuildResult } from "./options.ts";
+import { parsePairs, type BuildOptions, type BuildResult } from "./options.ts";
 import { withRunSources } from "./run/sources.ts";
 import { readNamedContexts } from "./named-contexts.ts";
 import type { RemoteRequest } from "./remote-sources.ts";
@@ -51,8 +51,13 @@ export async function build(options: BuildOptions): Promise<BuildResult> {
       const directory = context.type === "directory" ? context.directory : undefined;
       const checked = { options, steps, directory, dockerfile: dockerfile.path };
       const plan = await withChecks(checked, async (checks) => {
-        const observer = checks.linter;
-        const parsed = parseDockerfile(dockerfile.bytes, { file: dockerfile.shown, observer });
+        const file = dockerfile.shown;
+        const observer = refusingForeignSyntax(file, {
+          buildArgs: parsePairs(options.buildArgs ?? [], "BUILD_ARG_INVALID"),
+          namedContexts: named.contexts,
+          inner: checks.linter,
+        });
+        const parsed = parseDockerfile(dockerfile.bytes, { file, observer });
         const resolveTime = (source: TimedSource): Promise<number | undefined> =>
           timeOf(source, { context, remotes, engine });
         const contexts = { named: named.contexts, resolveTime };

@@ -6,7 +6,6 @@ import {
   parseGitReference,
   parseReference,
   withDefaultTag,
-  type Digest,
 } from "../../core/index.ts";
 import { contextName, type NamedContext, type OciLayout } from "../../plan/index.ts";
 import { apiError, usageError } from "../errors.ts";
@@ -66,7 +65,7 @@ function readLayout(text: string): OciLayout {
     type: "oci-layout",
     path,
     ...(colon < 0 ? {} : { tag: place.slice(colon + 1) }),
-    ...(digest === undefined ? {} : { digest: digest as Digest }),
+    ...(digest === undefined ? {} : { digest: digest }),
   };
 }
 
