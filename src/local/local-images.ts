@@ -1,12 +1,12 @@
 import { join } from "node:path";
 import { type Clock, type Digest, digestOf, isIndexType } from "../core/index.ts";
-import type { Descriptor } from "../image/index.ts";
+import { plainDescriptor, type Descriptor } from "../image/index.ts";
 import type { Snapshotter } from "../snapshot/index.ts";
 import type { Store } from "../store/index.ts";
 import { localError } from "./errors.ts";
 import { exportGroup } from "./export-group.ts";
 import { findImage, findWord, type Found } from "./find-image.ts";
-import { describeGroup, groupOf, prepareImage } from "./image-group.ts";
+import { describeGroup, groupOf, isWhole, prepareImage } from "./image-group.ts";
 import { openImageRecords } from "./image-records.ts";
 import { collectImages, listImages, type NamedImage } from "./list-images.ts";
 import { configDescriptor, type ImagePlace, loadAllImages, loadImage } from "./load-image.ts";
@@ -26,7 +26,11 @@ export function openLocalImages(options: {
   const place = { store, snapshots, records, flights: new SingleFlight() };
 
   const recordAll = async (root: Descriptor): Promise<void> => {
-    for (const image of await loadAllImages(place, root)) await record(place, image);
+    const images = await loadAllImages(place, root);
+    for (const image of images) await record(place, image);
+    if (!isIndexType(root.mediaType) || !isWhole(images)) return;
+    // So that they stay together without a name.
+    for (const { id } of images) await records.add(id, { index: plainDescriptor(root) });
   };
 
   return {

@@ -40,7 +40,7 @@ describe("wrong usage exits with 2, on stderr, and touches nothing", () => {
     [["build", "--progress", "fancy", "."], "fancy"],
     [["build", "--network", "moon", "."], "moon"],
     [["build", "--isolation", "jail", "."], "jail"],
-    [["build", "-o", "type=oci", "."], "dest"],
+    [["build", "-o", "type=local", "."], "dest"],
     [["build", "-o", "type=zip,dest=x", "."], "zip"],
     [["build", "-t"], "-t"],
     [["run"], "image"],

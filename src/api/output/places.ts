@@ -1,10 +1,10 @@
 import { stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { errnoOf } from "../../core/index.ts";
-import { apiError } from "../errors.ts";
+import { apiError, usageError } from "../errors.ts";
 import type { OutputSpec } from "./types.ts";
 
-/** Fails before the build when the place cannot be written after it. @throws OUTPUT_FAILED */
+/** Fails before the build when the place cannot be written after it. @throws OUTPUT_FAILED, USAGE */
 export async function checkOutput(output: OutputSpec): Promise<void> {
   switch (output.type) {
     case "local":
@@ -14,12 +14,21 @@ export async function checkOutput(output: OutputSpec): Promise<void> {
     case "tar": {
       const isDirectory = output.type !== "tar" && !output.isTar;
       if (isDirectory) return checkDirectory(output.destination);
-      return output.destination === "-" ? undefined : checkFolderOf(output.destination);
+      return output.destination === "-" ? refuseTerminal() : checkFolderOf(output.destination);
     }
     case "image":
     case "cacheonly":
       return;
   }
+}
+
+/** @throws USAGE */
+function refuseTerminal(): void {
+  if (!process.stdout.isTTY) return;
+  throw usageError(
+    "write an archive to a terminal",
+    "give a file with dest=, or redirect the output",
+  );
 }
 
 /** Whether a file can be put there: its folder exists, and no folder has its name. @throws OUTPUT_FAILED */
