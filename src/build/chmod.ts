@@ -9,11 +9,11 @@ export interface ParsedMode {
   readonly octal?: number;
 }
 
-const classBits: Readonly<Record<string, number>> = { u: 0o700, g: 0o070, o: 0o007, a: 0o777 };
-const shifts: Readonly<Record<string, number>> = { u: 6, g: 3, o: 0 };
-
 /**
  * `--chmod` as octal (`755`) or symbolic (`u=rwX,go=rX`), the latter evaluated against each source's mode with umask 0.
+ *
+ * Symbols mean what they mean to BSD's chmod, which the reference builder follows: `=` takes setuid and setgid away from
+ * directories too but leaves the sticky bit, copies (`g=u`) leave all three, and `X` asks for the mode as it was before.
  * @throws BUILD_COPY_MODE_INVALID
  */
 export function parseMode(text: string): ParsedMode {
@@ -22,70 +22,99 @@ export function parseMode(text: string): ParsedMode {
     if (!(octal <= 0o7777)) throw invalidMode(text);
     return { octal, apply: () => octal };
   }
-  const clauses = text.split(",").map((clause) => parseClause(clause, text));
+  const steps = text.split(",").flatMap((clause) => readClause(clause, text));
   return {
-    apply: (mode, isDirectory) =>
-      clauses.reduce((changed, clause) => clause(changed, isDirectory), mode),
+    apply: (mode, isDirectory) => {
+      const canSearch = isDirectory || (mode & 0o111) !== 0;
+      return steps.reduce((now, step) => applyStep(step, now, canSearch), mode);
+    },
   };
 }
 
-function parseClause(clause: string, whole: string): ModeChange {
-  const match = /^([ugoa]*)((?:[-+=](?:[ugo]|[rwxXst]*))+)$/.exec(clause);
+/** One change of a mode; a clause is a list of them. */
+type Step =
+  | { readonly kind: "clear" | "set"; readonly bits: number }
+  /** Sets bits when the node could be searched or executed by somebody before. */
+  | { readonly kind: "search"; readonly bits: number }
+  /** Copies the permissions of one class to others. */
+  | {
+      readonly kind: "copy";
+      readonly from: keyof typeof shifts;
+      readonly to: number;
+      readonly operator: string;
+    };
+
+const shifts = { u: 6, g: 3, o: 0 };
+/** The permissions of a class, and the bit that goes with them. */
+const classBits: Readonly<Record<string, number>> = { u: 0o4700, g: 0o2070, o: 0o007, a: 0o6777 };
+const permissionBits: Readonly<Record<string, number>> = { r: 0o444, w: 0o222, x: 0o111 };
+
+function readClause(clause: string, whole: string): Step[] {
+  const match = /^([ugoa]*)((?:[-+=][rwxXstugo]*)+)$/.exec(clause);
   if (match === null) throw invalidMode(whole);
-  const who = match[1] === "" || match[1] === undefined ? "a" : match[1];
-  const actions = [...(match[2] ?? "").matchAll(/([-+=])([ugo]|[rwxXst]*)/g)];
-  return (mode, isDirectory) => {
-    let changed = mode;
-    for (const [, operator, permissions] of actions) {
-      const bits = permissionBits({
-        who,
-        permissions: permissions ?? "",
-        mode: changed,
-        isDirectory,
-      });
-      if (operator === "+") changed |= bits;
-      else if (operator === "-") changed &= ~bits;
-      else changed = (changed & ~affectedBits(who, isDirectory)) | bits;
-    }
-    return changed & 0o7777;
-  };
+  const classes = [...(match[1] ?? "")].reduce((bits, name) => bits | (classBits[name] ?? 0), 0);
+  return [...(match[2] ?? "").matchAll(/([-+=])([rwxXstugo]*)/g)].flatMap(
+    ([, operator = "", letters = ""]) => readAction({ classes, operator, letters }),
+  );
 }
 
-/** What `=` clears: the classes named, and setuid, setgid or sticky with them (kept on directories, as chmod does). */
-function affectedBits(who: string, isDirectory: boolean): number {
-  let bits = [...who].reduce((mask, each) => mask | (classBits[each] ?? 0), 0);
-  if (isDirectory) return bits;
-  if (/[ua]/.test(who)) bits |= 0o4000;
-  if (/[ga]/.test(who)) bits |= 0o2000;
-  if (/[oa]/.test(who)) bits |= 0o1000;
-  return bits;
-}
-
-function permissionBits(request: {
-  readonly who: string;
-  readonly permissions: string;
-  readonly mode: number;
-  readonly isDirectory: boolean;
-}): number {
-  const { who, permissions, mode, isDirectory } = request;
-  const mask = [...who].reduce((all, each) => all | (classBits[each] ?? 0), 0);
-  const copied = shifts[permissions];
-  if (copied !== undefined) return repeat((mode >> copied) & 7) & mask;
+/** `classes` is 0 when none is named, which means all. */
+function readAction(action: {
+  readonly classes: number;
+  readonly operator: string;
+  readonly letters: string;
+}): Step[] {
+  const { operator, letters } = action;
+  const steps: Step[] = [];
+  let who = action.classes;
   let bits = 0;
-  for (const permission of permissions) {
-    if (permission === "r") bits |= 0o444 & mask;
-    if (permission === "w") bits |= 0o222 & mask;
-    if (permission === "x") bits |= 0o111 & mask;
-    if (permission === "X" && (isDirectory || (mode & 0o111) !== 0)) bits |= 0o111 & mask;
-    if (permission === "s")
-      bits |= (/[ua]/.test(who) ? 0o4000 : 0) | (/[ga]/.test(who) ? 0o2000 : 0);
-    if (permission === "t") bits |= 0o1000;
+  let searchBits = 0;
+  let isAssigned = false;
+  const flush = (): void => {
+    const assigns = operator === "=" && (bits !== 0 || !isAssigned);
+    if (assigns) steps.push({ kind: "clear", bits: who === 0 ? 0o6777 : who });
+    const kind = operator === "-" ? "clear" : "set";
+    if (bits !== 0) steps.push({ kind, bits: who === 0 ? bits : bits & who });
+    if (searchBits !== 0) steps.push({ kind: "search", bits: who === 0 ? 0o111 : who & 0o111 });
+    bits = 0;
+    searchBits = 0;
+  };
+  for (const letter of letters) {
+    const permission = permissionBits[letter];
+    // These belong to nobody else's class.
+    const isOthersAlone = who !== 0 && (who & ~0o007) === 0;
+    if (permission !== undefined) bits |= permission;
+    else if (letter === "s" && !isOthersAlone) bits |= 0o6000;
+    else if (letter === "t" && !isOthersAlone) {
+      who |= 0o1000;
+      bits |= 0o1000;
+    } else if (letter === "X" && operator === "-") bits |= 0o111;
+    else if (letter === "X") searchBits = 0o111;
+    else if (letter === "u" || letter === "g" || letter === "o") {
+      // What it copies to is cleared by the copy itself.
+      isAssigned = true;
+      flush();
+      steps.push({ kind: "copy", from: letter, to: who === 0 ? 0o777 : who & 0o777, operator });
+    }
   }
-  return bits;
+  flush();
+  return steps;
 }
 
-function repeat(bits: number): number {
-  return (bits << 6) | (bits << 3) | bits;
+function applyStep(step: Step, mode: number, canSearch: boolean): number {
+  switch (step.kind) {
+    case "clear":
+      return mode & ~step.bits;
+    case "set":
+      return mode | step.bits;
+    case "search":
+      return canSearch ? mode | step.bits : mode;
+    case "copy": {
+      const copied = (((mode >> shifts[step.from]) & 7) * 0o111) & step.to;
+      if (step.operator === "-") return mode & ~copied;
+      return (step.operator === "=" ? mode & ~step.to : mode) | copied;
+    }
+  }
 }
 
 function invalidMode(text: string): Error {

@@ -103,7 +103,7 @@ describe("--chmod", () => {
       "a/plain": "file 604 1:1 @0 p",
       "a/tool": "file 4715 1:1 @0 t",
       "a/link": "symlink 777 1:1 @0 -> plain",
-      "a/sub": "directory 2715 1:1 @0",
+      "a/sub": "directory 715 1:1 @0",
     });
   });
 

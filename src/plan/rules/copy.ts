@@ -71,8 +71,7 @@ function resolveDestination(workingDir: string | undefined, written: string): st
   return isDirectory && path !== "/" ? `${path}/` : path;
 }
 
-const symbolicMode =
-  /^[ugoa]*(?:[-+=](?:[rwxXst]*|[ugo]))+(?:,[ugoa]*(?:[-+=](?:[rwxXst]*|[ugo]))+)*$/;
+const symbolicMode = /^[ugoa]*(?:[-+=][rwxXstugo]*)+(?:,[ugoa]*(?:[-+=][rwxXstugo]*)+)*$/;
 
 function checkChmod(mode: string, { location }: CopyLike): string {
   const isOctal = /^[0-7]+$/.test(mode) && Number.parseInt(mode, 8) <= 0o7777;
