@@ -162,7 +162,7 @@ test("amounts are told at first, now and then, and at the end", () => {
 });
 
 describe("the end", () => {
-  test("has the image, then the warnings", () => {
+  test("has the image, then the warnings [7.11]", () => {
     const imageId = digestOf("x");
     at(0, {
       type: "warning",
