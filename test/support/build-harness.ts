@@ -24,7 +24,7 @@ import {
 import { parseDockerfile } from "../../src/dockerfile/index.ts";
 import { serializeImageConfig, type ImageConfig } from "../../src/image/index.ts";
 import { openLocalImages } from "../../src/local/index.ts";
-import { planBuild, type Plan } from "../../src/plan/index.ts";
+import { planBuild, type Plan, type PlanOptions } from "../../src/plan/index.ts";
 import { openSandbox, type Sandbox } from "../../src/sandbox/index.ts";
 import { openSnapshotter } from "../../src/snapshot/index.ts";
 import { openStore } from "../../src/store/index.ts";
@@ -42,6 +42,8 @@ export interface BuildHarness {
   readonly events: ProgressEvent[];
   plan(dockerfile: string, options?: BuildRequest): Promise<Plan>;
   build(dockerfile: string, options?: BuildRequest): Promise<Built>;
+  /** What the commands of the last build wrote, both streams. */
+  output(): string;
   /** Names of the steps that the last build ran, or took from the cache. */
   steps(type: "step-started" | "step-cached"): string[];
   /** What became of the steps of the last build, event by event: `done [2/3] RUN make`. */
@@ -61,6 +63,10 @@ export interface BuildRequest {
   readonly target?: string;
   readonly buildArgs?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
+  /** What else the command line would say to planning. */
+  readonly planning?: Partial<PlanOptions>;
+  /** Secrets, agents and limits of RUN. */
+  readonly given?: Pick<BuildEnvironment, "readSecret" | "findAgent" | "limits">;
 }
 
 export interface Built extends Solution {
@@ -71,6 +77,8 @@ export async function openBuildHarness(options: {
   readonly directory: string;
   /** Without one, commands really run (which needs root). With one the base is a few files instead of busybox. */
   readonly sandbox?: Sandbox;
+  /** What commands really run in; `builtin` unless given. */
+  readonly isolation?: "builtin" | "oci" | undefined;
   readonly context?: () => Promise<BuildContext>;
   readonly statCache?: StatCache;
   readonly clock?: Clock;
@@ -90,7 +98,7 @@ export async function openBuildHarness(options: {
   const openBuiltin = async (): Promise<Sandbox> => {
     const stateDir = join(store.tmpDir, "sandbox");
     await mkdir(stateDir, { recursive: true });
-    return openSandbox("builtin", { stateDir, cacheDir: join(root, "cache") });
+    return openSandbox(options.isolation ?? "builtin", { stateDir, cacheDir: join(root, "cache") });
   };
   const base = await makeBase();
   const environment = (signal?: AbortSignal): BuildEnvironment => ({
@@ -111,7 +119,7 @@ export async function openBuildHarness(options: {
   });
   const plan = (
     dockerfile: string,
-    { target, buildArgs, noCache = false }: BuildRequest = {},
+    { target, buildArgs, noCache = false, planning }: BuildRequest = {},
   ): Promise<Plan> =>
     planBuild(parseDockerfile(dockerfile, { file: "Dockerfile" }), {
       noCache: noCache === true ? "all" : noCache === false ? [] : noCache,
@@ -120,6 +128,7 @@ export async function openBuildHarness(options: {
       platforms: [platform],
       buildPlatform: platform,
       resolveBase: (reference) => Promise.resolve({ reference, ...base }),
+      ...planning,
     });
   return {
     environment: environment(),
@@ -128,7 +137,7 @@ export async function openBuildHarness(options: {
     build: async (dockerfile, request = {}) => {
       events.length = 0;
       const planned = await plan(dockerfile, request);
-      const surroundings = environment(request.signal);
+      const surroundings = { ...environment(request.signal), ...request.given };
       const solution = await solve(planned, surroundings);
       const [target] = planned.targets;
       const [result] = solution.targets;
@@ -136,6 +145,10 @@ export async function openBuildHarness(options: {
       const config = await assembleConfig({ target, result, environment: surroundings });
       return { ...solution, config };
     },
+    output: () =>
+      events
+        .flatMap((event) => (event.type === "step-output" ? [Buffer.from(event.bytes)] : []))
+        .join(""),
     steps: (type) =>
       events.flatMap((event) => (event.type === type && "name" in event ? [event.name] : [])),
     timeline: () => describeEvents(events),

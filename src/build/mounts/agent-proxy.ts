@@ -1,6 +1,7 @@
 import { chmod, chown, open } from "node:fs/promises";
 import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
+import { AgentRequests } from "./agent-requests.ts";
 
 /** Connects to an agent. */
 export type ConnectAgent = () => Socket;
@@ -11,7 +12,7 @@ export interface AgentProxy {
 
 /**
  * A socket `name` in `directory` with the looks that a mount asks for, behind which every connection goes on to the
- * agent. The agent's own socket stays as it is, whoever runs the step.
+ * agent, as far as it only uses that. The agent's own socket stays as it is, whoever runs the step.
  */
 export async function serveAgent(options: {
   readonly directory: string;
@@ -34,7 +35,16 @@ export async function serveAgent(options: {
       // What went wrong is told to the client by its connection's end.
       socket.on("error", () => socket.destroy());
     }
-    client.pipe(agent);
+    const requests = new AgentRequests();
+    client.on("data", (chunk: Buffer) => {
+      try {
+        const { forward, answers } = requests.push(chunk);
+        for (const request of forward) agent.write(request);
+        for (const answer of answers) client.write(answer);
+      } catch {
+        client.destroy();
+      }
+    });
     agent.pipe(client);
   });
   // Addresses of sockets end at 108 bytes, paths of state folders do not.
