@@ -1,5 +1,6 @@
-import type { Readable } from "node:stream";
-import { coreError } from "../errors.ts";
+import { pipeline, Readable } from "node:stream";
+import { createGunzip } from "node:zlib";
+import { coreError, isTsbuildError } from "../errors.ts";
 import { openHttpClient, type HttpClient, type HttpResponse } from "./client.ts";
 import { displayUrl } from "./errors.ts";
 import { requestFollowing } from "./redirects.ts";
@@ -54,7 +55,10 @@ export async function downloadUrl(options: {
     });
     await checkStatus(response, url);
     response.body.once("close", close);
-    return toDownload(response);
+    const isEncoded = options.method !== "HEAD" && isGzip(response);
+    return isEncoded
+      ? { ...toDownload(response), size: undefined, content: decoded(response, url) }
+      : toDownload(response);
   } catch (error) {
     close();
     throw error;
@@ -73,6 +77,31 @@ async function checkStatus(response: HttpResponse, url: URL): Promise<void> {
       isRetryable: status === 429 || status >= 500,
     },
   });
+}
+
+function isGzip(response: HttpResponse): boolean {
+  return response.header("content-encoding")?.toLowerCase() === "gzip" && response.status !== 304;
+}
+
+/** There are servers that compress what they send without being asked to; the file is what they compressed. */
+function decoded(response: HttpResponse, url: URL): Readable {
+  async function* chunks(): AsyncGenerator<Buffer> {
+    const gunzip = createGunzip();
+    // The loop below sees every failure.
+    pipeline(response.body, gunzip, () => undefined);
+    try {
+      for await (const chunk of gunzip) yield chunk as Buffer;
+    } catch (error) {
+      if (isTsbuildError(error)) throw error;
+      throw coreError("HTTP_FAILED", `get ${displayUrl(url)}: its content is no gzip as it says`, {
+        details: { host: url.host, reason: "CONTENT", isRetryable: true },
+        cause: error,
+      });
+    }
+  }
+  const content = Readable.from(chunks(), { objectMode: false });
+  content.once("close", () => response.body.destroy());
+  return content;
 }
 
 function toDownload(response: HttpResponse): Download {

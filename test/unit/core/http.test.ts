@@ -1,3 +1,4 @@
+import { gzipSync } from "node:zlib";
 import { text } from "node:stream/consumers";
 import { describe, expect, onTestFinished, test } from "vitest";
 import {
@@ -184,6 +185,21 @@ describe("downloads", () => {
     });
     expect(await text(download.content)).toBe("file");
     expect(server.messages[0]?.headers["accept-encoding"]).toBe("identity");
+  });
+
+  test("content that the server compresses unasked is the file inside", async () => {
+    const packed = gzipSync("file");
+    const server = await startLocalServer((request, response) => {
+      response.writeHead(200, { "content-encoding": "gzip", "content-length": packed.length });
+      response.end(request.url === "/broken" ? Buffer.alloc(packed.length, "x") : packed);
+    });
+    const download = await downloadUrl({ url: `${server.origin}/x` });
+    expect(download.size).toBeUndefined();
+    expect(await text(download.content)).toBe("file");
+    const head = await downloadUrl({ url: `${server.origin}/x`, method: "HEAD" });
+    expect(await text(head.content)).toBe("");
+    const broken = await downloadUrl({ url: `${server.origin}/broken` });
+    expect(await failureOf(text(broken.content))).toMatchObject({ code: "HTTP_FAILED" });
   });
 
   test("a status from 400 is a failure", async () => {
