@@ -42,7 +42,7 @@ type MountScope = Pick<
 /** @throws PLAN_MOUNT_INVALID, DOCKERFILE_* */
 export function planMounts(
   instruction: RunInstruction,
-  scope: MountScope & { readonly cwd: string },
+  { scope, cwd }: { readonly scope: MountScope; readonly cwd: string },
 ): PlannedMounts {
   const inputs: VertexId[] = [];
   const byPlace = new Map<string, ExecMount>();
@@ -53,7 +53,7 @@ export function planMounts(
     const fields = readMountFields(text, { location: instruction.location, expand: scope.expand });
     const source = sourceOf(fields, { index, location: instruction.location }, scope);
     const input = source === undefined ? undefined : inputOf(source.vertex, inputs);
-    const target = resolveTarget(fields, { text, instruction, cwd: scope.cwd });
+    const target = resolveTarget(fields, { text, instruction, cwd });
     const mount = toMount(fields, {
       target,
       input,

@@ -9,7 +9,7 @@ import { planStages } from "./plan-stages.ts";
 import { buildStageGraph, type StageGraph, type StageNode } from "./stage-graph.ts";
 import { resolveEpoch } from "./source-date-epoch.ts";
 import { reachableFrom, refuseCycles, refuseForwardReferences } from "./stage-order.ts";
-import { finishConfig, type StageState } from "./stage-state.ts";
+import { finishConfig, listHistory, type StageState } from "./stage-state.ts";
 import type { Plan, PlanOptions, PlanTarget, PlanWarning } from "./types.ts";
 import { VertexTable } from "./vertex-table.ts";
 
@@ -155,7 +155,7 @@ function toTarget(
     stageName: stage.title,
     config: options.platformsRequested === true ? withPlatform(config, platform) : config,
     baseHistory: state.baseHistory,
-    history: state.history,
+    history: listHistory(state.history),
   };
 }
 

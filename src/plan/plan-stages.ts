@@ -49,14 +49,18 @@ function planStage(
   const isMulti = options.options.multiPlatform ?? options.options.platforms.length > 1;
   const names = new StepNames(stage, {
     isAlone: options.isAlone,
-    platform: isMulti ? (stage.platform ?? options.platform) : undefined,
+    platform: isMulti ? platformOf(stage, states, options) : undefined,
   });
-  const state = startStage(stage, { ...options, states, names });
+  const state = startStage(stage, { options, states, names });
   names.watch(state.env);
   const lookup = (name: string): string | undefined => state.env.get(name);
   const { escape } = options.dockerfile.directives;
+  // Field by field: a spread takes longer than everything else here, and a file may have thousands of stages.
   const scope: StageScope = {
-    ...options,
+    options: options.options,
+    globalArgs: options.globalArgs,
+    vertices: options.vertices,
+    warn: options.warn,
     state,
     names,
     lookup,
@@ -71,7 +75,7 @@ function planStage(
       }),
   };
   if (stage.index !== undefined) options.options.observer?.onStage(stage.index);
-  for (const step of stage.steps) applyStep(step, scope);
+  applySteps(stage.steps, scope);
   return state;
 }
 
@@ -83,34 +87,35 @@ function ignoresCache({ name }: StageNode, { noCache = [] }: PlanOptions): boole
 /** What all steps of a stage share. */
 type StageScope = Omit<RuleScope, "step" | "expand" | keyof StepLint>;
 
-function applyStep(step: Step, scope: StageScope): void {
-  const { instruction } = step;
-  const { lint, lookupUsed } = lintStep(instruction, scope);
-  const expand = (word: string): string => expandWord(word, lookupUsed, scope.escape);
-  locateFailure(instruction.location, () =>
-    applyInstruction(instruction, { ...scope, step, lint, lookupUsed, expand }),
-  );
+/** One scope serves all steps, one after the other: a copy for each would cost more than most rules do. */
+function applySteps(steps: readonly Step[], scope: StageScope): void {
+  const shared: { -readonly [Key in keyof RuleScope]?: RuleScope[Key] } & StageScope = scope;
+  for (const step of steps) {
+    const { instruction } = step;
+    const { lint, lookupUsed } = lintStep(instruction, scope);
+    const expand = (word: string): string => expandWord(word, lookupUsed, scope.escape);
+    const current = Object.assign(shared, { step, lint, lookupUsed, expand });
+    locateFailure(instruction.location, () => applyInstruction(instruction, current));
+  }
 }
 
-interface StartOptions extends PlanStagesOptions {
+interface StartOptions {
+  readonly options: PlanStagesOptions;
   readonly states: ReadonlyMap<StageNode, StageState>;
   readonly names: StepNames;
 }
 
-function startStage(stage: StageNode, options: StartOptions): StageState {
+function startStage(stage: StageNode, { options, states, names }: StartOptions): StageState {
   const { base } = stage;
-  if (base.kind === "stage") return startFromStage(stateOf(base.stage, options.states));
+  const { vertices } = options;
+  if (base.kind === "stage") return startFromStage(stateOf(base.stage, states));
   const platform = stage.platform ?? options.platform;
   if (base.kind === "scratch") return startFromScratch(scratchVertex(options), options.platform);
-  if (base.kind === "context") return startFromContext(stage, base, options);
+  if (base.kind === "context") return startFromContext(stage, base, { ...options, names });
   const image = loadedBase(stage, options);
   lintPlatform(stage, { image, base, platform, linter: options.options.linter });
-  const root = imageVertex(image, {
-    ...options,
-    stage,
-    platform,
-    name: options.names.next(describeBase(base)),
-  });
+  const name = names.next(describeBase(base));
+  const root = imageVertex(image, { vertices, stage, platform, name });
   return startFromImage(image, root, platform);
 }
 
@@ -119,7 +124,11 @@ function describeBase({ reference, contextName }: ImageBase): string {
 }
 
 /** Becomes a layer only where something is built on it: whoever copies from it reads its files as they are. */
-function startFromContext(stage: StageNode, base: ContextBase, options: StartOptions): StageState {
+function startFromContext(
+  stage: StageNode,
+  base: ContextBase,
+  options: PlanStagesOptions & { readonly names: StepNames },
+): StageState {
   const { vertices, graph, reachable, names } = options;
   const isBuiltOn =
     stage.steps.length > 0 ||
@@ -142,13 +151,9 @@ function rootOf(
   if (source.index !== undefined) return stateOf(source, states).root;
   if (source.base.kind === "context") return contextTree(source.base, options.vertices);
   if (source.base.kind !== "image") return scratchVertex(options);
-  const { platform } = options;
-  return imageVertex(loadedBase(source, options), {
-    ...options,
-    stage: source,
-    platform,
-    name: describeBase(source.base),
-  });
+  const { platform, vertices } = options;
+  const name = describeBase(source.base);
+  return imageVertex(loadedBase(source, options), { vertices, stage: source, platform, name });
 }
 
 function imageVertex(

@@ -20,13 +20,28 @@ export interface StageState {
   readonly args: Map<string, string | undefined>;
   readonly image: ImageState;
   readonly baseHistory: readonly HistoryEntry[];
-  readonly history: PlannedHistory[];
+  readonly history: HistoryChain;
   /** Where this stage itself gave what only counts once. */
   readonly seen: Map<"CMD" | "ENTRYPOINT" | "HEALTHCHECK", SourceLocation>;
   /** Whether WORKDIR was given, here or in the stages that this one is built on. */
   hasWorkdir: boolean;
   /** Whether the config that it began with is made up: see `BaseImage.isUnknown`. */
   readonly isBaseUnknown: boolean;
+}
+
+/** What a stage adds to the history, behind that of the stage it is built on: shared, since every child holds it. */
+export interface HistoryChain {
+  readonly before: HistoryChain | undefined;
+  readonly own: PlannedHistory[];
+}
+
+/** All of a chain, in order. */
+export function listHistory(chain: HistoryChain): readonly PlannedHistory[] {
+  const parts: (readonly PlannedHistory[])[] = [];
+  for (let at: HistoryChain | undefined = chain; at !== undefined; at = at.before) {
+    parts.push(at.own);
+  }
+  return parts.reverse().flat();
 }
 
 /** The image config in a form that is cheap to change. */
@@ -90,7 +105,7 @@ export function startFromStage(parent: StageState): StageState {
     ...parent,
     env: new Map(parent.env),
     args: new Map(parent.args),
-    history: [...parent.history],
+    history: { before: parent.history, own: [] },
     seen: new Map(),
     image: {
       ...image,
@@ -116,7 +131,7 @@ function start(
     env,
     envList: undefined,
     args: new Map(),
-    history: [],
+    history: { before: undefined, own: [] },
     seen: new Map(),
     hasWorkdir: false,
     isBaseUnknown: false,

@@ -38,5 +38,5 @@ export type Rule<Instruction extends StageInstruction> = (
 
 /** One history entry; with a vertex it stands for that vertex' layer. */
 export function addHistory(state: StageState, createdBy: string, vertex?: VertexId): void {
-  state.history.push({ createdBy, ...(vertex === undefined ? {} : { vertex }) });
+  state.history.own.push({ createdBy, ...(vertex === undefined ? {} : { vertex }) });
 }

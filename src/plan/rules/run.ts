@@ -18,7 +18,7 @@ export function applyRun(instruction: RunInstruction, scope: RuleScope): void {
   refuseEmptyVector(instruction);
   const { argv, scripts } = toProgram(instruction, state);
   const cwd = cleanDirectory(state.image.config.workingDir ?? "/");
-  const mounts = planMounts(instruction, { ...scope, cwd });
+  const mounts = planMounts(instruction, { scope, cwd });
   const op: ExecOp = {
     type: "exec",
     argv,
