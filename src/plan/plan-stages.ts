@@ -79,6 +79,16 @@ function planStage(
   return state;
 }
 
+/** The platform on which a stage's commands run: a stage on another one goes on where that was. */
+function platformOf(
+  { base, platform }: StageNode,
+  states: ReadonlyMap<StageNode, StageState>,
+  options: PlanStagesOptions,
+): Platform {
+  if (base.kind === "stage") return stateOf(base.stage, states).platform;
+  return base.kind === "image" ? (platform ?? options.platform) : options.platform;
+}
+
 /** A stage without a name is only meant by "all". */
 function ignoresCache({ name }: StageNode, { noCache = [] }: PlanOptions): boolean {
   return noCache === "all" || noCache.some((wanted) => wanted.toLowerCase() === name);

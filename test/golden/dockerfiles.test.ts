@@ -35,6 +35,7 @@ interface CaseOptions {
   readonly target?: string;
   readonly buildArgs?: Readonly<Record<string, string>>;
   readonly platforms?: readonly string[];
+  readonly multiPlatform?: boolean;
   readonly labels?: Readonly<Record<string, string>>;
   readonly network?: "default" | "none" | "host";
   readonly noCache?: "all" | readonly string[];
@@ -122,6 +123,7 @@ function toPlanOptions(given: CaseOptions): PlanOptions {
     buildArgs: new Map(Object.entries(given.buildArgs ?? {})),
     platforms: (given.platforms ?? ["linux/amd64"]).map(parsePlatform),
     platformsRequested: given.platforms !== undefined,
+    ...(given.multiPlatform === undefined ? {} : { multiPlatform: given.multiPlatform }),
     buildPlatform: { os: "linux", architecture: "amd64" },
     resolveBase: resolveFake,
     namedContexts: new Map(Object.entries(given.namedContexts ?? {})),
