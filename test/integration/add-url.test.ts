@@ -303,6 +303,7 @@ describe("secrets for a host", () => {
     const elsewhere = other.origin.replace("127.0.0.1", "localhost");
     const error = await failureOf(harness.build(`FROM scratch\nADD ${elsewhere}/x /x\n`));
     expect(error).toMatchObject({ code: "HTTP_FAILED", details: { status: 401 } });
+    expect(error.hint).toContain("HTTP_AUTH_TOKEN_localhost");
     expect(other.messages[0]?.headers).not.toHaveProperty("authorization");
   });
 

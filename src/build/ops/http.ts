@@ -71,6 +71,8 @@ async function fetchVersion(op: HttpOp, work: Fetching): Promise<UrlVersion> {
     });
     if (op.checksum === undefined || op.checksum === version.digest) return version;
     throw digestMismatch(op.checksum, version.digest, displayUrl(op.url));
+  } catch (error) {
+    throw withSecretHint(error, op);
   } finally {
     // Nobody waits for sockets of a download that is over.
     void client.close();
@@ -184,6 +186,17 @@ async function authorizationFor(
   if (token !== undefined) return { authorization: `Bearer ${token.toString().trim()}` };
   const header = await readSecret?.(`HTTP_AUTH_HEADER_${host}`);
   return header === undefined ? {} : { authorization: header.toString().trim() };
+}
+
+function withSecretHint(error: unknown, { url }: HttpOp): unknown {
+  if (!isTsbuildError(error, "HTTP_FAILED")) return error;
+  if (error.details["status"] !== 401 && error.details["status"] !== 403) return error;
+  const name = `HTTP_AUTH_TOKEN_${bareHost(new URL(url))}`;
+  return coreError("HTTP_FAILED", error.message, {
+    hint: `give a token with --secret id=${name}, or the whole header with HTTP_AUTH_HEADER_ before the host`,
+    details: error.details,
+    cause: error,
+  });
 }
 
 /** Milliseconds before each further try. */
