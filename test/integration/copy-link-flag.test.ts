@@ -110,3 +110,12 @@ test("--link on an empty root, of heredocs, and with nothing to copy [3.60]", as
   expect(Object.keys(found)).toEqual(["d", "d/one"]);
   expect(withoutTime(found["d/one"])).toBe("file 644 7:8 1\n");
 });
+
+test("without the cache a --link step is copied again [3.60]", async () => {
+  const { harness } = await openCopyBuild({ a: "a" });
+  const dockerfile = "FROM base\nCOPY --link a /x/\nWORKDIR /w\n";
+  const first = await harness.build(dockerfile);
+  const again = await harness.build(dockerfile, { noCache: true });
+  expect(harness.steps("step-started")).toEqual(["[2/3] COPY --link a /x/"]);
+  expect(again.targets[0]?.diffIds).toEqual(first.targets[0]?.diffIds);
+});
