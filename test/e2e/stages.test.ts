@@ -172,6 +172,31 @@ ONBUILD RUN --mount=type=bind,from=BUSYBOX,source=/etc,target=/other cat /other/
   });
 });
 
+test("--no-cache empties the cache mounts of the RUNs that it forces, once a build, and no others [6.16]", async () => {
+  const mount = (id: string): string => `RUN --mount=type=cache,id=${id},target=/c`;
+  const folder = await context({
+    Dockerfile: `FROM BUSYBOX AS kept
+${mount("stages-kept")} echo x >>/c/log && wc -l </c/log >/kept
+FROM BUSYBOX AS emptied
+${mount("stages-emptied")} echo x >>/c/log
+${mount("stages-emptied")} echo x >>/c/log && wc -l </c/log >/emptied
+FROM BUSYBOX
+COPY --from=kept /kept /
+COPY --from=emptied /emptied /
+ARG RERUN
+${mount("stages-kept")} wc -l </c/log >/still
+`,
+  });
+  const lines = async (...flags: string[]): Promise<string> => {
+    await expectCli(["-t", "mounts:1", ...flags, folder]);
+    return (await output("mounts:1", "cat", "/kept", "/emptied", "/still")).replace(/\s+/g, " ");
+  };
+  expect(await lines()).toBe("1 2 1 ");
+  expect(await lines("--no-cache-filter=emptied", "--build-arg", "RERUN=1")).toBe("1 2 1 ");
+  expect(await lines("--no-cache")).toBe("1 2 1 ");
+  expect(await lines("--no-cache-filter=kept", "--build-arg", "RERUN=2")).toBe("1 2 1 ");
+});
+
 describe("--no-cache-filter", () => {
   test("takes names in any case, several in a comma list, and --no-cache beats it [6.16]", async () => {
     const folder = await context({

@@ -18,6 +18,7 @@ export interface ReadArchive {
     }[];
   };
   readonly config: {
+    readonly author?: string;
     readonly history: readonly { readonly created_by: string; readonly empty_layer?: boolean }[];
     readonly rootfs: { readonly diff_ids: readonly string[] };
     readonly config: Readonly<Record<string, unknown>>;
