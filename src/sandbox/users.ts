@@ -48,7 +48,8 @@ export async function resolveUser(options: {
  * {@link resolveUser}, as Docker is: names that are unknown or cannot be looked up for want of an account file mean 0.
  *
  * A number without a group is also the gid, unless `numericGidFollowsUid` is false (then the gid is 0); a name without
- * a group brings the gid of its passwd entry; an empty group (`user:`) is 0; `root` is 0 whatever passwd says.
+ * a group brings the gid of its passwd entry, and so does either with a group that is unknown; an empty group
+ * (`user:`) is 0; `root` is 0 whatever passwd says.
  *
  * @throws SANDBOX_USER_INVALID when an id is not within 0 to 2147483647
  * @throws SANDBOX_ACCOUNTS_UNREADABLE
@@ -61,8 +62,8 @@ export async function resolveOwner(options: {
   const { tree, owner, numericGidFollowsUid = true } = options;
   const { name, group } = splitUser(owner);
   const user = await ownerOfUser(tree, name, numericGidFollowsUid);
-  const gid = group === undefined ? user.gid : await ownerOfGroup(tree, group);
-  return checkRange(owner, { uid: user.uid, gid });
+  const gid = group === undefined ? undefined : await ownerOfGroup(tree, group);
+  return checkRange(owner, { uid: user.uid, gid: gid ?? user.gid });
 }
 
 async function ownerOfUser(tree: MergedTree, name: string, gidFollows: boolean): Promise<Owner> {
@@ -72,9 +73,9 @@ async function ownerOfUser(tree: MergedTree, name: string, gidFollows: boolean):
   return findPasswdEntry(await readPasswd(tree), name) ?? { uid: 0, gid: 0 };
 }
 
-async function ownerOfGroup(tree: MergedTree, group: string): Promise<number> {
+async function ownerOfGroup(tree: MergedTree, group: string): Promise<number | undefined> {
   if (group === "" || group === "root") return 0;
-  return parseId(group) ?? (await gidOfGroup(tree, group)) ?? 0;
+  return parseId(group) ?? (await gidOfGroup(tree, group));
 }
 
 async function supplementaryGroups(tree: MergedTree, name: string): Promise<readonly number[]> {

@@ -97,7 +97,8 @@ describe("with account files", () => {
     ["eve", "0:0"],
     ["eve:eves", "0:0"],
     ["eve:5", "0:5"],
-    ["bob:eves", "1000:0"],
+    ["bob:eves", "1000:1001"],
+    ["777:eves", "777:777"],
   ])("owner %j is %s", async (value, expected) => {
     expect(await owner(value)).toBe(expected);
   });
