@@ -1,5 +1,10 @@
 import type { Platform } from "../core/index.ts";
-import { expandWord, invalidBaseImagePlatform, type Dockerfile } from "../dockerfile/index.ts";
+import {
+  expandWord,
+  invalidBaseImagePlatform,
+  type Dockerfile,
+  type LintPlace,
+} from "../dockerfile/index.ts";
 import type { BaseImages } from "./base-images.ts";
 import { contextRoot, contextTree, describeContext } from "./context-vertices.ts";
 import type { GlobalArgs } from "./global-args.ts";
@@ -123,7 +128,8 @@ function startStage(stage: StageNode, { options, states, names }: StartOptions):
   if (base.kind === "scratch") return startFromScratch(scratchVertex(options), options.platform);
   if (base.kind === "context") return startFromContext(stage, base, { ...options, names });
   const image = loadedBase(stage, options);
-  lintPlatform(stage, { image, base, platform, linter: options.options.linter });
+  const from = options.dockerfile.stages[stage.index ?? -1]?.from;
+  lintPlatform(from ?? stage, { image, base, platform, linter: options.options.linter });
   const name = names.next(describeBase(base));
   const root = imageVertex(image, { vertices, stage, platform, name });
   return startFromImage(image, root, platform);
@@ -190,7 +196,7 @@ function scratchVertex({ vertices }: Pick<PlanStagesOptions, "vertices">): Verte
 }
 
 function lintPlatform(
-  stage: StageNode,
+  at: LintPlace,
   found: {
     readonly image: BaseImage;
     readonly base: ImageBase;
@@ -208,7 +214,7 @@ function lintPlatform(
     actual: image.config,
     expected: platform,
   });
-  linter?.report(invalidBaseImagePlatform, { at: stage, message });
+  linter?.report(invalidBaseImagePlatform, { at, message });
 }
 
 function stateOf(stage: StageNode, states: ReadonlyMap<StageNode, StageState>): StageState {
