@@ -36,17 +36,24 @@ export function withSuggestion(
  */
 function editDistance(a: string, b: string): number {
   if (Math.abs(a.length - b.length) > 2) return 3;
-  const rows: number[][] = [Array.from({ length: b.length + 1 }, (_, index) => index)];
-  const at = (i: number, j: number): number => rows[i]?.[j] ?? 0;
+  let twoAbove: number[] = [];
+  let above = Array.from({ length: b.length + 1 }, (_, index) => index);
   for (let i = 1; i <= a.length; i++) {
     const row = [i];
-    rows.push(row);
     for (let j = 1; j <= b.length; j++) {
-      const replaced = at(i - 1, j - 1) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      const replaced = at(above, j - 1) + (a[i - 1] === b[j - 1] ? 0 : 1);
       const isSwapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
-      const swapped = isSwapped ? at(i - 2, j - 2) + 1.5 : replaced;
-      row.push(Math.min(replaced, swapped, at(i - 1, j) + 1, at(i, j - 1) + 1));
+      const swapped = isSwapped ? at(twoAbove, j - 2) + 1.5 : replaced;
+      row.push(Math.min(replaced, swapped, at(above, j) + 1, at(row, j - 1) + 1));
     }
+    // A swap leaps over one row, so two of them must be hopeless.
+    if (Math.min(...row) > 2 && Math.min(...above) > 2) return 3;
+    twoAbove = above;
+    above = row;
   }
-  return Math.min(at(a.length, b.length), 3);
+  return Math.min(at(above, b.length), 3);
+}
+
+function at(row: readonly number[], index: number): number {
+  return row[index] ?? 0;
 }

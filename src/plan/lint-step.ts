@@ -37,12 +37,16 @@ export function lintStep(
   return { lint, lookupUsed: lookupChecked(state, lint) };
 }
 
+/** With more variables than anybody writes, looking for a similar one for each that is missing would take minutes. */
+const mostSuggested = 200;
+
 function lookupChecked(state: StageState, lint: LintStepReport): Lookup {
   return (name) => {
     const value = state.env.get(name);
     // A base that nobody could look at may have set anything.
     if (value !== undefined || state.args.has(name) || state.isBaseUnknown) return value;
-    const message = undefinedVar.message(name, suggest(name, state.env.keys()));
+    const near = state.env.size > mostSuggested ? undefined : suggest(name, state.env.keys());
+    const message = undefinedVar.message(name, near);
     lint(undefinedVar, { message });
     return undefined;
   };

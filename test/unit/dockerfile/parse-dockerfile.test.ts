@@ -150,9 +150,20 @@ describe("a single instruction", () => {
   });
 });
 
-test("suggestions are at most two edits away", () => {
-  expect(suggest("CPOY", ["COPY", "CMD"])).toBe("COPY");
-  expect(suggest("wrokdir", ["WORKDIR"])).toBe("WORKDIR");
-  expect(suggest("FROBNICATE", ["FROM", "RUN"])).toBeUndefined();
-  expect(suggest("x", ["RUN"])).toBeUndefined();
+describe("suggestions [1.8]", () => {
+  test.each([
+    ["CPOY", "COPY"],
+    ["wrokdir", "WORKDIR"],
+    ["FO", "FROM"],
+    ["RNU", "RUN"],
+    ["COPYY", "COPY"],
+    ["XFROMX", "FROM"],
+    ["FROBNICATE", undefined],
+    ["x", undefined],
+    ["OCYP", undefined],
+    ["copy", "COPY"],
+    ["COPY", undefined],
+  ])("%s means %s", (word, meant) => {
+    expect(suggest(word, ["ENV", "COPY", "FROM", "RUN", "WORKDIR"])).toBe(meant);
+  });
 });
