@@ -33,7 +33,7 @@ describe("--chown", () => {
     ["root", "0:0"],
     ["42", "42:42"],
     ["nobody-here", "0:0"],
-    ["bob:nobody-here", "1000:0"],
+    ["bob:nobody-here", "1000:1001"],
     ["2147483647:0", "2147483647:0"],
   ])(
     "%s gives everything, also what is made on the way, to %s [3.52, 3.58]",
