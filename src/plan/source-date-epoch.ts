@@ -1,4 +1,4 @@
-import type { SourceLocation } from "../core/index.ts";
+import { locateError, type SourceLocation } from "../core/index.ts";
 import {
   expandWord,
   type AddInstruction,
@@ -39,12 +39,21 @@ export async function resolveEpoch(request: EpochRequest): Promise<EpochArgs> {
   const value = options.buildArgs.get(name) ?? globalArgs.get(name);
   const { buildArgs } = options;
   if (value === undefined) return { seconds: undefined, buildArgs, globalArgs };
-  const seconds = await secondsOf(value, request);
+  const seconds = await secondsOf(value, request).catch((error: unknown) => {
+    throw locatedAtArg(error, request);
+  });
   return {
     seconds,
     buildArgs: replaced(buildArgs, seconds),
     globalArgs: replaced(globalArgs, seconds),
   };
+}
+
+/** What a global ARG says is wrong there; a build argument stands in no file. */
+function locatedAtArg(error: unknown, { dockerfile, options }: EpochRequest): unknown {
+  if (options.buildArgs.has(name)) return error;
+  const arg = dockerfile.globalArgs.findLast(({ args }) => args.some((one) => one.name === name));
+  return arg === undefined ? error : locateError(error, arg.location);
 }
 
 async function secondsOf(value: string, request: EpochRequest): Promise<number | undefined> {

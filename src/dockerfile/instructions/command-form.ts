@@ -14,19 +14,19 @@ export function readCommandForm(raw: RawInstruction, text: string = raw.rest): C
     case "none":
       return { form: "shell", command: text };
     case "mixed":
-      throw mixedArray(raw);
+      throw mixedArray(raw, text);
   }
 }
 
 /** @throws DOCKERFILE_JSON */
-export function mixedArray(raw: RawInstruction): Error {
+export function mixedArray(raw: RawInstruction, text: string = raw.rest): Error {
   return instructionError(
     raw,
     "DOCKERFILE_JSON",
     `read the JSON array of ${keywordOf(raw)}: arrays must be comprised of strings only`,
     {
       hint: 'put each item between double quotes: ["sleep", "10"]',
-      part: { kind: "text", text: raw.rest },
+      part: { kind: "text", text },
     },
   );
 }
