@@ -2,7 +2,7 @@ import { resolve } from "node:path";
 import { solve, StepLog, type BuildEnvironment, type Solution } from "../../build/index.ts";
 import { digestOf, isDiskFull, isTsbuildError } from "../../core/index.ts";
 import { parseDockerfile } from "../../dockerfile/index.ts";
-import { refusingForeignSyntax, type TimedSource } from "../../plan/index.ts";
+import { refusingForeignSyntax, type Plan, type TimedSource } from "../../plan/index.ts";
 import { BaseImages } from "../base-images.ts";
 import { withEngine, type Engine } from "../engine.ts";
 import { normaliseName } from "../images.ts";
@@ -13,15 +13,15 @@ import { removeReport, writeImageId, writeMetadata } from "../output/reports.ts"
 import { writeOutputs, type WrittenOutputs } from "../output/write-outputs.ts";
 import { assembleImages } from "./assemble-images.ts";
 import { withChecks } from "./checks.ts";
-import { choosePlatforms } from "./choose-platforms.ts";
+import { choosePlatforms, type TargetPlatforms } from "./choose-platforms.ts";
 import { locateContext } from "./context-place.ts";
 import { openEnvironment } from "./environment.ts";
 import { makePlan } from "./make-plan.ts";
 import { parsePairs, type BuildOptions, type BuildResult } from "./options.ts";
-import { withRunSources } from "./run/sources.ts";
-import { readNamedContexts } from "./named-contexts.ts";
+import { withRunSources, type RunSources } from "./run/sources.ts";
+import { readNamedContexts, type NamedContexts } from "./named-contexts.ts";
 import type { RemoteRequest } from "./remote-sources.ts";
-import { openRemotes } from "./remotes.ts";
+import { openRemotes, type Remotes } from "./remotes.ts";
 import { timeOf } from "./source-time.ts";
 import { openLocalSources, withSource, type BuildSources } from "./sources.ts";
 
@@ -42,56 +42,87 @@ export async function build(options: BuildOptions): Promise<BuildResult> {
   return withEngine(options, async (engine) => {
     for (const output of outputs) await checkOutput(output);
     await prepareReports(options);
-    const bases = new BaseImages(engine, { pull: options.pull ?? false });
-    const steps = new StepLog({ listener: engine.progress, clock: engine.clock });
-    const remotes = openRemotes({ engine, options, place });
-    const sources = local ?? (await openFromElsewhere({ place, options, engine, steps, remotes }));
-    const { dockerfile, context } = sources;
-    try {
-      const directory = context.type === "directory" ? context.directory : undefined;
-      const checked = { options, steps, directory, dockerfile: dockerfile.path };
-      const plan = await withChecks(checked, async (checks) => {
-        const file = dockerfile.shown;
-        const observer = refusingForeignSyntax(file, {
-          buildArgs: parsePairs(options.buildArgs ?? [], "BUILD_ARG_INVALID"),
-          namedContexts: named.contexts,
-          inner: checks.linter,
-        });
-        const parsed = parseDockerfile(dockerfile.bytes, { file, observer });
-        const resolveTime = (source: TimedSource): Promise<number | undefined> =>
-          timeOf(source, { context, remotes, engine });
-        const contexts = { named: named.contexts, resolveTime };
-        return makePlan(parsed, { options, targets, bases, steps, checks, contexts });
-      });
-      const environment = await openEnvironment(engine, {
-        sources,
-        directories: named.directories,
-        remotes,
-        bases,
-        steps,
-        epoch: plan.sourceDateEpoch,
-      });
-      const solution = await withRunSources(options, engine, async (sources) =>
-        solve(plan, { ...environment, ...sources }),
-      );
-      const images = await assembleImages({ plan, solution, environment, targets, options });
-      const request = { engine, steps, names, ...images };
-      const [written] = await Promise.allSettled([writeOutputs(outputs, request)]);
-      // Finished steps are kept for the next build whatever became of the outputs.
-      await keepRecords(solution, { environment, engine, options });
-      if (written.status === "rejected") throw written.reason;
-      await writeReports(options, written.value);
-      const { imageId, descriptor } = written.value;
-      const told = familiar(written.value.names);
-      const time = engine.clock.now().getTime();
-      // Files alone are no image.
-      if (descriptor !== undefined) {
-        engine.progress({ type: "image-ready", imageId, names: told, time });
+    return withRunSources(options, engine, async (given) => {
+      const steps = new StepLog({ listener: engine.progress, clock: engine.clock });
+      const remotes = openRemotes({ engine, options, place, given });
+      try {
+        const elsewhere = { place, options, engine, steps, remotes };
+        const sources = local ?? (await openFromElsewhere(elsewhere));
+        const work = { engine, options, names, targets, outputs, named, given, steps, remotes };
+        return await buildFrom(sources, work);
+      } finally {
+        await remotes.close();
       }
-      return { imageId, names: told };
-    } catch (error) {
-      throw withSource(error, dockerfile);
+    });
+  });
+}
+
+/** Everything of one build but its sources. */
+interface BuildWork {
+  readonly engine: Engine;
+  readonly options: BuildOptions;
+  readonly names: readonly string[];
+  readonly targets: TargetPlatforms;
+  readonly outputs: ReturnType<typeof chooseOutputs>;
+  readonly named: NamedContexts;
+  readonly given: RunSources;
+  readonly steps: StepLog;
+  readonly remotes: Remotes;
+}
+
+async function buildFrom(sources: BuildSources, work: BuildWork): Promise<BuildResult> {
+  const { engine, options, names, targets, outputs, named, given, steps, remotes } = work;
+  const bases = new BaseImages(engine, { pull: options.pull ?? false });
+  try {
+    const plan = await planFrom(sources, { ...work, bases });
+    const environment = await openEnvironment(engine, {
+      sources,
+      directories: named.directories,
+      remotes,
+      bases,
+      steps,
+      epoch: plan.sourceDateEpoch,
+    });
+    const solution = await solve(plan, { ...environment, ...given });
+    const images = await assembleImages({ plan, solution, environment, targets, options });
+    const request = { engine, steps, names, ...images };
+    const [written] = await Promise.allSettled([writeOutputs(outputs, request)]);
+    // Finished steps are kept for the next build whatever became of the outputs.
+    await keepRecords(solution, { environment, engine, options });
+    if (written.status === "rejected") throw written.reason;
+    await writeReports(options, written.value);
+    const { imageId, descriptor } = written.value;
+    const told = familiar(written.value.names);
+    const time = engine.clock.now().getTime();
+    // Files alone are no image.
+    if (descriptor !== undefined) {
+      engine.progress({ type: "image-ready", imageId, names: told, time });
     }
+    return { imageId, names: told };
+  } catch (error) {
+    throw withSource(error, sources.dockerfile);
+  }
+}
+
+async function planFrom(
+  { dockerfile, context }: BuildSources,
+  work: BuildWork & { readonly bases: BaseImages },
+): Promise<Plan> {
+  const { engine, options, targets, named, steps, remotes, bases } = work;
+  const directory = context.type === "directory" ? context.directory : undefined;
+  const checked = { options, steps, directory, dockerfile: dockerfile.path };
+  const file = dockerfile.shown;
+  return withChecks(checked, async (checks) => {
+    const observer = refusingForeignSyntax(file, {
+      buildArgs: parsePairs(options.buildArgs ?? [], "BUILD_ARG_INVALID"),
+      namedContexts: named.contexts,
+      inner: checks.linter,
+    });
+    const parsed = parseDockerfile(dockerfile.bytes, { file, observer });
+    const resolveTime = (source: TimedSource): Promise<number | undefined> =>
+      timeOf(source, { context, remotes, engine });
+    const contexts = { named: named.contexts, resolveTime };
+    return makePlan(parsed, { options, targets, bases, steps, checks, contexts });
   });
 }
 

@@ -1,8 +1,10 @@
 import { join } from "node:path";
-import type { GitCredentials, GitRepositories } from "../../context/index.ts";
-import { parsePairs, type BuildOptions } from "./options.ts";
-import type { ContextPlace } from "./context-place.ts";
+import { authorizationFor, type AgentProxy } from "../../build/index.ts";
+import type { GitRepositories } from "../../context/index.ts";
 import type { Engine } from "../engine.ts";
+import type { ContextPlace } from "./context-place.ts";
+import { parsePairs, type BuildOptions } from "./options.ts";
+import type { RunSources } from "./run/sources.ts";
 
 /** What a build may have to fetch from, opened when it is needed. */
 export interface Remotes {
@@ -13,37 +15,62 @@ export interface Remotes {
   readonly keepGitDir: boolean;
 }
 
-/**
- * The state root's place for repositories, with what the options say about who we are. A context that comes by ssh uses
- * the caller's agent without being told to.
- */
-export function openRemotes(request: {
+export interface OpenedRemotes extends Remotes {
+  close(): Promise<void>;
+}
+
+interface RemotesRequest {
   readonly engine: Engine;
   readonly options: BuildOptions;
   readonly place: ContextPlace;
-}): Remotes {
-  const { engine, options, place } = request;
+  /** Secrets, and the agent `default`; none unless given. */
+  readonly given?: Pick<RunSources, "readSecret" | "findAgent">;
+}
+
+/**
+ * The state root's place for repositories, with what the options say about who we are. A main context that comes by ssh
+ * uses the caller's agent without being told to.
+ */
+export function openRemotes(request: RemotesRequest): OpenedRemotes {
+  const { engine, options, given = {} } = request;
+  const { store } = engine;
   let git: Promise<GitRepositories> | undefined;
+  let agent: Promise<ServedAgent> | undefined;
   const open = async (): Promise<GitRepositories> => {
-    const { store } = engine;
     const { openGitRepositories } = await import("../../context/index.ts");
     return openGitRepositories({
       directory: join(store.root, "cache", "git"),
       tmpDir: store.tmpDir,
-      credentials: credentialsOf(place),
-      lock: (name, work, signal) => store.withLock(name, work, signal),
+      credentials: {
+        secret: given.readSecret,
+        agentSocket: async () => (await (agent ??= openAgent(request))).socket,
+      },
+      lock: (name, task, signal) => store.withLock(name, task, signal),
     });
   };
   const buildArgs = parsePairs(options.buildArgs ?? [], "BUILD_ARG_INVALID");
   return {
     git: () => (git ??= open()),
-    authorize: async () => ({}),
+    authorize: (url) => authorizationFor(url, given),
     keepGitDir: /^(?:1|t|true)$/i.test(buildArgs.get("BUILDKIT_CONTEXT_KEEP_GIT_DIR") ?? ""),
+    // An agent that could not be opened was told of by whoever asked for it.
+    close: async () => (await agent?.catch(() => undefined))?.proxy?.close(),
   };
 }
 
-function credentialsOf(place: ContextPlace): GitCredentials {
-  const isSsh = place.type === "git" && !/^(?:https?|git):/.test(place.reference.remote);
-  const agentSocket = process.env["SSH_AUTH_SOCK"];
-  return isSsh && agentSocket !== undefined ? { agentSocket } : {};
+interface ServedAgent {
+  readonly socket: string | undefined;
+  readonly proxy?: AgentProxy;
+}
+
+async function openAgent({ engine, place, given }: RemotesRequest): Promise<ServedAgent> {
+  const connect = await given?.findAgent?.("default");
+  if (connect === undefined)
+    return { socket: place.type === "git" ? process.env["SSH_AUTH_SOCK"] : undefined };
+  const { serveAgent } = await import("../../build/index.ts");
+  const directory = engine.store.tmpDir;
+  const name = "git-agent";
+  const owner = { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 };
+  const proxy = await serveAgent({ directory, name, connect, mode: 0o600, ...owner });
+  return { socket: join(directory, name), proxy };
 }

@@ -174,12 +174,12 @@ function describe(download: Download, content: Pick<UrlVersion, "digest" | "size
 }
 
 /**
- * From the secrets `HTTP_AUTH_TOKEN_<host>`, a bearer token, or `HTTP_AUTH_HEADER_<host>`, the whole value. The host is
- * written without a port.
+ * Headers that say who we are to a URL's host: from the secrets `HTTP_AUTH_TOKEN_<host>`, a bearer token, or
+ * `HTTP_AUTH_HEADER_<host>`, the whole value. The host is written without a port.
  */
-async function authorizationFor(
+export async function authorizationFor(
   url: string,
-  { readSecret }: BuildEnvironment,
+  { readSecret }: Pick<BuildEnvironment, "readSecret">,
 ): Promise<Record<string, string>> {
   const host = bareHost(new URL(url));
   const token = await readSecret?.(`HTTP_AUTH_TOKEN_${host}`);

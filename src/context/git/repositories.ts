@@ -145,7 +145,7 @@ class SharedRepositories implements GitRepositories {
     return new Repository({
       remote,
       config: await authorizationFor(source, { credentials, isMain }),
-      agentSocket: credentials.agentSocket,
+      agentSocket: isSsh(remote) ? await credentials.agentSocket?.() : undefined,
       directory: join(directory, name),
       knownHosts: join(directory, "known_hosts"),
       lock: (work) => lock(`git:${name}`, work, signal),
@@ -188,6 +188,10 @@ function byChecksum({ remote, ref }: GitReference, checksum: string): GitCommit 
     `fetch ${remote}: fetch-by-commit requires a full commit SHA checksum, got ${checksum}`,
     { hint: "give all digits of the hash", details: { found: checksum } },
   );
+}
+
+function isSsh(remote: string): boolean {
+  return !/^(?:https?|git):/.test(remote);
 }
 
 function hostOf(remote: string): string {

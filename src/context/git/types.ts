@@ -36,6 +36,6 @@ export interface GitRepositories {
 export interface GitCredentials {
   /** A secret by its id; undefined when there is none. */
   readonly secret?: ((id: string) => Promise<Uint8Array | undefined>) | undefined;
-  /** Socket of an ssh agent. */
-  readonly agentSocket?: string | undefined;
+  /** Path of an ssh agent's socket, asked for when a remote is reached by ssh; undefined when there is none. */
+  readonly agentSocket?: (() => Promise<string | undefined>) | undefined;
 }
