@@ -441,6 +441,22 @@ WORKDIR /w
   });
 });
 
+test("attestations are not made, and whoever asks is told [7.7, 7.8]", async () => {
+  const folder = await context(files);
+  const plain = await buildLayout(workspace, folder);
+  expect((await plain.entries())[0]?.mediaType).toBe("application/vnd.oci.image.manifest.v1+json");
+  const several = await buildLayout(workspace, folder, ["--platform", bothPlatforms]);
+  const { manifests } = await several.index();
+  expect(manifests.map(({ platform }) => platform?.os)).toEqual(["linux", "linux"]);
+  const told = async (...args: string[]): Promise<boolean> =>
+    (await expectCli([...args, folder])).stderr.includes("ATTESTATION_NOT_MADE");
+  expect(await told("--provenance=mode=max", "--sbom=true")).toBe(true);
+  expect(await told("--attest", "type=sbom")).toBe(true);
+  expect(await told("--provenance=false", "--sbom=false")).toBe(false);
+  expect(await told("--attest", "type=provenance,disabled=true")).toBe(false);
+  expect((await cli(["--attest", "type=other", folder])).code).toBe(2);
+});
+
 test("an index from elsewhere goes on as it came", async () => {
   const name = await pushIndex(workspace, "onwards");
   const root = await freshRoot();

@@ -4,4 +4,13 @@
  */
 export const parityNotes: Readonly<
   Record<string, { readonly state: "deviates" | "not applicable"; readonly why: string }>
-> = {};
+> = {
+  "7.7": {
+    state: "deviates",
+    why: "tsbuild makes no attestations; whoever asks for one is warned",
+  },
+  "7.8": {
+    state: "deviates",
+    why: "tsbuild makes no provenance, so an image of one platform is a plain manifest without --provenance=false",
+  },
+};

@@ -4,6 +4,7 @@ import type { Dockerfile } from "../../dockerfile/index.ts";
 import { planBuild, type Plan, type PlanObserver, type PlanOptions } from "../../plan/index.ts";
 import type { BaseImages } from "../base-images.ts";
 import type { Checks } from "./checks.ts";
+import { warnOfAttestations } from "./attestations.ts";
 import type { TargetPlatforms } from "./choose-platforms.ts";
 import { parsePairs, type BuildOptions } from "./options.ts";
 import { readRunSettings } from "./run/settings.ts";
@@ -29,6 +30,7 @@ export async function makePlan(
   const isIgnored = await checks.ignoredSources(dockerfile);
   const { platforms, buildPlatform } = targets;
   for (const platform of platforms) warnOfUnknown(platform, steps);
+  warnOfAttestations(options, steps);
   const plan = await planBuild(dockerfile, {
     ...(options.target === undefined ? {} : { target: options.target }),
     buildArgs: withEpoch(parsePairs(options.buildArgs ?? [], "BUILD_ARG_INVALID")),

@@ -40,6 +40,11 @@ export interface BuildOptions extends EngineOptions, RunOptions {
   readonly imageIdFile?: string | undefined;
   /** File for the digests and names of the result, as JSON. */
   readonly metadataFile?: string | undefined;
+  /** `type=provenance|sbom,…`; what is asked for is not made, and warned of. */
+  readonly attestations?: readonly string[];
+  /** `false`, `true` or fields, as for `attestations`. */
+  readonly provenance?: string | undefined;
+  readonly sbom?: string | undefined;
 }
 
 export interface BuildResult {

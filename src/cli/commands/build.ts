@@ -44,6 +44,9 @@ interface Flags extends ProgressFlags, CallFlags {
   readonly annotation: readonly string[];
   readonly iidfile?: string;
   readonly metadataFile?: string;
+  readonly attest: readonly string[];
+  readonly provenance?: string;
+  readonly sbom?: string;
 }
 
 /** An older spelling of one `--resource`. */
@@ -131,6 +134,9 @@ export function addBuildCommand(program: Command, invocation: Invocation): void 
     )
     .option("--iidfile <file>", "write the image ID to a file")
     .option("--metadata-file <file>", "write digests and names of the result to a file, as JSON")
+    .option("--attest <spec>", "no attestations are made: warns of what is asked for", collect, [])
+    .option("--provenance <value>", "the same as --attest type=provenance; false is the default")
+    .option("--sbom <value>", "the same as --attest type=sbom; false is the default")
     .addOption(
       new Option("--network <mode>", "network of RUN")
         .choices(["default", "none", "host"])
@@ -197,6 +203,9 @@ export function addBuildCommand(program: Command, invocation: Invocation): void 
           annotations: flags.annotation,
           imageIdFile: flags.iidfile,
           metadataFile: flags.metadataFile,
+          attestations: flags.attest,
+          provenance: flags.provenance,
+          sbom: flags.sbom,
           progress: listener,
           signal: invocation.signal,
         }),
