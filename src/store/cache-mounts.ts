@@ -27,6 +27,7 @@ export interface CacheMountRequest {
 export interface HeldCacheMount {
   /** Absolute. */
   readonly directory: string;
+  /** Idempotent. */
   release(): Promise<void>;
 }
 
@@ -151,6 +152,7 @@ async function lockInstance(
   return {
     directory: join(path, "data"),
     release: async () => {
+      if (handle.fd < 0) return;
       try {
         if (sharing !== "shared") await handle.truncate(0);
       } finally {

@@ -31,6 +31,10 @@ function commands(builds: RunBuilds): void {
       code: "BUILD_RUN_FAILED",
       message: 'process "/bin/sh -c exit 1" did not complete successfully: exit code: 1',
     });
+    const named = "FROM base\nRUN printf '#!/bin/sh\\nexit 1\\n' > /bin/x && chmod 755 /bin/x";
+    await expect(builds.harness.build(`${named}\nRUN x`)).rejects.toMatchObject({
+      message: 'process "/bin/sh -c x" did not complete successfully: exit code: 1',
+    });
     await expect(builds.harness.build('FROM base\nRUN ["false"]')).rejects.toMatchObject({
       message: 'process "false" did not complete successfully: exit code: 1',
     });

@@ -1,13 +1,14 @@
 // A process that does with a store what its parent says; see store-child.ts.
 import { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
-import { openStore } from "../../src/store/index.ts";
+import { openStore, type CacheSharing } from "../../src/store/index.ts";
 
 /** What the parent may say. A hold lasts until `release`. */
 export type StoreCommand =
   | { readonly do: "protect" }
   | { readonly do: "exclusive" }
   | { readonly do: "lock"; readonly name: string }
+  | { readonly do: "cache"; readonly key: string; readonly sharing: CacheSharing }
   | { readonly do: "release" }
   /** Writes a blob that never ends, a chunk each millisecond. */
   | { readonly do: "write-forever" }
@@ -51,6 +52,12 @@ async function obey(command: Exclude<StoreCommand, { do: "release" }>): Promise<
       return;
     case "lock":
       return store.withLock(command.name, hold);
+    case "cache": {
+      const { key, sharing } = command;
+      const cache = await store.cacheMounts.acquire({ key, sharing, fill: async () => undefined });
+      await hold();
+      return cache.release();
+    }
     case "write-forever":
       await store.blobs.write(Readable.from(endless()));
       return;
