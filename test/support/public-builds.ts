@@ -1,5 +1,5 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, readdirSync, readFileSync, realpathSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { expect } from "vitest";
 import { repository } from "./cli.ts";
 import { instructionSteps } from "./setup-progress.ts";
@@ -14,7 +14,7 @@ interface Expectation {
    * a whole one that begins with FROM. In it, DEBIAN is the Debian root's image.
    */
   readonly bases?: Readonly<Record<string, readonly string[]>>;
-  /** Flags; CONTEXT is the folder itself. */
+  /** Flags. CERTIFICATES is the machine's bundle, NPM the folder of its npm, RUNTIME that of its node. */
   readonly build?: readonly string[];
   /** Part of the config, in docker's spelling. */
   readonly config: Readonly<Record<string, unknown>>;
@@ -62,7 +62,7 @@ export async function checkPublicBuild(
     await workspace.expectCli(["-t", base, await workspace.context({ Dockerfile: dockerfile })]);
   }
   const image = `${name}:built`;
-  const flags = (expected.build ?? []).map((flag) => flag.replaceAll("CONTEXT", folder));
+  const flags = (expected.build ?? []).map((flag) => fillIn(flag));
   const build = ["-t", image, ...flags, folder];
   await workspace.expectCli(["--progress", "plain", ...build]);
   const { stderr } = await workspace.expectCli(["--progress", "rawjson", ...build]);
@@ -76,6 +76,14 @@ export async function checkPublicBuild(
     const command = ["run", "--rm", ...runFlags, image, ...args];
     expect((await workspace.expectCli(command)).stdout).toBe(prints);
   }
+}
+
+function fillIn(flag: string): string {
+  const runtime = dirname(realpathSync(process.execPath));
+  return flag
+    .replace("CERTIFICATES", process.env["SSL_CERT_FILE"] ?? "/etc/ssl/certs/ca-certificates.crt")
+    .replace("NPM", join(runtime, "../lib/node_modules/npm"))
+    .replace("RUNTIME", runtime);
 }
 
 /** Looks with the image's own shell, as root. */
