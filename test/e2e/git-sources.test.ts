@@ -1,4 +1,7 @@
-import { access, mkdtemp, readdir, rm } from "node:fs/promises";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { access, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -42,6 +45,16 @@ async function filesOf(...args: string[]): Promise<string[]> {
     .split("\n")
     .map((line) => line.replace(/ +\d+ (\d{4}-)/, " $1").replace(/ +/g, " "))
     .sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, "127.0.0.1");
+  await once(probe, "listening");
+  const address = probe.address();
+  probe.close();
+  await once(probe, "close");
+  if (address === null || typeof address === "string") throw new Error("no port was given");
+  return address.port;
 }
 
 function nameOf(line: string): string {
@@ -234,6 +247,87 @@ describe("credentials", () => {
     ]);
     expect(errorCode(wrong)).toBe("CONTEXT_GIT_FAILED");
     expect(wrong.stderr.replaceAll(/^.*>>>.*$/gm, "")).not.toContain("falsch");
+  });
+
+  test("are secrets: GIT_AUTH_TOKEN and GIT_AUTH_HEADER, those for the host first [3.71]", async () => {
+    await server.commit("tokens", { Dockerfile: dockerfile, "a.txt": "a" });
+    const env = { TOKEN: "geheim", OTHER: "falsch" };
+    const url = server.url("tokens");
+    const host = new URL(url).host;
+    const secrets = async (...pairs: string[]): Promise<number> => {
+      const flags = pairs.flatMap((pair) => ["--secret", pair]);
+      return (await cli([...flags, "-o", "type=cacheonly", url], { env })).code;
+    };
+    server.expected = basic("x-access-token:geheim");
+    expect(await secrets()).toBe(1);
+    expect(await secrets("id=GIT_AUTH_TOKEN,env=TOKEN")).toBe(0);
+    const specific = `id=GIT_AUTH_TOKEN.${host},env=TOKEN`;
+    expect(await secrets("id=GIT_AUTH_TOKEN,env=OTHER", specific)).toBe(0);
+    server.expected = "Custom geheim";
+    const header = await makeFolder();
+    await writeFile(join(header, "header"), "Custom geheim\n");
+    expect(await secrets(`id=GIT_AUTH_HEADER,src=${header}/header`)).toBe(0);
+    const made = await context({ Dockerfile: `FROM scratch\nADD ${url} /x\n` });
+    const flags = ["--secret", `id=GIT_AUTH_HEADER,src=${header}/header`];
+    await expectCli([...flags, "-o", "type=cacheonly", made]);
+  });
+});
+
+describe("other ways to a repository", () => {
+  test("git:// [3.69]", async () => {
+    await server.commit("daemon", { "a.txt": "a" });
+    const port = await freePort();
+    const daemon = spawn(
+      "git",
+      [
+        ...["daemon", `--base-path=${folder}`, "--export-all", "--reuseaddr", "--verbose"],
+        ...["--listen=127.0.0.1", `--port=${String(port)}`],
+      ],
+      { stdio: ["ignore", "ignore", "pipe"], detached: true },
+    );
+    try {
+      await once(daemon.stderr, "data");
+      const url = `git://127.0.0.1:${String(port)}/daemon.git`;
+      const out = await makeFolder("out");
+      await expectCli(["-o", out, await context({ Dockerfile: `FROM scratch\nADD ${url} /\n` })]);
+      expect(await readdir(out)).toEqual(["a.txt"]);
+    } finally {
+      if (daemon.pid !== undefined) process.kill(-daemon.pid, "SIGKILL");
+    }
+  });
+
+  test("ssh, with the agent `default`, and for the main context with the caller's [3.69, 3.71]", async () => {
+    await server.commit("shell", { Dockerfile: dockerfile, "a.txt": "a" });
+    // Stands for a server and its login: runs what it is asked for, and tells how it was called.
+    const bin = await makeFolder("bin");
+    const told = join(bin, "told");
+    await writeFile(
+      join(bin, "ssh"),
+      `#!/bin/sh\necho "$* agent=$SSH_AUTH_SOCK" >> ${told}\nfor last; do :; done\ncd ${folder}\nexec sh -c "$last"\n`,
+      { mode: 0o755 },
+    );
+    const agent = createServer((socket) => socket.destroy()).listen(join(bin, "agent"));
+    const env = { PATH: `${bin}:${process.env["PATH"] ?? ""}`, SSH_AUTH_SOCK: join(bin, "agent") };
+    try {
+      const scp = `git@host.example:${folder}/shell.git`;
+      await expectCli(["-o", "type=cacheonly", scp], { env });
+      const calls = await readFile(told, "utf8");
+      expect(calls).toContain("-F /dev/null");
+      expect(calls).toContain("git@host.example");
+      expect(calls).toContain(`agent=${bin}/agent`);
+      await writeFile(told, "");
+      const url = `ssh://git@host.example${folder}/shell.git`;
+      const made = await context({ Dockerfile: `FROM scratch\nADD ${url} /\n` });
+      const out = await makeFolder("out");
+      const root = await freshRoot();
+      await expectCli(["-o", out, made], { env, root });
+      expect(await readdir(out)).toEqual(["Dockerfile", "a.txt"]);
+      expect(await readFile(told, "utf8")).not.toMatch(/agent=\S/);
+      await expectCli(["--ssh", "default", "-o", out, made], { env, root: await freshRoot() });
+      expect(await readFile(told, "utf8")).toMatch(/agent=\S+git-agent/);
+    } finally {
+      agent.close();
+    }
   });
 });
 
