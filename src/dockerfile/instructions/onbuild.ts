@@ -35,7 +35,7 @@ export function parseOnbuild(raw: RawInstruction): OnbuildInstruction {
       },
     );
   }
-  const text = raw.original.replace(/^\s*ONBUILD\s*/i, "");
+  const text = raw.original.replace(/^[\t\n\f\r ]*ONBUILD[\t\n\f\r ]*/i, "");
   const bodies = raw.heredocs.map(({ content, name }) => `\n${content}${name}`);
   return { keyword: "ONBUILD", ...syntaxOf(raw), trigger: text + bodies.join("") };
 }

@@ -43,6 +43,7 @@ describe("what would read differently", () => {
     ["an escape character at the end", "FROM x\nRUN a\\\f\nUSER b\\\\\nRUN c\\ \\"],
     ["a trigger at the end of the file", "FROM x\nONBUILD RUN c\\ \\"],
     ["a trigger with a body", "FROM x\nONBUILD RUN <<A cat\n a\nA\nRUN b\n"],
+    ["a trigger behind white space that is none", "FROM x\nONBUILD \uFEFFCMD [1]\n"],
     ["old pairs", 'FROM x\nENV a  b=c  d\nLABEL "e f" g\n'],
     [
       "bodies of all kinds",
