@@ -5,6 +5,10 @@
 export const parityNotes: Readonly<
   Record<string, { readonly state: "deviates" | "not applicable"; readonly why: string }>
 > = {
+  "7.4": {
+    state: "deviates",
+    why: "zstd and estargz, name-canonical and prefer-nondist-layers are refused by name; the rest is as it says",
+  },
   "7.7": {
     state: "deviates",
     why: "tsbuild makes no attestations; whoever asks for one is warned",

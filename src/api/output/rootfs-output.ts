@@ -4,6 +4,7 @@ import { basename, dirname, join, resolve } from "node:path";
 import { Readable, type Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import {
+  coreError,
   errnoOf,
   formatPlatform,
   isTsbuildError,
@@ -60,7 +61,9 @@ export async function writeRootfs(output: DirectoryOutput, request: RootfsReques
     if (isNew) await rename(place, destination);
   } catch (error) {
     if (isNew) await removeTree(place);
-    throw rootfsFailed(output.destination, { error, isNew });
+    throw signal.aborted
+      ? canceled(output.destination, error)
+      : rootfsFailed(output.destination, { error, isNew });
   }
 }
 
@@ -84,6 +87,7 @@ export async function writeRootfsTar(output: TarOutput, request: RootfsRequest):
     await rename(partial, destination);
   } catch (error) {
     await rm(partial, { force: true });
+    if (request.engine.signal.aborted) throw canceled(destination, error);
     throw isTsbuildError(error) ? error : outputFailed(destination, error);
   }
 }
@@ -161,6 +165,10 @@ async function isMissing(path: string): Promise<boolean> {
     if (errnoOf(error) === "ENOENT") return true;
     throw outputFailed(path, error);
   }
+}
+
+function canceled(destination: string, cause: unknown): Error {
+  return coreError("CANCELED", `write output to ${destination}: canceled`, { cause });
 }
 
 function rootfsFailed(
