@@ -23,6 +23,17 @@ export default defineConfig({
           hookTimeout: 600_000,
         },
       },
+      {
+        // Two builders work at a time, each of which waits for the kernel more than it computes.
+        test: {
+          name: "diff",
+          include: ["test/differential/**/*.test.ts"],
+          pool: "forks",
+          maxConcurrency: 3,
+          testTimeout: 300_000,
+          hookTimeout: 600_000,
+        },
+      },
     ],
   },
 });

@@ -1,0 +1,151 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { mkdir, open, readFile, rm, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { execute, run } from "../execute.ts";
+import { type Engine, type Feature, featuresSince, isBefore, readVersion } from "./engine.ts";
+
+/** The first release whose embedded BuildKit knows a feature. */
+const since: Readonly<Record<Feature, readonly [number, number]>> = {
+  "run-mount": [20, 10],
+  "run-network": [23, 0],
+  heredoc: [23, 0],
+  link: [23, 0],
+  "build-context": [23, 0],
+  "start-interval": [25, 0],
+  "onbuild-heredoc": [24, 0],
+  "expansion-patterns": [27, 0],
+  "symbolic-chmod": [28, 0],
+  parents: [29, 0],
+  exclude: [28, 5],
+  unpack: [28, 0],
+};
+
+const firstWithStore = [28, 0] as const;
+
+/** A dockerd to start, or one that runs already. */
+export interface DockerChoice {
+  /** The client. */
+  readonly docker: string;
+  /** The daemon that is started for the suite; absent: $DOCKER_HOST names one. */
+  readonly dockerd?: string;
+  /** Further flags of the daemon. */
+  readonly flags?: readonly string[];
+  /** Folder for everything that the daemon writes. */
+  readonly folder: string;
+}
+
+/** Starts the daemon if it is ours to start, and waits for its answer. @throws with its log when it does not come up */
+export async function openDocker(choice: DockerChoice): Promise<Engine> {
+  const config = join(choice.folder, "client");
+  await mkdir(config, { recursive: true });
+  const daemon = choice.dockerd === undefined ? undefined : await startDaemon(choice);
+  const env = {
+    DOCKER_BUILDKIT: "1",
+    // Nothing of the person who runs the suite: contexts, credentials, proxies.
+    DOCKER_CONFIG: config,
+    BUILDX_NO_DEFAULT_ATTESTATIONS: "1",
+    ...(daemon === undefined ? {} : { DOCKER_HOST: daemon.host, DOCKER_CONTEXT: undefined }),
+  };
+  await writeFile(join(config, "config.json"), JSON.stringify(clientConfig(choice)));
+  const docker = async (...args: readonly string[]): Promise<string> =>
+    execute([choice.docker, ...args], { env });
+  const tags: string[] = [];
+  const version = readVersion(await docker("version", "--format", "{{.Server.Version}}"));
+  return {
+    name: "docker",
+    version,
+    features: featuresSince(version, since),
+    compares: {
+      parts: ["config", "history", "tree"],
+      ignoredFields: ["moby.buildkit.buildinfo.v1", "moby.buildkit.buildinfo.v0"],
+    },
+    load: async (archive) => {
+      await docker("load", "--input", archive);
+    },
+    build: async ({ folder, context, tag, flags, archive }) => {
+      const command = ["build", "--network", "host", "--no-cache", ...flags, "--tag", tag];
+      const built = await run([choice.docker, ...command, context], { cwd: folder, env });
+      if (built.code !== 0) return { kind: "refused", output: built.output };
+      tags.push(tag);
+      await docker("save", "--output", archive, tag);
+      return { kind: "built", archive };
+    },
+    close: async () => {
+      if (daemon !== undefined) await daemon.stop();
+      else if (tags.length > 0) await docker("rmi", "--force", ...tags);
+    },
+  };
+}
+
+/** A client that was unpacked somewhere has its plugins beside it. */
+function clientConfig({ docker }: DockerChoice): object {
+  const plugins = join(dirname(dirname(docker)), "libexec/docker/cli-plugins");
+  return existsSync(plugins) ? { cliPluginsExtraDirs: [plugins] } : {};
+}
+
+async function startDaemon({ dockerd = "", flags = [], folder }: DockerChoice): Promise<{
+  readonly host: string;
+  stop(): Promise<void>;
+}> {
+  const host = `unix://${join(folder, "docker.sock")}`;
+  const log = join(folder, "dockerd.log");
+  const output = await open(log, "w");
+  const daemon = spawn(
+    dockerd,
+    [
+      ...["--host", host, "--pidfile", join(folder, "dockerd.pid")],
+      ...["--data-root", join(folder, "data"), "--exec-root", join(folder, "exec")],
+      // Steps use the host's network, so none needs to be made.
+      ...["--bridge=none", "--iptables=false", "--ip6tables=false", "--userland-proxy=false"],
+      ...(await ownStore(dockerd)),
+      ...flags,
+    ],
+    {
+      // containerd and its shim are found beside a daemon that was unpacked somewhere.
+      env: { ...process.env, PATH: `${join(dirname(dirname(dockerd)), "bin")}:${programPath()}` },
+      stdio: ["ignore", output.fd, output.fd],
+      detached: true,
+    },
+  );
+  await output.close();
+  const stop = async (): Promise<void> => {
+    await endProcess(daemon);
+    await rm(folder, { recursive: true, force: true });
+  };
+  try {
+    await waitForSocket(daemon, join(folder, "docker.sock"));
+  } catch (error) {
+    const told = await readFile(log, "utf8");
+    await stop();
+    throw new Error(`${dockerd} did not come up:\n${told.slice(-4000)}`, { cause: error });
+  }
+  return { host, stop };
+}
+
+/** Only with containerd's store does a daemon merge the layers of --link and keep extended attributes. */
+async function ownStore(dockerd: string): Promise<readonly string[]> {
+  const version = readVersion(await execute([dockerd, "--version"]));
+  return isBefore(version, firstWithStore) ? [] : ["--feature", "containerd-snapshotter=true"];
+}
+
+function programPath(): string {
+  return `${process.env["PATH"] ?? ""}:/usr/sbin:/sbin`;
+}
+
+async function waitForSocket(daemon: ChildProcess, socket: string): Promise<void> {
+  for (let tries = 0; tries < 600; tries += 1) {
+    if (daemon.exitCode !== null) throw new Error(`exit ${String(daemon.exitCode)}`);
+    if (existsSync(socket)) return;
+    await sleep(100);
+  }
+  throw new Error("no answer for a minute");
+}
+
+async function endProcess(daemon: ChildProcess): Promise<void> {
+  if (daemon.exitCode !== null || daemon.signalCode !== null) return;
+  const ended = new Promise((fulfil) => daemon.once("exit", fulfil));
+  daemon.kill("SIGTERM");
+  await ended;
+}
