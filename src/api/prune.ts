@@ -7,6 +7,7 @@ import {
   removeContainer,
   type Container,
 } from "../runtime/index.ts";
+import { dropRepositories, repositoriesUsage } from "./git-cache.ts";
 import { containersOf, openEngine, withEngine, type Engine, type EngineOptions } from "./engine.ts";
 
 export interface PruneReport {
@@ -108,10 +109,11 @@ async function* rootsOf(engine: Engine): AsyncGenerator<GcRoot> {
   }
 }
 
-/** Removes cache records, and cache mounts that nobody uses; returns the bytes of their files. */
+/** Removes cache records, repositories, and cache mounts that nobody uses; returns the bytes of their files. */
 async function dropBuildCache(engine: Engine, options: { readonly all: boolean }): Promise<number> {
   const mounts = await engine.store.cacheMounts.prune();
-  return mounts.bytes + (await dropRecords(engine, options));
+  const repositories = await dropRepositories(engine);
+  return mounts.bytes + repositories + (await dropRecords(engine, options));
 }
 
 /** Removes cache records and returns the bytes of their files. */
@@ -174,7 +176,13 @@ export async function systemUsage(options: EngineOptions): Promise<readonly Usag
       ["Images", usage.images],
       ["Containers", usage.containers],
       ["Local Volumes", usage.volumes],
-      ["Build Cache", addUp(usage.buildCache, await store.cacheMounts.usage())],
+      [
+        "Build Cache",
+        addUp(
+          addUp(usage.buildCache, await store.cacheMounts.usage()),
+          await repositoriesUsage(engine),
+        ),
+      ],
     ] as const;
     return groups.map(([type, { total, active, size, reclaimable }]) => ({
       type,
@@ -186,7 +194,7 @@ export async function systemUsage(options: EngineOptions): Promise<readonly Usag
   });
 }
 
-/** Cache mounts are build cache too. */
+/** Cache mounts and repositories are build cache too. */
 function addUp(one: UsageGroup, other: UsageGroup): UsageGroup {
   return {
     total: one.total + other.total,

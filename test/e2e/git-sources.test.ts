@@ -412,3 +412,16 @@ test("submodules come along, also by relative URL and in submodules [3.70]", asy
   expect(without.map((line) => line.split(" ").at(-1))).toContain("mods/x/");
   expect(without.join("\n")).not.toContain("outer.txt");
 });
+
+test("builder prune removes the repositories, and system df counts them", async () => {
+  await server.commit("pruned", { Dockerfile: dockerfile });
+  const root = await freshRoot();
+  await expectCli(["-o", "type=cacheonly", server.url("pruned")], { root });
+  const repositories = join(root, "cache/git");
+  expect((await readdir(repositories)).length).toBe(1);
+  const { stdout } = await expectCli(["system", "df"], { root });
+  expect(stdout).toMatch(/Build Cache +[23] /);
+  await expectCli(["builder", "prune", "--all", "--force"], { root });
+  await expect(access(repositories)).rejects.toThrow("ENOENT");
+  await expectCli(["-o", "type=cacheonly", server.url("pruned")], { root });
+});

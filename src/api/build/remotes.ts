@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { authorizationFor, type AgentProxy } from "../../build/index.ts";
 import type { GitRepositories } from "../../context/index.ts";
 import type { Engine } from "../engine.ts";
+import { gitCacheOf } from "../git-cache.ts";
 import type { ContextPlace } from "./context-place.ts";
 import { parsePairs, type BuildOptions } from "./options.ts";
 import type { RunSources } from "./run/sources.ts";
@@ -39,7 +40,7 @@ export function openRemotes(request: RemotesRequest): OpenedRemotes {
   const open = async (): Promise<GitRepositories> => {
     const { openGitRepositories } = await import("../../context/index.ts");
     return openGitRepositories({
-      directory: join(store.root, "cache", "git"),
+      directory: gitCacheOf(engine),
       tmpDir: store.tmpDir,
       credentials: {
         secret: given.readSecret,

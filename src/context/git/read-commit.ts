@@ -149,7 +149,7 @@ async function readSize(source: ByteSource): Promise<number> {
   const size = Number(length);
   if (type === "blob" && Number.isSafeInteger(size)) return size;
   throw contextError("CONTEXT_GIT_FAILED", `read the repository: no content behind "${header}"`, {
-    hint: "the copy in the cache is damaged: `tsbuild system prune --all` removes it",
+    hint: "the copy in the cache is damaged: `tsbuild builder prune` removes it",
   });
 }
 
