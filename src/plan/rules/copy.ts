@@ -90,7 +90,7 @@ function checkLinkOwner(chown: string, link: boolean, { location }: CopyLike): v
   throw planErrorAt(
     location,
     "PLAN_CHOWN_INVALID",
-    `look up the owner ${chown} for --link`,
+    `invalid user index: -1: there is nowhere to look up ${chown} for --link`,
     "with --link give numbers, such as --chown=1000:1000",
   );
 }
