@@ -90,6 +90,79 @@ export function mountsContract(bench: Workbench): void {
       expect(readdirSync(join(bench.root, "home"))).toEqual([]);
     });
 
+    test("a path beneath a folder that strangers write to never leads out of it", async () => {
+      const source = await bench.makeFolder("beneath");
+      await writeTree(source, { "in/file": "inside" });
+      await symlink("in", join(source, "near"));
+      await symlink("/etc", join(source, "absolute"));
+      await symlink("../..", join(source, "upwards"));
+      const mountOf = (beneath: string): SandboxMount[] => [
+        { type: "bind", source, beneath, target: "/mnt", readOnly: true },
+      ];
+      for (const beneath of ["in", "near"])
+        expect(await bench.read("cat /mnt/file", { mounts: mountOf(beneath) })).toBe("inside");
+      for (const beneath of ["absolute", "upwards", "..", "absolute/ssl"]) {
+        await expect(
+          bench.run({ script: "ls /mnt", mounts: mountOf(beneath) }),
+        ).rejects.toMatchObject({ code: "SANDBOX_MOUNT_FAILED" });
+      }
+    });
+
+    test("a part of layers, merged; with an upper layer it can be written to", async () => {
+      const [top, bottom] = [await bench.makeFolder("top"), await bench.makeFolder("bottom")];
+      const [upper, work] = [
+        await bench.makeFolder("tree-upper"),
+        await bench.makeFolder("tree-work"),
+      ];
+      await writeTree(bottom, { "a/one": "1", "a/two": "bottom", outside: "x" });
+      await writeTree(top, { "a/two": "top" });
+      const tree = { type: "tree", path: "/a", isFile: false, target: "/mnt" } as const;
+      const lower = [top, bottom];
+      const shown: SandboxMount[] = [
+        { ...tree, rootfs: { type: "overlay", lower }, readOnly: true },
+        {
+          ...tree,
+          rootfs: { type: "overlay", lower },
+          path: "/a/two",
+          isFile: true,
+          target: "/mnt2",
+          readOnly: true,
+        },
+      ];
+      await bench.read("touch /mnt2");
+      expect(await bench.read("cat /mnt/* /mnt2; ls /mnt", { mounts: shown })).toBe(
+        "1toptopone\ntwo",
+      );
+      expect((await bench.run({ script: "touch /mnt/x", mounts: shown })).exitCode).toBe(1);
+      const mounts: SandboxMount[] = [
+        { ...tree, rootfs: { type: "overlay", lower, upper, work }, readOnly: false },
+      ];
+      await bench.read("echo new > /mnt/two; rm /mnt/one; rm /mnt2", { mounts });
+      expect(readFileSync(join(upper, "a/two"), "utf8")).toBe("new\n");
+      expect(readFileSync(join(top, "a/two"), "utf8")).toBe("top");
+    });
+
+    test("a secret: its bytes, mode and owner, in memory alone", async () => {
+      const content = Buffer.from([0, 255, 10, 115]);
+      const secret = { type: "secret", content, uid: 7, gid: 8 } as const;
+      const mounts: SandboxMount[] = [
+        { ...secret, target: "/mnt/plain", mode: 0o440 },
+        {
+          ...secret,
+          content: Buffer.from("#!/bin/sh\necho ran\n"),
+          target: "/mnt/run",
+          mode: 0o755,
+        },
+        { type: "tmpfs", target: "/mnt" },
+      ];
+      const script =
+        "stat -c '%a %u:%g %s' /mnt/plain; od -An -tx1 /mnt/plain; /mnt/run; (echo x > /mnt/plain) 2>/dev/null || echo kept; echo $VARIABLE";
+      const secretEnv = ["VARIABLE=value"];
+      expect(await bench.read(script, { mounts, secretEnv })).toBe(
+        "440 7:8 4\n 00 ff 0a 73\nran\nkept\nvalue",
+      );
+    });
+
     test("a symlink in a target resolves inside the root", async () => {
       const source = await bench.makeFolder("through-link");
       await writeFile(join(source, "given"), "through");
