@@ -137,6 +137,21 @@ describe("URLs", () => {
     expect(await readFile(join(out, "c"), "utf8")).toContain("COPY context /c");
   });
 
+  test("secrets for their host open them [3.71]", async () => {
+    const folder = await context({ a: "a" });
+    const server = await startLocalServer((request, response) => {
+      const isWelcome = request.headers.authorization === "Bearer geheim";
+      response.writeHead(isWelcome ? 200 : 401).end("FROM scratch\nCOPY context /\n");
+    });
+    const url = `${server.origin}/Dockerfile`;
+    const flags = ["-o", "type=cacheonly", "--secret", "id=HTTP_AUTH_TOKEN_127.0.0.1,env=TOKEN"];
+    expect(errorCode(await cli(["-o", "type=cacheonly", url]))).toBe("HTTP_FAILED");
+    await expectCli([...flags, url], { env: { TOKEN: "geheim" } });
+    const named = ["--build-context", `n=${url}`, "-f", "-", folder];
+    const input = "FROM scratch\nCOPY --from=n context /\n";
+    await expectCli([...flags, ...named], { env: { TOKEN: "geheim" }, input });
+  });
+
   test("-f URL is read, up to 2 MB [4.15]", async () => {
     const server = await startLocalServer((request, response) => {
       response.end(
