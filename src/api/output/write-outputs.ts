@@ -6,6 +6,7 @@ import type { Engine } from "../engine.ts";
 import { normaliseName } from "../images.ts";
 import { annotate, indexDescriptorAnnotations } from "./annotations.ts";
 import { writeArchive } from "./archive-output.ts";
+import { pushGroup } from "./push-output.ts";
 import type { OutputReport } from "./reports.ts";
 import type { ArchiveOutput, ImageForm, ImageOutput, OutputSpec } from "./types.ts";
 
@@ -80,7 +81,6 @@ async function writeImage(output: ImageOutput, built: BuiltImages): Promise<Writ
     if (output.store) await engine.images.keep(group, output.pushByDigest ? [] : names);
   });
   if (!output.push) return reportOf(group, { names, descriptor: describeGroup(group).root });
-  const { pushGroup } = await import("./push-output.ts");
   const { pushByDigest: byDigest, isInsecure: insecure, form } = output;
   const descriptor = await pushGroup({ engine, group, names, steps, form, byDigest, insecure });
   return reportOf(group, { names, descriptor });
