@@ -85,8 +85,12 @@ class Unpacker {
         return writer.file(path, attributes, entry.read?.() ?? entry.open?.() ?? Buffer.alloc(0));
       case "symlink":
         return writer.symlink(path, attributes, entry.linkTarget ?? Buffer.alloc(0));
-      case "hardlink":
-        return writer.hardlink(path, await this.#locate(entry.linkTarget ?? Buffer.alloc(0)));
+      case "hardlink": {
+        await writer.hardlink(path, await this.#locate(entry.linkTarget ?? Buffer.alloc(0)));
+        // The last entry that names a file says how it looks, a link too.
+        const { mode, uid, gid, mtime } = attributes;
+        return writer.setAttributes(path, { mode, uid, gid, mtime });
+      }
       case "char-device":
       case "block-device":
         return writer.device(path, attributes, {

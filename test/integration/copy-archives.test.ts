@@ -247,12 +247,13 @@ describe("what is in an entry's place", () => {
   });
 });
 
-test("a hard link may name a file that the image has already", async () => {
+test("a hard link may name a file that the image has already, and gives it its looks", async () => {
   const base = await harness.layers([fileEntry("d/lower", "l", { mode: 0o600, uid: 3 })]);
-  expect(await add([hardlinkEntry("twin", "lower")], { base })).toEqual({
+  const looks = { mode: 0o640, uid: 4, gid: 5, mtime: 6_000_000_000n };
+  expect(await add([hardlinkEntry("twin", "lower", looks)], { base })).toEqual({
     d: "directory 755 0:0 @0",
-    "d/lower": "file 600 3:0 @0 l",
-    "d/twin": "hardlink 600 3:0 @0 -> d/lower",
+    "d/lower": "file 640 4:5 @6000000000 l",
+    "d/twin": "hardlink 640 4:5 @6000000000 -> d/lower",
   });
   await expectCode(add([hardlinkEntry("twin", "nowhere")], { base }), "SNAPSHOT_ENTRY_NOT_FOUND");
 });
