@@ -1,4 +1,4 @@
-import { trimEndOf, type EscapeCharacter } from "./characters.ts";
+import { trimEnd, trimEndOf, trimStart, type EscapeCharacter } from "./characters.ts";
 import { formatFlag, formatList, formatMarker, formatRest } from "./format-words.ts";
 import { findHeredocMarkers } from "./heredoc.ts";
 import { mayHaveHeredocs } from "./logical-lines.ts";
@@ -115,7 +115,7 @@ function restOf(instruction: Exclude<Instruction, { readonly keyword: "ONBUILD" 
     case "VOLUME":
       return formatList(instruction.paths);
     case "EXPOSE":
-      return formatRest(instruction.ports.join(" "));
+      return formatRest(orderPorts(instruction.ports).join(" "));
     case "SHELL":
       return JSON.stringify(instruction.argv);
     case "WORKDIR":
@@ -141,9 +141,22 @@ function formatCommand(command: CommandForm): string {
   return command.form === "exec" ? JSON.stringify(command.argv) : command.command;
 }
 
+/**
+ * Any order means the same. Unicode's blanks belong to a port, but at either end of the line they would be trimmed: such
+ * ports go to the middle.
+ */
+function orderPorts(ports: readonly string[]): readonly string[] {
+  const last = ports.findLastIndex((port) => trimEnd(port) === port);
+  const others = ports.filter((_, index) => index !== last);
+  const first = others.findIndex((port) => trimStart(port) === port);
+  const middle = others.filter((_, index) => index !== first);
+  return [...others.slice(first, first + 1), ...middle, ...ports.slice(last, last + 1)];
+}
+
+/** Markers come first, where no quote of a path reaches them. */
 function formatPaths({ sources, heredocs, destination }: CopyInstruction | AddInstruction): string {
   if (heredocs.length === 0) return formatList([...sources, destination]);
-  return formatRest([...sources, ...heredocs.map(formatMarker), destination].join(" "));
+  return formatRest([...heredocs.map(formatMarker), ...sources, destination].join(" "));
 }
 
 /**

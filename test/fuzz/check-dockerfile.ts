@@ -53,9 +53,16 @@ function isInside({ line, column }: SourceLocation, lineCount: number): boolean 
 function checkStability(dockerfile: Dockerfile): void {
   const written = formatDockerfile(dockerfile);
   const again = parse(written);
-  // As text: isDeepStrictEqual of Node 20 errs once in some thousand comparisons of equal values.
   if (JSON.stringify(syntaxOnly(again)) !== JSON.stringify(syntaxOnly(dockerfile))) {
-    throw new Error(`it reads differently when it is written as ${JSON.stringify(written)}`);
+    throw new Error(`it reads differently when it is written as ${visible(written)}`);
   }
   if (formatDockerfile(again) !== written) throw new Error("it is written differently again");
+}
+
+/** As JSON, characters outside of ASCII escaped: the ones that nobody sees are the interesting ones. */
+export function visible(text: string): string {
+  return JSON.stringify(text).replace(
+    /[\u0080-\uffff]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }

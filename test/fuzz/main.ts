@@ -2,6 +2,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { isMainThread, Worker } from "node:worker_threads";
+import { visible } from "./check-dockerfile.ts";
 import { inputOf, readCorpus } from "./inputs.ts";
 import { runWorker, type FuzzMessage, type FuzzOrder } from "./worker.ts";
 
@@ -64,7 +65,7 @@ function report(
   const folder = join(fixtures, "dockerfiles", `fuzz-${String(seed)}`);
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, "Dockerfile"), input);
-  console.log(`seed ${String(seed)}: ${why}\n  ${JSON.stringify(input)}\n  ${folder}`);
+  console.log(`seed ${String(seed)}: ${why}\n  ${visible(input)}\n  ${folder}`);
 }
 
 if (isMainThread) await main();

@@ -44,6 +44,8 @@ describe("what would read differently", () => {
     ["a trigger at the end of the file", "FROM x\nONBUILD RUN c\\ \\"],
     ["a trigger with a body", "FROM x\nONBUILD RUN <<A cat\n a\nA\nRUN b\n"],
     ["a trigger behind white space that is none", "FROM x\nONBUILD \uFEFFCMD [1]\n"],
+    ["ports with Unicode's blanks", "FROM x\nEXPOSE v\u0085 p\nEXPOSE b \u0085a c\n"],
+    ["a marker between paths with quotes", "FROM x\nCOPY <<EOF ' '\nEOF\n"],
     ["old pairs", 'FROM x\nENV a  b=c  d\nLABEL "e f" g\n'],
     [
       "bodies of all kinds",
