@@ -63,6 +63,8 @@ export interface CacheMountStore {
 
 /** The kernel ends the step of a killed process a moment after it has freed the lock. */
 const settleMs = 250;
+/** Whoever only looks whether a cache is in use locks it too, for less than this. */
+const glanceMs = 20;
 const busyMark = Buffer.from("busy\n");
 
 export function openCacheMounts(places: {
