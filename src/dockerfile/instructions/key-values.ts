@@ -24,8 +24,9 @@ export function parseLabel(raw: RawInstruction): LabelInstruction {
 
 /** Flags are dropped without a word, as the reference builder does. @throws DOCKERFILE_ARGUMENTS */
 export function parseArg(raw: RawInstruction): ArgInstruction {
-  requireArguments(raw, "ARG VERSION=1.0");
   const words = splitQuotedWords(raw.rest, raw.escape);
+  // An escape character alone is no word either.
+  if (words.length === 0) requireArguments({ ...raw, rest: "" }, "ARG VERSION=1.0");
   return {
     keyword: "ARG",
     ...syntaxOf(raw),
