@@ -85,13 +85,16 @@ export function openCacheMounts(places: {
   return {
     acquire: async (request) => {
       const folder = folderOf(request.key);
-      for (let index = 0; ;) {
+      for (let index = 0, isSecondLook = false; ;) {
         request.signal?.throwIfAborted();
         const path = join(folder, String(index));
         const found = await lockInstance(path, request);
+        if (typeof found !== "string") return found;
         if (found === "missing") await createInstance(path, temporary(), request.fill);
-        else if (found === "busy") index += 1;
-        else if (found !== "replaced") return found;
+        if (found !== "busy") continue;
+        if (isSecondLook) index += 1;
+        else await sleep(glanceMs);
+        isSecondLook = !isSecondLook;
       }
     },
     discard: async (key) => {
