@@ -108,11 +108,13 @@ function readPaths(
   const heredocs: Heredoc[] = [];
   for (const word of words.slice(0, -1)) {
     const marker = readMarker(word);
-    if (marker === undefined) {
+    const content = marker === undefined ? undefined : bodies.get(marker.name);
+    if (marker === undefined || content === undefined) {
+      // Inside of quotes that only the whole line shows, `<<` announces nothing.
       sources.push(word);
       continue;
     }
-    const heredoc = { ...marker, content: bodies.get(marker.name) ?? "" };
+    const heredoc = { ...marker, content };
     heredocs.push({ ...heredoc, content: chompHeredoc(heredoc) });
   }
   return { sources, destination, heredocs };

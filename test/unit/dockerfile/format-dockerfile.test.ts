@@ -46,6 +46,7 @@ describe("what would read differently", () => {
     ["a trigger behind white space that is none", "FROM x\nONBUILD \uFEFFCMD [1]\n"],
     ["ports with Unicode's blanks", "FROM x\nEXPOSE v\u0085 p\nEXPOSE b \u0085a c\n"],
     ["a marker between paths with quotes", "FROM x\nCOPY <<EOF ' '\nEOF\n"],
+    ["a marker inside of quotes", "FROM x\nCOPY ' <<\\' <<A /\nA\n"],
     ["old pairs", 'FROM x\nENV a  b=c  d\nLABEL "e f" g\n'],
     [
       "bodies of all kinds",
