@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmod, copyFile, mkdir, mkdtemp, rm } from "node:fs/promises";
+import { chmod, copyFile, mkdir, mkdtemp, readdir, rm, rmdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
@@ -66,6 +66,11 @@ describe("limits", () => {
   test("--resource and --cgroup-parent place the step, or say why not", async () => {
     const place = await context({ Dockerfile: "FROM BUSYBOX\nRUN cat /proc/self/cgroup\n" });
     const flags = ["--resource", "cpu-shares=64,cpuset-cpus=0", "--cgroup-parent", "/tsbuild-e2e"];
+    onTestFinished(async () => {
+      const hierarchies = await readdir("/sys/fs/cgroup");
+      for (const name of ["", ...hierarchies])
+        await rmdir(join("/sys/fs/cgroup", name, "tsbuild-e2e")).catch(() => undefined);
+    });
     const { stderr } = await expectCli([...plain, ...flags, place]);
     expect(stderr).toMatch(/\/tsbuild-e2e\/tsbuild-\d+-|SANDBOX_LIMIT_IGNORED/);
     expect((await cli(["--resource", "magic=1", place])).code).toBe(2);
