@@ -6,7 +6,8 @@ import type { Engine } from "./engine.ts";
 
 /** An engine that can be opened, or why there is none. */
 export type EngineChoice =
-  { readonly name: string; open(folder: string): Promise<Engine> } | { readonly missing: string };
+  | { readonly engine: Engine["name"]; open(folder: string): Promise<Engine> }
+  | { readonly missing: string };
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -51,7 +52,7 @@ function chooseDocker(environment: Environment): EngineChoice {
   if (docker === undefined) return { missing: "no docker: the client is missing" };
   const flags = (environment["TSBUILD_DIFF_DOCKERD_FLAGS"] ?? "").split(" ").filter(Boolean);
   return {
-    name: `docker (${dockerd ?? host ?? ""})`,
+    engine: "docker",
     open: async (folder) =>
       openDocker({ docker, folder, flags, ...(dockerd === undefined ? {} : { dockerd }) }),
   };
@@ -61,7 +62,7 @@ function chooseBuildah(environment: Environment): EngineChoice {
   if (process.getuid?.() !== 0) return { missing: "buildah needs root here" };
   const buildah = environment["TSBUILD_DIFF_BUILDAH"] ?? findProgram("buildah", environment);
   if (buildah === undefined) return { missing: "no buildah (Debian package buildah)" };
-  return { name: `buildah (${buildah})`, open: async (folder) => openBuildah({ buildah, folder }) };
+  return { engine: "buildah", open: async (folder) => openBuildah({ buildah, folder }) };
 }
 
 /** The client of the same installation: /usr/sbin/dockerd has /usr/bin/docker. */
