@@ -39,6 +39,7 @@ export async function gitFields(op: GitOp, environment: BuildEnvironment): Promi
 }
 
 async function repositoriesOf({ git }: BuildEnvironment): Promise<GitRepositories> {
-  if (git === undefined) throw coreError("INTERNAL", "open a git repository without a place for it");
+  if (git === undefined)
+    throw coreError("INTERNAL", "open a git repository without a place for it");
   return git();
 }

@@ -55,9 +55,7 @@ describe("a start that failed after the log was closed", () => {
     readStartFailure({ output, outcome, runtime: "runc" });
 
   test("the kernel did not execute the command", () => {
-    expect(read("exec /a: exec format error\n", ended(1))?.code).toBe(
-      "SANDBOX_EXEC_FORMAT",
-    );
+    expect(read("exec /a: exec format error\n", ended(1))?.code).toBe("SANDBOX_EXEC_FORMAT");
     expect(read("exec /a: no such file or directory\n", ended(1))?.code).toBe(
       "SANDBOX_EXEC_NOT_FOUND",
     );
