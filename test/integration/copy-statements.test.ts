@@ -9,7 +9,7 @@ const place = { file: "Dockerfile", line: 3, column: 1 };
 describe("an error", () => {
   const files = { file: "f", "dir/sub/x": "x", "dir/plain": "p", "other/sub": "a file" };
   test.for([
-    ["COPY nothing /x", `failed to calculate checksum of ref context: "/nothing": not found`],
+    ["COPY x /y", `failed to calculate checksum of ref context: "/x": not found`],
     [
       "COPY dir/../no/thing /x",
       `failed to calculate checksum of ref context: "/no/thing": not found`,

@@ -1,3 +1,6 @@
+const noCacheExport =
+  "there is no import and export of caches yet; it does not change what a Dockerfile builds";
+
 /**
  * Statements of docs/spec/dockerfile.md that are not simply true here: what differs and why, in words for the table in
  * docs/parity.md. A deviation has a test all the same, which shows what tsbuild does instead.
@@ -5,6 +8,18 @@
 export const parityNotes: Readonly<
   Record<string, { readonly state: "deviates" | "not applicable"; readonly why: string }>
 > = {
+  "6.19": {
+    state: "not applicable",
+    why: noCacheExport,
+  },
+  "6.20": {
+    state: "not applicable",
+    why: noCacheExport,
+  },
+  "6.21": {
+    state: "not applicable",
+    why: noCacheExport,
+  },
   "7.4": {
     state: "deviates",
     why: "zstd and estargz, name-canonical and prefer-nondist-layers are refused by name; the rest is as it says",
