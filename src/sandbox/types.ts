@@ -104,6 +104,11 @@ export interface SandboxSpec {
   readonly ulimits?: readonly ResourceLimit[] | undefined;
   /** Where the step's control group is made, and what it is limited to; by default the step stays in ours. */
   readonly cgroup?: CgroupSpec | undefined;
+  /**
+   * Descriptors of ours, such as locks, of which a copy stays open until no process of the step is left, also when we
+   * are killed. The command does not have them.
+   */
+  readonly keepOpen?: readonly number[] | undefined;
   /** Root filesystem read-only (mounts stay as they say). */
   readonly readOnlyRootfs?: boolean;
   /** `insecure` lifts capabilities, seccomp, masks and device limits (`RUN --security=insecure`). */

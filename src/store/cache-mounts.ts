@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
-import { mkdir, open, readdir, rename, stat, type FileHandle } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { mkdir, open, readdir, rename, rmdir, stat, type FileHandle } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { digestHex, digestOf, errnoOf, loadSyscalls, removeTree } from "../core/index.ts";
 import { measureTree } from "./measure-tree.ts";
@@ -27,6 +27,8 @@ export interface CacheMountRequest {
 export interface HeldCacheMount {
   /** Absolute. */
   readonly directory: string;
+  /** The open lock. Whatever else writes to the directory has a copy of it, which locks for as long as it is open. */
+  readonly lock: number;
   /** Idempotent. */
   release(): Promise<void>;
 }
@@ -48,8 +50,8 @@ export interface CacheMountUsage {
  * mounts-cache/discarded-<random>/         emptied while somebody used it; goes with the next prune
  * ```
  *
- * An instance is made in the process' own folder and appears by one rename. The kernel frees the locks of a process that
- * is killed.
+ * An instance is made in the process' own folder and appears by one rename. The kernel frees the lock when the last
+ * process that has it open ends, however it ends: a step keeps it open beside the process that started it.
  */
 export interface CacheMountStore {
   /** Waits only where `sharing` is `locked`. @throws the reason of `signal` */
@@ -61,11 +63,8 @@ export interface CacheMountStore {
   prune(): Promise<{ readonly removed: number; readonly bytes: number }>;
 }
 
-/** The kernel ends the step of a killed process a moment after it has freed the lock. */
-const settleMs = 250;
 /** Whoever only looks whether a cache is in use locks it too, for less than this. */
 const glanceMs = 20;
-const busyMark = Buffer.from("busy\n");
 
 export function openCacheMounts(places: {
   /** Made when it is needed. */
@@ -125,6 +124,7 @@ export function openCacheMounts(places: {
           await removeInstance(path);
         });
       }
+      for (const folder of await entriesOf(directory)) await removeIfEmpty(folder);
       return report;
     },
   };
@@ -149,31 +149,17 @@ async function lockInstance(
       await handle.close();
       return outcome;
     }
-    await settle(handle, sharing);
   } catch (error) {
     await handle.close();
     throw error;
   }
   return {
     directory: join(path, "data"),
+    lock: handle.fd,
     release: async () => {
-      if (handle.fd < 0) return;
-      try {
-        if (sharing !== "shared") await handle.truncate(0);
-      } finally {
-        await handle.close();
-      }
+      if (handle.fd >= 0) await handle.close();
     },
   };
-}
-
-/** A mark that is still there belongs to a user that was killed; what it ran may be alive for a moment. */
-async function settle(handle: FileHandle, sharing: CacheSharing): Promise<void> {
-  if ((await handle.stat()).size > 0) {
-    await sleep(settleMs);
-    await handle.truncate(0);
-  }
-  if (sharing !== "shared") await handle.write(busyMark, 0, busyMark.length, 0);
 }
 
 async function createInstance(
@@ -186,12 +172,25 @@ async function createInstance(
     await mkdir(data, { recursive: true, mode: 0o755 });
     await fill(data);
     await (await open(join(draft, "lock"), "wx", 0o600)).close();
-    await mkdir(join(path, ".."), { recursive: true });
-    await rename(draft, path);
+    while (!(await giveName(draft, path)));
   } catch (error) {
     await removeTree(draft);
     // Somebody else was first, which is just as well.
     if (errnoOf(error) !== "ENOTEMPTY" && errnoOf(error) !== "EEXIST") throw error;
+  }
+}
+
+/** False when a prune removed the folder of the key, which was empty, a moment ago. */
+async function giveName(draft: string, path: string): Promise<boolean> {
+  await mkdir(dirname(path), { recursive: true });
+  try {
+    await rename(draft, path);
+    return true;
+  } catch (error) {
+    if (errnoOf(error) !== "ENOENT") throw error;
+    // When it is the draft that is gone, this says so.
+    await stat(draft);
+    return false;
   }
 }
 
@@ -244,6 +243,15 @@ async function entriesOf(folder: string): Promise<readonly string[]> {
   } catch (error) {
     if (errnoOf(error) === "ENOENT") return [];
     throw error;
+  }
+}
+
+/** The kernel does not remove a folder in which somebody has just made an instance. */
+async function removeIfEmpty(folder: string): Promise<void> {
+  try {
+    await rmdir(folder);
+  } catch (error) {
+    if (!["ENOTEMPTY", "EEXIST", "ENOENT"].includes(errnoOf(error) ?? "")) throw error;
   }
 }
 

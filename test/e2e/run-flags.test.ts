@@ -1,10 +1,13 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { chmod, copyFile, mkdir, mkdtemp, readdir, rm, rmdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { startCli } from "../support/cli.ts";
+import { childrenOf } from "../support/marked-processes.ts";
 import { errorCode, runProgram, useWorkspace } from "../support/setup-workspace.ts";
 
 const workspace = useWorkspace({ programs: ["ssh-agent", "ssh-add", "ssh-keygen"] });
@@ -178,6 +181,33 @@ describe("cache mounts of builds at the same time", () => {
       await folderFor("locked", "after", "echo found $(cat /c/killed)"),
     ]);
     expect(stderr).toContain("found a");
+  });
+
+  test("locked, after kill -9 while the step still runs: the next one waits for its end [3.33]", async () => {
+    const hold = "echo a >> /c/slow; echo hold''ing; sleep 60; :";
+    const first = startCli([...plain, await folderFor("locked", "slow", hold)], {
+      root: workspace.root,
+    });
+    await first.seen(" holding");
+    const pid = first.process.pid ?? 0;
+    const [guard = 0] = childrenOf(pid);
+    process.kill(guard, "SIGSTOP");
+    const [supervisor = 0] = childrenOf(guard);
+    onTestFinished(() => void process.kill(guard, "SIGCONT"));
+    process.kill(pid, "SIGKILL");
+    await first.done;
+    const second = startCli(
+      [...plain, await folderFor("locked", "next", "echo found $(cat /c/slow)")],
+      { root: workspace.root },
+    );
+    const isOver = await Promise.race([
+      second.done.then(() => true),
+      sleep(1500).then(() => false),
+    ]);
+    expect(isOver).toBe(false);
+    expect(existsSync(`/proc/${String(supervisor)}`)).toBe(true);
+    process.kill(guard, "SIGCONT");
+    expect((await second.done).stderr).toContain("found a");
   });
 
   test("system df counts them, prune removes what nobody uses [6.18]", async () => {

@@ -1,5 +1,4 @@
 import { readdirSync, readFileSync } from "node:fs";
-import { setTimeout as sleep } from "node:timers/promises";
 
 export interface MarkedProcess {
   readonly pid: number;
@@ -20,17 +19,12 @@ export function findMarkedProcesses(mark: string): readonly MarkedProcess[] {
     });
 }
 
-/** Waits until `mark` finds nothing any more; what is left after `timeoutMs`. */
-export async function waitForNoMarkedProcesses(
-  mark: string,
-  timeoutMs: number,
-): Promise<readonly MarkedProcess[]> {
-  const deadline = Date.now() + timeoutMs;
-  for (;;) {
-    const left = findMarkedProcesses(mark);
-    if (left.length === 0 || Date.now() > deadline) return left;
-    await sleep(5);
-  }
+/** Processes that `pid` has started and that still run, or have not been waited for. */
+export function childrenOf(pid: number): readonly number[] {
+  return readProcFile(String(pid), `task/${String(pid)}/children`)
+    .split(" ")
+    .filter((word) => word !== "")
+    .map(Number);
 }
 
 /** Empty for a process that is gone (or a zombie: it has neither command line nor environment left). */

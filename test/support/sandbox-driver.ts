@@ -1,3 +1,5 @@
+import { open } from "node:fs/promises";
+import { loadSyscalls } from "../../src/core/index.ts";
 import { openSandbox, type SandboxSpec } from "../../src/sandbox/index.ts";
 
 /**
@@ -11,6 +13,8 @@ export interface SandboxDriverRequest {
   readonly roots: readonly [string, string];
   /** Goes into the environment of every process of the steps. */
   readonly mark: string;
+  /** A file that is locked as long as a step lives. */
+  readonly lock: string;
 }
 
 const script = "trap '' TERM HUP INT; (setsid sleep 600 &); sleep 600 & sleep 600";
@@ -18,6 +22,8 @@ const script = "trap '' TERM HUP INT; (setsid sleep 600 &); sleep 600 & sleep 60
 const request = JSON.parse(process.argv[2] ?? "") as SandboxDriverRequest;
 const { isolation, stateDir, cacheDir } = request;
 const sandbox = await openSandbox(isolation, { stateDir, cacheDir, onWarning: () => undefined });
+const lock = await open(request.lock, "a");
+await (await loadSyscalls()).flock(lock.fd, { exclusive: true });
 process.stdout.write("running\n");
 await Promise.all(
   request.roots.map((root) =>
@@ -35,6 +41,7 @@ function specFor(root: string): SandboxSpec {
     hostname: "driven",
     network: "host",
     mounts: [],
+    keepOpen: [lock.fd],
     security: "sandbox",
   };
 }

@@ -25,7 +25,7 @@ export async function* openCacheMounts(
   }
   for (const [key, users] of [...byKey].sort(([a], [b]) => (a < b ? -1 : 1))) {
     const held = await takeCache(key, users, place);
-    yield { close: async () => held.release() };
+    yield { lock: held.lock, close: async () => held.release() };
     for (const user of users) yield { mount: await showCache(user, held.directory) };
   }
 }

@@ -13,6 +13,8 @@ export interface StepMounts {
   readonly secretEnv: readonly string[];
   /** Contents of all secrets of the step, to be kept out of what is told about it. */
   readonly secrets: readonly Uint8Array[];
+  /** Descriptors of locks that the step is to keep open as long as it runs. */
+  readonly locks: readonly number[];
   /** Lets go of everything. Call it when the sandbox is gone, whatever became of the step. */
   close(): Promise<void>;
 }
@@ -22,6 +24,7 @@ export interface OpenedMount {
   readonly mount?: SandboxMount | undefined;
   readonly variable?: string | undefined;
   readonly secret?: Uint8Array | undefined;
+  readonly lock?: number;
   readonly close?: (() => Promise<void>) | undefined;
 }
 
@@ -55,6 +58,7 @@ export async function openStepMounts(op: ExecOp, place: MountPlace): Promise<Ste
     mounts: opened.flatMap(({ mount }) => mount ?? []),
     secretEnv: opened.flatMap(({ variable }) => variable ?? []),
     secrets: opened.flatMap(({ secret }) => secret ?? []),
+    locks: opened.flatMap(({ lock }) => lock ?? []),
     close,
   };
 }

@@ -134,6 +134,7 @@ async function specify(
       security: op.security,
       shmSize: settings.shmSize,
       ulimits: settings.ulimits,
+      keepOpen: given.locks,
       cgroup: cgroupOf(settings.cgroupParent, environment.limits),
     },
   };

@@ -79,6 +79,7 @@ class BuiltinSandbox implements Sandbox {
         lowered,
         place: holdsSecrets(spec) ? "memory" : { path: join(stateDir, `step-${randomUUID()}`) },
         stdio,
+        keepOpen: spec.keepOpen,
         signal,
         onReady: cgroup?.join,
       });

@@ -73,9 +73,9 @@ export class CallList {
     return this.#nextFd - 1;
   }
 
-  /** All but stdio and the report socket are closed. */
-  forgetDescriptors(): void {
-    this.#nextFd = reportFd + 1;
+  /** All but stdio, the report socket and the `kept` ones that come next are closed. */
+  forgetDescriptors(kept: number): void {
+    this.#nextFd = reportFd + 1 + kept;
     this.#names.clear();
   }
 

@@ -45,9 +45,9 @@ function lowerOp(list: CallList, op: Op): void {
     case "join-new-keyring":
       return lowerKeyring(list);
     case "close-descriptors":
-      list.add("close_range", [reportFd + 1, 0xffffffff, 0]);
+      list.add("close_range", [reportFd + 1 + op.kept, 0xffffffff, 0]);
       list.add("close_range", [reportFd, reportFd, linux.closeRangeOnExec]);
-      return list.forgetDescriptors();
+      return list.forgetDescriptors(op.kept);
     case "pipe":
       return lowerPipe(list, op);
     case "use-as-stdio":

@@ -9,8 +9,11 @@ export type Op =
   | { readonly type: "die-with-parent" }
   | { readonly type: "setsid" }
   | { readonly type: "join-new-keyring" }
-  /** Closes every descriptor beside stdio and the report socket, which the command will not inherit. */
-  | { readonly type: "close-descriptors" }
+  /**
+   * Closes every descriptor beside stdio, the report socket, which the command will not inherit, and the `kept` ones
+   * that come next.
+   */
+  | { readonly type: "close-descriptors"; readonly kept: number }
   /** A pipe whose ends are named `<name> read` and `<name> write`. */
   | { readonly type: "pipe"; readonly name: string }
   /** Makes the held descriptor `from` the process' stdin (0), stdout (1) or stderr (2). */

@@ -23,7 +23,8 @@ const softOpenFiles = 1024;
 
 /** The third process, which becomes the command, is PID 1 of a nested namespace: its user and signals are its own. */
 export function planStep(options: StepPlanOptions): readonly Op[] {
-  return planSupervision({ output: options.output, supervisor: planSupervisor(options) });
+  const kept = options.spec.keepOpen?.length ?? 0;
+  return planSupervision({ output: options.output, kept, supervisor: planSupervisor(options) });
 }
 
 function planSupervisor(options: StepPlanOptions): readonly Op[] {
@@ -60,7 +61,7 @@ function planCommand(options: StepPlanOptions): readonly Op[] {
     { type: "sethostname", hostname: spec.hostname },
     ...(spec.network === "none" ? [{ type: "loopback-up" } as const] : []),
     // Before the working directory: /proc/self/fd/… must not be a way out.
-    { type: "close-descriptors" },
+    { type: "close-descriptors", kept: 0 },
     { type: "chdir", path: spec.cwd },
     ...planLimits(options),
     ...planPrivileges(options),

@@ -4,12 +4,17 @@ import type { Op } from "./ops.ts";
 export type OutputPlan = "pipes" | "inherit";
 
 /**
- * The two processes between tsbuild and what a step runs. The first one lives outside and waits; killing it, closing the
- * report socket or the death of its parent ends the second one, the `supervisor`, which is init of a PID namespace, and
- * with it the kernel ends everything inside.
+ * The two processes between tsbuild and what a step runs. The first one lives outside and waits; killing it, or closing
+ * the report socket, which the death of its parent does too, ends the second one, the `supervisor`, which is init of a
+ * PID namespace, and with it the kernel ends everything inside.
+ *
+ * The kernel lets an init be waited for when its namespace is empty, and no sooner: so what the first one keeps open is
+ * open until then. This is why it ends after its parent and not with it.
  */
 export function planSupervision(options: {
   readonly output: OutputPlan;
+  /** How many descriptors after the report socket are kept open to the end. */
+  readonly kept: number;
   /** Begins with "die-with-parent" and "await-go". */
   readonly supervisor: readonly Op[];
 }): readonly Op[] {
@@ -21,9 +26,8 @@ export function planSupervision(options: {
         ]
       : [];
   return [
-    { type: "die-with-parent" },
     { type: "setsid" },
-    { type: "close-descriptors" },
+    { type: "close-descriptors", kept: options.kept },
     ...pipes,
     { type: "fork", namespaces: ["pid"], pidfd: "supervisor", child: options.supervisor },
     { type: "await-hangup", pidfd: "supervisor" },

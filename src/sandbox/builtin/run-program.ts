@@ -27,6 +27,8 @@ export interface ProgramOptions {
   /** Where to put them for the moment of starting; nothing is there yet. `memory`: nowhere, for they hold secrets. */
   readonly place: { readonly path: string } | "memory";
   readonly stdio: SandboxStdio;
+  /** Descriptors of ours that the program has after the report socket. */
+  readonly keepOpen?: readonly number[] | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Called with the supervisor's pid before it starts the command. */
   readonly onReady?: ((supervisor: number) => void) | undefined;
@@ -104,14 +106,17 @@ async function startFromMemory(options: ProgramOptions): Promise<ChildProcess> {
   }
 }
 
-async function spawnProgram(path: string, { stdio }: ProgramOptions): Promise<ChildProcess> {
+async function spawnProgram(
+  path: string,
+  { stdio, keepOpen = [] }: ProgramOptions,
+): Promise<ChildProcess> {
   const stdin = stdio.stdin === "inherit" ? "inherit" : "ignore";
   const output = stdio.output === "inherit" ? "inherit" : "ignore";
   const child = spawn(path, [], {
     argv0: "tsbuild-step",
     cwd: "/",
     env: {},
-    stdio: [stdin, output, output, "pipe"],
+    stdio: [stdin, output, output, "pipe", ...keepOpen],
   });
   if (child.pid !== undefined) return child;
   const [error] = await new Promise<[Error]>((resolve) => {

@@ -69,6 +69,7 @@ export class OciSandbox implements Sandbox {
       lowered,
       place: holdsSecrets(step.spec) ? "memory" : { path: join(bundle, "start") },
       stdio: head.stdio,
+      keepOpen: step.spec.keepOpen,
       signal,
     });
     const failure =
@@ -100,6 +101,7 @@ export class OciSandbox implements Sandbox {
         ...["run", "--detach", "--bundle", privatePathOf(bundle), id],
       ],
       output: stdio.output === "inherit" ? "inherit" : "pipes",
+      kept: spec.keepOpen?.length ?? 0,
       uid: spec.user.uid,
       privatePath: privatePathOf(bundle),
       staging: stagingOf(bundle),

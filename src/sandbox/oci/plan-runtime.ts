@@ -17,6 +17,8 @@ export interface RuntimePlanOptions {
   /** The runtime's command line; the first word is its absolute path. */
   readonly argv: readonly string[];
   readonly output: OutputPlan;
+  /** How many descriptors after the report socket are kept open to the end. */
+  readonly kept: number;
   /** Who may open /dev/stdout again. */
   readonly uid: number;
   /** A directory in which only the step's processes see anything: it is a tmpfs. Absolute, without symlinks. */
@@ -57,7 +59,8 @@ export function stageMounts(
  * and its wait status is the command's. (A runtime that stays copies all output and answers 128 + n for a signal.)
  */
 export function planRuntime(options: RuntimePlanOptions): readonly Op[] {
-  return planSupervision({ output: options.output, supervisor: planSupervisor(options) });
+  const { output, kept } = options;
+  return planSupervision({ output, kept, supervisor: planSupervisor(options) });
 }
 
 /** In a new PID namespace, whose init has 1. */
@@ -93,7 +96,7 @@ function planRuntimeProcess(options: RuntimePlanOptions): readonly Op[] {
     mountAt(`${rootPath}/dev`, { filesystem: "tmpfs" }),
     // The runtime finds its container by pids of its own namespace.
     mountAt("/proc", { filesystem: "proc" }),
-    { type: "close-descriptors" },
+    { type: "close-descriptors", kept: 0 },
     { type: "exec", paths: argv.slice(0, 1), argv, env: [] },
   ];
 }

@@ -1,11 +1,12 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { rm, writeFile } from "node:fs/promises";
+import { open, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
+import { loadSyscalls } from "../../../src/core/index.ts";
 import { bundleScript } from "../../support/bundle-script.ts";
-import { findMarkedProcesses, waitForNoMarkedProcesses } from "../../support/marked-processes.ts";
+import { findMarkedProcesses } from "../../support/marked-processes.ts";
 import type { SandboxDriverRequest } from "../../support/sandbox-driver.ts";
 import type { Workbench } from "./workbench.ts";
 
@@ -72,13 +73,21 @@ export function lifetimeContract(bench: Workbench, kill: KillPlan): void {
     expect(findMarkedProcesses(bench.mark)).toEqual([]);
   });
 
+  test("the command does not have what is kept open for it", async () => {
+    const file = await open(join(bench.root, "etc"), "r");
+    const step = await bench.run({ script: "ls -l /proc/self/fd", keepOpen: [file.fd, file.fd] });
+    await file.close();
+    expect(step.stdout).not.toContain("/etc");
+    expect(step.stdout).toMatch(/ 0 -> \/dev\/null\n/);
+  });
+
   test("an abort before the start", async () => {
     const running = bench.run({ script: "echo never", signal: AbortSignal.abort() });
     await expect(running).rejects.toMatchObject({ code: "CANCELED" });
   });
 
   describe("kill -9 of the driving process", () => {
-    test(`leaves no survivor: ${kill.rounds} random moments`, async () => {
+    test(`leaves no survivor when what a step keeps open is closed: ${kill.rounds} random moments`, async () => {
       const driver = await bundleScript("sandbox-driver");
       const roots = [bench.root, await bench.makeRoot("driven")] as const;
       let roundsWithSteps = 0;
@@ -90,10 +99,12 @@ export function lifetimeContract(bench: Workbench, kill: KillPlan): void {
           cacheDir: await bench.makeFolder("cache"),
           roots,
           mark,
+          lock: join(bench.dir, `${mark}lock`),
         };
         const delayMs = Math.random() * kill.withinMs;
         if (await killDriver({ driver, request, delayMs })) roundsWithSteps += 1;
-        const survivors = await waitForNoMarkedProcesses(mark, 10_000);
+        await waitForLock(request.lock, 10_000);
+        const survivors = findMarkedProcesses(mark);
         expect({ round, delayMs, survivors }).toEqual({ round, delayMs, survivors: [] });
       }
       await rm(driver);
@@ -101,6 +112,14 @@ export function lifetimeContract(bench: Workbench, kill: KillPlan): void {
       expect(roundsWithSteps).toBeGreaterThan(kill.rounds / 5);
     });
   });
+}
+
+/** Until nobody has it locked any more. */
+async function waitForLock(path: string, timeoutMs: number): Promise<void> {
+  const { flock } = await loadSyscalls();
+  const lock = await open(path, "r");
+  await flock(lock.fd, { exclusive: true, signal: AbortSignal.timeout(timeoutMs) });
+  await lock.close();
 }
 
 /** Whether a step was up when the driver died. */

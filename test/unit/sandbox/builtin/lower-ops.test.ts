@@ -38,7 +38,7 @@ test("descriptors are numbered as the kernel does it, until all are closed", () 
     as: "s",
   };
   const { calls, descriptors } = lowerOps([
-    { type: "close-descriptors" },
+    { type: "close-descriptors", kept: 0 },
     { type: "pipe", name: "stdout" },
     { type: "pipe", name: "stderr" },
     { type: "mount", filesystem: "tmpfs", options: [], attributes: 0, target: "/t", follow: false },
@@ -59,8 +59,10 @@ test("descriptors are numbered as the kernel does it, until all are closed", () 
     [9, 10],
     [11, 12],
   ]);
-  const closed = lowerOps([openTree, { type: "close-descriptors" }, openTree]);
+  const closed = lowerOps([openTree, { type: "close-descriptors", kept: 0 }, openTree]);
   expect([...closed.descriptors]).toEqual([["s", 4]]);
+  const kept = lowerOps([{ type: "close-descriptors", kept: 2 }, openTree]);
+  expect([...kept.descriptors]).toEqual([["s", 6]]);
 });
 
 test("a child knows what its parent held, and what it holds itself is its own", () => {
