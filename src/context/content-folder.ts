@@ -1,6 +1,6 @@
 import { mkdir, open, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
-import { coreError, isDiskFull } from "../core/index.ts";
+import { diskFull, isDiskFull } from "../core/index.ts";
 
 /** A folder of numbered files, for the contents of a tree. Whoever gives the folder removes it. */
 export class ContentFolder {
@@ -26,7 +26,7 @@ export class ContentFolder {
     try {
       return { path, size: await writeSparsely(file, chunks) };
     } catch (error) {
-      if (isDiskFull(error)) throw coreError("DISK_FULL", "unpack the context", { cause: error });
+      if (isDiskFull(error)) throw diskFull(this.#folder, error);
       throw error;
     } finally {
       await file.close();

@@ -1,4 +1,5 @@
 import type { SourceLocation } from "./errors.ts";
+import { blotCredentials } from "./git-reference.ts";
 
 /** Lines shown around the marked ones. */
 const context = 2;
@@ -19,7 +20,7 @@ export function formatPlace({ file, line, column }: SourceLocation): string {
  * before every line of the range, and a row of `^` under a range that is only a part of one line. Ends with a line feed.
  *
  * `lines` is the whole file without line ends. A location beyond its end shows the last lines. Of a very long line only
- * the part around the mark is shown, `…` for the rest.
+ * the part around the mark is shown, `…` for the rest. Of URLs, users and passwords are not shown.
  */
 export function renderExcerpt(lines: readonly string[], location: SourceLocation): string {
   const last = Math.max(lines.length, 1);
@@ -37,7 +38,7 @@ export function renderExcerpt(lines: readonly string[], location: SourceLocation
       number = end - longestRange / 2;
       continue;
     }
-    const line = lines[number - 1] ?? "";
+    const line = blotCredentials(lines[number - 1] ?? "");
     const shown = cutLine(line, number === start ? markOf(line, { ...location, line: start }) : []);
     const mark = number >= start && number <= end ? ">>>" : "   ";
     rows.push(`${String(number).padStart(width)} | ${mark} ${shown.text}`.trimEnd());

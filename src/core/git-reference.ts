@@ -57,7 +57,16 @@ export function parseGitRemote(
 
 /** A text with the user names and passwords of its URLs masked. */
 export function hideCredentials(text: string): string {
-  return text.replace(/\b(https?|ssh|git):\/\/[^\s/?#"'@]*(?:@[^\s/?#"'@]*)*@/gi, "$1://xxxxx@");
+  return text.replace(userInfo, "$1://xxxxx@");
+}
+
+const userInfo = /\b(https?|ssh|git):\/\/[^\s/?#"'@]*(?:@[^\s/?#"'@]*)*@/gi;
+
+/** The same, but in as many characters, so that columns stay what they were. */
+export function blotCredentials(text: string): string {
+  return text.replace(userInfo, (whole, scheme: string) =>
+    `${scheme}://`.padEnd(whole.length - 1, "x").concat("@"),
+  );
 }
 
 /** Whether a text is a whole commit hash (SHA-1 or SHA-256). */

@@ -242,6 +242,21 @@ describe("--checksum", () => {
   });
 });
 
+test("--checksum gets the file that it promises, also when the server takes the former one for it [3.68]", async () => {
+  const site = { text: "one" };
+  const { origin } = await startLocalServer((request, response) => {
+    const isKnown = request.headers["if-none-match"] !== undefined;
+    response.writeHead(isKnown ? 304 : 200, { etag: '"always"' }).end(isKnown ? "" : site.text);
+  });
+  const harness = await openHarness();
+  await harness.build(`FROM scratch\nADD ${origin}/x /x\n`);
+  site.text = "two";
+  const built = await harness.build(
+    `FROM scratch\nADD --checksum=sha256:${sha256("two")} ${origin}/x /x\n`,
+  );
+  expect((await nodes(harness, built))["x"]).toBe("file 600 0:0 @0 two");
+});
+
 describe("archives behind URLs", () => {
   async function serveArchive(): Promise<LocalServer> {
     const folder = await temporaryFolder();

@@ -32,8 +32,10 @@ export async function openHttp(
   request: { readonly environment: BuildEnvironment; readonly name: string },
 ): Promise<TreeResult> {
   const { environment } = request;
-  const versions = await readUrlVersions(environment.store, op.url);
-  const promised = versions.find(({ digest }) => digest === op.checksum);
+  const known = await readUrlVersions(environment.store, op.url);
+  const promised = known.find(({ digest }) => digest === op.checksum);
+  // None of them is what a checksum promises: a server that took one for unchanged would only be wrong.
+  const versions = op.checksum === undefined ? known : [];
   const version =
     promised ??
     (await environment.steps.run(request.name, (step) =>

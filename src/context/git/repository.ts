@@ -1,7 +1,8 @@
-import { mkdir } from "node:fs/promises";
-import { dirname } from "node:path";
+import { mkdir, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { isCommitHash, isTsbuildError, type GitReference } from "../../core/index.ts";
 import { contextError } from "../errors.ts";
+import { sweepLeftovers } from "./leftovers.ts";
 import { runGit, startGit, type GitCall, type RunningGit } from "./run-git.ts";
 import type { GitCommit } from "./types.ts";
 
@@ -53,11 +54,24 @@ export class Repository {
     await lock(async () => {
       // Another process may have been faster.
       if (await this.#has(commit)) return;
-      const format = commit.hash.length === 64 ? ["--object-format=sha256"] : [];
-      await this.#local(["init", "--quiet", "--bare", "--template=", ...format, directory]);
-      await this.#download(commit);
-      await this.#local(["update-ref", keptRef(commit), commit.hash]);
+      await sweepLeftovers(directory);
+      try {
+        await this.#fetchAlone(commit);
+      } catch (error) {
+        await sweepLeftovers(directory);
+        throw error;
+      }
     });
+  }
+
+  async #fetchAlone(commit: GitCommit): Promise<void> {
+    const { directory } = this.#options;
+    const format = commit.hash.length === 64 ? ["--object-format=sha256"] : [];
+    await this.#local(["init", "--quiet", "--bare", "--template=", ...format, directory]);
+    await this.#download(commit);
+    // A power cut may have left the mark empty, which git takes for an error.
+    await rm(join(directory, keptRef(commit)), { force: true });
+    await this.#local(["update-ref", keptRef(commit), commit.hash]);
   }
 
   /** Runs git in the bare repository, without any remote. */

@@ -1,6 +1,6 @@
 import { spawn, type ChildProcessByStdio } from "node:child_process";
 import type { Readable, Writable } from "node:stream";
-import { coreError, errnoOf, hideCredentials } from "../../core/index.ts";
+import { coreError, diskFull, errnoOf, hideCredentials } from "../../core/index.ts";
 import { contextError } from "../errors.ts";
 
 /** One call of the program `git`. */
@@ -23,7 +23,7 @@ export interface GitCall {
 export interface RunningGit {
   readonly stdin: Writable;
   readonly stdout: Readable;
-  /** @throws CONTEXT_GIT_MISSING, CONTEXT_GIT_FAILED with details.status, CANCELED */
+  /** @throws CONTEXT_GIT_MISSING, CONTEXT_GIT_FAILED with details.status, DISK_FULL, CANCELED */
   readonly done: Promise<void>;
 }
 
@@ -96,6 +96,9 @@ function environmentOf(call: GitCall): NodeJS.ProcessEnv {
     ["credential.helper", ""],
     ["fetch.recurseSubmodules", "false"],
     ["gc.auto", "0"],
+    // Bytes a second, and seconds below that: what every other download takes for a server that fell silent.
+    ["http.lowSpeedLimit", "1"],
+    ["http.lowSpeedTime", "120"],
     ["init.defaultBranch", "main"],
     ["maintenance.auto", "false"],
     // The state root is ours, whoever owns the folders on the way to it.
@@ -156,7 +159,7 @@ function notStarted({ purpose }: GitCall, cause: Error): Error {
 }
 
 function failed(
-  { purpose }: GitCall,
+  { purpose, gitDir }: GitCall,
   outcome: { readonly status: number | string; readonly told: string },
 ): Error {
   const lines = hideCredentials(outcome.told)
@@ -164,8 +167,10 @@ function failed(
     .filter((line) => line.trim() !== "");
   const reason =
     lines.findLast((line) => /^(?:fatal|error):/.test(line)) ?? lines.at(-1) ?? "it told nothing";
-  return contextError("CONTEXT_GIT_FAILED", `${purpose}: ${reason}`, {
+  const error = contextError("CONTEXT_GIT_FAILED", `${purpose}: ${reason}`, {
     hint: "check the URL; for a private repository give --secret id=GIT_AUTH_TOKEN, or an ssh agent with --ssh default",
     details: { status: outcome.status, output: lines.join("\n") },
   });
+  const isFull = lines.some((line) => /No space left on device|Disk quota exceeded/.test(line));
+  return isFull && gitDir !== undefined ? diskFull(gitDir, error) : error;
 }

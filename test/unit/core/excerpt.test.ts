@@ -60,3 +60,12 @@ test("of a very long line the part around the mark is shown", () => {
   expect(shown.length).toBeLessThan(320);
   expect(shown.slice(marks.indexOf("^"), marks.lastIndexOf("^") + 1)).toBe("--bad");
 });
+
+test("users and passwords of URLs are not shown, and the mark stays below what it marks", () => {
+  const line = "ADD https://user:geheim@host/x /nowhere";
+  const text = renderExcerpt([line], { file: "D", line: 1, column: 32, length: 8 });
+  expect(text.split("\n").slice(1, 3)).toEqual([
+    "   1 | >>> ADD https://xxxxxxxxxxx@host/x /nowhere",
+    "     |     " + "^^^^^^^^".padStart(39),
+  ]);
+});

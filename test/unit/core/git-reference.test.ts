@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import {
+  blotCredentials,
   hideCredentials,
   isTsbuildError,
   parseGitReference,
@@ -113,4 +114,7 @@ test("credentials are hidden in any text", () => {
     "get https://xxxxx@h/x?y=z@w and ssh://xxxxx@h/r and http://h/a@b",
   );
   expect(hideCredentials("https://a:b@c@h/x")).toBe("https://xxxxx@h/x");
+  expect(blotCredentials("ADD https://a:b@c@h/x and http://@h /")).toBe(
+    "ADD https://xxxxx@h/x and http://@h /",
+  );
 });
