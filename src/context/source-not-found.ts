@@ -31,6 +31,8 @@ export async function sourceNotFound(
       hint: (await hintFor(tree, { pattern, resolved, rule })) ?? placeHint(tree),
       details: {
         pattern,
+        // Where it is looked up in the Dockerfile, unless an expansion made it.
+        word: pattern,
         path,
         ignoredBy:
           rule === undefined

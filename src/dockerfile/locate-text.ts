@@ -10,14 +10,15 @@ interface Source {
 
 /**
  * Where a text stands inside the instruction at `location`, across its continued lines, or in the bodies of its
- * heredocs; undefined when it does not. A text that several lines share is located on the first of them.
+ * heredocs; undefined when it does not. Of several the first that is a word of its own is meant, else the first. A text
+ * that several lines share is located on the first of them.
  */
 export function locateText(
   { lines, escape }: Source,
   location: SourceLocation,
-  wanted: { readonly text: string; readonly offset?: number; readonly length?: number },
+  wanted: { readonly text: string | RegExp; readonly offset?: number; readonly length?: number },
 ): SourceLocation | undefined {
-  const { text, offset = 0, length = text.length } = wanted;
+  const { text, offset = 0 } = wanted;
   if (text === "") return undefined;
   const start = location.line - 1;
   const { pieces, next } = joinContinuations(lines, start, escape);
@@ -25,14 +26,29 @@ export function locateText(
     .slice(next, location.endLine ?? next)
     .map((line, index) => ({ text: `${line}\n`, line: next + index, column: 0 }));
   for (const candidates of [pieces, bodies]) {
-    const at = candidates
-      .map((piece) => piece.text)
-      .join("")
-      .indexOf(text);
-    if (at < 0) continue;
-    return locateOffset(candidates, { at: at + offset, length, file: location.file });
+    const found = findWord(candidates.map((piece) => piece.text).join(""), text);
+    if (found === undefined) continue;
+    const { length = found.length } = wanted;
+    return locateOffset(candidates, { at: found.at + offset, length, file: location.file });
   }
   return undefined;
+}
+
+function findWord(
+  text: string,
+  wanted: string | RegExp,
+): { readonly at: number; readonly length: number } | undefined {
+  if (typeof wanted !== "string") {
+    const match = wanted.exec(text);
+    return match === null ? undefined : { at: match.index, length: match[0].length };
+  }
+  const first = text.indexOf(wanted);
+  const { length } = wanted;
+  for (let at = first; at >= 0; at = text.indexOf(wanted, at + 1)) {
+    const neighbours = [text[at - 1] ?? " ", text[at + wanted.length] ?? " "];
+    if (neighbours.every((character) => /\s/.test(character))) return { at, length };
+  }
+  return first < 0 ? undefined : { at: first, length };
 }
 
 function locateOffset(
@@ -58,7 +74,7 @@ function locateOffset(
 
 /**
  * The same error, located at the word that its details name (`word`, and `at` and `length` for a part of it) instead of
- * at the whole instruction. Errors without one, and words that stand elsewhere (in the trigger of a base image), stay.
+ * at the whole instruction, whose first and last line are then the detail `lines`. Errors without one, and words that stand elsewhere (in the trigger of a base image), stay.
  */
 export function pinpointWord(error: unknown, dockerfile: Dockerfile): unknown {
   if (!isTsbuildError(error) || error.location?.file !== dockerfile.file) return error;
@@ -71,12 +87,13 @@ export function pinpointWord(error: unknown, dockerfile: Dockerfile): unknown {
     ...(typeof length === "number" ? { length } : {}),
   });
   if (location === undefined) return error;
+  const { line, endLine = line } = error.location;
   return new TsbuildError({
     code: error.code,
     message: error.message,
     hint: error.hint,
     location,
-    details: error.details,
+    details: { ...error.details, lines: [line, endLine] },
     cause: error.cause,
   });
 }

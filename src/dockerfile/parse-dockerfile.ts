@@ -20,6 +20,8 @@ export interface ParseOptions {
 export interface ParseObserver {
   onDirectives(directives: Directives): void;
   onInstruction(instruction: Instruction): void;
+  /** The last line of an instruction that is continued over a blank one; told once the raw grammar of the file is right. */
+  onBlankContinuation(location: SourceLocation): void;
   onDockerfile(dockerfile: Dockerfile): void;
 }
 
@@ -46,9 +48,10 @@ export function parseDockerfile(source: Uint8Array | string, options: ParseOptio
     else failure = attempt(instruction, { groups, observer });
     if (line.blankContinuation !== undefined) blankContinuations.push(line.blankContinuation);
   }
+  for (const location of blankContinuations) observer?.onBlankContinuation(location);
   if (failure !== undefined) throw failure as Error;
   refuseNothing(file, groups);
-  const dockerfile = { file, directives, lines, blankContinuations, ...groups };
+  const dockerfile = { file, directives, lines, ...groups };
   observer?.onDockerfile(dockerfile);
   return dockerfile;
 }
@@ -81,6 +84,7 @@ function prefixed(error: unknown, line: number): unknown {
     cause: error.cause,
   });
 }
+
 function refuseNothing(file: string, { globalArgs, stages }: StageGroups): void {
   if (stages.length > 0) return;
   if (globalArgs.length === 0) throw empty(file, "file with no instructions");

@@ -13,8 +13,6 @@ export interface Dockerfile {
   readonly stages: readonly StageSyntax[];
   /** The text split into lines without their ends; excerpts are printed from it. */
   readonly lines: readonly string[];
-  /** For each instruction that is continued over blank lines: the last line of its own text. */
-  readonly blankContinuations: readonly SourceLocation[];
 }
 
 export interface Directives {

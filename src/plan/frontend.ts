@@ -44,6 +44,7 @@ export function refusingForeignSyntax(
       inner?.onDirectives(directives);
     },
     onInstruction: (instruction) => inner?.onInstruction(instruction),
+    onBlankContinuation: (location) => inner?.onBlankContinuation(location),
     onDockerfile: (dockerfile) => inner?.onDockerfile(dockerfile),
   };
 }

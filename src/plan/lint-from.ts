@@ -11,6 +11,7 @@ import {
   type Linter,
 } from "../dockerfile/index.ts";
 import { evaluateGlobalArgs, type GlobalArgs } from "./global-args.ts";
+import { useOf } from "./lint-step.ts";
 import type { PlanOptions } from "./types.ts";
 
 interface FromScope {
@@ -34,6 +35,7 @@ export function lintFrom(from: FromInstruction, scope: FromScope): void {
   linter.report(redundantTargetPlatform, {
     at: from,
     message: redundantTargetPlatform.message(from.platform),
+    word: from.platform,
   });
 }
 
@@ -50,7 +52,7 @@ export function lintDefaultArgs(
     const { text } = expandCounted(from.image, { dockerfile, globalArgs });
     if (text !== undefined && isReference(text)) continue;
     const message = invalidDefaultArgInFrom.message(from.image);
-    linter.report(invalidDefaultArgInFrom, { at: from, message });
+    linter.report(invalidDefaultArgInFrom, { at: from, message, word: from.image });
   }
 }
 
@@ -96,7 +98,7 @@ function lintVariables(
   for (const name of unset) {
     if (known.has(name)) continue;
     const message = undefinedArgInFrom.message(name, suggest(name, known));
-    linter.report(undefinedArgInFrom, { at: from, message });
+    linter.report(undefinedArgInFrom, { at: from, message, word: useOf(name) });
   }
 }
 
@@ -107,7 +109,8 @@ function lintConstant(from: FromInstruction, text: string | undefined, linter: L
   const { stageName = "" } = from;
   if (stageName.includes(platform.os) || stageName.includes(platform.architecture)) return;
   const message = fromPlatformFlagConstDisallowed.message(text);
-  linter.report(fromPlatformFlagConstDisallowed, { at: from, message });
+  const word = from.platform ?? "";
+  linter.report(fromPlatformFlagConstDisallowed, { at: from, message, word });
 }
 
 function isReference(text: string): boolean {

@@ -11,7 +11,11 @@ import type { PlanOptions } from "./types.ts";
 /** Reports a finding about the step at hand, or about another place of its stage. */
 export type LintStepReport = (
   rule: LintRule,
-  finding: { readonly message: string; readonly location?: StageInstruction["location"] },
+  finding: {
+    readonly message: string;
+    readonly location?: StageInstruction["location"];
+    readonly word?: string | RegExp;
+  },
 ) => void;
 
 /** What checks add to the planning of one step. */
@@ -32,13 +36,21 @@ export function lintStep(
   const { shell = [] } = state.image.config;
   linter.onStep({ instruction, hasShell: shell.length > 0 || state.isBaseUnknown });
   const { comments = [] } = instruction;
-  const lint: LintStepReport = (rule, { message, location = instruction.location }) =>
-    linter.report(rule, { at: { location, comments }, message });
+  const lint: LintStepReport = (rule, { location = instruction.location, ...finding }) =>
+    linter.report(rule, { at: { location, comments }, ...finding });
   return { lint, lookupUsed: lookupChecked(state, lint) };
 }
 
 /** With more variables than anybody writes, looking for a similar one for each that is missing would take minutes. */
 const mostSuggested = 200;
+
+/** Finds where a variable is used. */
+export function useOf(name: string): RegExp {
+  return new RegExp(
+    `(?<!\\\\)\\$(?:${name}(?![\\p{L}\\p{N}_])|\\{${name}(?=[^\\p{L}\\p{N}_])[^}]*\\}?)`,
+    "u",
+  );
+}
 
 function lookupChecked(state: StageState, lint: LintStepReport): Lookup {
   return (name) => {
@@ -47,7 +59,7 @@ function lookupChecked(state: StageState, lint: LintStepReport): Lookup {
     if (value !== undefined || state.args.has(name) || state.isBaseUnknown) return value;
     const near = state.env.size > mostSuggested ? undefined : suggest(name, state.env.keys());
     const message = undefinedVar.message(name, near);
-    lint(undefinedVar, { message });
+    lint(undefinedVar, { message, word: useOf(name) });
     return undefined;
   };
 }

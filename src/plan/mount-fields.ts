@@ -1,6 +1,6 @@
 import type { SourceLocation } from "../core/index.ts";
 import { didYouMean } from "../dockerfile/index.ts";
-import { planErrorAt } from "./errors.ts";
+import { planError } from "./errors.ts";
 
 /** What a `--mount` value says, before anything is looked up. */
 export interface MountFields {
@@ -36,8 +36,13 @@ export function readMountFields(
   text: string,
   options: { readonly location: SourceLocation; readonly expand: (word: string) => string },
 ): MountFields {
+  const { location } = options;
   const fail = (reason: string, hint: string): Error =>
-    planErrorAt(options.location, "PLAN_MOUNT_INVALID", `read --mount=${text}: ${reason}`, hint);
+    planError("PLAN_MOUNT_INVALID", `read --mount=${text}: ${reason}`, {
+      hint,
+      location,
+      details: { word: `--mount=${text}` },
+    });
   const draft: Draft = {};
   for (const field of splitFields(text)) {
     const equals = field.indexOf("=");

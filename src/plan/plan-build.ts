@@ -30,7 +30,8 @@ export async function planBuild(dockerfile: Dockerfile, options: PlanOptions): P
 async function planTargets(dockerfile: Dockerfile, options: PlanOptions): Promise<Plan> {
   refuseForeignSyntax(dockerfile, options);
   const vertices = new VertexTable();
-  const bases = new BaseImages(options.resolveBase);
+  const stageNames = dockerfile.stages.flatMap(({ name }) => (name === undefined ? [] : [name]));
+  const bases = new BaseImages(options.resolveBase, stageNames);
   const warnings = new Map<string, PlanWarning>();
   const scopes = options.platforms.map((platform) => ({
     dockerfile,

@@ -214,7 +214,7 @@ function lintPlatform(
     actual: image.config,
     expected: platform,
   });
-  linter?.report(invalidBaseImagePlatform, { at, message });
+  linter?.report(invalidBaseImagePlatform, { at, message, word: name });
 }
 
 function stateOf(stage: StageNode, states: ReadonlyMap<StageNode, StageState>): StageState {

@@ -17,7 +17,7 @@ import {
   type StageSyntax,
   withSuggestion,
 } from "../dockerfile/index.ts";
-import { planError, planErrorAt } from "./errors.ts";
+import { planError } from "./errors.ts";
 import type { GlobalArgs } from "./global-args.ts";
 import { lintFrom } from "./lint-from.ts";
 import { locateFailure } from "./locate-failure.ts";
@@ -143,12 +143,11 @@ function toStageNode(
     );
   const image = expand(from.image);
   if (image === "") {
-    throw planErrorAt(
-      from.location,
-      "PLAN_BASE_INVALID",
-      `base name (${from.image}) should not be blank`,
-      "declare the variable with ARG and a default before the first FROM, or give --build-arg",
-    );
+    throw planError("PLAN_BASE_INVALID", `base name (${from.image}) should not be blank`, {
+      hint: "declare the variable with ARG and a default before the first FROM, or give --build-arg",
+      location: from.location,
+      details: { word: from.image },
+    });
   }
   return {
     index: place.index,
@@ -158,6 +157,7 @@ function toStageNode(
     ...toStageBase(image, {
       ...place,
       name,
+      word: from.image,
       location: from.location,
       contexts: options.contexts,
     }),
@@ -174,12 +174,11 @@ function toPlatform(
 ): Platform {
   const text = expand(written);
   if (text === "") {
-    throw planErrorAt(
+    throw planError("PLAN_BASE_INVALID", `empty platform value from expression ${written}`, {
+      hint: "use $BUILDPLATFORM, $TARGETPLATFORM, or a declared global ARG",
       location,
-      "PLAN_BASE_INVALID",
-      `empty platform value from expression ${written}`,
-      "use $BUILDPLATFORM, $TARGETPLATFORM, or a declared global ARG",
-    );
+      details: { word: written },
+    });
   }
   try {
     return parsePlatform(text);
@@ -189,12 +188,14 @@ function toPlatform(
     throw coreError("PLATFORM_INVALID", `failed to parse platform ${written}: ${message}`, {
       hint,
       location,
-      details,
+      details: { ...details, word: written },
     });
   }
 }
 
 interface BasePlace {
+  /** The image as it is written, where that differs. */
+  readonly word?: string;
   readonly byName: ReadonlyMap<string, StageNode>;
   readonly location: SourceLocation;
   readonly contexts: NamedContexts;
@@ -213,7 +214,8 @@ function toStageBase(
 }
 
 /** Exactly an earlier stage's name means that stage; everything else is a named context or an image. */
-function toBase(image: string, { byName, location, contexts }: BasePlace): StageBase {
+function toBase(image: string, place: BasePlace): StageBase {
+  const { byName, location, contexts } = place;
   const stage = byName.get(image);
   if (stage !== undefined) return { kind: "stage", stage };
   if (image === "scratch") return { kind: "scratch" };
@@ -232,6 +234,7 @@ function toBase(image: string, { byName, location, contexts }: BasePlace): Stage
       {
         hint,
         location,
+        details: { word: place.word ?? image },
       },
     );
   }
@@ -261,12 +264,11 @@ function sourceNames(instruction: StageInstruction): readonly (string | undefine
   if (instruction.keyword !== "COPY" || instruction.from === undefined) return [];
   const { from, location } = instruction;
   if (locateFailure(location, () => expandWord(from, () => undefined)) === from) return [from];
-  throw planErrorAt(
+  throw planError("PLAN_FROM_INVALID", `variable expansion is not supported for --from: ${from}`, {
+    hint: "give the image a name in a stage of its own (FROM $IMAGE AS tools) and use that name",
     location,
-    "PLAN_FROM_INVALID",
-    `variable expansion is not supported for --from: ${from}`,
-    "give the image a name in a stage of its own (FROM $IMAGE AS tools) and use that name",
-  );
+    details: { word: `--from=${from}` },
+  });
 }
 
 function findSource(
@@ -286,12 +288,11 @@ function findSource(
   if (keyword === "COPY" && /^[+-]?\d+$/.test(name)) {
     const numbered = stages[Number(name)];
     if (numbered !== undefined) return numbered;
-    throw planErrorAt(
+    throw planError("PLAN_FROM_INVALID", `invalid stage index ${String(Number(name))}`, {
+      hint: `the ${String(stages.length)} stages are counted from 0; better give the stage a name`,
       location,
-      "PLAN_FROM_INVALID",
-      `invalid stage index ${String(Number(name))}`,
-      `the ${String(stages.length)} stages are counted from 0; better give the stage a name`,
-    );
+      details: { word: `--from=${name}` },
+    });
   }
   return foreignNode(name, toBase(name, { byName: new Map(), location, contexts }), location);
 }

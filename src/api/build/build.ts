@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
 import { solve, StepLog, type BuildEnvironment, type Solution } from "../../build/index.ts";
 import { digestOf, isDiskFull, isTsbuildError } from "../../core/index.ts";
-import { parseDockerfile } from "../../dockerfile/index.ts";
+import { parseDockerfile, pinpointWord, type Dockerfile } from "../../dockerfile/index.ts";
 import { refusingForeignSyntax, type Plan, type TimedSource } from "../../plan/index.ts";
 import { BaseImages } from "../base-images.ts";
 import { withEngine, type Engine } from "../engine.ts";
@@ -74,7 +74,7 @@ async function buildFrom(sources: BuildSources, work: BuildWork): Promise<BuildR
   const { engine, options, names, targets, outputs, named, given, steps, remotes } = work;
   const bases = new BaseImages(engine, { pull: options.pull ?? false });
   try {
-    const plan = await planFrom(sources, { ...work, bases });
+    const { plan, parsed } = await planFrom(sources, { ...work, bases });
     const environment = await openEnvironment(engine, {
       sources,
       directories: named.directories,
@@ -83,7 +83,9 @@ async function buildFrom(sources: BuildSources, work: BuildWork): Promise<BuildR
       steps,
       epoch: plan.sourceDateEpoch,
     });
-    const solution = await solve(plan, { ...environment, ...given });
+    const solution = await solve(plan, { ...environment, ...given }).catch((error: unknown) => {
+      throw pinpointWord(error, parsed);
+    });
     const images = await assembleImages({ plan, solution, environment, targets, options });
     const request = { engine, steps, names, ...images };
     const [written] = await Promise.allSettled([writeOutputs(outputs, request)]);
@@ -107,7 +109,7 @@ async function buildFrom(sources: BuildSources, work: BuildWork): Promise<BuildR
 async function planFrom(
   { dockerfile, context }: BuildSources,
   work: BuildWork & { readonly bases: BaseImages },
-): Promise<Plan> {
+): Promise<{ readonly plan: Plan; readonly parsed: Dockerfile }> {
   const { engine, options, targets, named, steps, remotes, bases } = work;
   const directory = context.type === "directory" ? context.directory : undefined;
   const checked = { options, steps, directory, dockerfile: dockerfile.path };
@@ -122,7 +124,8 @@ async function planFrom(
     const resolveTime = (source: TimedSource): Promise<number | undefined> =>
       timeOf(source, { context, remotes, engine });
     const contexts = { named: named.contexts, resolveTime };
-    return makePlan(parsed, { options, targets, bases, steps, checks, contexts });
+    const request = { options, targets, bases, steps, checks, contexts };
+    return { plan: await makePlan(parsed, request), parsed };
   });
 }
 

@@ -65,6 +65,15 @@ export interface CheckDocument {
   readonly buildError?: { readonly message: string; readonly location: Partial<LocationDocument> };
 }
 
+/** All lines of the instruction, also where the error knows the wrong word in it. */
+function errorLocation({ location, details }: TsbuildError): Partial<LocationDocument> {
+  if (location === undefined) return {};
+  const [line = location.line, endLine = location.endLine] = Array.isArray(details["lines"])
+    ? details["lines"].filter((number) => typeof number === "number")
+    : [];
+  return toLocationDocument({ line, ...(endLine === undefined ? {} : { endLine }) });
+}
+
 export function toCheckDocument({ warnings, error, source }: CheckResult): CheckDocument {
   return {
     warnings: warnings.map(({ code, description, url, message, location }) => ({
@@ -86,7 +95,7 @@ export function toCheckDocument({ warnings, error, source }: CheckResult): Check
       : {
           buildError: {
             message: error.message,
-            location: error.location === undefined ? {} : toLocationDocument(error.location),
+            location: errorLocation(error),
           },
         }),
   };

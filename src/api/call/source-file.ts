@@ -15,7 +15,10 @@ export interface LocationDocument {
   }[];
 }
 
-export function toLocationDocument({ line, endLine = line }: SourceLocation): LocationDocument {
+export function toLocationDocument({
+  line,
+  endLine = line,
+}: Pick<SourceLocation, "line" | "endLine">): LocationDocument {
   const count = Math.max(endLine - line, 0) + 1;
   const lines = Array.from({ length: count }, (_, index) => ({ line: line + index }));
   return { ranges: lines.map((place) => ({ start: place, end: place })) };

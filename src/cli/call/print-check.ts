@@ -1,16 +1,12 @@
 import type { CheckResult } from "../../api/index.ts";
 import type { SourceLocation } from "../../core/index.ts";
-import { sanitiseLine } from "../progress/terminal-text.ts";
+import { displayWidth, sanitiseLine } from "../progress/terminal-text.ts";
 
 type Warning = CheckResult["warnings"][number];
 
 /** What a check found, for people: a headline, then each finding with the lines that it is about. */
 export function formatCheck({ warnings, error, source }: CheckResult): string {
-  const lines = source.bytes
-    .toString("utf8")
-    .replace(/\n$/, "")
-    .split(/\r?\n/)
-    .map((line) => sanitiseLine(line, { color: false }));
+  const lines = source.bytes.toString("utf8").replace(/\n$/, "").split(/\r?\n/);
   const found = warnings.map((warning) => formatWarning(warning, lines));
   return [...headline(warnings.length, error !== undefined), ...found].join("");
 }
@@ -24,13 +20,13 @@ function headline(count: number, hasError: boolean): string[] {
 }
 
 function formatWarning(warning: Warning, lines: readonly string[]): string {
-  const { code, url, message, hint, location } = warning;
+  const { code, url, message, hint, location, place } = warning;
   const rows = [
     "",
     `WARNING: ${code}${url === undefined ? "" : ` - ${url}`}`,
     sanitiseLine(message, { color: false }),
     ...(hint === undefined ? [] : [`hint: ${sanitiseLine(hint, { color: false })}`]),
-    ...excerpt(lines, location),
+    ...excerpt(lines, location, place),
     "",
   ];
   return rows.join("\n");
@@ -38,16 +34,32 @@ function formatWarning(warning: Warning, lines: readonly string[]): string {
 
 const rule = "--------------------";
 
-/** The lines with some around them, laid out as BuildKit prints them: other programs read this. */
-function excerpt(lines: readonly string[], location: SourceLocation): readonly string[] {
+/** The lines with some around them, laid out as BuildKit prints them, since other programs read this; `^` under `word`. */
+function excerpt(
+  lines: readonly string[],
+  location: SourceLocation,
+  word: SourceLocation | undefined,
+): readonly string[] {
   const { file, line, endLine = line } = location;
   const { first, last } = widen({ first: line, last: Math.max(endLine, line) }, lines.length);
   const rows = [`${file}:${String(line)}`, rule];
   for (let number = first; number <= last; number++) {
     const mark = number >= line && number <= endLine ? ">>>" : "   ";
-    rows.push(` ${String(number).padStart(3)} | ${mark} ${lines[number - 1] ?? ""}`.trimEnd());
+    const text = lines[number - 1] ?? "";
+    rows.push(
+      ` ${String(number).padStart(3)} | ${mark} ${sanitiseLine(text, { color: false })}`.trimEnd(),
+    );
+    if (number === word?.line) rows.push(`     |     ${underline(text, word)}`);
   }
   return [...rows, rule];
+}
+
+/** Marks below a word of the line `text`, which may have tabs and wide characters. */
+function underline(text: string, { column, length = 1 }: SourceLocation): string {
+  const widthUntil = (end: number): number =>
+    displayWidth(sanitiseLine(text.slice(0, end), { color: false }));
+  const start = widthUntil(column - 1);
+  return " ".repeat(start) + "^".repeat(Math.max(widthUntil(column - 1 + length) - start, 1));
 }
 
 interface Span {

@@ -1,5 +1,6 @@
-import type { TsbuildError } from "../../core/index.ts";
+import type { SourceLocation, TsbuildError } from "../../core/index.ts";
 import { dockerfileError, type DockerfileErrorCode } from "../errors.ts";
+import { locateText } from "../locate-text.ts";
 import type { Directives, Dockerfile, Instruction } from "../types.ts";
 import {
   defaultCheckOptions,
@@ -9,6 +10,7 @@ import {
   type CheckOptions,
 } from "./check-options.ts";
 import { rules } from "./rules/index.ts";
+import { noEmptyContinuation } from "./rules/no-empty-continuation.ts";
 import type { LintFinding, LintRule, LintStep, LintWarning, ReportFinding } from "./types.ts";
 
 const ownPrefix = "Tsbuild/";
@@ -20,6 +22,9 @@ const ownPrefix = "Tsbuild/";
 export class Linter {
   readonly #override: string | undefined;
   readonly #warnings = new Map<string, LintWarning>();
+  /** What is wrong in a finding, until the file is there in which it is looked up. */
+  readonly #words = new Map<LintWarning, string | RegExp>();
+  #dockerfile: Dockerfile | undefined;
   #options: CheckOptions = defaultCheckOptions;
 
   /** `override` replaces the file's check directive entirely: BUILDKIT_DOCKERFILE_CHECK. */
@@ -43,8 +48,15 @@ export class Linter {
     for (const rule of rules) rule.onParse?.(instruction, this.#reporter(rule));
   }
 
+  /** An instruction is continued over a blank line; `location` is its last one. */
+  onBlankContinuation(location: SourceLocation): void {
+    const { message } = noEmptyContinuation;
+    this.report(noEmptyContinuation, { at: { location }, message });
+  }
+
   /** The whole file has been read. */
   onDockerfile(dockerfile: Dockerfile): void {
+    this.#dockerfile = dockerfile;
     for (const rule of rules) rule.onFile?.(dockerfile, this.#reporter(rule));
   }
 
@@ -55,24 +67,28 @@ export class Linter {
 
   /** A finding of whoever looks on the rule's behalf. */
   report(rule: LintRule, finding: LintFinding): void {
-    const { at, message, hint } = finding;
+    const { at, message, hint, word } = finding;
     if (!isOn(rule, withComments(this.#options, at.comments))) return;
     const { name, description, url } = rule;
     const key = `${String(at.location.line)} ${name} ${message}`;
     if (this.#warnings.has(key)) return;
-    this.#warnings.set(key, {
+    const warning: LintWarning = {
       code: name,
       message,
       description,
       ...(url === undefined ? {} : { url }),
       ...(hint === undefined ? {} : { hint }),
       location: at.location,
-    });
+    };
+    this.#warnings.set(key, warning);
+    if (word !== undefined) this.#words.set(warning, word);
   }
 
   /** In the order of the file. */
   get warnings(): readonly LintWarning[] {
-    return [...this.#warnings.values()].sort((a, b) => a.location.line - b.location.line);
+    return [...this.#warnings.values()]
+      .map((warning) => this.#withPlace(warning))
+      .sort((a, b) => a.location.line - b.location.line);
   }
 
   /**
@@ -89,10 +105,19 @@ export class Linter {
       `lint violation found for rules: ${names.join(", ")}`,
       {
         hint: "follow the rules, skip them with # check=skip=RULE above the line, or remove error=true from the check directive",
-        location: first.location,
+        location: first.place ?? first.location,
         details: { rules: names },
       },
     );
+  }
+
+  #withPlace(warning: LintWarning): LintWarning {
+    const text = this.#words.get(warning);
+    if (text === undefined || this.#dockerfile === undefined) return warning;
+    const { lines, directives, file } = this.#dockerfile;
+    if (warning.location.file !== file) return warning;
+    const place = locateText({ lines, escape: directives.escape }, warning.location, { text });
+    return place === undefined ? warning : { ...warning, place };
   }
 
   #reporter(rule: LintRule): ReportFinding {

@@ -37,6 +37,8 @@ export interface LintFinding {
   readonly message: string;
   /** What to do, where the message does not say it. */
   readonly hint?: string;
+  /** The wrong part of the instruction, as it is written. */
+  readonly word?: string | RegExp;
 }
 
 export interface LintPlace {
@@ -55,5 +57,8 @@ export interface LintWarning {
   readonly description: string;
   readonly url?: string;
   readonly hint?: string;
+  /** All lines of the instruction. */
   readonly location: SourceLocation;
+  /** The wrong word in it, where the rule knows it and the file is read to its end. */
+  readonly place?: SourceLocation;
 }

@@ -6,7 +6,7 @@ import {
   type AddInstruction,
   type CopyInstruction,
 } from "../../dockerfile/index.ts";
-import { planErrorAt } from "../errors.ts";
+import { planError, planErrorAt } from "../errors.ts";
 import { locateFailure } from "../locate-failure.ts";
 import type { CopySource, HttpOp, VertexId } from "../types.ts";
 import { readGitSource, toGitOp } from "./git-source.ts";
@@ -62,16 +62,16 @@ function lintIgnored(
 ): void {
   const clean = posix.normalize(path).replace(/(?<=.)\/$/, "");
   if (scope.options.isIgnored?.(clean) !== true) return;
-  scope.lint(copyIgnoredFile, { message: copyIgnoredFile.message(instruction.keyword, clean) });
+  const message = copyIgnoredFile.message(instruction.keyword, clean);
+  scope.lint(copyIgnoredFile, { message, word: path });
 }
 
 function toUrlSource(url: string, { instruction, scope, name, inputs }: SourcePlace): CopySource {
   if (instruction.keyword === "COPY") {
-    throw planErrorAt(
-      instruction.location,
+    throw planError(
       "PLAN_SOURCE_INVALID",
       `copy ${hideCredentials(url)}: source can't be a URL for COPY`,
-      "use ADD, which downloads",
+      { hint: "use ADD, which downloads", location: instruction.location, details: { word: url } },
     );
   }
   const op: HttpOp = {

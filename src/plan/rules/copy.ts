@@ -1,6 +1,6 @@
 import { posix } from "node:path";
 import { hideCredentials } from "../../core/index.ts";
-import { planErrorAt } from "../errors.ts";
+import { planError } from "../errors.ts";
 import { describeInstruction } from "../step-names.ts";
 import type { CopyOp, VertexId } from "../types.ts";
 import {
@@ -73,24 +73,30 @@ function resolveDestination(workingDir: string | undefined, written: string): st
 
 const symbolicMode = /^[ugoa]*(?:[-+=][rwxXstugo]*)+(?:,[ugoa]*(?:[-+=][rwxXstugo]*)+)*$/;
 
-function checkChmod(mode: string, { location }: CopyLike): string {
+function checkChmod(mode: string, { location, chmod }: CopyLike): string {
   const isOctal = /^[0-7]+$/.test(mode) && Number.parseInt(mode, 8) <= 0o7777;
   if (mode === "" || isOctal || symbolicMode.test(mode)) return mode;
-  throw planErrorAt(
-    location,
+  throw planError(
     "PLAN_CHMOD_INVALID",
     `invalid chmod parameter: '${mode}'. it should be octal string and between 0 and 07777`,
-    "a symbolic mode such as u=rwX,go=rX will do, too",
+    {
+      hint: "a symbolic mode such as u=rwX,go=rX will do, too",
+      location,
+      details: { word: `--chmod=${chmod ?? ""}` },
+    },
   );
 }
 
 /** An independent layer has no passwd file in which a name could be looked up. */
-function checkLinkOwner(chown: string, link: boolean, { location }: CopyLike): void {
+function checkLinkOwner(chown: string, link: boolean, instruction: CopyLike): void {
   if (!link || chown.split(":").every((part) => part === "" || /^\d+$/.test(part))) return;
-  throw planErrorAt(
-    location,
+  throw planError(
     "PLAN_CHOWN_INVALID",
     `invalid user index: -1: there is nowhere to look up ${chown} for --link`,
-    "with --link give numbers, such as --chown=1000:1000",
+    {
+      hint: "with --link give numbers, such as --chown=1000:1000",
+      location: instruction.location,
+      details: { word: `--chown=${instruction.chown ?? ""}` },
+    },
   );
 }

@@ -5,7 +5,7 @@ import {
   processWord,
   type ExposeInstruction,
 } from "../../dockerfile/index.ts";
-import { planErrorAt } from "../errors.ts";
+import { planError } from "../errors.ts";
 import { formatList } from "../text-formats.ts";
 import { addHistory, type RuleScope } from "./rule.ts";
 
@@ -28,10 +28,10 @@ function lintSpec(spec: string, { lint }: RuleScope): void {
   const { address, hostPorts, containerPart } = splitSpec(spec);
   const [, protocol = ""] = splitOnce(containerPart, "/");
   if (protocol !== protocol.toLowerCase()) {
-    lint(exposeProtoCasing, { message: exposeProtoCasing.message(spec) });
+    lint(exposeProtoCasing, { message: exposeProtoCasing.message(spec), word: spec });
   }
   if (address !== "" || hostPorts !== "") {
-    lint(exposeInvalidFormat, { message: exposeInvalidFormat.message(spec) });
+    lint(exposeInvalidFormat, { message: exposeInvalidFormat.message(spec), word: spec });
   }
 }
 
@@ -106,10 +106,14 @@ function invalidPort(
   reason: string,
   place: { readonly spec: string; readonly instruction: ExposeInstruction },
 ): Error {
-  return planErrorAt(
-    place.instruction.location,
+  const { spec, instruction } = place;
+  return planError(
     "PLAN_PORT_INVALID",
-    `read the port ${JSON.stringify(place.spec)} of EXPOSE: ${reason}`,
-    "write 8080, 8080/udp or 8000-8010/tcp, with ports from 0 to 65535",
+    `read the port ${JSON.stringify(spec)} of EXPOSE: ${reason}`,
+    {
+      hint: "write 8080, 8080/udp or 8000-8010/tcp, with ports from 0 to 65535",
+      location: instruction.location,
+      details: { word: spec },
+    },
   );
 }

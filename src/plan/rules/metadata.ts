@@ -5,7 +5,7 @@ import type {
   UserInstruction,
   VolumeInstruction,
 } from "../../dockerfile/index.ts";
-import { planErrorAt } from "../errors.ts";
+import { planError, planErrorAt } from "../errors.ts";
 import { formatList } from "../text-formats.ts";
 import { addHistory, type RuleScope } from "./rule.ts";
 
@@ -48,12 +48,11 @@ export function applyStopsignal(
 ): void {
   const stopSignal = expand(instruction.signal);
   if (!isSignal(stopSignal)) {
-    throw planErrorAt(
-      instruction.location,
-      "PLAN_SIGNAL_INVALID",
-      `invalid signal: ${stopSignal}`,
-      "use a name such as SIGTERM or a number such as 15",
-    );
+    throw planError("PLAN_SIGNAL_INVALID", `invalid signal: ${stopSignal}`, {
+      hint: "use a name such as SIGTERM or a number such as 15",
+      location: instruction.location,
+      details: { word: instruction.signal },
+    });
   }
   state.image.config = { ...state.image.config, stopSignal };
   addHistory(state, `STOPSIGNAL ${stopSignal}`);

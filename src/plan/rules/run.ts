@@ -4,7 +4,7 @@ import {
   type Heredoc,
   type RunInstruction,
 } from "../../dockerfile/index.ts";
-import { planErrorAt } from "../errors.ts";
+import { planError, planErrorAt } from "../errors.ts";
 import { planMounts } from "../mounts.ts";
 import { listEnvironment, type StageState } from "../stage-state.ts";
 import { describeInstruction } from "../step-names.ts";
@@ -116,12 +116,11 @@ function readNetwork(
 ): ExecOp["network"] {
   const mode = network ?? options.network ?? "default";
   if (mode !== "default" && mode !== "none" && mode !== "host") {
-    throw planErrorAt(
+    throw planError("PLAN_ARGUMENT_INVALID", `invalid network mode: ${JSON.stringify(mode)}`, {
+      hint: "choose default, none or host",
       location,
-      "PLAN_ARGUMENT_INVALID",
-      `invalid network mode: ${JSON.stringify(mode)}`,
-      "choose default, none or host",
-    );
+      details: { word: `--network=${mode}` },
+    });
   }
   // Who gives the whole build the host's network has thereby allowed it.
   if (network === "host" && options.network !== "host") {

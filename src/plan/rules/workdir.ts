@@ -8,7 +8,8 @@ export function applyWorkdir(instruction: WorkdirInstruction, scope: RuleScope):
   const { state, expand } = scope;
   const path = expand(instruction.path);
   if (!state.hasWorkdir && !path.startsWith("/")) {
-    scope.lint(workdirRelativePath, { message: workdirRelativePath.message(path) });
+    const message = workdirRelativePath.message(path);
+    scope.lint(workdirRelativePath, { message, word: instruction.path });
   }
   state.hasWorkdir = true;
   const workingDir = resolveWorkdir(state.image.config.workingDir, path);

@@ -49,6 +49,16 @@ sub/Dockerfile:3
 `);
 });
 
+test("the word that is wrong is underlined, behind tabs and wide characters too", () => {
+  const location = { file: "Dockerfile", line: 1, column: 1, endLine: 2 };
+  const place = { file: "Dockerfile", line: 2, column: 4, length: 2 };
+  const warning = { code: "Rule", description: "d", message: "m", location, place };
+  const source = { name: "Dockerfile", bytes: Buffer.from("COPY \\\n\t漢 $B\nRUN x\n") };
+  expect(formatCheck({ warnings: [warning], error: undefined, source })).toContain(
+    "   2 | >>>         漢 $B\n     |                ^^\n   3 |     RUN x\n",
+  );
+});
+
 test("at an end of the file the lines of the other side are shown instead", () => {
   expect(check(eight, [[8]])).toContain("   6 |     six\n   7 |     seven\n   8 | >>> eight\n---");
   expect(check("only\n", [[1]])).toContain("---\n   1 | >>> only\n---");

@@ -110,10 +110,12 @@ describe("instructions", () => {
   });
 
   test("the range of an error covers every line, continuations and bodies included [1.10]", async () => {
-    const { location } = await failureOf(
-      "FROM debian:12\nRUN \\\n --mount=type=nope \\\n <<A\nx\nA\n",
-    );
-    expect(location).toMatchObject({ line: 2, endLine: 6 });
+    const whole = await failureOf("FROM debian:12\nRUN \\\n --security=insecure \\\n <<A\nx\nA\n");
+    expect(whole.location).toMatchObject({ line: 2, endLine: 6 });
+    // Where the wrong word is known it is the place; the range is told beside it.
+    const word = await failureOf("FROM debian:12\nRUN \\\n --mount=type=nope \\\n <<A\nx\nA\n");
+    expect(word.location).toMatchObject({ line: 3, column: 2, length: 17 });
+    expect(word.details["lines"]).toEqual([2, 6]);
     const [stage] = parseDockerfile("FROM a\nRUN b \\\n c\n", { file: "D" }).stages;
     expect(stage?.instructions[0]?.location).toMatchObject({ line: 2, endLine: 3 });
   });

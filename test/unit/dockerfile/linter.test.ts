@@ -134,3 +134,61 @@ describe("findings", () => {
     });
   });
 });
+
+describe("where in an instruction a finding is", () => {
+  /** Line, column and text of the wrong word. */
+  function placesOf(text: string): readonly unknown[] {
+    const lines = text.split("\n");
+    return find(text).map(({ place }) => {
+      if (place === undefined) return undefined;
+      const { line, column, length = 0 } = place;
+      return [line, column, (lines[line - 1] ?? "").slice(column - 1, column - 1 + length)];
+    });
+  }
+
+  test("the stage's name, not an image of the same name", () => {
+    expect(placesOf("FROM base AS Base\nFROM base AS \\\n  base\nFROM a AS scratch\n")).toEqual([
+      [1, 14, "Base"],
+      [3, 3, "base"],
+      [4, 11, "scratch"],
+    ]);
+  });
+
+  test("keywords", () => {
+    expect(placesOf("FROM a as b\nRUN x\nrun run\n")).toEqual([
+      [1, 8, "as"],
+      [3, 1, "run"],
+    ]);
+  });
+
+  test("error=true points at the first of them, and the lines are those of the instruction", () => {
+    const linter = new Linter({ override: "error=true" });
+    const text = "FROM a \\\n  AS Base\n";
+    parseDockerfile(text, { file: "Dockerfile", observer: linter });
+    expect(linter.violation()?.location).toMatchObject({ line: 2, column: 6, length: 4 });
+    expect(linter.warnings[0]?.location).toMatchObject({ line: 1, endLine: 2 });
+  });
+});
+
+describe("NoEmptyContinuation", () => {
+  const continued = "FROM a\nRUN b \\\n\n  c\n";
+
+  test("is told when a later instruction cannot be read", () => {
+    const linter = new Linter();
+    const parse = (rest: string): unknown =>
+      parseDockerfile(continued + rest, { file: "Dockerfile", observer: linter });
+    expect(() => parse("FOO\n")).toThrow("unknown instruction: FOO");
+    expect(linter.warnings.map(({ code, location }) => [code, location.line])).toEqual([
+      ["NoEmptyContinuation", 4],
+    ]);
+  });
+
+  test("is not told when the raw grammar is wrong, as in the reference frontend", () => {
+    const linter = new Linter();
+    const text = `${continued}RUN <<EOF\n`;
+    expect(() => parseDockerfile(text, { file: "Dockerfile", observer: linter })).toThrow(
+      "unterminated heredoc",
+    );
+    expect(linter.warnings).toEqual([]);
+  });
+});

@@ -1,6 +1,11 @@
 import { describe, expect, test } from "vitest";
 import { isTsbuildError, type TsbuildError } from "../../../src/core/index.ts";
-import { parseDockerfile, parseInstruction, suggest } from "../../../src/dockerfile/index.ts";
+import {
+  Linter,
+  parseDockerfile,
+  parseInstruction,
+  suggest,
+} from "../../../src/dockerfile/index.ts";
 
 function parse(text: string | Uint8Array): ReturnType<typeof parseDockerfile> {
   return parseDockerfile(text, { file: "Dockerfile" });
@@ -84,8 +89,12 @@ describe("the file as a whole", () => {
   });
 
   test("a blank line inside a continued instruction is told by that instruction's last line", () => {
-    const { blankContinuations } = parse("FROM a\nRUN a \\\n\n \n  b \\\n c\nRUN d \\\n# e\n f\n");
-    expect(blankContinuations.map(({ line }) => line)).toEqual([6]);
+    const linter = new Linter();
+    const text = "FROM a\nRUN a \\\n\n \n  b \\\n c\nRUN d \\\n# e\n f\n";
+    parseDockerfile(text, { file: "Dockerfile", observer: linter });
+    expect(linter.warnings.map(({ code, location }) => [code, location.line])).toEqual([
+      ["NoEmptyContinuation", 6],
+    ]);
   });
 
   test("ARG belongs to the file before the first FROM and to the stage behind it", () => {

@@ -177,3 +177,37 @@ test("an unknown target suggests a stage [4.1]", async () => {
     message: 'target stage "bulid" could not be found (did you mean build?)',
   });
 });
+
+describe("where in an instruction a finding of planning is", () => {
+  test.each([
+    ["COPY $SRC$A /$NOPE2/${NOPE:-/x}/\n", [2, 21, "${NOPE:-/x}"]],
+    ["ENV X=1 \\\n  Y='a'\"$NOPE\"\n", [3, 9, "$NOPE"]],
+    ["EXPOSE 8080 80/TCP\n", [2, 13, "80/TCP"]],
+    ["WORKDIR srv\n", [2, 9, "srv"]],
+    ["ENV A=1 API_KEY=x\n", [2, 9, "API_KEY"]],
+  ])("%j", async (step, expected) => {
+    const linter = new Linter();
+    const text = `FROM debian:12\n${step}`;
+    await planBuild(parseDockerfile(text, { file: "Dockerfile", observer: linter }), {
+      buildArgs: new Map(),
+      platforms: [amd64],
+      buildPlatform: amd64,
+      resolveBase: createFakeBases().resolveBase,
+      linter,
+    });
+    const lines = text.split("\n");
+    const words = linter.warnings.map(({ place }) => {
+      const { line = 0, column = 0, length = 0 } = place ?? {};
+      return [line, column, (lines[line - 1] ?? "").slice(column - 1, column - 1 + length)];
+    });
+    expect(words).toContainEqual(expected);
+  });
+});
+
+test("an image that is not there may be a misspelt stage", async () => {
+  const text = "FROM debian:12 AS build\nFROM node:22\nCOPY --from=biuld / /\n";
+  await expect(plan(text)).rejects.toMatchObject({
+    hint: "did you mean the stage build?",
+    location: { line: 3, column: 13, length: 5 },
+  });
+});

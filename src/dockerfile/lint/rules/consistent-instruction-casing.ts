@@ -17,6 +17,7 @@ export const consistentInstructionCasing: LintRule = {
       const wanted = isLower ? "lowercase" : "uppercase";
       report({
         at: instruction,
+        word: written,
         message: `Command '${written}' should match the case of the command majority (${wanted})`,
       });
     }

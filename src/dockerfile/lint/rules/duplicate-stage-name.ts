@@ -1,4 +1,5 @@
 import type { LintRule } from "../types.ts";
+import { stageNameOf } from "./written-words.ts";
 
 export const duplicateStageName: LintRule = {
   name: "DuplicateStageName",
@@ -14,7 +15,7 @@ export const duplicateStageName: LintRule = {
       if (name === undefined) continue;
       if (seen.has(name)) {
         const message = `Duplicate stage name "${name}", stage names should be unique`;
-        report({ at: from, message });
+        report({ at: from, message, word: stageNameOf(from) });
       }
       seen.add(name);
     }

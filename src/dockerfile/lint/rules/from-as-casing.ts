@@ -11,7 +11,8 @@ export const fromAsCasing: LintRule = {
     const { from, as } = fromWords(instruction);
     // A FROM in mixed case is the business of ConsistentInstructionCasing.
     if (as === undefined || as === inCaseOf(from, as)) return;
-    report({ at: instruction, message: `'${as}' and '${from}' keywords' casing do not match` });
+    const message = `'${as}' and '${from}' keywords' casing do not match`;
+    report({ at: instruction, message, word: as });
   },
 };
 

@@ -1,4 +1,5 @@
 import type { LintRule } from "../types.ts";
+import { stageNameOf } from "./written-words.ts";
 
 export const reservedStageName: LintRule = {
   name: "ReservedStageName",
@@ -9,7 +10,7 @@ export const reservedStageName: LintRule = {
     for (const { name, from } of stages) {
       if (name !== "scratch" && name !== "context") continue;
       const message = `Stage name should not use the same name as reserved stage "${name}"`;
-      report({ at: from, message });
+      report({ at: from, message, word: stageNameOf(from) });
     }
   },
 };

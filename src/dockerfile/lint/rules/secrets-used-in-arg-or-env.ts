@@ -21,6 +21,7 @@ export const secretsUsedInArgOrEnv: LintRule = {
       const what = `${instruction.keyword} ${JSON.stringify(name)}`;
       report({
         at: instruction,
+        word: name,
         message: `Do not use ARG or ENV instructions for sensitive data (${what})`,
       });
     }

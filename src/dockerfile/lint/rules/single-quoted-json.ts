@@ -13,6 +13,7 @@ export const singleQuotedJson: LintRule = {
     const { keyword } = instruction;
     report({
       at: instruction,
+      word: command.command,
       message: `${keyword} ${command.command} is not JSON and will be run as a shell command`,
       hint: `use double quotes: ${keyword} ${command.command.replaceAll("'", '"')}`,
     });

@@ -1,4 +1,4 @@
-import { fromWords } from "./written-words.ts";
+import { fromWords, stageNameOf } from "./written-words.ts";
 import type { LintRule } from "../types.ts";
 
 export const stageNameCasing: LintRule = {
@@ -10,6 +10,7 @@ export const stageNameCasing: LintRule = {
     if (instruction.keyword !== "FROM") return;
     const { stageName } = fromWords(instruction);
     if (stageName === undefined || stageName === stageName.toLowerCase()) return;
-    report({ at: instruction, message: `Stage name '${stageName}' should be lowercase` });
+    const message = `Stage name '${stageName}' should be lowercase`;
+    report({ at: instruction, message, word: stageNameOf(instruction) });
   },
 };

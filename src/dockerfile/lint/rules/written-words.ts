@@ -13,6 +13,11 @@ export function fromWords({ original, stageName }: FromInstruction): {
   return { from: words[0] ?? "", as, stageName: name };
 }
 
+/** Finds the name behind AS in the text of a FROM. */
+export function stageNameOf({ stageName }: FromInstruction): RegExp {
+  return new RegExp(`(?<=\\sAS\\s+)${(stageName ?? "").replaceAll(".", "\\.")}`, "i");
+}
+
 /** The keyword of any instruction as it is written. */
 export function writtenKeyword({ original }: { readonly original: string }): string {
   return splitList(trimSpace(original))[0] ?? "";
