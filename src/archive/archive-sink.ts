@@ -1,5 +1,4 @@
-import { createWriteStream } from "node:fs";
-import { rename, rm, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { Readable, type Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import {
@@ -11,9 +10,11 @@ import {
   isManifestType,
   isTsbuildError,
   mediaTypes,
+  openOutputFile,
   parseReference,
   withDefaultTag,
   type Digest,
+  type OutputFile,
   type Reference,
 } from "../core/index.ts";
 import {
@@ -44,12 +45,8 @@ export async function openArchiveSink(options: OpenArchiveSinkOptions): Promise<
   return new TarSink(target, options.flavor);
 }
 
-interface Target {
+interface Target extends OutputFile {
   readonly label: string;
-  readonly stream: Writable;
-  /** Makes the finished file appear. */
-  commit(): Promise<void>;
-  remove(): Promise<void>;
 }
 
 async function openTarget(output: string | Writable): Promise<Target> {
@@ -58,29 +55,17 @@ async function openTarget(output: string | Writable): Promise<Target> {
     return { label: "the output stream", stream: output, commit: nothing, remove: nothing };
   }
   const found = await stat(output).catch(() => undefined);
-  // A pipe or /dev/stdout is written to; only files can be replaced at the end.
-  if (found !== undefined && !found.isFile() && !found.isDirectory()) {
-    return { label: output, stream: createWriteStream(output), commit: nothing, remove: nothing };
-  }
   if (found?.isDirectory() === true) {
     throw archiveError("ARCHIVE_WRITE_FAILED", `write archive ${output}: it is a directory`, {
       hint: "give the name of a file in it",
       details: { path: output, reason: "EISDIR" },
     });
   }
-  const partial = `${output}.${String(process.pid)}-${Math.random().toString(36).slice(2, 8)}.partial`;
-  const stream = createWriteStream(partial, { flags: "wx", highWaterMark: 1024 * 1024 });
-  await new Promise<void>((resolve, reject) => {
-    stream.once("open", () => resolve());
-    stream.once("error", (error) => reject(writeError(error, output)));
-  });
-  return {
-    label: output,
-    stream,
-    commit: () =>
-      rename(partial, output).catch((error: unknown) => Promise.reject(writeError(error, output))),
-    remove: () => rm(partial, { force: true }),
+  const told = (error: unknown): never => {
+    throw writeError(error, output);
   };
+  const file = await openOutputFile(output).catch(told);
+  return { ...file, label: output, commit: async () => file.commit().catch(told) };
 }
 
 class TarSink implements ArchiveSink {

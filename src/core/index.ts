@@ -8,6 +8,7 @@ export * from "./git-reference.ts";
 export * from "./http.ts";
 export * from "./limiter.ts";
 export * from "./media-types.ts";
+export * from "./output-file.ts";
 export * from "./platform.ts";
 export * from "./reference.ts";
 export * from "./remove-tree.ts";

@@ -1,4 +1,4 @@
-import { lstat, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { lstat, mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { makeFolder } from "../support/setup-context.ts";
@@ -125,15 +125,48 @@ describe("files [7.2]", () => {
     try {
       await writeFile(join(out, "mine"), "mine");
       const there = await cli(["-o", out, folder]);
-      expect(errorCode(there)).toBe("OUTPUT_FAILED");
+      expect(errorCode(there)).toBe("DISK_FULL");
       expect(there.stderr).toContain("some files there are new now and others old");
       const fresh = await cli(["-o", join(out, "fresh"), folder]);
-      expect(errorCode(fresh)).toBe("OUTPUT_FAILED");
+      expect(errorCode(fresh)).toBe("DISK_FULL");
       expect(fresh.stderr).toContain("nothing is left of it");
       expect(await readdir(out)).toEqual(["mine"]);
     } finally {
       await runProgram("umount", [out]);
     }
+  });
+
+  test("a place that is read-only is told as that", async () => {
+    const place = await makeFolder("read-only");
+    const folder = await context(files);
+    await runProgram("mount", ["-t", "tmpfs", "-o", "ro", "none", place]);
+    try {
+      for (const output of [place, join(place, "new"), `type=tar,dest=${join(place, "new.tar")}`])
+        expect(errorCode(await cli(["-o", output, folder]))).toBe("OUTPUT_FAILED");
+    } finally {
+      await runProgram("umount", [place]);
+    }
+  });
+
+  test("devices and links are written through, not replaced", async () => {
+    const folder = await makeFolder();
+    const [device, link, file] = ["null", "stdout", "file"].map((name) => join(folder, name)) as [
+      ...[string, string, string],
+    ];
+    await runProgram("mknod", [device, "c", "1", "3"]);
+    await symlink(file, link);
+    const built = await context(files);
+    for (const type of ["tar", "oci", "docker"]) {
+      await writeFile(file, "old");
+      for (const dest of [device, link])
+        await expectCli(["-o", `type=${type},dest=${dest}`, built]);
+      expect(await listTar(file)).not.toEqual([]);
+    }
+    await expectCli(["--iidfile", device, "--metadata-file", device, built]);
+    await expectCli(["--iidfile", link, built]);
+    expect(await readFile(file, "utf8")).toMatch(/^sha256:[0-9a-f]{64}$/);
+    expect((await lstat(device)).isCharacterDevice()).toBe(true);
+    expect((await lstat(link)).isSymbolicLink()).toBe(true);
   });
 });
 

@@ -1,6 +1,6 @@
 import { stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
-import { errnoOf } from "../../core/index.ts";
+import { diskFull, errnoOf, isDiskFull } from "../../core/index.ts";
 import { apiError, usageError } from "../errors.ts";
 import type { OutputSpec } from "./types.ts";
 
@@ -56,8 +56,9 @@ async function checkDirectory(path: string): Promise<void> {
   });
 }
 
-/** OUTPUT_FAILED for a place, which may be standard output too. */
+/** OUTPUT_FAILED for a place, which may be standard output too; DISK_FULL where that is why. */
 export function outputFailed(destination: string, cause: unknown): Error {
+  if (isDiskFull(cause)) return diskFull(destination, cause);
   const errno = errnoOf(cause);
   return apiError("OUTPUT_FAILED", `write output to ${destination}`, {
     hint: "give the name of a file in a folder that exists and is writable",

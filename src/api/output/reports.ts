@@ -1,5 +1,5 @@
-import { rm, writeFile } from "node:fs/promises";
-import type { Digest, JsonValue } from "../../core/index.ts";
+import { lstat, rm, writeFile } from "node:fs/promises";
+import { errnoOf, type Digest, type JsonValue } from "../../core/index.ts";
 import type { Descriptor } from "../../image/index.ts";
 import { outputFailed } from "./places.ts";
 
@@ -13,11 +13,13 @@ export interface OutputReport {
   readonly names: readonly string[];
 }
 
-/** The file of an earlier build must not stand for one that fails. */
+/** The file of an earlier build must not stand for one that fails. Only a file: `/dev/stdout` is not ours to remove. */
 export async function removeReport(path: string): Promise<void> {
-  await rm(path, { force: true }).catch((error: unknown) => {
-    throw outputFailed(path, error);
-  });
+  try {
+    if ((await lstat(path)).isFile()) await rm(path);
+  } catch (error) {
+    if (errnoOf(error) !== "ENOENT") throw outputFailed(path, error);
+  }
 }
 
 /** Digest of the config, or of the index of several images, without a newline. */

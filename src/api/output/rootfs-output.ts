@@ -1,5 +1,4 @@
-import { createWriteStream } from "node:fs";
-import { readdir, rename, rm } from "node:fs/promises";
+import { readdir, rename } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { Readable, type Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -7,8 +6,11 @@ import {
   coreError,
   errnoOf,
   formatPlatform,
+  isDiskFull,
   isTsbuildError,
+  openOutputFile,
   removeTree,
+  type OutputFile,
   type Platform,
 } from "../../core/index.ts";
 import { layerTarChunks, type MergedTree } from "../../layer/index.ts";
@@ -60,7 +62,8 @@ export async function writeRootfs(output: DirectoryOutput, request: RootfsReques
     }
     if (isNew) await rename(place, destination);
   } catch (error) {
-    if (isNew) await removeTree(place);
+    // Why it failed is the news, and a place that nothing can be written to has nothing to remove.
+    if (isNew) await removeTree(place).catch(() => undefined);
     throw signal.aborted
       ? canceled(output.destination, error)
       : rootfsFailed(output.destination, { error, isNew });
@@ -81,12 +84,13 @@ export async function writeRootfsTar(output: TarOutput, request: RootfsRequest):
       end: stream !== process.stdout,
     });
   if (destination === "-") return write(process.stdout);
-  const partial = `${destination}.${String(process.pid)}.partial`;
+  let file: OutputFile | undefined;
   try {
-    await write(createWriteStream(partial));
-    await rename(partial, destination);
+    file = await openOutputFile(destination);
+    await write(file.stream);
+    await file.commit();
   } catch (error) {
-    await rm(partial, { force: true });
+    await file?.remove();
     if (request.engine.signal.aborted) throw canceled(destination, error);
     throw isTsbuildError(error) ? error : outputFailed(destination, error);
   }
@@ -175,12 +179,19 @@ function rootfsFailed(
   destination: string,
   { error, isNew }: { readonly error: unknown; readonly isNew: boolean },
 ): unknown {
-  if (isTsbuildError(error) && error.code !== "SYSCALL_FAILED") return error;
+  const isOurs = isTsbuildError(error) && error.code !== "SYSCALL_FAILED";
+  if (isOurs && !isDiskFull(error)) return error;
+  const left = isNew ? "nothing is left of it" : "some files there are new now and others old";
+  if (isDiskFull(error)) {
+    return coreError("DISK_FULL", `write output to ${destination}: no space left`, {
+      hint: `${left}: free some space and build again`,
+      details: { path: destination },
+      cause: error,
+    });
+  }
   const reason = error instanceof Error ? error.message : String(error);
   return apiError("OUTPUT_FAILED", `write output to ${destination}: ${reason}`, {
-    hint: isNew
-      ? "nothing is left of it; make the place writable and build again"
-      : "some files there are new now and others old: make the place writable and build again",
+    hint: `${left}: make the place writable and build again`,
     details: { destination, errno: errnoOf(error) },
     cause: error,
   });
