@@ -77,11 +77,7 @@ export class BaseImages {
     try {
       return await this.fetchImage(wanted.name, wanted.platform);
     } catch (error) {
-      const isMissing =
-        isTsbuildError(error, "REGISTRY_NOT_FOUND") ||
-        isTsbuildError(error, "REGISTRY_UNREACHABLE") ||
-        isTsbuildError(error, "REGISTRY_UNAUTHORIZED");
-      if (here === undefined || this.#pull || !isMissing) throw error;
+      if (here === undefined || this.#pull || !isOutOfReach(error)) throw error;
       return here;
     }
   }
@@ -174,6 +170,16 @@ export class BaseImages {
     for (const repository of this.#repositories.values()) await repository.close();
   }
 }
+
+/** Whether a registry does not have an image, or does not give it to us: many say of a missing one that it is denied. */
+function isOutOfReach(error: unknown): boolean {
+  return outOfReach.some((code) => isTsbuildError(error, code));
+}
+
+const outOfReach = [
+  ...["IMAGE_NOT_FOUND", "REGISTRY_NOT_FOUND", "REGISTRY_DENIED"],
+  ...["REGISTRY_UNAUTHORIZED", "REGISTRY_UNREACHABLE"],
+] as const;
 
 /** A sink that says of layers that it has them, so that a graph copy brings only documents. */
 function withoutLayers(sink: ContentSink): ContentSink {

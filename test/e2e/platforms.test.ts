@@ -163,6 +163,20 @@ describe("base images", () => {
       expect(result.stderr).toContain(text);
   });
 
+  test("that are here for another platform alone serve when their registry has none [3.14]", async () => {
+    const name = `${workspace.registry.host}/never-pushed:1`;
+    const base = await context({
+      Dockerfile: "FROM scratch\nENV KEPT=yes\nCOPY f /\n",
+      f: "f",
+    });
+    await expectCli(["--platform", `linux/${otherArch}`, "-t", name, base]);
+    const folder = await context({ Dockerfile: `FROM ${name}\nLABEL a=b\n` });
+    const { stderr } = await expectCli(["-t", "on-foreign:1", folder]);
+    expect(stderr).toContain("InvalidBaseImagePlatform");
+    expect((await inspect("on-foreign:1")).Config["Env"]).toContain("KEPT=yes");
+    expect(errorCode(await cli(["--pull", folder]))).toBe("IMAGE_NOT_FOUND");
+  });
+
   test("of --from are for the target, also in a stage for another platform [4.6]", async () => {
     const base = await pushIndex(workspace, "tools");
     const folder = await context({
