@@ -1,4 +1,4 @@
-import { Command, CommanderError } from "commander";
+import { Command, CommanderError, Help, type Option } from "commander";
 import { isUsageError, version } from "../api/index.ts";
 import { addBuildCommand } from "./commands/build.ts";
 import { addBuilderCommand } from "./commands/builder.ts";
@@ -60,6 +60,7 @@ export function createProgram(invocation: Invocation): Command {
     .showSuggestionAfterError()
     .showHelpAfterError("(add --help for the list of options)")
     .enablePositionalOptions()
+    .configureHelp({ optionDescription: describeOption })
     .exitOverride();
   addGlobalFlags(program, { hidden: false });
   const add = [
@@ -82,6 +83,12 @@ export function createProgram(invocation: Invocation): Command {
     addGlobalFlags(command, { hidden: true }).copyInheritedSettings(program);
   }
   return program;
+}
+
+/** That what may be repeated begins with nothing goes without saying. */
+function describeOption(option: Option): string {
+  const isList = Array.isArray(option.defaultValue) && option.defaultValue.length === 0;
+  return isList ? option.description : new Help().optionDescription(option);
 }
 
 function withSubcommands(commands: readonly Command[]): Command[] {
