@@ -20,7 +20,7 @@ const longestLine = 60_000;
 /** One instruction as text, with the line feed at its end; see `formatDockerfile`. */
 export function formatInstruction(instruction: Instruction, escape: EscapeCharacter): string {
   if (instruction.keyword === "ONBUILD") return formatOnbuild(instruction.trigger, escape);
-  const words = [instruction.keyword, ...flagsOf(instruction, escape), restOf(instruction)];
+  const words = [instruction.keyword, ...flagsOf(instruction, escape), restOf(instruction, escape)];
   const text = words.filter((word) => word !== "").join(" ");
   const heredocs = "heredocs" in instruction ? instruction.heredocs : [];
   return (
@@ -90,17 +90,20 @@ function nanoseconds(duration: number | undefined): string | undefined {
   return duration === undefined ? undefined : `${String(duration)}ns`;
 }
 
-function restOf(instruction: Exclude<Instruction, { readonly keyword: "ONBUILD" }>): string {
+function restOf(
+  instruction: Exclude<Instruction, { readonly keyword: "ONBUILD" }>,
+  escape: EscapeCharacter,
+): string {
   switch (instruction.keyword) {
     case "FROM": {
       const { image, stageName } = instruction;
       return formatRest(stageName === undefined ? image : `${image} AS ${stageName}`);
     }
     case "ARG":
-      return formatRest(instruction.args.map(formatArg).join(" "));
+      return formatRest(keepEnd(instruction.args.map(formatArg).join(" "), escape));
     case "ENV":
     case "LABEL":
-      return formatRest(formatPairs(instruction));
+      return formatRest(keepEnd(formatPairs(instruction, escape), escape));
     case "RUN":
     case "CMD":
     case "ENTRYPOINT":
@@ -133,8 +136,24 @@ function formatArg(arg: { readonly name: string; readonly defaultValue?: string 
   return arg.defaultValue === undefined ? arg.name : `${arg.name}=${arg.defaultValue}`;
 }
 
-function formatPairs({ pairs, legacy }: EnvInstruction | LabelInstruction): string {
-  return pairs.map(({ key, value }) => `${key}${legacy ? " " : "="}${value}`).join(" ");
+function formatPairs(
+  { pairs, legacy }: EnvInstruction | LabelInstruction,
+  escape: EscapeCharacter,
+): string {
+  const separate = (key: string): string => {
+    if (!legacy) return "=";
+    // The first of two blanks is what such a name escapes.
+    return key.endsWith(escape) ? "  " : " ";
+  };
+  return pairs.map(({ key, value }) => `${key}${separate(key)}${value}`).join(" ");
+}
+
+/**
+ * Words may end with a blank only behind a quote that nobody closed. An escape character at the end is dropped and keeps
+ * the blank from being trimmed; a form feed keeps it from continuing the line.
+ */
+function keepEnd(text: string, escape: EscapeCharacter): string {
+  return trimEnd(text) === text ? text : `${text}${escape}\f`;
 }
 
 function formatCommand(command: CommandForm): string {

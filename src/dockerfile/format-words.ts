@@ -7,7 +7,9 @@ export function formatFlag(
   name: string,
   { value, escape }: { readonly value: string; readonly escape: EscapeCharacter },
 ): string {
-  if (![...value].some((character) => isSpecial(character, escape))) return `--${name}=${value}`;
+  const isPlain = ![...value].some((character) => isSpecial(character, escape));
+  // Outside quotes `<<` takes in the blanks behind it, and hides a marker that follows.
+  if (isPlain && !value.includes("<<")) return `--${name}=${value}`;
   const quoted = Array.from(value, (character) =>
     character === '"' || character === escape ? escape + character : character,
   );

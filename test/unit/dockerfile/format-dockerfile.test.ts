@@ -47,6 +47,9 @@ describe("what would read differently", () => {
     ["ports with Unicode's blanks", "FROM x\nEXPOSE v\u0085 p\nEXPOSE b \u0085a c\n"],
     ["a marker between paths with quotes", "FROM x\nCOPY <<EOF ' '\nEOF\n"],
     ["a marker inside of quotes", "FROM x\nCOPY ' <<\\' <<A /\nA\n"],
+    ["a marker behind a flag that looks like one", 'FROM x\nCOPY --chown=<< b <<"C" /\nC\n'],
+    ["an open quote before a blank", 'ARG C" \\\f\nFROM x\nENV a=" \\\f\nRUN'],
+    ["an old name that ends with an escape", "FROM x\nENV \\  =\n"],
     ["old pairs", 'FROM x\nENV a  b=c  d\nLABEL "e f" g\n'],
     [
       "bodies of all kinds",
