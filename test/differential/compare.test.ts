@@ -111,6 +111,7 @@ describe("what is meant", () => {
     expect(isSelected(engine, "docker<28.5")).toBe(false);
     expect(isSelected(engine, "docker>=28.5")).toBe(true);
     expect(isSelected(engine, "buildah")).toBe(false);
+    expect(isSelected(engine, "buildah, docker>=28")).toBe(true);
     expect(() => isSelected(engine, "docker~28")).toThrow("selects no engine");
   });
 });

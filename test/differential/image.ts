@@ -27,8 +27,10 @@ export interface HistoryEntry {
   readonly empty_layer?: boolean;
 }
 
-interface ArchiveManifest {
+/** An entry of a docker archive's `manifest.json`. */
+export interface ArchiveManifest {
   readonly Config: string;
+  readonly RepoTags?: readonly string[] | null;
   readonly Layers: readonly string[];
 }
 

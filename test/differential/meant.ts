@@ -4,7 +4,7 @@ import { isSelected } from "./engines/engine.ts";
 
 /** A difference that is meant, as `options.json` lists it: it must occur exactly so. */
 export interface MeantDifference extends Difference {
-  /** Such as `docker`, `docker<23`, `docker>=23`, `buildah`. */
+  /** Such as `docker`, `docker<23`, `docker>=23, buildkit`. */
   readonly engine: string;
   readonly reason: string;
 }
@@ -29,30 +29,30 @@ export interface SortedDifferences {
 /** Differences between the ways of building that no case is about. Each must occur somewhere in a whole run. */
 export const rules: readonly MeantRule[] = [
   {
-    engine: "docker",
+    engine: "docker, buildkit",
     reason:
       "a folder gets the time of the build there; ours has 0, its source's, or the one it had",
     covers: ({ at, reference }) => at.endsWith(" folder mtime") && reference === "now",
   },
   {
-    engine: "docker>=23",
+    engine: "docker>=23, buildkit",
     reason: "a folder that COPY creates for another gets the other's time there, and 0 from us",
     covers: ({ at, reference, tsbuild }) =>
       at.endsWith(" folder mtime") && reference !== "now" && tsbuild === "0",
   },
   {
-    engine: "docker>=23",
+    engine: "docker>=23, buildkit",
     reason: "the file of a heredoc gets the time of the build there, and 0 from us",
     covers: ({ at, reference, tsbuild }) =>
       at.endsWith(" mtime") && reference === "now" && tsbuild === "0",
   },
   {
-    engine: "docker",
+    engine: "docker, buildkit",
     reason: "the root folder's own time is in our layers only",
     covers: ({ at }) => at === "tree / folder mtime",
   },
   {
-    engine: "docker",
+    engine: "docker, buildkit",
     reason: "of extended attributes only file capabilities are in the reference's layers",
     covers: ({ at, reference, tsbuild }) =>
       at.endsWith(" xattrs") && reference === "absent" && !tsbuild.includes("security.capability"),

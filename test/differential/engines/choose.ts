@@ -1,6 +1,7 @@
 import { accessSync, constants } from "node:fs";
 import { delimiter, join, dirname } from "node:path";
 import { openBuildah } from "./buildah.ts";
+import { openBuildkit } from "./buildkit.ts";
 import { openDocker } from "./docker.ts";
 import type { Engine } from "./engine.ts";
 
@@ -12,26 +13,31 @@ export type EngineChoice =
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * The reference that $TSBUILD_DIFF_ENGINE names: `docker`, `buildah` (when it is not set), or `auto` for the first of
- * them that is there.
+ * The reference that $TSBUILD_DIFF_ENGINE names: `buildkit`, `docker`, `buildah` (when it is not set), or `auto` for the
+ * first of them that is there.
+ * buildkit is a daemon of the suite's own: $TSBUILD_DIFF_BUILDKITD or the installed one.
  * docker means $DOCKER_HOST when that is set, else a daemon of its own: $TSBUILD_DIFF_DOCKERD or the installed one.
  */
 export function chooseEngine(environment: Environment): EngineChoice {
   const wanted = environment["TSBUILD_DIFF_ENGINE"] ?? "buildah";
   switch (wanted) {
+    case "buildkit":
+      return chooseBuildkit(environment);
     case "docker":
       return chooseDocker(environment);
     case "buildah":
       return chooseBuildah(environment);
     case "auto": {
+      const buildkit = chooseBuildkit(environment);
+      if (!("missing" in buildkit)) return buildkit;
       const docker = chooseDocker(environment);
       if (!("missing" in docker)) return docker;
       const buildah = chooseBuildah(environment);
       if (!("missing" in buildah)) return buildah;
-      return { missing: `${docker.missing}; ${buildah.missing}` };
+      return { missing: `${buildkit.missing}; ${docker.missing}; ${buildah.missing}` };
     }
     default:
-      throw new Error(`TSBUILD_DIFF_ENGINE is "${wanted}", not docker, buildah or auto`);
+      throw new Error(`TSBUILD_DIFF_ENGINE is "${wanted}", not buildkit, docker, buildah or auto`);
   }
 }
 
@@ -58,6 +64,18 @@ function chooseDocker(environment: Environment): EngineChoice {
   };
 }
 
+function chooseBuildkit(environment: Environment): EngineChoice {
+  if (process.getuid?.() !== 0) return { missing: "buildkitd needs root" };
+  const buildkitd = environment["TSBUILD_DIFF_BUILDKITD"] ?? findProgram("buildkitd", environment);
+  if (buildkitd === undefined) return { missing: "no buildkitd" };
+  const buildx = environment["TSBUILD_DIFF_BUILDX"] ?? findPlugin(environment);
+  if (buildx === undefined) return { missing: "no docker-buildx (Debian package docker-buildx)" };
+  return {
+    engine: "buildkit",
+    open: async (folder) => openBuildkit({ buildkitd, buildx, folder }),
+  };
+}
+
 function chooseBuildah(environment: Environment): EngineChoice {
   if (process.getuid?.() !== 0) return { missing: "buildah needs root here" };
   const buildah = environment["TSBUILD_DIFF_BUILDAH"] ?? findProgram("buildah", environment);
@@ -69,6 +87,12 @@ function chooseBuildah(environment: Environment): EngineChoice {
 function beside(dockerd: string): string | undefined {
   const docker = join(dirname(dirname(dockerd)), "bin/docker");
   return isExecutable(docker) ? docker : undefined;
+}
+
+/** buildx as Debian installs it, or as a program of its own. */
+function findPlugin(environment: Environment): string | undefined {
+  const plugin = "/usr/libexec/docker/cli-plugins/docker-buildx";
+  return isExecutable(plugin) ? plugin : findProgram("docker-buildx", environment);
 }
 
 function findProgram(name: string, environment: Environment): string | undefined {

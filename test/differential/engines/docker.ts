@@ -1,9 +1,8 @@
-import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdir, open, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { execute, run } from "../execute.ts";
+import { programPath, startDaemon } from "./daemon.ts";
 import { type Engine, type Feature, featuresSince, isBefore, readVersion } from "./engine.ts";
 
 /** The first release whose embedded BuildKit knows a feature. */
@@ -40,7 +39,7 @@ export interface DockerChoice {
 export async function openDocker(choice: DockerChoice): Promise<Engine> {
   const config = join(choice.folder, "client");
   await mkdir(config, { recursive: true });
-  const daemon = choice.dockerd === undefined ? undefined : await startDaemon(choice);
+  const daemon = choice.dockerd === undefined ? undefined : await startDockerd(choice);
   const env = {
     DOCKER_BUILDKIT: "1",
     // Nothing of the person who runs the suite: contexts, credentials, proxies.
@@ -85,16 +84,16 @@ function clientConfig({ docker }: DockerChoice): object {
   return existsSync(plugins) ? { cliPluginsExtraDirs: [plugins] } : {};
 }
 
-async function startDaemon({ dockerd = "", flags = [], folder }: DockerChoice): Promise<{
+/** The daemon's host, and the call that ends it. */
+async function startDockerd({ dockerd = "", flags = [], folder }: DockerChoice): Promise<{
   readonly host: string;
   stop(): Promise<void>;
 }> {
-  const host = `unix://${join(folder, "docker.sock")}`;
-  const log = join(folder, "dockerd.log");
-  const output = await open(log, "w");
-  const daemon = spawn(
-    dockerd,
-    [
+  const socket = join(folder, "docker.sock");
+  const host = `unix://${socket}`;
+  const stop = await startDaemon({
+    program: dockerd,
+    args: [
       ...["--host", host, "--pidfile", join(folder, "dockerd.pid")],
       ...["--data-root", join(folder, "data"), "--exec-root", join(folder, "exec")],
       // Steps use the host's network, so none needs to be made.
@@ -102,25 +101,11 @@ async function startDaemon({ dockerd = "", flags = [], folder }: DockerChoice): 
       ...(await ownStore(dockerd)),
       ...flags,
     ],
-    {
-      // containerd and its shim are found beside a daemon that was unpacked somewhere.
-      env: { ...process.env, PATH: `${join(dirname(dirname(dockerd)), "bin")}:${programPath()}` },
-      stdio: ["ignore", output.fd, output.fd],
-      detached: true,
-    },
-  );
-  await output.close();
-  const stop = async (): Promise<void> => {
-    await endProcess(daemon);
-    await rm(folder, { recursive: true, force: true });
-  };
-  try {
-    await waitForSocket(daemon, join(folder, "docker.sock"));
-  } catch (error) {
-    const told = await readFile(log, "utf8");
-    await stop();
-    throw new Error(`${dockerd} did not come up:\n${told.slice(-4000)}`, { cause: error });
-  }
+    // containerd and its shim are found beside a daemon that was unpacked somewhere.
+    env: { PATH: `${join(dirname(dirname(dockerd)), "bin")}:${programPath()}` },
+    folder,
+    socket,
+  });
   return { host, stop };
 }
 
@@ -128,24 +113,4 @@ async function startDaemon({ dockerd = "", flags = [], folder }: DockerChoice): 
 async function ownStore(dockerd: string): Promise<readonly string[]> {
   const version = readVersion(await execute([dockerd, "--version"]));
   return isBefore(version, firstWithStore) ? [] : ["--feature", "containerd-snapshotter=true"];
-}
-
-function programPath(): string {
-  return `${process.env["PATH"] ?? ""}:/usr/sbin:/sbin`;
-}
-
-async function waitForSocket(daemon: ChildProcess, socket: string): Promise<void> {
-  for (let tries = 0; tries < 600; tries += 1) {
-    if (daemon.exitCode !== null) throw new Error(`exit ${String(daemon.exitCode)}`);
-    if (existsSync(socket)) return;
-    await sleep(100);
-  }
-  throw new Error("no answer for a minute");
-}
-
-async function endProcess(daemon: ChildProcess): Promise<void> {
-  if (daemon.exitCode !== null || daemon.signalCode !== null) return;
-  const ended = new Promise((fulfil) => daemon.once("exit", fulfil));
-  daemon.kill("SIGTERM");
-  await ended;
 }

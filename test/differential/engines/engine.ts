@@ -46,7 +46,7 @@ export interface Builder {
 
 /** A reference. */
 export interface Engine extends Builder {
-  readonly name: "docker" | "buildah";
+  readonly name: "buildkit" | "docker" | "buildah";
   /** Major and minor number. */
   readonly version: readonly [number, number];
   /** What is compared when this engine is the judge. */
@@ -54,8 +54,15 @@ export interface Engine extends Builder {
   readonly features: ReadonlySet<Feature>;
 }
 
-/** Whether a selector such as `docker`, `docker<23` or `docker>=28.1` means this engine. */
-export function isSelected({ name, version }: Engine, selector: string): boolean {
+/** Whether a selector such as `docker`, `docker<23` or `docker>=28.1, buildkit` means this engine. */
+export function isSelected(engine: Pick<Engine, "name" | "version">, selector: string): boolean {
+  return selector.split(", ").some((one) => isSelectedByOne(engine, one));
+}
+
+function isSelectedByOne(
+  { name, version }: Pick<Engine, "name" | "version">,
+  selector: string,
+): boolean {
   const parsed = /^([a-z]+)(?:(<|>=)(\d+)(?:\.(\d+))?)?$/.exec(selector);
   if (parsed === null) throw new Error(`${selector} selects no engine`);
   const [, wanted, comparison, major = "0", minor = "0"] = parsed;
