@@ -189,10 +189,10 @@ export function checkChecksumCount(instruction: CopyLike): void {
 }
 
 function refusedChecksum({ checksum, location }: AddInstruction, reason: string): Error {
-  return planErrorAt(
+  const word = `--checksum=${checksum ?? ""}`;
+  return planError("PLAN_CHECKSUM_INVALID", `check ${word}: ${reason}`, {
+    hint: "a checksum needs an ADD with exactly one source, which is a URL or a git repository",
     location,
-    "PLAN_CHECKSUM_INVALID",
-    `check --checksum=${checksum ?? ""}: ${reason}`,
-    "a checksum needs an ADD with exactly one source, which is a URL",
-  );
+    details: { word },
+  });
 }
