@@ -60,3 +60,10 @@ describe("wrong usage exits with 2, on stderr, and touches nothing", () => {
     expect(stderr).not.toMatch(/^\s+at /m);
   });
 });
+
+test("a command starts from two files: each further one costs a millisecond", async () => {
+  const dist = join(repository, "dist");
+  const text = await readFile(join(dist, "cli.js"), "utf8");
+  const imported = [...text.matchAll(/^import .*"\.\/chunks\/([a-z-]+)-[^"]+\.js";$/gm)];
+  expect(imported.map(([, name]) => name).sort()).toEqual(["library", "rolldown-runtime"]);
+});
