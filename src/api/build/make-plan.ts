@@ -7,6 +7,7 @@ import type { Checks } from "./checks.ts";
 import { warnOfAttestations } from "./attestations.ts";
 import type { TargetPlatforms } from "./choose-platforms.ts";
 import { parsePairs, type BuildOptions } from "./options.ts";
+import { withConfiguredProxies } from "./proxies.ts";
 import { readRunSettings } from "./run/settings.ts";
 
 export async function makePlan(
@@ -31,9 +32,10 @@ export async function makePlan(
   const { platforms, buildPlatform } = targets;
   for (const platform of platforms) warnOfUnknown(platform, steps);
   warnOfAttestations(options, steps);
+  const given = parsePairs(options.buildArgs ?? [], "BUILD_ARG_INVALID");
   const plan = await planBuild(dockerfile, {
     ...(options.target === undefined ? {} : { target: options.target }),
-    buildArgs: withEpoch(parsePairs(options.buildArgs ?? [], "BUILD_ARG_INVALID")),
+    buildArgs: await withConfiguredProxies(withEpoch(given), steps),
     labels: Object.fromEntries(parsePairs(options.labels ?? [], "LABEL_INVALID")),
     platforms,
     platformsRequested: targets.isRequested,
