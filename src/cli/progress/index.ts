@@ -8,8 +8,25 @@ import type { Progress, ProgressMode, ProgressOptions, ProgressStream } from "./
 export { progressModes } from "./types.ts";
 export type { Progress, ProgressMode, ProgressOptions, ProgressStream } from "./types.ts";
 
-/** A renderer that sees nothing but events and writes to nothing but the stream. */
+/**
+ * A renderer that sees nothing but events and writes to nothing but the stream. What is still under way when it has
+ * finished reports to nobody: the error, which comes behind it, is the end of what is read.
+ */
 export function createProgress(mode: ProgressMode, options: ProgressOptions): Progress {
+  const renderer = createRenderer(mode, options);
+  let isFinished = false;
+  return {
+    listener: (event) => {
+      if (!isFinished) renderer.listener(event);
+    },
+    finish: (outcome) => {
+      isFinished = true;
+      renderer.finish(outcome);
+    },
+  };
+}
+
+function createRenderer(mode: ProgressMode, options: ProgressOptions): Progress {
   switch (mode) {
     case "auto":
     case "tty":
