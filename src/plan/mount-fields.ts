@@ -1,5 +1,5 @@
 import type { SourceLocation } from "../core/index.ts";
-import { didYouMean } from "../dockerfile/index.ts";
+import { withSuggestion } from "../dockerfile/index.ts";
 import { planError } from "./errors.ts";
 
 /** What a `--mount` value says, before anything is looked up. */
@@ -27,6 +27,7 @@ const keys =
   "type from source src target dst destination readonly ro readwrite rw required size id sharing mode uid gid env".split(
     " ",
   );
+const knownKeys = `the keys are ${keys.join(", ")}`;
 
 /**
  * Reads the comma-separated fields in order: some are only allowed after the type that they belong to.
@@ -47,10 +48,10 @@ export function readMountFields(
   for (const field of splitFields(text)) {
     const equals = field.indexOf("=");
     const key = (equals < 0 ? field : field.slice(0, equals)).toLowerCase();
-    if (equals < 0) readFlag(draft, key, fail);
+    if (equals < 0) readFlag(draft, { key, field }, fail);
     else {
       const raw = field.slice(equals + 1);
-      readField(draft, { key, value: key === "from" ? raw : options.expand(raw) }, fail);
+      readField(draft, { key, field, value: key === "from" ? raw : options.expand(raw) }, fail);
     }
   }
   checkCombination(draft, fail);
@@ -82,16 +83,22 @@ export function readMountTarget(text: string): string {
 
 type Fail = (reason: string, hint: string) => Error;
 
-function readFlag(draft: Draft, key: string, fail: Fail): void {
+/** A field as written, and the key that it begins with. */
+interface WrittenField {
+  readonly key: string;
+  readonly field: string;
+}
+
+function readFlag(draft: Draft, { key, field }: WrittenField, fail: Fail): void {
   if (key === "readonly" || key === "ro") draft.readOnly = true;
   else if (key === "readwrite" || key === "rw") draft.readOnly = false;
   else if (key === "required") draft.required = checkRequired(draft, fail);
-  else throw fail(`${JSON.stringify(key)} must be a key=value pair`, unknownHint(key));
+  else throw fail(`invalid field '${field}' must be a key=value pair`, knownKeys);
 }
 
 function readField(
   draft: Draft,
-  { key, value }: { readonly key: string; readonly value: string },
+  { key, field, value }: WrittenField & { readonly value: string },
   fail: Fail,
 ): void {
   switch (key) {
@@ -112,18 +119,17 @@ function readField(
       return;
     case "readonly":
     case "ro":
-      draft.readOnly = readBoolean(value, fail);
+      draft.readOnly = readBoolean({ key, value }, fail);
       return;
     case "readwrite":
     case "rw":
-      draft.readOnly = !readBoolean(value, fail);
+      draft.readOnly = !readBoolean({ key, value }, fail);
       return;
     case "required":
-      draft.required = checkRequired(draft, fail) && readBoolean(value, fail);
+      draft.required = checkRequired(draft, fail) && readBoolean({ key, value }, fail);
       return;
     case "size":
-      if (draft.type !== "tmpfs")
-        throw fail("only tmpfs has a size", "write type=tmpfs before size");
+      if (draft.type !== "tmpfs") throw unexpectedKey(key, { draft, fail }, "type=tmpfs");
       draft.sizeBytes = readSize(value, fail);
       return;
     case "id":
@@ -133,61 +139,87 @@ function readField(
       draft.sharing = chooseSharing(value, fail);
       return;
     case "mode":
-      draft.mode = readNumber(value, 8, fail);
+      draft.mode = readNumber({ key, value, base: 8 }, fail);
       return;
     case "uid":
     case "gid":
-      draft[key] = readNumber(value, 10, fail);
+      draft[key] = readNumber({ key, value, base: 10 }, fail);
       return;
     case "env":
       draft.env = value;
       return;
     default:
-      throw fail(`unexpected key ${JSON.stringify(key)}`, unknownHint(key));
+      throw fail(
+        withSuggestion(`unexpected key '${key}' in '${field}'`, { word: key, candidates: keys }),
+        knownKeys,
+      );
   }
 }
 
 function checkCombination(draft: Draft, fail: Fail): void {
   const type = draft.type ?? "bind";
-  const owned = draft.mode !== undefined || draft.uid !== undefined || draft.gid !== undefined;
-  if (owned && (type === "bind" || type === "tmpfs")) {
-    throw fail(`mode, uid and gid mean nothing for ${type}`, "use them with cache, secret or ssh");
+  const looks = (["mode", "uid", "gid"] as const).find((key) => draft[key] !== undefined);
+  if (looks !== undefined && (type === "bind" || type === "tmpfs")) {
+    throw fail(
+      `${looks} not allowed for "${type}" type mounts`,
+      "use it with cache, secret or ssh",
+    );
   }
   if (draft.sharing !== undefined && type !== "cache") {
-    throw fail(`sharing means nothing for ${type}`, "use it with type=cache");
+    const reason =
+      type === "secret"
+        ? "secret mount should not define sharing"
+        : `invalid cache sharing set for ${type} mount`;
+    throw fail(reason, "use it with type=cache");
   }
   if (type === "ssh" && draft.source !== undefined) {
-    throw fail("an ssh mount has no source", "use id to choose an agent");
+    throw fail("ssh does not support source", "use id to choose an agent");
   }
-  if (type !== "secret") return;
-  if (draft.from !== undefined && draft.from !== "") {
+  if (type === "secret") checkSecret(draft, fail);
+}
+
+function checkSecret({ from, id, source, target }: Draft, fail: Fail): void {
+  if (from !== undefined && from !== "") {
     throw fail(
-      "from is not allowed for a secret",
+      "secret mount should not have a from",
       "secrets come from --secret on the command line",
     );
   }
-  if ((draft.id ?? "") !== "" && (draft.source ?? "") !== "") {
-    throw fail("a secret has either an id or a source", "remove one of them");
+  if ((id ?? "") !== "" && (source ?? "") !== "") {
+    throw fail("both source and id can't be set", "remove one of them");
   }
-  if (!draft.id && !draft.source && !draft.target) {
+  if (!id && !source && !target) {
     throw fail(
-      "invalid secret mount: it has neither an id nor a target",
+      "invalid secret mount. one of source, target required",
       "for example --mount=type=secret,id=npmrc",
     );
   }
 }
 
-function checkRequired({ type }: Draft, fail: Fail): true {
-  if (type === "secret" || type === "ssh") return true;
-  throw fail("only secret and ssh can be required", "write type=secret before required");
+function checkRequired(draft: Draft, fail: Fail): true {
+  if (draft.type === "secret" || draft.type === "ssh") return true;
+  throw unexpectedKey("required", { draft, fail }, "type=secret or type=ssh");
+}
+
+/** A key that only some types have, and only behind their name. */
+function unexpectedKey(
+  key: string,
+  { draft, fail }: { readonly draft: Draft; readonly fail: Fail },
+  types: string,
+): Error {
+  const { type = "bind" } = draft;
+  return fail(`unexpected key '${key}' for mount type '${type}'`, `write ${types} before ${key}`);
 }
 
 function chooseType(value: string, fail: Fail): MountFields["type"] {
   const found = types.find((type) => type === value.toLowerCase());
   if (found !== undefined) return found;
   throw fail(
-    `unsupported mount type ${JSON.stringify(value)}`,
-    didYouMean(value, types) ?? `the types are ${types.join(", ")}`,
+    withSuggestion(`unsupported mount type ${JSON.stringify(value)}`, {
+      word: value,
+      candidates: types,
+    }),
+    `the types are ${types.join(", ")}`,
   );
 }
 
@@ -195,39 +227,44 @@ function chooseSharing(value: string, fail: Fail): NonNullable<MountFields["shar
   const found = sharings.find((sharing) => sharing === value.toLowerCase());
   if (found !== undefined) return found;
   throw fail(
-    `unsupported sharing value ${JSON.stringify(value)}`,
-    didYouMean(value, sharings) ?? `choose one of ${sharings.join(", ")}`,
+    withSuggestion(`unsupported sharing value ${JSON.stringify(value)}`, {
+      word: value,
+      candidates: sharings,
+    }),
+    `choose one of ${sharings.join(", ")}`,
   );
 }
 
-function readBoolean(value: string, fail: Fail): boolean {
-  if (/^(?:1|t|T|true|TRUE|True)$/.test(value)) return true;
-  if (/^(?:0|f|F|false|FALSE|False)$/.test(value)) return false;
-  throw fail(`${JSON.stringify(value)} is neither true nor false`, "write true or false");
+interface KeyValue {
+  readonly key: string;
+  readonly value: string;
 }
 
-function readNumber(value: string, base: 8 | 10, fail: Fail): number {
+function readBoolean({ key, value }: KeyValue, fail: Fail): boolean {
+  if (/^(?:1|t|T|true|TRUE|True)$/.test(value)) return true;
+  if (/^(?:0|f|F|false|FALSE|False)$/.test(value)) return false;
+  throw fail(`invalid value for ${key}: ${value}`, "write true or false");
+}
+
+function readNumber(
+  { key, value, base }: KeyValue & { readonly base: 8 | 10 },
+  fail: Fail,
+): number {
   const number = (base === 8 ? /^[0-7]+$/ : /^\d+$/).test(value)
     ? Number.parseInt(value, base)
     : NaN;
   if (number < 2 ** 32) return number;
-  throw fail(
-    `${JSON.stringify(value)} is no ${base === 8 ? "octal " : ""}number`,
-    "use digits only",
-  );
+  const kind = base === 8 ? "an octal" : "a";
+  throw fail(`invalid value ${value} for ${key}`, `write ${kind} number`);
 }
 
 /** Bytes of `128m`, `1.5g`, `4096`, `2 KiB`: every unit counts in powers of 1024. */
 function readSize(value: string, fail: Fail): number {
   const match = /^(\d+(?:\.\d+)?) ?([kmgtp]?)(?:i?b)?$/i.exec(value);
   if (match === null)
-    throw fail(`${JSON.stringify(value)} is no size`, "write for example 128m or 1g");
+    throw fail(`invalid value for size: ${value}`, "write for example 128m or 1g");
   const power = " kmgtp".indexOf((match[2] ?? "").toLowerCase() || " ");
   return Math.floor(Number(match[1]) * 1024 ** power);
-}
-
-function unknownHint(key: string): string {
-  return didYouMean(key, keys) ?? `the keys are ${keys.join(", ")}`;
 }
 
 /** Comma-separated values; a field between double quotes may hold commas, and `""` is a quote in it. */

@@ -64,8 +64,11 @@ function readDuration<Name extends string>(
   const text = flags.text(name) ?? "";
   const duration = text === "" ? 0 : parseDuration(text);
   if (duration !== undefined && (duration === 0 || duration >= millisecond)) return duration;
-  const reason = duration === undefined ? "is no duration" : "cannot be less than 1ms";
-  throw instructionError(raw, "DOCKERFILE_DURATION", `--${name}=${text} ${reason}`, {
+  const message =
+    duration === undefined
+      ? `--${name}=${text} is no duration`
+      : `Interval "${name}" cannot be less than 1ms`;
+  throw instructionError(raw, "DOCKERFILE_DURATION", message, {
     hint: "write a number with a unit, such as 30s or 1m30s; at least 1ms",
     part: { kind: "text", text: `--${name}=${text}` },
   });

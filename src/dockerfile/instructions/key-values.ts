@@ -77,9 +77,9 @@ function readPair(raw: RawInstruction, word: string, index: number): KeyValue {
   throw instructionError(
     raw,
     "DOCKERFILE_ARGUMENTS",
-    `read ${keywordOf(raw)}: can't find = in ${JSON.stringify(word)}`,
+    `Syntax error - can't find = in ${JSON.stringify(word)}. Must be of the form: name=value`,
     {
-      hint: "every pair has the form NAME=value; put a value that holds blanks between double quotes",
+      hint: "put a value that holds blanks between double quotes",
       part: { kind: "argument", index },
     },
   );

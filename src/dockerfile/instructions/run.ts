@@ -19,8 +19,18 @@ export function parseRun(raw: RawInstruction): RunInstruction {
   const command = readCommandForm(raw);
   const network = flags.text("network");
   const security = flags.text("security");
-  checkChoice(raw, { name: "network", value: network, choices: ["default", "none", "host"] });
-  checkChoice(raw, { name: "security", value: security, choices: ["sandbox", "insecure"] });
+  checkChoice(raw, {
+    name: "network",
+    value: network,
+    choices: ["default", "none", "host"],
+    refuse: (told) => `invalid network mode ${told}`,
+  });
+  checkChoice(raw, {
+    name: "security",
+    value: security,
+    choices: ["sandbox", "insecure"],
+    refuse: (told) => `security ${told} is not valid`,
+  });
   return {
     keyword: "RUN",
     ...syntaxOf(raw),
@@ -53,17 +63,13 @@ function checkChoice(
     readonly name: "network" | "security";
     readonly value: string | undefined;
     readonly choices: readonly string[];
+    readonly refuse: (told: string) => string;
   },
 ): void {
-  const { name, value, choices } = flag;
+  const { name, value, choices, refuse } = flag;
   if (value === undefined || choices.includes(value)) return;
-  throw instructionError(
-    raw,
-    "DOCKERFILE_FLAG_VALUE",
-    `invalid ${name} mode: ${JSON.stringify(value)}`,
-    {
-      hint: `choose one of ${choices.join(", ")}`,
-      part: { kind: "flag", index: raw.flags.indexOf(`--${name}=${value}`) },
-    },
-  );
+  throw instructionError(raw, "DOCKERFILE_FLAG_VALUE", refuse(JSON.stringify(value)), {
+    hint: `choose one of ${choices.join(", ")}`,
+    part: { kind: "flag", index: raw.flags.indexOf(`--${name}=${value}`) },
+  });
 }

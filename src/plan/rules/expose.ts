@@ -49,7 +49,9 @@ function expandSpec(spec: string, instruction: ExposeInstruction): readonly stri
     const hostRange = parseRange(hostPorts);
     if (hostRange === undefined) throw fail(`invalid hostPort: ${hostPorts}`);
     if (!fits(hostRange, range)) {
-      throw fail(`invalid ranges of container and host ports: ${containerPorts} and ${hostPorts}`);
+      throw fail(
+        `invalid ranges specified for container and host Ports: ${containerPorts} and ${hostPorts}`,
+      );
     }
   }
   return Array.from(
@@ -107,13 +109,9 @@ function invalidPort(
   place: { readonly spec: string; readonly instruction: ExposeInstruction },
 ): Error {
   const { spec, instruction } = place;
-  return planError(
-    "PLAN_PORT_INVALID",
-    `read the port ${JSON.stringify(spec)} of EXPOSE: ${reason}`,
-    {
-      hint: "write 8080, 8080/udp or 8000-8010/tcp, with ports from 0 to 65535",
-      location: instruction.location,
-      details: { word: spec },
-    },
-  );
+  return planError("PLAN_PORT_INVALID", `invalid port: ${JSON.stringify(spec)}: ${reason}`, {
+    hint: "write 8080, 8080/udp or 8000-8010/tcp, with ports from 0 to 65535",
+    location: instruction.location,
+    details: { word: spec },
+  });
 }

@@ -116,7 +116,7 @@ function readNetwork(
 ): ExecOp["network"] {
   const mode = network ?? options.network ?? "default";
   if (mode !== "default" && mode !== "none" && mode !== "host") {
-    throw planError("PLAN_ARGUMENT_INVALID", `invalid network mode: ${JSON.stringify(mode)}`, {
+    throw planError("PLAN_ARGUMENT_INVALID", `invalid network mode ${JSON.stringify(mode)}`, {
       hint: "choose default, none or host",
       location,
       details: { word: `--network=${mode}` },
