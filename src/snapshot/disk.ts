@@ -1,5 +1,5 @@
 import { type BigIntStats, closeSync, constants, lstatSync, openSync, readSync } from "node:fs";
-import type { Syscalls } from "../core/index.ts";
+import { errnoOf, type Syscalls } from "../core/index.ts";
 import type { NodeStat, RootPath } from "../layer/index.ts";
 
 /** One layer's own directory, as bytes. Synchronous calls throughout: each takes microseconds, a promise ten times that. */
@@ -15,9 +15,17 @@ export function locate(directory: LayerDirectory, path: RootPath): Buffer {
   return absolute;
 }
 
-/** undefined when nothing is there. The caller knows that all but the last component are directories, or nothing. */
+/**
+ * undefined when nothing is there, as it is where a name is longer than any can be. The caller knows that all but the last
+ * component are directories, or nothing.
+ */
 export function statOf(path: Buffer): BigIntStats | undefined {
-  return lstatSync(path, { bigint: true, throwIfNoEntry: false });
+  try {
+    return lstatSync(path, { bigint: true, throwIfNoEntry: false });
+  } catch (error) {
+    if (errnoOf(error) === "ENAMETOOLONG") return undefined;
+    throw error;
+  }
 }
 
 /** Overlayfs' mark that lower layers' node of this name is gone. */

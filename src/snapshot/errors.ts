@@ -6,6 +6,8 @@ export type SnapshotErrorCode =
   | "SNAPSHOT_ENTRY_NOT_FOUND"
   | "SNAPSHOT_NOT_A_DIRECTORY"
   | "SNAPSHOT_NOT_A_FILE"
+  /** A name, a path or a link's target is longer than the disk takes. */
+  | "SNAPSHOT_NAME_TOO_LONG"
   /** A file changed while it was copied. */
   | "SNAPSHOT_SOURCE_CHANGED"
   /** The kind that was asked for does not work on this filesystem or with these privileges. */

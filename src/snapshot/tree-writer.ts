@@ -17,6 +17,7 @@ import {
   rootPathToString,
 } from "../layer/index.ts";
 import { copyNode } from "./copy-node.ts";
+import { snapshotError } from "./errors.ts";
 import { removeOtherXattrs, setAttributes, setNewFileAttributes } from "./attributes.ts";
 import { isOpaque, isWhiteout, type LayerDirectory, locate, opaqueXattr, statOf } from "./disk.ts";
 import { notDirectory, notFile, notFound } from "./stack-tree.ts";
@@ -382,9 +383,19 @@ export class LayerWriter implements TreeWriter {
   }
 }
 
-/** A full disk is told as such, with the path inside the root. */
+/** What every disk may say, a full one or a name that is too long, is told as such, with the path inside the root. */
 function toldWithPath(error: unknown, path: RootPath): unknown {
-  return isDiskFull(error) ? diskFull(`/${rootPathToString(path)}`, error) : error;
+  const shown = `/${rootPathToString(path)}`;
+  if (isDiskFull(error)) return diskFull(shown, error);
+  return syscallErrno(error) === "ENAMETOOLONG" ? nameTooLong(shown, error) : error;
+}
+
+function nameTooLong(path: string, cause: unknown): Error {
+  return snapshotError("SNAPSHOT_NAME_TOO_LONG", `write ${path}: file name too long`, {
+    hint: "a name has up to 255 bytes, a path some 3900, and so has what a symlink leads to",
+    details: { path },
+    cause,
+  });
 }
 
 /** Latin-1 gives each byte string a string of its own. */

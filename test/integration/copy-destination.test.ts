@@ -232,3 +232,13 @@ test("something that a lower layer removed is not there", async () => {
     "srv/sub/link": "symlink 777 9:0 @111 -> ../nowhere",
   });
 });
+
+test.each([
+  ["a file", { sources: ["one"], destination: `/${"n".repeat(256)}` }],
+  ["a directory", { sources: ["one"], destination: `/${"n".repeat(256)}/` }],
+  ["a path", { sources: ["dir"], destination: `/${"some-folder/".repeat(400)}` }],
+  ["a layer of its own", { sources: ["one"], destination: `/${"n".repeat(256)}/x`, link: true }],
+])("%s with a name that no disk takes is told as such", async (_, request) => {
+  const from = await harness.layers(stage());
+  await expectCode(harness.copy({ from, ...request }), "SNAPSHOT_NAME_TOO_LONG");
+});
