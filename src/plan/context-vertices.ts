@@ -1,4 +1,4 @@
-import { hideCredentials } from "../core/index.ts";
+import { hideCredentials, type SourceLocation } from "../core/index.ts";
 import type { ContextBase, StageNode } from "./stage-graph.ts";
 import type { VertexId } from "./types.ts";
 import type { VertexTable } from "./vertex-table.ts";
@@ -14,28 +14,38 @@ export function contextRoot(
   options: { readonly vertices: VertexTable; readonly name: string },
 ): VertexId {
   const { vertices, name } = options;
+  const tree = contextTree(stage.base, vertices);
+  const { location } = stage;
+  const copied = { pattern: ".", destination: "/", keepOwner: true };
+  return treeLayer({ tree, ...copied, name, location }, vertices);
+}
+
+/** What a tree from outside holds, copied into a layer on nothing by a step that is like any COPY. */
+export function treeLayer(
+  wanted: {
+    readonly tree: VertexId;
+    readonly pattern: string;
+    readonly destination: string;
+    readonly keepOwner: boolean;
+    readonly name: string;
+    readonly location: SourceLocation;
+  },
+  vertices: VertexTable,
+): VertexId {
+  const { tree, pattern, destination, keepOwner, name, location } = wanted;
   return vertices.add({
     op: {
       type: "copy",
       instruction: "COPY",
-      sources: [
-        {
-          type: "path",
-          input: 1,
-          pattern: ".",
-          unpack: false,
-          keepOwner: true,
-          fromUrl: false,
-        },
-      ],
-      destination: "/",
+      sources: [{ type: "path", input: 1, pattern, unpack: false, keepOwner, fromUrl: false }],
+      destination,
       link: false,
       parents: false,
       exclude: [],
     },
-    inputs: [vertices.emptyRoot(), contextTree(stage.base, vertices)],
+    inputs: [vertices.emptyRoot(), tree],
     name,
-    location: stage.location,
+    location,
   });
 }
 

@@ -1,6 +1,7 @@
 import { posix } from "node:path";
 import type { SourceLocation } from "../core/index.ts";
 import type { RunInstruction } from "../dockerfile/index.ts";
+import { treeLayer } from "./context-vertices.ts";
 import { planErrorAt } from "./errors.ts";
 import { readMountFields, readMountSource, type MountFields } from "./mount-fields.ts";
 import type { RuleScope } from "./rules/rule.ts";
@@ -106,30 +107,14 @@ function toLayers(
   { vertices }: MountScope,
 ): MountSource {
   if (!isForeignTree(vertices.list()[vertex]?.op)) return { vertex, path };
-  const copy = vertices.add({
-    op: {
-      type: "copy",
-      instruction: "COPY",
-      sources: [
-        {
-          type: "path",
-          input: 1,
-          // A plain path: nothing in it is a wildcard.
-          pattern: path.replaceAll(/[\\*?[]/g, "\\$&"),
-          unpack: false,
-          keepOwner: false,
-          fromUrl: false,
-        },
-      ],
-      destination: copiedTo,
-      link: false,
-      parents: false,
-      exclude: [],
-    },
-    inputs: [vertices.emptyRoot(), vertex],
+  const copied = {
+    // A plain path: nothing in it is a wildcard.
+    pattern: path.replaceAll(/[\\*?[]/g, "\\$&"),
+    destination: copiedTo,
+    keepOwner: false,
     name: `[internal] load ${path} of the build context for mounts`,
-    location,
-  });
+  };
+  const copy = treeLayer({ tree: vertex, ...copied, location }, vertices);
   return { vertex: copy, path: copiedTo };
 }
 
