@@ -8,7 +8,7 @@ import {
 import type { LocalImage, LocalImageSummary } from "../local/index.ts";
 import { readContainers } from "../runtime/index.ts";
 import { containersOf, withEngine, type Engine, type EngineOptions } from "./engine.ts";
-import { apiError } from "./errors.ts";
+import { apiError, usageError } from "./errors.ts";
 import { missingHere } from "./missing-image.ts";
 
 /** One name of one image, as `images` lists it. A dangling image has `<none>` for both parts. */
@@ -68,11 +68,11 @@ function splitName(name: string): { readonly repository: string; readonly tag: s
   return { repository: familiarReference(rest), tag: tag ?? "<none>" };
 }
 
-/** Gives an image one more name. @throws IMAGE_NOT_FOUND, REFERENCE_INVALID */
+/** Gives an image one more name. @throws IMAGE_NOT_FOUND, REFERENCE_INVALID, USAGE for a digest */
 export async function tagImage(
   options: EngineOptions & { readonly source: string; readonly target: string },
 ): Promise<void> {
-  const target = normaliseName(options.target);
+  const target = normaliseTag(options.target);
   await withEngine(options, async (engine) => {
     await engine.images.tag(target, await findImage(engine, options.source));
   });
@@ -140,4 +140,17 @@ export async function findImage(engine: Engine, name: string): Promise<LocalImag
 /** The full form under which names are stored: registry, repository and tag. @throws REFERENCE_INVALID */
 export function normaliseName(name: string): string {
   return formatReference(withDefaultTag(parseReference(name)));
+}
+
+/**
+ * The full form of a name that somebody gives to an image. Content alone has a digest: under one that was made up, FROM
+ * would find something else than the digest says.
+ * @throws REFERENCE_INVALID, USAGE
+ */
+export function normaliseTag(name: string): string {
+  if (parseReference(name).digest === undefined) return normaliseName(name);
+  throw usageError(
+    `name an image ${name}: a build tag cannot contain a digest`,
+    "give a name such as app:1.0; whoever pushes it is told its digest",
+  );
 }

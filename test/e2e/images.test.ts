@@ -43,6 +43,22 @@ describe("images", () => {
 });
 
 describe("tag", () => {
+  test("gives no digest: only content has one", async () => {
+    await build("undigested:1");
+    const claimed = `claimed@sha256:${"a".repeat(64)}`;
+    const folder = await context({ Dockerfile: "FROM BUSYBOX\n" });
+    for (const args of [
+      ["tag", "undigested:1", claimed],
+      ["-t", claimed, folder],
+      ["-o", `type=image,name=${claimed}`, folder],
+    ]) {
+      const result = await cli(args);
+      expect(result.code).toBe(2);
+      expect(result.stderr).toContain("a build tag cannot contain a digest");
+    }
+    expect(errorCode(await cli(["inspect", claimed]))).toBe("IMAGE_NOT_FOUND");
+  });
+
   test("gives another name to the same image, replacing what had it", async () => {
     const one = await build("tag:1");
     const two = await build("tag:2", "LABEL other=1\n");

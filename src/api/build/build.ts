@@ -5,7 +5,7 @@ import { parseDockerfile, pinpointWord, type Dockerfile } from "../../dockerfile
 import { refusingForeignSyntax, type Plan, type TimedSource } from "../../plan/index.ts";
 import { BaseImages } from "../base-images.ts";
 import { withEngine, type Engine } from "../engine.ts";
-import { normaliseName } from "../images.ts";
+import { normaliseTag } from "../images.ts";
 import { familiar } from "../output/archive-output.ts";
 import { chooseOutputs } from "../output/choose-outputs.ts";
 import { checkFolderOf, checkOutput } from "../output/places.ts";
@@ -33,7 +33,7 @@ import { openLocalSources, withSource, type BuildSources } from "./sources.ts";
  * from one of its lines. Nothing is named then, and finished steps stay in the cache.
  */
 export async function build(options: BuildOptions): Promise<BuildResult> {
-  const names = [...new Set((options.tags ?? []).map(normaliseName))];
+  const names = [...new Set((options.tags ?? []).map(normaliseTag))];
   const targets = choosePlatforms(options);
   const outputs = chooseOutputs(options, { names, isIndex: targets.isIndex });
   const place = await locateContext(options.context);

@@ -1,4 +1,5 @@
 import { apiError, usageError } from "../errors.ts";
+import { normaliseTag } from "../images.ts";
 import { checkAnnotations, parseAnnotation } from "./annotations.ts";
 import { storeOutput } from "./parse-output.ts";
 import type { ImageForm, OutputSpec } from "./types.ts";
@@ -17,7 +18,7 @@ export interface OutputFlags {
 
 /**
  * All outputs of a build: those that are asked for, the store when none is, `push` and annotations where they belong.
- * @throws USAGE, OUTPUT_UNSUPPORTED for what does not fit together
+ * @throws REFERENCE_INVALID; USAGE, OUTPUT_UNSUPPORTED for what does not fit together
  * @see docs/spec/dockerfile.md, 7.1 to 7.6
  */
 export function chooseOutputs(
@@ -72,6 +73,8 @@ function checkOne(
     );
   }
   const names = output.form.names ?? build.names;
+  // Before anything is built.
+  for (const name of names) normaliseTag(name);
   if (output.type === "image" && output.push && names.length === 0) {
     throw usageError(
       "push an image without a name: tag is needed when pushing to registry",
