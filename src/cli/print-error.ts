@@ -1,4 +1,10 @@
-import { TsbuildError, formatPlace, isTsbuildError, renderExcerpt } from "../core/index.ts";
+import {
+  TsbuildError,
+  errnoOf,
+  formatPlace,
+  isTsbuildError,
+  renderExcerpt,
+} from "../core/index.ts";
 import { styleFor, wantsColor, type Style } from "./progress/style.ts";
 import { sanitiseLine } from "./progress/terminal-text.ts";
 import type { ProgressStream } from "./progress/types.ts";
@@ -106,8 +112,16 @@ function unknownLines(error: unknown, style: Style): string[] {
   const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
   return [
     `${style.bad("tsbuild:")} internal error: ${message} ${style.faint("[INTERNAL]")}`,
-    `${style.known("hint:")} this is a defect of tsbuild; please report it with what --debug prints`,
+    `${style.known("hint:")} ${hintOf(error)}`,
   ];
+}
+
+/** Running out of descriptors can come up anywhere, and is the machine's fault. */
+function hintOf(error: unknown): string {
+  const errno = errnoOf(error);
+  if (errno === "EMFILE") return "raise the limit of open files: ulimit -n";
+  if (errno === "ENFILE") return "the machine has too many files open: raise fs.file-max";
+  return "this is a defect of tsbuild; please report it with what --debug prints";
 }
 
 /** The stacks of the error and of its causes, as far as they are errors. */

@@ -1,8 +1,19 @@
-import { chmodSync, readdirSync, rmdirSync, unlinkSync, type Dirent } from "node:fs";
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  openSync,
+  readdirSync,
+  rmdirSync,
+  unlinkSync,
+  type Dirent,
+} from "node:fs";
 import { setImmediate as breathe } from "node:timers/promises";
 import { errnoOf } from "./errors.ts";
 
 const slash = 0x2f;
+/** Directories with longer paths are named by a descriptor: paths end at 4096 bytes, trees do not. */
+const longPath = 3072;
 
 /**
  * Removes a file, or a directory with everything in it; nothing there is success. Unlike Node's `rm` it takes names
@@ -18,10 +29,36 @@ export async function removeTree(path: string | Buffer, signal?: AbortSignal): P
   let removed = 0;
   for (let current = pending.at(-1); current !== undefined; current = pending.at(-1)) {
     if (removeNode(current)) pending.pop();
+    else if (current.length > longPath) await emptyDirectory(current, signal);
     else pending.push(...removeFilesIn(current));
     if (++removed % 64 !== 0) continue;
     await breathe();
     signal?.throwIfAborted();
+  }
+}
+
+async function emptyDirectory(path: Buffer, signal: AbortSignal | undefined): Promise<void> {
+  const fd = openDirectory(path);
+  if (fd === undefined) return;
+  try {
+    for (const left of removeFilesIn(Buffer.from(`/proc/self/fd/${String(fd)}`))) {
+      await removeTree(left, signal);
+    }
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** undefined when somebody else has removed it. */
+function openDirectory(path: Buffer): number | undefined {
+  const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW } = constants;
+  try {
+    return openSync(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return undefined;
+    if (errnoOf(error) !== "EACCES") throw error;
+    chmodSync(path, 0o700);
+    return openSync(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   }
 }
 

@@ -47,17 +47,10 @@ export async function prepareMountPoints<M extends MountPoint>(request: {
   const { active, scratch } = request;
   const stubs: SkeletonStub[] = [...standardStubs];
   const hidden: SkeletonStub[] = [];
-  const mounts: M[] = [];
-  const paths: RootPath[] = [];
-  for (const mount of request.mounts) {
-    const target = toRootPath(mount.target, { beyondRoot: "stay" });
-    const path = await resolvePath(active.tree, target, { followLast: true });
-    paths.push(path);
-    mounts.push({ ...mount, target: `/${path.toString()}` });
-  }
-  for (const [index, path] of paths.entries()) {
-    const mount = request.mounts[index];
-    if (mount === undefined || isBelowStandardMount(path) || isBelowAny(path, paths)) continue;
+  const places = await resolveTargets(active, request.mounts);
+  const paths = places.map(({ path }) => path);
+  for (const { path, mount } of places) {
+    if (isBelowStandardMount(path) || isBelowAny(path, paths)) continue;
     if ((await active.tree.lstat(path)) !== undefined) continue;
     const stub: SkeletonStub = { path, type: request.isFile(mount) ? "file" : "directory" };
     if (active.showsSkeleton(path)) stubs.push(stub);
@@ -68,9 +61,27 @@ export async function prepareMountPoints<M extends MountPoint>(request: {
   const written = await writeStubs(active, hidden);
   return {
     rootfs: active.mount({ skeleton: [directory] }),
-    mounts,
+    mounts: places.map(({ path, mount }) => ({ ...mount, target: `/${path.toString()}` })),
     cleanUp: async () => removeStubs(active, written),
   };
+}
+
+/**
+ * Where the targets really lie. Of mounts at one place, which links make of different targets, the one that comes last in
+ * order of targets hides the others: so it is the one.
+ */
+async function resolveTargets<M extends MountPoint>(
+  active: ActiveSnapshot,
+  mounts: readonly M[],
+): Promise<readonly { readonly path: RootPath; readonly mount: M }[]> {
+  const places = new Map<string, { path: RootPath; mount: M }>();
+  const inOrder = [...mounts].sort((a, b) => (a.target < b.target ? -1 : +(a.target > b.target)));
+  for (const mount of inOrder) {
+    const target = toRootPath(mount.target, { beyondRoot: "stay" });
+    const path = await resolvePath(active.tree, target, { followLast: true });
+    places.set(path.toString("latin1"), { path, mount });
+  }
+  return [...places.values()];
 }
 
 /** What lies in another mount has its mount point there, and the sandbox makes it. */

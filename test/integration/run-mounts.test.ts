@@ -385,6 +385,31 @@ function mountPoints(builds: RunBuilds): void {
     expect(await tree.lstat(toRootPath("gone"))).toBeUndefined();
   });
 
+  test("of two targets that links lead to one place, the last in order counts [3.29]", async () => {
+    const told = await builds.run(
+      [
+        "FROM base",
+        "RUN mkdir /r && ln -s /r /l",
+        "RUN --mount=type=secret,id=a,target=/r/x --mount=type=secret,id=b,target=/l/x cat /l/x",
+        "RUN --mount=type=tmpfs,target=/r --mount=type=cache,target=/l grep -c ' /r ' /proc/mounts",
+      ].join("\n"),
+      secretsOf({ a: "of r;", b: "of l;" }),
+    );
+    expect(told).toContain("of r;");
+    expect(told).toMatch(/;1\n/);
+  });
+
+  test("what is mounted on /etc/hosts or /etc/resolv.conf goes before what is made for them [3.22, 3.29]", async () => {
+    const told = await builds.run(
+      [
+        "FROM base",
+        "RUN --mount=type=secret,id=a,target=/etc/hosts --mount=from=base,source=/etc/passwd,target=/etc/resolv.conf cat /etc/hosts && head -n1 /etc/resolv.conf",
+      ].join("\n"),
+      secretsOf({ a: "my hosts\n" }),
+    );
+    expect(told).toContain("my hosts\nroot:x:0:0");
+  });
+
   test("what a step puts beside them stays [3.23]", async () => {
     const built = await builds.harness.build(
       "FROM base\nRUN --mount=type=tmpfs,target=/made/mount touch /made/kept",

@@ -38,6 +38,11 @@ export function failureOf(failed: FailedCall): TsbuildError<SandboxErrorCode> {
     case "mount":
     case "make-read-only":
       return sandboxError("SANDBOX_MOUNT_FAILED", message, {
+        hint:
+          op.type === "attach" &&
+          (failed.errno === errnos.EINVAL || failed.errno === errnos.ENOTDIR)
+            ? `a directory is mounted on a directory and a file on a file; look what ${op.target} is`
+            : undefined,
         details: { ...details, target: op.target },
       });
     case "make-mount-point":

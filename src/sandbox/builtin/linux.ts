@@ -80,6 +80,7 @@ export const errno = {
   EEXIST: 17,
   EXDEV: 18,
   ENOTDIR: 20,
+  EINVAL: 22,
   ENOSPC: 28,
   EROFS: 30,
   ENOSYS: 38,

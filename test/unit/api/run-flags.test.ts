@@ -46,12 +46,16 @@ describe("--ulimit", () => {
     expect(readRunSettings({ ulimits: [text] }).runSettings).toEqual({ ulimits: [ulimit] });
   });
 
-  test.each(["nofile", "nofile=x", "files=1", "nofile=2:1", "nofile=-1:5"])(
-    "%s is refused",
-    (text) => {
-      expect(() => readRunSettings({ ulimits: [text] })).toThrow(/ulimit/);
-    },
-  );
+  test.each([
+    "nofile=99999999999999999999",
+    "nofile",
+    "nofile=x",
+    "files=1",
+    "nofile=2:1",
+    "nofile=-1:5",
+  ])("%s is refused", (text) => {
+    expect(() => readRunSettings({ ulimits: [text] })).toThrow(/ulimit/);
+  });
 });
 
 test("--shm-size and --cgroup-parent", () => {
@@ -127,7 +131,9 @@ describe("--secret", () => {
   test("more than 500 KiB are refused", async () => {
     const path = join(await temporaryFolder(), "big");
     await writeFile(path, Buffer.alloc(500 * 1024 + 1));
+    const tooBig = "secret a too big. max size 500KB";
     await expectCode(openSecrets([`id=a,src=${path}`]), "SECRET_UNREADABLE");
+    await expect(openSecrets([`id=a,src=${path}`])).rejects.toThrow(tooBig);
     const env = { BIG: "x".repeat(500 * 1024 + 1) };
     await expectCode(read("id=a,env=BIG", "a", env), "SECRET_UNREADABLE");
   });
@@ -135,6 +141,7 @@ describe("--secret", () => {
   test("a file that is not there, or a folder, is told at once", async () => {
     await expectCode(openSecrets(["id=a,src=/no/such/file"]), "SECRET_UNREADABLE");
     await expectCode(openSecrets(["id=a,src=/etc"]), "SECRET_UNREADABLE");
+    await expect(openSecrets(["id=a,src=/etc"])).rejects.toThrow(/: it is a directory$/);
   });
 
   test.each(["src=x", "id=a,key", "id=a,key=b", "id=a,type=vault", ""])(

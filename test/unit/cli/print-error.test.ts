@@ -92,6 +92,12 @@ test("an error that is none of ours is a defect", () => {
   expect(printed("thrown text")).toContain("internal error: thrown text");
 });
 
+test("too many open files are no defect", () => {
+  const text = printed(Object.assign(new Error("EMFILE: too many"), { code: "EMFILE" }));
+  expect(text).toContain("hint: raise the limit of open files: ulimit -n");
+  expect(text).not.toContain("defect");
+});
+
 test("an abort is no defect", () => {
   expect(printed(AbortSignal.abort().reason)).toBe("tsbuild: canceled [CANCELED]\n");
 });

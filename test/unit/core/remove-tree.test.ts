@@ -3,6 +3,7 @@ import { chmod, mkdir, readdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { removeTree } from "../../../src/core/index.ts";
+import { makeDeepTree } from "../../support/deep-tree.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
 test("removes a tree with names that are not UTF-8, and follows no symlink", async () => {
@@ -45,6 +46,15 @@ test("removes a tree with raw names and closed folders, and not what its links p
   await removeTree(tree);
   expect(await readdir(folder)).toEqual(["keep"]);
   expect(await readdir(join(folder, "keep"))).toEqual(["me"]);
+});
+
+test("removes a tree that is deeper than a path is long", async () => {
+  const folder = await temporaryFolder();
+  const top = join(folder, "top");
+  await mkdir(top);
+  makeDeepTree(top);
+  await removeTree(top);
+  expect(await readdir(folder)).toEqual([]);
 });
 
 test("removing what is not there is success, and two may remove at once", async () => {

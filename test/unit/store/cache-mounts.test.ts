@@ -1,9 +1,10 @@
 import { spawn } from "node:child_process";
-import { readFile, readdir, writeFile } from "node:fs/promises";
+import { readFile, readdir, rmdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { CacheSharing, HeldCacheMount, Store } from "../../../src/store/index.ts";
+import { makeDeepTree } from "../../support/deep-tree.ts";
 import { startStoreChild } from "../../support/store-child.ts";
 import { withStore } from "../../support/with-store.ts";
 
@@ -164,6 +165,20 @@ describe("cache mounts", () => {
     expect(await store.cacheMounts.prune()).toEqual({ removed: 1, bytes: 5 });
     await child.kill();
     expect(await store.cacheMounts.prune()).toEqual({ removed: 1, bytes: 5 });
+    expect(await readdir(join(root, "mounts-cache"))).toEqual([]);
+  });
+
+  test("df and prune take a cache that is a file, and one that is deeper than a path is long", async () => {
+    const { root, store } = await withStore();
+    const file = await take(store, { key: "file", sharing: "shared" });
+    await rmdir(file.directory);
+    await writeFile(file.directory, "12345");
+    await file.release();
+    const deep = await take(store, { key: "deep", sharing: "shared" });
+    makeDeepTree(deep.directory);
+    await deep.release();
+    expect(await store.cacheMounts.usage()).toMatchObject({ total: 2 });
+    expect(await store.cacheMounts.prune()).toMatchObject({ removed: 2 });
     expect(await readdir(join(root, "mounts-cache"))).toEqual([]);
   });
 

@@ -86,14 +86,11 @@ function sourceOf(
 }
 
 async function checkFile(id: string, path: string): Promise<void> {
-  try {
-    const found = await stat(path);
-    if (found.isDirectory()) throw unreadable(id, path, { reason: "it is a directory" });
-    if (found.size > maxSecretSize) throw tooBig(id);
-  } catch (error) {
-    if (errnoOf(error) === undefined) throw error;
-    throw unreadable(id, path, { reason: errnoOf(error) ?? "", cause: error });
-  }
+  const found = await stat(path).catch((cause: unknown) => {
+    throw unreadable(id, path, { reason: errnoOf(cause) ?? "", cause });
+  });
+  if (found.isDirectory()) throw unreadable(id, path, { reason: "it is a directory" });
+  if (found.size > maxSecretSize) throw tooBig(id);
 }
 
 /** One byte more than there may be is read, whatever the file's size says: it may be a pipe. */

@@ -63,7 +63,8 @@ function readHost(text: string): readonly { readonly name: string; readonly addr
 function readUlimit(text: string): NonNullable<RunSettings["ulimits"]>[number] {
   const match = /^([a-z]+)=(-1|\d+)(?::(-1|\d+))?$/.exec(text);
   const [, name = "", softText = "", hardText = softText] = match ?? [];
-  if (match === null) {
+  const [soft, hard] = [Number(softText), Number(hardText)];
+  if (match === null || !Number.isSafeInteger(soft) || !Number.isSafeInteger(hard)) {
     throw usageError(`invalid ulimit: ${text}`, "write it as name=soft or name=soft:hard");
   }
   if (!resourceNames.includes(name)) {
@@ -72,7 +73,6 @@ function readUlimit(text: string): NonNullable<RunSettings["ulimits"]>[number] {
       `the types are ${[...resourceNames].sort().join(", ")}`,
     );
   }
-  const [soft, hard] = [Number(softText), Number(hardText)];
   if (hard !== -1 && (soft === -1 || soft > hard)) {
     throw usageError(
       `ulimit soft limit must be less than or equal to hard limit: ${text}`,

@@ -5,7 +5,7 @@ import { failureOf } from "../../../../src/sandbox/builtin/failure.ts";
 import type { Op } from "../../../../src/sandbox/builtin/ops.ts";
 import type { SyscallName } from "../../../../src/sandbox/builtin/program.ts";
 
-const { EACCES, ENOENT, ENOTDIR, ENOEXEC, EPERM, EISDIR } = constants.errno;
+const { EACCES, ENOENT, ENOTDIR, ENOEXEC, EPERM, EISDIR, EINVAL } = constants.errno;
 const exec: Op = { type: "exec", paths: ["/a/x", "/b/x"], argv: ["x"], env: [] };
 
 function failure(op: Op, syscall: SyscallName, errno: number, notedErrnos: readonly number[] = []) {
@@ -35,6 +35,11 @@ test("a mount tells its target and the system call", () => {
     code: "SANDBOX_MOUNT_FAILED",
     details: { target: "/c", syscall: "openat2", errno: "EISDIR" },
   });
+});
+
+test("a directory on a file, or the other way round, is told", () => {
+  const op: Op = { type: "attach", from: "mount /c", target: "/c", follow: true };
+  expect(failure(op, "move_mount", EINVAL).hint).toContain("look what /c is");
 });
 
 test("anything else is a failed set-up that names the op", () => {
