@@ -220,9 +220,12 @@ RUN --mount=from=other:1,target=/m cp /m/bin/t /three
     expect(told).toBe(".dockerignore\nbin\n0:0\nt");
     const missing = await cli(["--build-context", "tools=/nowhere", folder]);
     expect(errorCode(missing)).toBe("CONTEXT_NOT_FOUND");
-    const invalid = await cli(["--build-context", "tools", folder]);
-    expect(invalid.code).toBe(2);
-    expect(invalid.stderr).toContain("invalid context value: tools, expected key=value");
+    for (const value of ["tools", "tools=oci-layout://", "tools=oci-layout://:1"]) {
+      const invalid = await cli(["--build-context", value, folder]);
+      expect(invalid.code, value).toBe(2);
+      expect(invalid.stderr).toContain("invalid context value: ");
+      expect(invalid.stderr).toContain(", expected key=value");
+    }
   });
 
   test("only what is copied is read of a directory [4.13, 4.14]", async () => {

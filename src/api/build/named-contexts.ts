@@ -58,7 +58,9 @@ function afterPrefix(text: string, prefix: string): string | undefined {
 /** `DIR`, `DIR:TAG`, `DIR@DIGEST`. */
 function readLayout(text: string): OciLayout {
   const [place = "", digest] = text.split("@");
-  if (digest !== undefined && !isDigest(digest)) throw invalid(`oci-layout://${text}`);
+  const isNamed = place !== "" && !place.startsWith(":");
+  if (!isNamed || (digest !== undefined && !isDigest(digest)))
+    throw invalid(`oci-layout://${text}`);
   const colon = place.indexOf(":", place.lastIndexOf("/") + 1);
   const path = resolve(colon < 0 ? place : place.slice(0, colon));
   return {
