@@ -14,10 +14,9 @@ import { addHistory, type RuleScope } from "./rule.ts";
  * @throws PLAN_PORT_INVALID
  */
 export function applyExpose(instruction: ExposeInstruction, scope: RuleScope): void {
-  const { lookupUsed, escape, state } = scope;
-  const specs = instruction.ports.flatMap(
-    (port) => processWord(port, { lookup: lookupUsed, escape }).words,
-  );
+  const { lookup, escape, state } = scope;
+  // Not lookupUsed: the reference's checks pass over what is not set here, and a check may fail a build.
+  const specs = instruction.ports.flatMap((port) => processWord(port, { lookup, escape }).words);
   for (const spec of specs) lintSpec(spec, scope);
   const ports = specs.flatMap((spec) => expandSpec(spec, instruction));
   for (const port of ports) state.image.exposedPorts.add(port);
