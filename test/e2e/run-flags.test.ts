@@ -1,13 +1,13 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
+import { existsSync, readlinkSync } from "node:fs";
 import { chmod, copyFile, mkdir, mkdtemp, readdir, rm, rmdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { startCli } from "../support/cli.ts";
-import { childrenOf } from "../support/marked-processes.ts";
+import { childrenOf, findMarkedProcesses } from "../support/marked-processes.ts";
 import { errorCode, runProgram, useWorkspace } from "../support/setup-workspace.ts";
 
 const workspace = useWorkspace({ programs: ["ssh-agent", "ssh-add", "ssh-keygen"] });
@@ -117,6 +117,10 @@ describe("--ssh", () => {
     // Removing all keys is refused: they are there twice.
     expect(stderr.match(/256 SHA256:\S+ \S+ \(ED25519\)/g)).toHaveLength(2);
     expect(stderr).toContain("Failed to remove all identities");
+    const agents = findMarkedProcesses("agent.sock").filter(({ pid }) =>
+      readlinkSync(`/proc/${String(pid)}/cwd`).startsWith(workspace.root),
+    );
+    expect(agents).toEqual([]);
   });
 
   test("absent: no mount; required and absent: an error [3.37]", async () => {

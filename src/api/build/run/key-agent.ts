@@ -12,8 +12,8 @@ export interface KeyAgent {
 }
 
 /**
- * Starts OpenSSH's agent with keys in it. It lasts as long as a `cat` on a pipe of ours, so that it ends with us, also
- * when we are killed. Keys are handed over by pipes: ssh-add refuses files that others may read, which is not its
+ * Starts OpenSSH's agent with keys in it. A `cat` on a pipe of ours ends with us, also when we are killed, and then the
+ * agent is ended. Keys are handed over by pipes: ssh-add refuses files that others may read, which is not its
  * business here.
  *
  * @throws SSH_UNAVAILABLE without the programs, or for a key that cannot be used without a passphrase
@@ -25,7 +25,8 @@ export async function startKeyAgent(options: {
 }): Promise<KeyAgent> {
   const folder = join(options.directory, `ssh-agent-${randomBytes(6).toString("hex")}`);
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  const script = "echo ready; exec cat >/dev/null";
+  // By itself the agent looks only every ten seconds whether its command has ended.
+  const script = 'echo ready; cat >/dev/null; kill "$SSH_AGENT_PID"';
   // The name of the socket is relative: addresses of sockets are short.
   const agent = start("ssh-agent", ["-a", "agent.sock", "/bin/sh", "-c", script], folder);
   const stop = async (): Promise<void> => {
