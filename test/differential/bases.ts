@@ -31,6 +31,20 @@ export async function makeBases(folder: string): Promise<string[]> {
   );
 }
 
+/** An image of one empty layer, for builds that only look at it, as a docker archive named `name`. */
+export function makeHollowArchive(name: string, config: object): Buffer {
+  const layer = writeTar([]);
+  const rootfs = { type: "layers", diff_ids: [digestOf(layer)] };
+  return writeTar([
+    file("config.json", JSON.stringify({ ...config, rootfs, history: [{ created_by: name }] })),
+    file("layer.tar", layer),
+    file(
+      "manifest.json",
+      JSON.stringify([{ Config: "config.json", RepoTags: [name], Layers: ["layer.tar"] }]),
+    ),
+  ]);
+}
+
 function makeArchive(options: {
   readonly root: Buffer;
   readonly name: string;

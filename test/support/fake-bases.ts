@@ -61,6 +61,9 @@ const configs: Readonly<
   "arm:1": { architecture: "arm64", variant: "v8", config: { env: [path] } },
 };
 
+/** The names that the table has. */
+export const fakeBaseNames: readonly string[] = Object.keys(configs);
+
 /** Every lookup in the order in which it was asked for. */
 export interface FakeBases {
   readonly resolveBase: PlanOptions["resolveBase"];

@@ -16,12 +16,12 @@ export interface BuildkitChoice {
 /**
  * BuildKit alone, with the frontend that is built into it: the reference itself, as new as it is to be had. buildx is
  * the client, because contexts of the simpler one are versions of each other. Base images come from a registry in this
- * process, which stands in for `diff.test`.
+ * process, which stands in for `diff.test` and for Docker Hub.
  */
 export async function openBuildkit({ buildkitd, buildx, folder }: BuildkitChoice): Promise<Engine> {
   const registry = await openFakeRegistry();
   const config = join(folder, "buildkitd.toml");
-  await writeFile(config, `[registry."diff.test"]\n  mirrors = ["${registry.host}"]\n`);
+  await writeFile(config, ["diff.test", "docker.io"].map(mirrored(registry.host)).join(""));
   const socket = join(folder, "buildkitd.sock");
   const stop = await startDaemon({
     program: buildkitd,
@@ -58,9 +58,17 @@ export async function openBuildkit({ buildkitd, buildx, folder }: BuildkitChoice
       if (built.code !== 0) return { kind: "refused", output: built.output };
       return { kind: "built", archive };
     },
+    check: async ({ folder: cwd, context, flags }) => {
+      const command = ["build", "--call=check,format=json", "--progress=quiet", ...flags];
+      return (await run([buildx, ...command, context], { cwd, env })).output;
+    },
     close: async () => {
       await stop();
       await registry.close();
     },
   };
+}
+
+function mirrored(mirror: string): (host: string) => string {
+  return (host) => `[registry."${host}"]\n  mirrors = ["${mirror}"]\n`;
 }

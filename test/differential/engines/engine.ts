@@ -52,6 +52,8 @@ export interface Engine extends Builder {
   /** What is compared when this engine is the judge. */
   readonly compares: Omit<CompareOptions, "builtAfter">;
   readonly features: ReadonlySet<Feature>;
+  /** What its checks say of a Dockerfile that is not built, as `--call=check,format=json` prints it; not every engine can. */
+  check?(request: Pick<BuildRequest, "folder" | "context" | "flags">): Promise<string>;
 }
 
 /** Whether a selector such as `docker`, `docker<23` or `docker>=28.1, buildkit` means this engine. */
