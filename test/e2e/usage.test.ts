@@ -67,3 +67,14 @@ test("a command starts from two files: each further one costs a millisecond", as
   const imported = [...text.matchAll(/^import .*"\.\/chunks\/([a-z-]+)-[^"]+\.js";$/gm)];
   expect(imported.map(([, name]) => name).sort()).toEqual(["library", "rolldown-runtime"]);
 });
+
+test("flags of docker build that mean nothing here are taken, and told when that changes the result", async () => {
+  const legacy = ["--builder", "x", "--compress", "--rm", "--force-rm"];
+  const missing = "/no/such/context";
+  const silent = await runCli(["build", ...legacy, missing]);
+  expect(silent.code).toBe(1);
+  expect(silent.stderr).toContain("CONTEXT_NOT_FOUND");
+  expect(silent.stderr).not.toContain("FLAG_IGNORED");
+  const told = await runCli(["build", "--squash", "--security-opt", "x=y", missing]);
+  expect(told.stderr.match(/FLAG_IGNORED/g)).toHaveLength(2);
+});

@@ -9,9 +9,10 @@ import {
 } from "../call/call-flags.ts";
 import { runCall, type CallOutput } from "../call/run-call.ts";
 import { collect, globalFlags, type Invocation } from "../invocation.ts";
+import { legacyOptions, warnOfLegacyFlags, type LegacyFlags } from "../legacy-options.ts";
 import { progressOption, withProgress, type ProgressFlags } from "../with-progress.ts";
 
-interface Flags extends ProgressFlags, CallFlags {
+interface Flags extends ProgressFlags, CallFlags, LegacyFlags {
   readonly tag: readonly string[];
   readonly file?: string;
   readonly buildContext: readonly string[];
@@ -82,7 +83,7 @@ function runOptions(flags: Flags) {
 
 /** `tsbuild [build] … CONTEXT`: the default command. */
 export function addBuildCommand(program: Command, invocation: Invocation): void {
-  program
+  const command = program
     .command("build", { isDefault: true })
     .description("build an image from a Dockerfile")
     .argument("<context>", "what COPY reads from: a directory, a git repository, a URL, or -")
@@ -180,8 +181,9 @@ export function addBuildCommand(program: Command, invocation: Invocation): void 
       const { root, isolation } = globalFlags(command);
       const outputs = flags.output.map(parseOutput);
       const run = chooseRun(flags);
-      const { text, exitCode, error } = await withProgress(flags, (listener) =>
-        run({
+      const { text, exitCode, error } = await withProgress(flags, (listener) => {
+        warnOfLegacyFlags(flags, listener);
+        return run({
           context,
           root,
           isolation,
@@ -208,12 +210,13 @@ export function addBuildCommand(program: Command, invocation: Invocation): void 
           sbom: flags.sbom,
           progress: listener,
           signal: invocation.signal,
-        }),
-      );
+        });
+      });
       process.stdout.write(text);
       invocation.exitCode = exitCode;
       if (error !== undefined) throw error;
     });
+  for (const option of legacyOptions()) command.addOption(option);
 }
 
 /** Builds, or does what `--call` says instead. */
