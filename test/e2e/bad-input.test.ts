@@ -122,7 +122,7 @@ const badBuilds: readonly BadBuild[] = [
       Dockerfile: `FROM BUSYBOX AS a\nCOPY --from=b /etc /e\nFROM BUSYBOX AS b\nCOPY --from=a /etc /e\n`,
     },
     code: "PLAN_STAGE_CYCLE",
-    marked: "FROM",
+    marked: "COPY --from",
   },
   {
     name: "COPY --from a stage number that is not there",
