@@ -13,7 +13,8 @@ import type { Engine } from "./engines/engine.ts";
 // What is recorded of the golden Dockerfiles, against what the reference says of them without building them.
 const goldens = resolve(import.meta.dirname, "../../fixtures/dockerfiles");
 const choice = chooseEngine(process.env);
-const cases = readdirSync(goldens).map((name) => readGolden(name));
+const canCheck = !("missing" in choice) && choice.engine === "buildkit";
+const cases = canCheck ? readdirSync(goldens).map((name) => readGolden(name)) : [];
 let folder = "";
 let engine: Engine | undefined;
 
@@ -36,7 +37,7 @@ const excuses: Readonly<Record<string, string>> = {
 };
 
 beforeAll(async () => {
-  if ("missing" in choice || choice.engine !== "buildkit") return;
+  if (!canCheck) return;
   folder = await mkdtemp(join(tmpdir(), "tsbuild-checks-"));
   engine = await choice.open(await mkdtemp(join(folder, "engine-")));
   for (const name of fakeBaseNames) await engine.load(await writeFakeBase(name));
@@ -47,7 +48,11 @@ afterAll(async () => {
   if (folder !== "") await rm(folder, { recursive: true, force: true });
 });
 
-describe.concurrent("the same findings as the reference's", () => {
+test.skipIf(canCheck)("the same findings as the reference's", ({ skip }) => {
+  skip("no engine that checks without building");
+});
+
+describe.runIf(canCheck).concurrent("the same findings as the reference's", () => {
   test.for(cases)("$name", async (golden, { skip }) => {
     if (engine?.check === undefined) return skip("no engine that checks without building");
     const reason = excuses[golden.name] ?? whyNotAsked(golden);
