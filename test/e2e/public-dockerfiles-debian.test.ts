@@ -11,7 +11,7 @@ beforeAll(async () => {
     debian = await pushDebian(workspace.registry.host);
 });
 
-describe("Dockerfiles that nobody here wrote, on Debian with its real package managers", () => {
+describe("Dockerfiles in the shape of public ones, on Debian with its real package managers", () => {
   test.for(listPublicBuilds("debian"))("%s", async (name) => {
     await checkPublicBuild(name, { workspace, debian });
   });

@@ -10,7 +10,7 @@ beforeAll(async () => {
 });
 
 /** The shapes of well-known public Dockerfiles: each builds, gives what it should, and is cached as a whole. */
-describe("Dockerfiles that nobody here wrote", () => {
+describe("Dockerfiles in the shape of public ones", () => {
   test.for(listPublicBuilds("busybox"))("%s", async (name) => {
     await checkPublicBuild(name, { workspace });
   });
