@@ -8,8 +8,10 @@ export function formatFlag(
   { value, escape }: { readonly value: string; readonly escape: EscapeCharacter },
 ): string {
   const isPlain = ![...value].some((character) => isSpecial(character, escape));
-  // Outside quotes `<<` takes in the blanks behind it, and hides a marker that follows.
-  if (isPlain && !value.includes("<<")) return `--${name}=${value}`;
+  // Outside quotes `<<` takes in the blanks behind it, and hides a marker that follows; so does what looks like an open
+  // substitution, which double quotes do not hide.
+  if (isPlain && !/<<|\$\{/.test(value)) return `--${name}=${value}`;
+  if (isPlain && !value.includes("\\")) return `--${name}='${value}'`;
   const quoted = Array.from(value, (character) =>
     character === '"' || character === escape ? escape + character : character,
   );
