@@ -22,7 +22,7 @@ export interface BuildEnvironment {
   /** The main context under `context`, named ones under their names. */
   readonly contexts: ReadonlyMap<string, () => Promise<MergedTree>>;
   /** Where git repositories are fetched to; opened when the first op names one. */
-  readonly git?: () => Promise<GitRepositories>;
+  readonly git?: () => GitRepositories;
   /** Gets a layer of a base image that is not in the store. */
   readonly fetchLayer: (
     image: LocalImage,

@@ -1,5 +1,6 @@
 export * from "./atomic-file.ts";
 export * from "./clock.ts";
+export * from "./csv.ts";
 export * from "./digest.ts";
 export * from "./errors.ts";
 export type * from "./events.ts";
@@ -13,4 +14,5 @@ export * from "./platform.ts";
 export * from "./reference.ts";
 export * from "./remove-tree.ts";
 export type * from "./rootfs.ts";
+export * from "./size.ts";
 export * from "./syscalls/index.ts";

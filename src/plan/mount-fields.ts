@@ -1,4 +1,4 @@
-import type { SourceLocation } from "../core/index.ts";
+import { parseSize, splitCsv, type SourceLocation } from "../core/index.ts";
 import { withSuggestion } from "../dockerfile/index.ts";
 import { planError } from "./errors.ts";
 
@@ -45,7 +45,7 @@ export function readMountFields(
       details: { word: `--mount=${text}` },
     });
   const draft: Draft = {};
-  for (const field of splitFields(text)) {
+  for (const field of splitCsv(text)) {
     const equals = field.indexOf("=");
     const key = (equals < 0 ? field : field.slice(0, equals)).toLowerCase();
     if (equals < 0) readFlag(draft, { key, field }, fail);
@@ -70,14 +70,14 @@ export function readMountFields(
 
 /** The stage or image behind `from=`, which is never expanded. */
 export function readMountSource(text: string): string | undefined {
-  const field = splitFields(text).findLast((part) => /^from=/i.test(part));
+  const field = splitCsv(text).findLast((part) => /^from=/i.test(part));
   const name = field?.slice("from=".length);
   return name === "" ? undefined : name;
 }
 
 /** The target as written; empty when there is none. */
 export function readMountTarget(text: string): string {
-  const field = splitFields(text).findLast((part) => /^(?:target|dst|destination)=/i.test(part));
+  const field = splitCsv(text).findLast((part) => /^(?:target|dst|destination)=/i.test(part));
   return field?.slice(field.indexOf("=") + 1) ?? "";
 }
 
@@ -258,20 +258,8 @@ function readNumber(
   throw fail(`invalid value ${value} for ${key}`, `write ${kind} number`);
 }
 
-/** Bytes of `128m`, `1.5g`, `4096`, `2 KiB`: every unit counts in powers of 1024. */
 function readSize(value: string, fail: Fail): number {
-  const match = /^(\d+(?:\.\d+)?) ?([kmgtp]?)(?:i?b)?$/i.exec(value);
-  if (match === null)
-    throw fail(`invalid value for size: ${value}`, "write for example 128m or 1g");
-  const power = " kmgtp".indexOf((match[2] ?? "").toLowerCase() || " ");
-  return Math.floor(Number(match[1]) * 1024 ** power);
-}
-
-/** Comma-separated values; a field between double quotes may hold commas, and `""` is a quote in it. */
-function splitFields(text: string): readonly string[] {
-  const fields: string[] = [];
-  for (const match of text.matchAll(/(?:^|,)(?:"((?:[^"]|"")*)"(?=,|$)|([^,]*))/g)) {
-    fields.push(match[1] === undefined ? (match[2] ?? "") : match[1].replaceAll('""', '"'));
-  }
-  return fields;
+  const size = parseSize(value);
+  if (size !== undefined) return size;
+  throw fail(`invalid value for size: ${value}`, "write for example 128m or 1g");
 }

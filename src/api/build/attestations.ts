@@ -1,6 +1,6 @@
 import type { StepLog } from "../../build/index.ts";
+import { splitCsv } from "../../core/index.ts";
 import { usageError } from "../errors.ts";
-import { splitCsv } from "../output/csv.ts";
 import type { BuildOptions } from "./options.ts";
 
 const kinds = ["provenance", "sbom"] as const;

@@ -82,7 +82,7 @@ async function openGitContext(
 ): Promise<OpenedContext> {
   const reference = remotes.keepGitDir ? { ...given, keepGitDir: true } : given;
   const { signal } = engine;
-  const repositories = await remotes.git();
+  const repositories = remotes.git();
   const label = describeRepository(reference);
   const tree = await steps.run(`[internal] load git source ${label}`, () =>
     repositories.open(reference, signal),

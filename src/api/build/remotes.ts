@@ -1,6 +1,6 @@
 import { join } from "node:path";
-import { authorizationFor, type AgentProxy } from "../../build/index.ts";
-import type { GitRepositories } from "../../context/index.ts";
+import { authorizationFor, serveAgent, type AgentProxy } from "../../build/index.ts";
+import { openGitRepositories, type GitRepositories } from "../../context/index.ts";
 import type { Engine } from "../engine.ts";
 import { gitCacheOf } from "../git-cache.ts";
 import type { ContextPlace } from "./context-place.ts";
@@ -9,7 +9,7 @@ import type { RunSources } from "./run/sources.ts";
 
 /** What a build may have to fetch from, opened when it is needed. */
 export interface Remotes {
-  readonly git: () => Promise<GitRepositories>;
+  readonly git: () => GitRepositories;
   /** Headers for a request to a URL. */
   readonly authorize: (url: string) => Promise<Readonly<Record<string, string>>>;
   /** Whether a repository that is the main context keeps its `.git`. */
@@ -35,11 +35,10 @@ interface RemotesRequest {
 export function openRemotes(request: RemotesRequest): OpenedRemotes {
   const { engine, options, given = {} } = request;
   const { store } = engine;
-  let git: Promise<GitRepositories> | undefined;
+  let git: GitRepositories | undefined;
   let agent: Promise<ServedAgent> | undefined;
-  const open = async (): Promise<GitRepositories> => {
-    const { openGitRepositories } = await import("../../context/index.ts");
-    return openGitRepositories({
+  const open = (): GitRepositories =>
+    openGitRepositories({
       directory: gitCacheOf(engine),
       tmpDir: store.tmpDir,
       credentials: {
@@ -48,7 +47,6 @@ export function openRemotes(request: RemotesRequest): OpenedRemotes {
       },
       lock: (name, task, signal) => store.withLock(name, task, signal),
     });
-  };
   const buildArgs = parsePairs(options.buildArgs ?? [], "BUILD_ARG_INVALID");
   return {
     git: () => (git ??= open()),
@@ -68,7 +66,6 @@ async function openAgent({ engine, place, given }: RemotesRequest): Promise<Serv
   const connect = await given?.findAgent?.("default");
   if (connect === undefined)
     return { socket: place.type === "git" ? process.env["SSH_AUTH_SOCK"] : undefined };
-  const { serveAgent } = await import("../../build/index.ts");
   const directory = engine.store.tmpDir;
   const name = "git-agent";
   const owner = { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 };

@@ -22,7 +22,7 @@ export async function timeOf(
     case "context":
       return context.type === "tree" ? context.time() : undefined;
     case "git":
-      return (await remotes.git()).commitTime(source, engine.signal);
+      return remotes.git().commitTime(source, engine.signal);
     case "http":
       return timeOfUrl(source.url, build);
   }

@@ -1,7 +1,6 @@
-import type { LayerCompression } from "../../core/index.ts";
+import { splitCsv, type LayerCompression } from "../../core/index.ts";
 import { apiError, usageError } from "../errors.ts";
 import { parseAnnotationField } from "./annotations.ts";
-import { splitCsv } from "./csv.ts";
 import type { Annotation, ImageForm, OutputSpec } from "./types.ts";
 
 /**

@@ -15,7 +15,7 @@ export async function openGit(
 ): Promise<TreeResult> {
   const { environment, name } = request;
   const { signal, steps } = environment;
-  const repositories = await repositoriesOf(environment);
+  const repositories = repositoriesOf(environment);
   const tree = await steps.run(name, () => repositories.open(op, signal));
   return { type: "tree", tree };
 }
@@ -26,7 +26,7 @@ export async function openGit(
  * @throws CONTEXT_GIT_*, also when the commit is not the one that the op promises
  */
 export async function gitFields(op: GitOp, environment: BuildEnvironment): Promise<KeyField[]> {
-  const repositories = await repositoriesOf(environment);
+  const repositories = repositoriesOf(environment);
   const commit = await repositories.resolve(op, environment.signal);
   const { subdir = null, keepGitDir = false, submodules = true } = op;
   return [
@@ -38,7 +38,7 @@ export async function gitFields(op: GitOp, environment: BuildEnvironment): Promi
   ];
 }
 
-async function repositoriesOf({ git }: BuildEnvironment): Promise<GitRepositories> {
+function repositoriesOf({ git }: BuildEnvironment): GitRepositories {
   if (git === undefined)
     throw coreError("INTERNAL", "open a git repository without a place for it");
   return git();

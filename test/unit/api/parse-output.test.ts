@@ -1,5 +1,4 @@
 import { describe, expect, test } from "vitest";
-import { splitCsv } from "../../../src/api/output/csv.ts";
 import { parseOutput } from "../../../src/api/output/parse-output.ts";
 
 const form = {
@@ -122,10 +121,4 @@ test.for([
   "type=oci,dest=a,colour=red",
 ])("%j is no output", (text) => {
   expect(() => parseOutput(text)).toThrow(expect.objectContaining({ code: "USAGE" }));
-});
-
-test("quoted fields hold commas and quotes", () => {
-  expect(splitCsv('a,"b,c","say ""hi""",')).toEqual(["a", "b,c", 'say "hi"', ""]);
-  expect(splitCsv("")).toEqual([""]);
-  expect(splitCsv('"open')).toEqual(['"open']);
 });
