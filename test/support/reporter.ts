@@ -5,8 +5,9 @@ export type Print = (line: string) => void;
 
 /**
  * Ends a run with one line alone, `N passed, N failed, N skipped`, for machines that read the log. Before it stands
- * every skipped test with its reason, because a skip without a reason is a hole that nobody sees. A file that could
- * not be loaded, and an error outside of any test, count as failures.
+ * every skipped test with its reason, because a skip without a reason is a hole that nobody sees; then every failure, last,
+ * because a log that is cut keeps its end. A file that could not be loaded, and an error outside of any test, count as
+ * failures.
  */
 export default class CountsReporter implements Reporter {
   readonly #print: Print;
@@ -23,11 +24,40 @@ export default class CountsReporter implements Reporter {
     const passed = tests.filter((test) => test.result().state === "passed").length;
     // `pending` means that the run ended before the test did: nobody may take that for a success.
     const failed = tests.length - passed - skipped.length;
-    const outside = modules.filter(failedOutsideOfTests).length + unhandledErrors.length;
+    const broken = modules.filter(failedOutsideOfTests);
+    const outside = broken.length + unhandledErrors.length;
+    for (const test of tests) if (isFailed(test)) this.#printFailure(pathOf(test), errorsOf(test));
+    for (const module of broken) this.#printFailure(module.relativeModuleId, errorsAround(module));
+    if (unhandledErrors.length > 0) this.#printFailure("outside of any test", unhandledErrors);
     this.#print(
       `${String(passed)} passed, ${String(failed + outside)} failed, ${String(skipped.length)} skipped`,
     );
   }
+
+  #printFailure(place: string, errors: readonly unknown[]): void {
+    const reasons = errors.map((error) => messageOf(error).replaceAll(/\s+/g, " ").slice(0, 1000));
+    this.#print(`failed: ${place}: ${reasons.join("; ") || "no reason given"}`);
+  }
+}
+
+function isFailed(test: TestCase): boolean {
+  const { state } = test.result();
+  return state === "failed" || state === "pending";
+}
+
+function errorsOf(test: TestCase): readonly unknown[] {
+  const result = test.result();
+  return result.state === "pending" ? ["the run ended before it did"] : (result.errors ?? []);
+}
+
+function errorsAround(module: TestModule): readonly unknown[] {
+  const suites = [...module.children.allSuites()];
+  return [...module.errors(), ...suites.flatMap((suite) => suite.errors())];
+}
+
+function messageOf(error: unknown): string {
+  const hasMessage = typeof error === "object" && error !== null && "message" in error;
+  return String(hasMessage ? error.message : error);
 }
 
 function isPrint(value: unknown): value is Print {
