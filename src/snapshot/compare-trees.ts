@@ -33,13 +33,13 @@ class Comparison {
   }
 
   async *node(path: RootPath): AsyncGenerator<LayerEntryWithContent, void, undefined> {
-    const { kernel, directory, upper } = this.#place;
+    const { disk, upper } = this.#place;
     const stat = await upper.lstat(path);
     if (stat === undefined) return;
-    const absolute = locate(directory, path);
+    const absolute = locate(disk.directory, path);
     const linkTarget =
       stat.type === "symlink" ? { linkTarget: readlinkSync(absolute, { encoding: "buffer" }) } : {};
-    const entry = entryOf(kernel, { path, absolute, stat, ...linkTarget });
+    const entry = entryOf(disk, { path, absolute, stat, ...linkTarget });
     if (entry === undefined) return;
     const isChanged = await this.#isChanged(path, stat);
     const first = this.#links.get(stat.inode);

@@ -1,14 +1,14 @@
 import { createReadStream } from "node:fs";
-import type { Syscalls } from "../core/index.ts";
 import type { LayerEntryWithContent, NodeStat, RootPath } from "../layer/index.ts";
-import { readWhole, readXattrs } from "./disk.ts";
+import { readWhole } from "./disk.ts";
+import type { LayerDisk } from "./layer-disk.ts";
 
 /** Up to here a file is handed over in one piece. */
 const smallFile = 1024 * 1024;
 
 /** A node on disk, as an entry of a layer; undefined for sockets, which no layer holds. */
 export function entryOf(
-  kernel: Syscalls,
+  disk: LayerDisk,
   node: {
     readonly path: RootPath;
     readonly absolute: Buffer;
@@ -19,7 +19,7 @@ export function entryOf(
   const { path, absolute, stat, linkTarget } = node;
   if (stat.type === "socket") return undefined;
   const { type, mode, uid, gid, mtime, size, devMajor, devMinor } = stat;
-  const xattrs = readXattrs(kernel, absolute);
+  const xattrs = disk.xattrs(absolute);
   const isDevice = type === "char-device" || type === "block-device";
   return {
     path,

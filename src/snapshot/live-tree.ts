@@ -1,16 +1,7 @@
 import { readdirSync, readlinkSync, type BigIntStats } from "node:fs";
-import type { Syscalls } from "../core/index.ts";
 import type { MergedTree, NodeStat, OpenedFile, RootPath } from "../layer/index.ts";
-import {
-  isOpaque,
-  isWhiteout,
-  type LayerDirectory,
-  locate,
-  nodeStat,
-  openInLayer,
-  readXattrs,
-  statOf,
-} from "./disk.ts";
+import { isWhiteout, locate, nodeStat, openInLayer } from "./disk.ts";
+import type { LayerDisk } from "./layer-disk.ts";
 import { notDirectory, notFile, notFound, openedFile, type StackTree } from "./stack-tree.ts";
 
 /** What the changing layer says about a path. */
@@ -24,17 +15,11 @@ const liveLayer = -1;
 
 /** A layer that is being written, on a tree that stays. Nothing about the layer is remembered between calls. */
 export class LiveTree implements MergedTree {
-  readonly #kernel: Syscalls;
-  readonly #directory: LayerDirectory;
+  readonly #disk: LayerDisk;
   readonly #lower: StackTree;
 
-  constructor(options: {
-    readonly kernel: Syscalls;
-    readonly directory: LayerDirectory;
-    readonly lower: StackTree;
-  }) {
-    this.#kernel = options.kernel;
-    this.#directory = options.directory;
+  constructor(options: { readonly disk: LayerDisk; readonly lower: StackTree }) {
+    this.#disk = options.disk;
     this.#lower = options.lower;
   }
 
@@ -50,9 +35,9 @@ export class LiveTree implements MergedTree {
     if (answer.type === "lower") return this.#lower.readdir(path);
     if (!answer.stat.isDirectory()) throw notDirectory(path);
     const names = await this.#lowerNames(path, answer.hidesLower);
-    const absolute = locate(this.#directory, path);
+    const absolute = locate(this.#disk.directory, path);
     for (const name of readdirSync(absolute, { encoding: "latin1" })) {
-      const stat = statOf(locate(absolute, Buffer.from(name, "latin1")));
+      const stat = this.#disk.stat(locate(absolute, Buffer.from(name, "latin1")));
       if (stat === undefined || isWhiteout(stat)) names.delete(name);
       else names.add(name);
     }
@@ -61,7 +46,7 @@ export class LiveTree implements MergedTree {
 
   async readlink(path: RootPath): Promise<Buffer> {
     if (this.#isLower(path)) return this.#lower.readlink(path);
-    return readlinkSync(locate(this.#directory, path), { encoding: "buffer" });
+    return readlinkSync(locate(this.#disk.directory, path), { encoding: "buffer" });
   }
 
   async openFile(path: RootPath): Promise<OpenedFile> {
@@ -69,12 +54,12 @@ export class LiveTree implements MergedTree {
     if (answer.type === "lower") return this.#lower.openFile(path);
     if (answer.type === "gone") throw notFound(path);
     if (!answer.stat.isFile()) throw notFile(path);
-    return openedFile(openInLayer(this.#kernel, this.#directory, path));
+    return openedFile(openInLayer(this.#disk.kernel, this.#disk.directory, path));
   }
 
   async xattrs(path: RootPath): Promise<ReadonlyMap<string, Buffer>> {
     if (this.#isLower(path)) return this.#lower.xattrs(path);
-    return readXattrs(this.#kernel, locate(this.#directory, path)) ?? new Map();
+    return this.#disk.xattrs(locate(this.#disk.directory, path)) ?? new Map();
   }
 
   /** See StackTree. */
@@ -98,13 +83,13 @@ export class LiveTree implements MergedTree {
     let hidesLower = false;
     for (let end = 0; ;) {
       const prefix = path.subarray(0, end);
-      const absolute = locate(this.#directory, prefix);
-      const stat = statOf(absolute);
+      const absolute = locate(this.#disk.directory, prefix);
+      const stat = this.#disk.stat(absolute);
       if (stat === undefined) return hidesLower ? { type: "gone" } : { type: "lower" };
       if (isWhiteout(stat)) return { type: "gone" };
       const isDirectory = stat.isDirectory();
       // The root of a layer is merged with the roots below whatever its mark says.
-      if (isDirectory && end > 0 && !hidesLower) hidesLower = isOpaque(this.#kernel, absolute);
+      if (isDirectory && end > 0 && !hidesLower) hidesLower = this.#disk.isOpaque(absolute);
       if (end === path.length) return { type: "here", stat, hidesLower };
       if (!isDirectory) return { type: "gone" };
       const slash = path.indexOf(0x2f, end + 1);

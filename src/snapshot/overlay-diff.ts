@@ -1,5 +1,4 @@
 import { type BigIntStats, readdirSync, readlinkSync } from "node:fs";
-import type { Syscalls } from "../core/index.ts";
 import {
   joinRootPath,
   type LayerEntryWithContent,
@@ -9,20 +8,12 @@ import {
   type RootPath,
   whiteoutName,
 } from "../layer/index.ts";
-import {
-  isOpaque,
-  isWhiteout,
-  type LayerDirectory,
-  locate,
-  nodeStat,
-  readXattrs,
-  statOf,
-} from "./disk.ts";
+import { isWhiteout, locate, nodeStat } from "./disk.ts";
 import { entryOf, hardlinkEntry, markEntry } from "./file-entry.ts";
+import type { LayerDisk } from "./layer-disk.ts";
 
 export interface LayerPlace {
-  readonly kernel: Syscalls;
-  readonly directory: LayerDirectory;
+  readonly disk: LayerDisk;
   /** The state below the layer. */
   readonly lower: MergedTree;
 }
@@ -37,13 +28,14 @@ export interface LayerPlace {
 export async function* overlayEntries(
   place: LayerPlace,
 ): AsyncGenerator<LayerEntryWithContent, void, undefined> {
-  const { kernel, directory } = place;
+  const { disk } = place;
+  const { directory } = disk;
   const links = new Map<bigint, LayerEntryWithContent>();
   const pending: Listing[] = [];
   if (await rootChanged(place)) {
-    const stat = statOf(directory);
+    const stat = disk.stat(directory);
     const root =
-      stat && entryOf(kernel, { path: rootPath, absolute: directory, stat: nodeStat(stat, 0) });
+      stat && entryOf(disk, { path: rootPath, absolute: directory, stat: nodeStat(stat, 0) });
     if (root !== undefined) yield root;
   }
   let listing: Listing | undefined = list(place, rootPath);
@@ -64,7 +56,7 @@ export async function* overlayEntries(
       yield hardlinkEntry(first, { path, target: first.path });
       continue;
     }
-    const entry = entryOf(kernel, { path, absolute, stat: nodeStat(stat, 0), ...linkTarget });
+    const entry = entryOf(disk, { path, absolute, stat: nodeStat(stat, 0), ...linkTarget });
     if (entry === undefined) continue;
     if (stat.nlink > 1n) links.set(stat.ino, entry);
     yield entry;
@@ -81,14 +73,14 @@ interface Listing {
   next: number;
 }
 
-function list({ directory }: LayerPlace, path: RootPath): Listing {
+function list({ disk }: LayerPlace, path: RootPath): Listing {
   const whiteouts: RootPath[] = [];
   const nodes: { path: RootPath; stat: BigIntStats }[] = [];
   // Latin-1 strings sort as their bytes do.
-  const names = readdirSync(locate(directory, path), { encoding: "latin1" }).sort();
+  const names = readdirSync(locate(disk.directory, path), { encoding: "latin1" }).sort();
   for (const name of names) {
     const child = joinRootPath(path, Buffer.from(name, "latin1"));
-    const stat = statOf(locate(directory, child));
+    const stat = disk.stat(locate(disk.directory, child));
     if (stat === undefined) continue;
     if (isWhiteout(stat)) whiteouts.push(child);
     else nodes.push({ path: child, stat });
@@ -97,10 +89,10 @@ function list({ directory }: LayerPlace, path: RootPath): Listing {
 }
 
 async function* marksOf(
-  { kernel, directory, lower }: LayerPlace,
+  { disk, lower }: LayerPlace,
   { path, whiteouts }: Listing,
 ): AsyncGenerator<LayerEntryWithContent, void, undefined> {
-  const isMarked = path.length > 0 && isOpaque(kernel, locate(directory, path));
+  const isMarked = path.length > 0 && disk.isOpaque(locate(disk.directory, path));
   if (isMarked && (await lower.lstat(path))?.type === "directory")
     yield markEntry(opaqueWhiteoutName(path));
   for (const removed of whiteouts) {
@@ -109,14 +101,14 @@ async function* marksOf(
   }
 }
 
-async function rootChanged({ kernel, directory, lower }: LayerPlace): Promise<boolean> {
-  const stat = statOf(directory);
+async function rootChanged({ disk, lower }: LayerPlace): Promise<boolean> {
+  const stat = disk.stat(disk.directory);
   const below = await lower.lstat(rootPath);
   if (stat === undefined || below === undefined) return false;
   const now = nodeStat(stat, 0);
   if (now.mode !== below.mode || now.uid !== below.uid || now.gid !== below.gid) return true;
   if (now.mtime !== below.mtime) return true;
-  return !sameXattrs(readXattrs(kernel, directory) ?? new Map(), await lower.xattrs(rootPath));
+  return !sameXattrs(disk.xattrs(disk.directory) ?? new Map(), await lower.xattrs(rootPath));
 }
 
 export function sameXattrs(

@@ -81,7 +81,8 @@ export class DirectorySnapshotter implements Snapshotter {
     const folder = options.directory ?? this.#temporary();
     const directory = join(folder, "fs");
     await mkdir(directory, { recursive: true });
-    const draft = { directory: Buffer.from(directory), work: join(folder, "work"), parents, lower };
+    const disk = this.#form.disk(directory);
+    const draft = { disk, work: join(folder, "work"), parents, lower };
     const isOurs = options.directory === undefined;
     const active = this.#activate({ draft, parent, folder, isOurs });
     try {
@@ -122,7 +123,7 @@ export class DirectorySnapshotter implements Snapshotter {
     const { draft, folder } = this.#activeOf(active);
     this.#form.endMounts(draft);
     if (folder !== undefined) return removeTree(folder);
-    await removeTree(draft.directory);
+    await removeTree(draft.disk.directory);
     await removeTree(draft.work);
   }
 
@@ -209,8 +210,8 @@ export class DirectorySnapshotter implements Snapshotter {
   async *diff(chainId: ChainId): AsyncGenerator<LayerEntryWithContent, void, undefined> {
     const snapshot = this.#read(chainId);
     if (snapshot === undefined) throw notFound(chainId);
-    const directory = Buffer.from(join(this.#pathOf(chainId), "fs"));
-    yield* this.#form.entries({ directory, lower: await this.tree(snapshot.parent) });
+    const disk = this.#form.disk(join(this.#pathOf(chainId), "fs"));
+    yield* this.#form.entries({ disk, lower: await this.tree(snapshot.parent) });
   }
 
   async *list(): AsyncGenerator<Snapshot, void, undefined> {
@@ -246,7 +247,7 @@ export class DirectorySnapshotter implements Snapshotter {
     const active: Active = {
       key: folder,
       parent,
-      directory: draft.directory.toString(),
+      directory: draft.disk.directory.toString(),
       tree,
       showsSkeleton: (path) => tree.showsBelow(path),
       mount: (options = {}) => form.mountDraft(draft, options.skeleton ?? []),

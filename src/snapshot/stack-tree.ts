@@ -1,5 +1,4 @@
-import { closeSync, fstatSync, readdirSync, readlinkSync } from "node:fs";
-import type { Syscalls } from "../core/index.ts";
+import { closeSync, fstatSync, readlinkSync } from "node:fs";
 import {
   baseName,
   type MergedTree,
@@ -9,17 +8,9 @@ import {
   type RootPath,
   rootPathToString,
 } from "../layer/index.ts";
-import {
-  isOpaque,
-  isWhiteout,
-  type LayerDirectory,
-  locate,
-  nodeStat,
-  openInLayer,
-  readXattrs,
-  statOf,
-} from "./disk.ts";
+import { isWhiteout, locate, nodeStat, openInLayer } from "./disk.ts";
 import { snapshotError } from "./errors.ts";
+import type { LayerDisk } from "./layer-disk.ts";
 
 /** Where a node was found. */
 interface Found {
@@ -35,14 +26,12 @@ type Directory = readonly number[];
  * names it has, is looked up once.
  */
 export class StackTree implements MergedTree {
-  readonly #layers: readonly LayerDirectory[];
-  readonly #kernel: Syscalls;
+  readonly #layers: readonly LayerDisk[];
   readonly #directories = new Map<string, Directory | undefined>();
   readonly #names = new Map<string, ReadonlyMap<string, number>>();
   #last: { readonly path: RootPath; readonly found: Found | undefined } | undefined;
 
-  constructor(kernel: Syscalls, layers: readonly LayerDirectory[]) {
-    this.#kernel = kernel;
+  constructor(layers: readonly LayerDisk[]) {
     this.#layers = layers;
     // Overlayfs, too, merges the roots of all layers whatever their marks say.
     this.#directories.set("", [...layers.keys()]);
@@ -68,12 +57,14 @@ export class StackTree implements MergedTree {
     const found = this.#find(path);
     if (found === undefined) throw notFound(path);
     if (found.stat.type !== "file") throw notFile(path);
-    return openedFile(openInLayer(this.#kernel, this.#directoryOf(found), path));
+    const { kernel, directory } = this.#diskOf(found);
+    return openedFile(openInLayer(kernel, directory, path));
   }
 
   async xattrs(path: RootPath): Promise<ReadonlyMap<string, Buffer>> {
     if (path.length === 0 && this.#layers.length === 0) return new Map();
-    return readXattrs(this.#kernel, this.#locate(path)) ?? new Map();
+    const disk = this.#diskOf(this.#found(path));
+    return disk.xattrs(locate(disk.directory, path)) ?? new Map();
   }
 
   /** Whether a layer put below all these would show at `path`, where this tree has nothing. */
@@ -82,10 +73,11 @@ export class StackTree implements MergedTree {
     for (const prefix of prefixes(path)) {
       const next: number[] = [];
       for (const layer of parts) {
-        const absolute = locate(this.#layers[layer] ?? Buffer.alloc(0), prefix);
-        const stat = statOf(absolute);
+        const disk = this.#layer(layer);
+        const absolute = locate(disk.directory, prefix);
+        const stat = disk.stat(absolute);
         if (stat === undefined) continue;
-        if (!stat.isDirectory() || isOpaque(this.#kernel, absolute)) return false;
+        if (!stat.isDirectory() || disk.isOpaque(absolute)) return false;
         next.push(layer);
       }
       parts = next;
@@ -94,13 +86,24 @@ export class StackTree implements MergedTree {
   }
 
   #locate(path: RootPath): Buffer {
-    const found = this.#find(path);
-    if (found === undefined) throw notFound(path);
-    return locate(this.#directoryOf(found), path);
+    return locate(this.#diskOf(this.#found(path)).directory, path);
   }
 
-  #directoryOf(found: Found): LayerDirectory {
-    return this.#layers[found.layer] ?? Buffer.alloc(0);
+  #found(path: RootPath): Found {
+    const found = this.#find(path);
+    if (found === undefined) throw notFound(path);
+    return found;
+  }
+
+  #diskOf(found: Found): LayerDisk {
+    return this.#layer(found.layer);
+  }
+
+  #layer(index: number): LayerDisk {
+    const disk = this.#layers[index];
+    if (disk === undefined)
+      throw new RangeError(`a stack of ${String(this.#layers.length)} layers`);
+    return disk;
   }
 
   /** Callers ask several things about one path in a row. */
@@ -123,13 +126,14 @@ export class StackTree implements MergedTree {
 
   #root(): Found {
     const [top] = this.#layers;
-    const stat = top === undefined ? undefined : statOf(top);
+    const stat = top?.stat(top.directory);
     return { layer: 0, stat: stat === undefined ? emptyRoot : nodeStat(stat, 0) };
   }
 
   #search(layers: readonly number[], path: RootPath): Found | undefined {
     for (const layer of layers) {
-      const stat = statOf(locate(this.#layers[layer] ?? Buffer.alloc(0), path));
+      const disk = this.#layer(layer);
+      const stat = disk.stat(locate(disk.directory, path));
       if (stat === undefined) continue;
       return isWhiteout(stat) ? undefined : { layer, stat: nodeStat(stat, layer) };
     }
@@ -150,12 +154,13 @@ export class StackTree implements MergedTree {
   #partsOf(parent: Directory, path: RootPath): number[] {
     const parts: number[] = [];
     for (const layer of parent) {
-      const absolute = locate(this.#layers[layer] ?? Buffer.alloc(0), path);
-      const stat = statOf(absolute);
+      const disk = this.#layer(layer);
+      const absolute = locate(disk.directory, path);
+      const stat = disk.stat(absolute);
       if (stat === undefined) continue;
       if (!stat.isDirectory()) break;
       parts.push(layer);
-      if (isOpaque(this.#kernel, absolute)) break;
+      if (disk.isOpaque(absolute)) break;
     }
     return parts;
   }
@@ -167,15 +172,12 @@ export class StackTree implements MergedTree {
     const topmost = new Map<string, number>();
     const hidden: string[] = [];
     for (const layer of directory) {
-      const absolute = locate(this.#layers[layer] ?? Buffer.alloc(0), path);
-      for (const entry of readdirSync(absolute, { encoding: "latin1", withFileTypes: true })) {
-        const name = entry.name;
-        if (topmost.has(name)) continue;
+      const disk = this.#layer(layer);
+      disk.eachName(locate(disk.directory, path), (name, isWhiteout) => {
+        if (topmost.has(name)) return;
         topmost.set(name, layer);
-        if (!entry.isCharacterDevice()) continue;
-        const stat = statOf(locate(absolute, Buffer.from(name, "latin1")));
-        if (stat !== undefined && isWhiteout(stat)) hidden.push(name);
-      }
+        if (isWhiteout) hidden.push(name);
+      });
     }
     for (const name of hidden) topmost.delete(name);
     this.#names.set(key(path), topmost);

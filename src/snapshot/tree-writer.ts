@@ -1,13 +1,5 @@
-import {
-  type BigIntStats,
-  constants,
-  linkSync,
-  mkdirSync,
-  readdirSync,
-  symlinkSync,
-  unlinkSync,
-} from "node:fs";
-import { diskFull, isDiskFull, removeTree, syscallErrno, type Syscalls } from "../core/index.ts";
+import { type BigIntStats, linkSync, mkdirSync, readdirSync, symlinkSync } from "node:fs";
+import { diskFull, isDiskFull, syscallErrno } from "../core/index.ts";
 import {
   joinRootPath,
   type MergedTree,
@@ -18,8 +10,8 @@ import {
 } from "../layer/index.ts";
 import { copyNode } from "./copy-node.ts";
 import { snapshotError } from "./errors.ts";
-import { removeOtherXattrs, setAttributes, setNewFileAttributes } from "./attributes.ts";
-import { isOpaque, isWhiteout, type LayerDirectory, locate, opaqueXattr, statOf } from "./disk.ts";
+import { isWhiteout, locate } from "./disk.ts";
+import type { Device, LayerDisk } from "./layer-disk.ts";
 import { notDirectory, notFile, notFound } from "./stack-tree.ts";
 import type {
   ActiveSnapshot,
@@ -31,8 +23,7 @@ import type {
 import { createFile, closingAfter, writeContent } from "./write-content.ts";
 
 export interface TreeWriterPlace {
-  readonly kernel: Syscalls;
-  readonly directory: LayerDirectory;
+  readonly disk: LayerDisk;
   /** What lies below the layer; an empty tree where the directory holds everything itself. */
   readonly lower: MergedTree;
   /** `complete`: the directory already holds the parent's files, so that removing is just that. */
@@ -60,7 +51,7 @@ const defaultParent: NodeAttributes = { mode: 0o755, uid: 0, gid: 0, mtime: 0n }
  */
 export class LayerWriter implements TreeWriter {
   readonly #place: TreeWriterPlace;
-  readonly #kernel: Syscalls;
+  readonly #disk: LayerDisk;
   readonly #implied: NodeAttributes;
   /** Directories that are in the layer, with the time that each is to have in the end. */
   readonly #ready = new Map<string, bigint>();
@@ -75,7 +66,7 @@ export class LayerWriter implements TreeWriter {
 
   constructor(place: TreeWriterPlace, options: TreeWriterOptions = {}) {
     this.#place = place;
-    this.#kernel = place.kernel;
+    this.#disk = place.disk;
     this.#implied = options.implied ?? defaultParent;
   }
 
@@ -84,8 +75,8 @@ export class LayerWriter implements TreeWriter {
     if (!this.#ready.has(known)) await this.#makeDirectory(path);
     const absolute = this.#locate(path);
     this.#modes.delete(known);
-    removeOtherXattrs(this.#kernel, absolute, attributes.xattrs);
-    setAttributes(this.#kernel, absolute, { isSymlink: false, attributes });
+    this.#disk.removeOtherXattrs(absolute, attributes.xattrs);
+    this.#disk.setAttributes(absolute, { isSymlink: false, attributes });
     this.#ready.set(known, attributes.mtime);
     this.#note(path);
   }
@@ -95,14 +86,14 @@ export class LayerWriter implements TreeWriter {
       const fd = createFile(absolute, attributes.mode & 0o777);
       await closingAfter(fd, async () => writeContent({ fd, path }, content));
       const parentMode = this.#modeOf(parentRootPath(path) ?? rootPath);
-      setNewFileAttributes(this.#kernel, absolute, { attributes, parentMode });
+      this.#disk.setNewFileAttributes(absolute, { attributes, parentMode });
     });
   }
 
   async symlink(path: RootPath, attributes: NodeAttributes, target: Buffer): Promise<void> {
     await this.#create(path, (absolute) => {
       symlinkSync(target, absolute);
-      setAttributes(this.#kernel, absolute, { isSymlink: true, attributes });
+      this.#disk.setAttributes(absolute, { isSymlink: true, attributes });
     });
   }
 
@@ -113,31 +104,21 @@ export class LayerWriter implements TreeWriter {
     await this.#bringUp(target);
     if (this.#ready.has(key(target))) throw notFile(target);
     await this.#create(path, (absolute) => {
-      linkSync(this.#locate(target), absolute);
+      this.#disk.link(this.#locate(target), absolute);
     });
   }
 
-  async device(
-    path: RootPath,
-    attributes: NodeAttributes,
-    device: {
-      readonly type: "char-device" | "block-device";
-      readonly major: number;
-      readonly minor: number;
-    },
-  ): Promise<void> {
-    const { major, minor } = device;
-    const type = device.type === "char-device" ? constants.S_IFCHR : constants.S_IFBLK;
+  async device(path: RootPath, attributes: NodeAttributes, device: Device): Promise<void> {
     await this.#create(path, (absolute) => {
-      this.#kernel.mknod(absolute, { mode: type | 0o600, major, minor });
-      setAttributes(this.#kernel, absolute, { isSymlink: false, attributes });
+      this.#disk.makeDevice(absolute, device);
+      this.#disk.setAttributes(absolute, { isSymlink: false, attributes });
     });
   }
 
   async fifo(path: RootPath, attributes: NodeAttributes): Promise<void> {
     await this.#create(path, (absolute) => {
-      this.#kernel.mkfifo(absolute, 0o600);
-      setAttributes(this.#kernel, absolute, { isSymlink: false, attributes });
+      this.#disk.kernel.mkfifo(absolute, 0o600);
+      this.#disk.setAttributes(absolute, { isSymlink: false, attributes });
     });
   }
 
@@ -156,9 +137,9 @@ export class LayerWriter implements TreeWriter {
   async setAttributes(path: RootPath, attributes: Partial<NodeAttributes>): Promise<void> {
     await this.#bringUp(path);
     const absolute = this.#locate(path);
-    const isSymlink = statOf(absolute)?.isSymbolicLink() === true;
+    const isSymlink = this.#disk.stat(absolute)?.isSymbolicLink() === true;
     this.#modes.delete(key(path));
-    setAttributes(this.#kernel, absolute, { isSymlink, attributes });
+    this.#disk.setAttributes(absolute, { isSymlink, attributes });
     const known = key(path);
     if (attributes.mtime !== undefined && this.#ready.has(known))
       this.#ready.set(known, attributes.mtime);
@@ -194,7 +175,7 @@ export class LayerWriter implements TreeWriter {
 
   async finish(): Promise<void> {
     for (const [known, mtime] of this.#ready) {
-      this.#kernel.utimens(this.#locate(Buffer.from(known, "latin1")), { mtime });
+      this.#disk.kernel.utimens(this.#locate(Buffer.from(known, "latin1")), { mtime });
     }
   }
 
@@ -202,14 +183,14 @@ export class LayerWriter implements TreeWriter {
     const known = key(directory);
     let mode = this.#modes.get(known);
     if (mode === undefined) {
-      mode = Number(statOf(this.#locate(directory))?.mode ?? 0n);
+      mode = Number(this.#disk.stat(this.#locate(directory))?.mode ?? 0n);
       this.#modes.set(known, mode);
     }
     return mode;
   }
 
   #locate(path: RootPath): Buffer {
-    return locate(this.#place.directory, path);
+    return locate(this.#disk.directory, path);
   }
 
   /** What holds something of this layer belongs to it as well. */
@@ -237,7 +218,7 @@ export class LayerWriter implements TreeWriter {
         await make(absolute);
       } catch (error) {
         if (syscallErrno(error) !== "EEXIST") throw error;
-        const present = statOf(absolute);
+        const present = this.#disk.stat(absolute);
         if (present !== undefined) await this.#clear(path, present);
         await make(absolute);
       }
@@ -252,11 +233,11 @@ export class LayerWriter implements TreeWriter {
   async #clear(path: RootPath, present: BigIntStats): Promise<void> {
     const absolute = this.#locate(path);
     if (!present.isDirectory()) {
-      unlinkSync(absolute);
+      this.#disk.unlink(absolute);
       this.#written.delete(key(path));
       return;
     }
-    await removeTree(absolute);
+    await this.#disk.removeTree(absolute);
     const known = key(path);
     for (const set of [this.#ready, this.#modes, this.#opaque, this.#copiedUp, this.#written]) {
       for (const member of set.keys())
@@ -270,7 +251,7 @@ export class LayerWriter implements TreeWriter {
     if (parent === undefined) return this.#ensure(path);
     if (!this.#ready.has(key(parent))) await this.#ensure(parent);
     const absolute = this.#locate(path);
-    const present = statOf(absolute);
+    const present = this.#disk.stat(absolute);
     if (present?.isDirectory() === true) return this.#learn(path, present);
     // Whatever is here, a whiteout or a file, hides a lower directory; a new one must go on doing so.
     if (present !== undefined) await this.#clear(path, present);
@@ -288,7 +269,7 @@ export class LayerWriter implements TreeWriter {
     if (this.#ready.has(key(path))) return;
     const parent = parentRootPath(path);
     if (parent !== undefined) await this.#ensure(parent);
-    const present = statOf(this.#locate(path));
+    const present = this.#disk.stat(this.#locate(path));
     if (present?.isDirectory() === true) return this.#learn(path, present);
     if (present !== undefined && !isWhiteout(present)) throw notDirectory(path);
     const below = present === undefined ? await this.#visibleBelow(path) : undefined;
@@ -307,14 +288,14 @@ export class LayerWriter implements TreeWriter {
     if (parent !== undefined && !this.#ready.has(key(parent))) {
       if (this.#present(parent)?.isDirectory() !== true) return undefined;
     }
-    return statOf(this.#locate(path));
+    return this.#disk.stat(this.#locate(path));
   }
 
   /** A directory that somebody else made in the layer: an earlier writer, or a process in the sandbox. */
   #learn(path: RootPath, present: BigIntStats): void {
     this.#ready.set(key(path), present.mtimeNs);
     const isMarked = path.length > 0 && this.#place.form === "overlay";
-    if (isMarked && isOpaque(this.#kernel, this.#locate(path))) this.#opaque.add(key(path));
+    if (isMarked && this.#disk.isOpaque(this.#locate(path))) this.#opaque.add(key(path));
   }
 
   /** What the lower layers have at `path`, unless a directory of the layer above it hides them. */
@@ -348,18 +329,18 @@ export class LayerWriter implements TreeWriter {
   }
 
   #whiteOut(path: RootPath): void {
-    this.#kernel.mknod(this.#locate(path), { mode: constants.S_IFCHR, major: 0, minor: 0 });
+    this.#disk.makeWhiteout(this.#locate(path));
   }
 
   #markOpaque(path: RootPath): void {
-    this.#kernel.lsetxattr(this.#locate(path), opaqueXattr, Buffer.from("y"));
+    this.#disk.makeOpaque(this.#locate(path));
     this.#opaque.add(key(path));
   }
 
   /** Overlayfs ignores the mark on a layer's root, so every name below gets a whiteout of its own. */
   async #hideLowerRoot(): Promise<void> {
     for (const name of await this.#place.lower.readdir(rootPath)) {
-      const present = statOf(this.#locate(name));
+      const present = this.#disk.stat(this.#locate(name));
       if (present === undefined) this.#whiteOut(name);
       else if (present.isDirectory()) await this.hideLowerChildren(name);
     }
@@ -370,7 +351,7 @@ export class LayerWriter implements TreeWriter {
     for (const known of this.#copiedUp) {
       if (path.length > 0 && !known.startsWith(`${key(path)}/`)) continue;
       this.#copiedUp.delete(known);
-      unlinkSync(this.#locate(Buffer.from(known, "latin1")));
+      this.#disk.unlink(this.#locate(Buffer.from(known, "latin1")));
     }
   }
 

@@ -1,0 +1,84 @@
+import { type BigIntStats, constants, linkSync, readdirSync, unlinkSync } from "node:fs";
+import { removeTree, type Syscalls } from "../core/index.ts";
+import { removeOtherXattrs, setAttributes, setNewFileAttributes } from "./attributes.ts";
+import { isOpaque, isWhiteout, type LayerDirectory, locate, opaqueXattr } from "./disk.ts";
+import { readXattrs, statOf } from "./disk.ts";
+import type { Device, LayerDisk } from "./layer-disk.ts";
+import type { NodeAttributes } from "./types.ts";
+
+/** Nodes lie on the disk as they look, marks in the form that overlayfs reads. */
+export class DirectDisk implements LayerDisk {
+  readonly kernel: Syscalls;
+  readonly directory: LayerDirectory;
+
+  constructor(kernel: Syscalls, directory: LayerDirectory) {
+    this.kernel = kernel;
+    this.directory = directory;
+  }
+
+  stat(absolute: Buffer): BigIntStats | undefined {
+    return statOf(absolute);
+  }
+
+  isOpaque(absolute: Buffer): boolean {
+    return isOpaque(this.kernel, absolute);
+  }
+
+  xattrs(absolute: Buffer): Map<string, Buffer> | undefined {
+    return readXattrs(this.kernel, absolute);
+  }
+
+  eachName(absolute: Buffer, tell: (name: string, isWhiteout: boolean) => void): void {
+    for (const entry of readdirSync(absolute, { encoding: "latin1", withFileTypes: true })) {
+      if (!entry.isCharacterDevice()) {
+        tell(entry.name, false);
+        continue;
+      }
+      const stat = statOf(locate(absolute, Buffer.from(entry.name, "latin1")));
+      tell(entry.name, stat !== undefined && isWhiteout(stat));
+    }
+  }
+
+  setAttributes(
+    absolute: Buffer,
+    node: { readonly isSymlink: boolean; readonly attributes: Partial<NodeAttributes> },
+  ): void {
+    setAttributes(this.kernel, absolute, node);
+  }
+
+  setNewFileAttributes(
+    absolute: Buffer,
+    file: { readonly attributes: NodeAttributes; readonly parentMode: number },
+  ): void {
+    setNewFileAttributes(this.kernel, absolute, file);
+  }
+
+  removeOtherXattrs(absolute: Buffer, kept: ReadonlyMap<string, Buffer> | undefined): void {
+    removeOtherXattrs(this.kernel, absolute, kept);
+  }
+
+  makeDevice(absolute: Buffer, { type, major, minor }: Device): void {
+    const bits = type === "char-device" ? constants.S_IFCHR : constants.S_IFBLK;
+    this.kernel.mknod(absolute, { mode: bits | 0o600, major, minor });
+  }
+
+  makeWhiteout(absolute: Buffer): void {
+    this.kernel.mknod(absolute, { mode: constants.S_IFCHR, major: 0, minor: 0 });
+  }
+
+  makeOpaque(absolute: Buffer): void {
+    this.kernel.lsetxattr(absolute, opaqueXattr, Buffer.from("y"));
+  }
+
+  link(target: Buffer, absolute: Buffer): void {
+    linkSync(target, absolute);
+  }
+
+  unlink(absolute: Buffer): void {
+    unlinkSync(absolute);
+  }
+
+  async removeTree(absolute: Buffer): Promise<void> {
+    return removeTree(absolute);
+  }
+}

@@ -1,0 +1,56 @@
+import type { BigIntStats } from "node:fs";
+import type { Syscalls } from "../core/index.ts";
+import type { LayerDirectory } from "./disk.ts";
+import type { NodeAttributes } from "./types.ts";
+
+/**
+ * The one door to the nodes of a layer's directory: how they look, and how they are made to look so. `DirectDisk` takes
+ * the disk at its word; another form may know better where the disk could not hold what an image says.
+ *
+ * Nodes are named by their absolute path, as `locate(disk.directory, path)` gives it, whose parents are directories of the
+ * layer or missing. Everything is synchronous, and nothing is allocated for a call: twenty thousand files come this way.
+ * Names, links, contents and times are always the disk's own: for them the callers go to the kernel directly.
+ */
+export interface LayerDisk {
+  readonly kernel: Syscalls;
+  readonly directory: LayerDirectory;
+
+  /** The node as the image has it (`nodeStat`, `isWhiteout`); undefined when the layer has nothing there. */
+  stat(absolute: Buffer): BigIntStats | undefined;
+  /** Whether the directory hides everything below it in lower layers. */
+  isOpaque(absolute: Buffer): boolean;
+  /** The attributes that belong to the image; undefined when there are none, which is the common case. */
+  xattrs(absolute: Buffer): Map<string, Buffer> | undefined;
+  /** Tells the names in a directory as Latin-1, in no order; a whiteout says that lower layers' node is gone. */
+  eachName(absolute: Buffer, tell: (name: string, isWhiteout: boolean) => void): void;
+
+  /** Changes what is given. */
+  setAttributes(
+    absolute: Buffer,
+    node: { readonly isSymlink: boolean; readonly attributes: Partial<NodeAttributes> },
+  ): void;
+  /** The same for a file that was just made with the permissions of `mode` in a directory with `parentMode`. */
+  setNewFileAttributes(
+    absolute: Buffer,
+    file: { readonly attributes: NodeAttributes; readonly parentMode: number },
+  ): void;
+  /** Takes away the image's attributes that `kept` does not have. */
+  removeOtherXattrs(absolute: Buffer, kept: ReadonlyMap<string, Buffer> | undefined): void;
+  /** Makes a device node; its attributes are to be set. @throws EEXIST when something has the name */
+  makeDevice(absolute: Buffer, device: Device): void;
+  /** @throws EEXIST when something has the name */
+  makeWhiteout(absolute: Buffer): void;
+  makeOpaque(absolute: Buffer): void;
+  /** A second name for a node of this layer. @throws EEXIST when something has the name */
+  link(target: Buffer, absolute: Buffer): void;
+  /** Removes a node that is no directory. */
+  unlink(absolute: Buffer): void;
+  /** Removes a directory with everything below it. */
+  removeTree(absolute: Buffer): Promise<void>;
+}
+
+export interface Device {
+  readonly type: "char-device" | "block-device";
+  readonly major: number;
+  readonly minor: number;
+}
