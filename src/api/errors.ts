@@ -8,6 +8,8 @@ export type ApiErrorCode =
   | "DOCKERFILE_NOT_FOUND"
   | "CONTEXT_NOT_FOUND"
   | "BUILD_ARG_INVALID"
+  /** Built twice, the image was not the same. */
+  | "BUILD_NOT_REPRODUCIBLE"
   | "LABEL_INVALID"
   /** A secret's file cannot be read, or is too large. */
   | "SECRET_UNREADABLE"

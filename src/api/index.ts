@@ -20,6 +20,8 @@ export {
   type TargetsDocument,
   type TargetsResult,
 } from "./call/targets.ts";
+export { checkReproducible } from "./build/check-reproducible.ts";
+export { differencesOf, formatDifference } from "./compare/format-difference.ts";
 export type { BuildOptions, BuildResult } from "./build/options.ts";
 export { pullImage, pushImage, type PulledImage, type PushedImage } from "./distribution.ts";
 export type { EngineOptions } from "./engine.ts";

@@ -11,7 +11,7 @@ import { chooseOutputs } from "../output/choose-outputs.ts";
 import { checkFolderOf, checkOutput } from "../output/places.ts";
 import { removeReport, writeImageId, writeMetadata } from "../output/reports.ts";
 import { writeOutputs, type WrittenOutputs } from "../output/write-outputs.ts";
-import { assembleImages } from "./assemble-images.ts";
+import { assembleImages, type AssembledImages } from "./assemble-images.ts";
 import { withChecks } from "./checks.ts";
 import { choosePlatforms, type TargetPlatforms } from "./choose-platforms.ts";
 import { locateContext } from "./context-place.ts";
@@ -33,6 +33,17 @@ import { openLocalSources, withSource, type BuildSources } from "./sources.ts";
  * from one of its lines. Nothing is named then, and finished steps stay in the cache.
  */
 export async function build(options: BuildOptions): Promise<BuildResult> {
+  return (await buildAndSee(options)).result;
+}
+
+/** What a look at a build's images, before they are written anywhere, has found. */
+type See<Seen> = (images: AssembledImages, engine: Engine) => Promise<Seen>;
+
+/** `build`, with a look at the images that gc keeps its hands off meanwhile. */
+export async function buildAndSee<Seen = undefined>(
+  options: BuildOptions,
+  see?: See<Seen>,
+): Promise<{ readonly result: BuildResult; readonly seen: Seen }> {
   const names = [...new Set((options.tags ?? []).map(normaliseTag))];
   const targets = choosePlatforms(options);
   const outputs = chooseOutputs(options, { names, isIndex: targets.isIndex });
@@ -49,7 +60,11 @@ export async function build(options: BuildOptions): Promise<BuildResult> {
         const elsewhere = { place, options, engine, steps, remotes };
         const sources = local ?? (await openFromElsewhere(elsewhere));
         const work = { engine, options, names, targets, outputs, named, given, steps, remotes };
-        return await buildFrom(sources, work);
+        let seen = undefined as Seen;
+        const look = async (images: AssembledImages): Promise<void> => {
+          if (see !== undefined) seen = await see(images, engine);
+        };
+        return { result: await buildFrom(sources, { ...work, look }), seen };
       } finally {
         await remotes.close();
       }
@@ -68,6 +83,8 @@ interface BuildWork {
   readonly given: RunSources;
   readonly steps: StepLog;
   readonly remotes: Remotes;
+  /** Called with the finished images. */
+  readonly look: (images: AssembledImages) => Promise<void>;
 }
 
 async function buildFrom(sources: BuildSources, work: BuildWork): Promise<BuildResult> {
@@ -87,6 +104,7 @@ async function buildFrom(sources: BuildSources, work: BuildWork): Promise<BuildR
       throw pinpointWord(error, parsed);
     });
     const images = await assembleImages({ plan, solution, environment, targets, options });
+    await work.look(images);
     const request = { engine, steps, names, ...images };
     const [written] = await Promise.allSettled([writeOutputs(outputs, request)]);
     // Finished steps are kept for the next build whatever became of the outputs.

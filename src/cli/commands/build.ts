@@ -1,5 +1,12 @@
 import { Option, type Command } from "commander";
-import { build, parseOutput, type BuildOptions } from "../../api/index.ts";
+import {
+  build,
+  checkReproducible,
+  differencesOf,
+  formatDifference,
+  parseOutput,
+  type BuildOptions,
+} from "../../api/index.ts";
 import {
   callFormatOption,
   callOption,
@@ -48,6 +55,7 @@ interface Flags extends ProgressFlags, CallFlags, LegacyFlags {
   readonly attest: readonly string[];
   readonly provenance?: string;
   readonly sbom?: string;
+  readonly checkReproducible?: boolean;
 }
 
 /** An older spelling of one `--resource`. */
@@ -168,6 +176,10 @@ export function addBuildCommand(program: Command, invocation: Invocation): void 
     )
     .addOption(callOption())
     .addOption(checkOption())
+    .option(
+      "--check-reproducible",
+      "build twice, the second time without the cache; unless both images are the same, name what differs and stop",
+    )
     .addOption(callFormatOption())
     .addOption(progressOption())
     .addOption(limitOption("-m, --memory"))
@@ -224,8 +236,16 @@ function chooseRun(flags: Flags): (options: BuildOptions) => Promise<CallOutput>
   const { method, ...call } = readCallFlags(flags);
   if (method !== "build") return (options) => runCall({ ...call, method }, options);
   const isQuiet = flags.quiet === true || flags.progress === "quiet";
+  const buildIt = flags.checkReproducible === true ? checkReproducible : build;
   return async (options) => {
-    const { imageId } = await build(options);
-    return { text: isQuiet ? `${imageId}\n` : "", exitCode: 0 };
+    try {
+      const { imageId } = await buildIt(options);
+      return { text: isQuiet ? `${imageId}\n` : "", exitCode: 0 };
+    } catch (error) {
+      const differences = differencesOf(error);
+      if (differences.length === 0 || !(error instanceof Error)) throw error;
+      const lines = differences.map((difference) => `${formatDifference(difference)}\n`);
+      return { text: lines.join(""), exitCode: 1, error };
+    }
   };
 }
