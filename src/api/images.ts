@@ -1,11 +1,12 @@
 import {
   formatReference,
+  isTsbuildError,
   parseReference,
   familiarReference,
   withDefaultTag,
   type Digest,
 } from "../core/index.ts";
-import type { LocalImage, LocalImageSummary } from "../local/index.ts";
+import type { LocalImage, LocalImages, LocalImageSummary } from "../local/index.ts";
 import { readContainers } from "../runtime/index.ts";
 import { containersOf, withEngine, type Engine, type EngineOptions } from "./engine.ts";
 import { apiError, usageError } from "./errors.ts";
@@ -92,18 +93,31 @@ export async function removeImages(
     let missing: string | undefined;
     for (const name of options.images) {
       const image = await engine.images.find(name);
-      if (image === undefined) {
+      if (image !== undefined && !options.force) await refuseUsed(engine, { name, image });
+      const removed = await removeIfHere(engine, { name, force: options.force });
+      if (removed === undefined) {
         missing ??= name;
         continue;
       }
-      if (!options.force) await refuseUsed(engine, { name, image });
-      const removed = await engine.images.remove(name, { force: options.force });
       untagged.push(...removed.untagged.map((each) => familiarReference(parseReference(each))));
       deleted.push(...removed.deleted);
     }
     if (missing !== undefined) throw await missingHere(engine, missing);
     return { untagged, deleted };
   });
+}
+
+/** A name whose image is damaged can be removed too, or nobody would ever be rid of it. */
+async function removeIfHere(
+  engine: Engine,
+  { name, force }: { readonly name: string; readonly force: boolean },
+): Promise<Awaited<ReturnType<LocalImages["remove"]>> | undefined> {
+  try {
+    return await engine.images.remove(name, { force });
+  } catch (error) {
+    if (isTsbuildError(error, "LOCAL_IMAGE_NOT_FOUND")) return undefined;
+    throw error;
+  }
 }
 
 async function refuseUsed(

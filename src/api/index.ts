@@ -39,4 +39,5 @@ export {
   type UsageRow,
 } from "./prune.ts";
 export { runContainer, runFailureExitCode, type RunContainerOptions } from "./run.ts";
+export { verifySystem, type SystemVerification } from "./verify.ts";
 export { version } from "./version.ts";

@@ -1,4 +1,3 @@
-export { readBootId } from "./boot-id.ts";
 export { diffKeys, type KeyDifference } from "./diff-keys.ts";
 export { openLocalCache, type LocalCache } from "./local-cache.ts";
 export { pruneRecords, type PruneReport } from "./prune.ts";

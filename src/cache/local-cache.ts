@@ -7,10 +7,10 @@ import {
   digestHex,
   errnoOf,
   isDigest,
+  readBootId,
   systemClock,
 } from "../core/index.ts";
 import { parseJson, readJsonFile, writeJsonFile } from "../store/index.ts";
-import { readBootId } from "./boot-id.ts";
 import { parseBuildRecord, parseCacheKey, parseCacheRecord } from "./record.ts";
 import type { BuildRecord, Cache, CacheEntry, CacheRecord } from "./types.ts";
 

@@ -65,6 +65,7 @@ interface Collection {
 type Removed = { readonly removed: number; readonly bytes: number };
 
 const steps = [
+  { name: "names", run: removeDamagedNames },
   { name: "mark", run: mark },
   { name: "images", run: removeDanglingImages },
   { name: "snapshots", run: removeSnapshots },
@@ -87,6 +88,11 @@ async function runSteps(options: GcOptions): Promise<GcReport> {
     done.push({ name, removed, bytes, durationMs: clock.now().getTime() - started });
   }
   return { type: "done", steps: done, bytes: done.reduce((sum, step) => sum + step.bytes, 0) };
+}
+
+/** What stands for nothing keeps nothing, and nobody can remove it by its name. */
+async function removeDamagedNames({ place: { store } }: Collection): Promise<Removed> {
+  return { removed: await store.names.sweep(), bytes: 0 };
 }
 
 async function mark({ options, place, live }: Collection): Promise<Removed> {
@@ -126,12 +132,13 @@ async function removeSnapshots({ options, index, live }: Collection): Promise<Re
     .map((snapshot) => ({ snapshot, depth: depthOf(index, snapshot) }))
     .sort((a, b) => b.depth - a.depth);
   let bytes = 0;
+  const swept = await options.snapshots.sweep();
   for (const { snapshot } of ordered) {
     options.signal?.throwIfAborted();
     await options.snapshots.remove(snapshot.chainId);
     bytes += snapshot.contentSize;
   }
-  return { removed: ordered.length, bytes };
+  return { removed: ordered.length + swept, bytes };
 }
 
 function depthOf(index: SnapshotIndex, snapshot: Snapshot): number {

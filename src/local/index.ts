@@ -10,3 +10,4 @@ export { collectGarbage, type GcOptions, type GcReport, type GcRoot, type GcStep
 export { describeGroup, idOf } from "./image-group.ts";
 export { openLocalImages } from "./local-images.ts";
 export type * from "./types.ts";
+export { type StoreDamage, verifyStore, type VerifyOptions, type VerifyReport } from "./verify.ts";

@@ -1,19 +1,67 @@
 import { readFileSync } from "node:fs";
+import { rename, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { errnoOf, extendChain, isDigest, type JsonValue } from "../core/index.ts";
 import type { ChainId, DiffId } from "../core/index.ts";
 import type { Snapshot } from "./types.ts";
 
-/** The content of a snapshot's `meta.json`. */
-export function formatMetadata(snapshot: Snapshot): string {
+/** Record of a snapshot whose files are on the disk, whatever happens to the power. */
+const durableName = "meta.json";
+/**
+ * The same record, of files that may only be in memory yet: it counts in the boot that it names. That a name says which
+ * it is makes the mark one rename, and costs whoever reads a durable one nothing.
+ */
+const unsyncedName = "unsynced.json";
+
+/** Writes the record of a new snapshot into its folder. */
+export async function writeMetadata(
+  folder: string,
+  { snapshot, bootId }: { readonly snapshot: Snapshot; readonly bootId: string },
+): Promise<void> {
   const { reproducible, ...rest } = snapshot;
-  return `${JSON.stringify({ version: 1, ...rest, tarIsOurs: reproducible })}\n`;
+  const record = { version: 1, ...rest, tarIsOurs: reproducible, bootId };
+  await writeFile(join(folder, unsyncedName), `${JSON.stringify(record)}\n`);
+}
+
+/** Says of a snapshot that a sync came after it. Harmless when another process was first, or has removed it. */
+export async function markDurable(folder: string): Promise<void> {
+  try {
+    await rename(join(folder, unsyncedName), join(folder, durableName));
+  } catch (error) {
+    if (errnoOf(error) !== "ENOENT") throw error;
+  }
+}
+
+/** What the folder of a snapshot says about itself. */
+export interface Metadata {
+  readonly snapshot: Snapshot;
+  readonly isDurable: boolean;
 }
 
 /**
- * undefined when there is none, or none that this version understands: both mean that the snapshot is not here. Read
- * synchronously, since a chain of twenty takes a third of a millisecond so.
+ * undefined when there is no record, none that this version understands, or one that a power cut has outdated: all mean
+ * that the snapshot is not here. Read synchronously, since a chain of twenty takes a third of a millisecond so.
  */
-export function readMetadata(path: string): Snapshot | undefined {
+export function readMetadata(folder: string, bootId: () => string): Metadata | undefined {
+  const durable = readRecord(join(folder, durableName));
+  if (durable !== undefined) return { snapshot: durable.snapshot, isDurable: true };
+  const unsynced = readRecord(join(folder, unsyncedName));
+  if (unsynced !== undefined) {
+    return unsynced.bootId === bootId()
+      ? { snapshot: unsynced.snapshot, isDurable: false }
+      : undefined;
+  }
+  // Somebody may have marked it between the two looks.
+  const marked = readRecord(join(folder, durableName));
+  return marked && { snapshot: marked.snapshot, isDurable: true };
+}
+
+interface MetadataRecord {
+  readonly snapshot: Snapshot;
+  readonly bootId: JsonValue | undefined;
+}
+
+function readRecord(path: string): MetadataRecord | undefined {
   let text: string;
   try {
     text = readFileSync(path, "utf8");
@@ -21,12 +69,15 @@ export function readMetadata(path: string): Snapshot | undefined {
     if (errnoOf(error) === "ENOENT" || errnoOf(error) === "ENOTDIR") return undefined;
     throw error;
   }
-  return parseMetadata(text);
+  const record = parseObject(text);
+  const snapshot = record && parseMetadata(record);
+  return snapshot && { snapshot, bootId: record["bootId"] };
 }
 
-function parseMetadata(text: string): Snapshot | undefined {
-  const record = parseObject(text);
-  if (record?.["version"] !== 1) return undefined;
+type JsonRecord = { readonly [key: string]: JsonValue | undefined };
+
+function parseMetadata(record: JsonRecord): Snapshot | undefined {
+  if (record["version"] !== 1) return undefined;
   const { chainId, diffId, parent, tarSize, contentSize, created, tarIsOurs } = record;
   if (typeof chainId !== "string" || !isDigest(chainId)) return undefined;
   if (typeof diffId !== "string" || !isDigest(diffId)) return undefined;
@@ -43,11 +94,11 @@ function parseMetadata(text: string): Snapshot | undefined {
   return { ...snapshot, tarSize, contentSize, created, reproducible: tarIsOurs };
 }
 
-function parseObject(text: string): { readonly [key: string]: JsonValue | undefined } | undefined {
+function parseObject(text: string): JsonRecord | undefined {
   try {
     const value = JSON.parse(text) as unknown;
     return typeof value === "object" && value !== null && !Array.isArray(value)
-      ? (value as { readonly [key: string]: JsonValue | undefined })
+      ? (value as JsonRecord)
       : undefined;
   } catch {
     // Half-written before a power cut: as good as absent.

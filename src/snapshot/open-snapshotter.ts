@@ -14,18 +14,20 @@ export interface OpenSnapshotterOptions {
   readonly tmpDir: string;
   /** `auto` takes overlayfs where the filesystem and the privileges allow its marks, else copies. */
   readonly kind?: "auto" | "overlayfs" | "copy";
+  /** Names this boot of the machine; the kernel's own unless given. */
+  readonly bootId?: string;
 }
 
 /** @throws SNAPSHOT_KIND_UNSUPPORTED when overlayfs is asked for and cannot work here; SYSCALLS_UNAVAILABLE */
 export async function openSnapshotter(options: OpenSnapshotterOptions): Promise<Snapshotter> {
-  const { directory, tmpDir, kind = "auto" } = options;
+  const { directory, tmpDir, kind = "auto", bootId } = options;
   const kernel = await loadSyscalls();
   const empty = makeEmptyDirectories(kernel, directory);
   const obstacle = kind === "copy" ? undefined : overlayObstacle(kernel, tmpDir);
   if (kind === "overlayfs" && obstacle !== undefined) throw unsupported(tmpDir, obstacle);
   const isOverlay = kind !== "copy" && obstacle === undefined;
   const form = isOverlay ? overlayForm(kernel, empty) : copyForm(kernel, empty);
-  return new DirectorySnapshotter({ form, directory, tmpDir });
+  return new DirectorySnapshotter({ form, directory, tmpDir, bootId });
 }
 
 /** They show as the root of an image without layers, and look like one. */

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, readdir, rename, writeFile } from "node:fs/promises";
+import { mkdir, readdir, rename } from "node:fs/promises";
 import { join } from "node:path";
 import {
   type ChainId,
@@ -10,6 +10,7 @@ import {
   type DiffId,
   errnoOf,
   extendChain,
+  readBootId,
   removeTree,
   type RootfsMount,
 } from "../core/index.ts";
@@ -17,7 +18,7 @@ import { type LayerEntryWithContent, layerTarChunks } from "../layer/index.ts";
 import { applyLayer } from "./apply-layer.ts";
 import { snapshotError } from "./errors.ts";
 import type { Draft, Form } from "./form.ts";
-import { formatMetadata, readMetadata } from "./metadata.ts";
+import { markDurable, type Metadata, readMetadata, writeMetadata } from "./metadata.ts";
 import type { StackTree } from "./stack-tree.ts";
 import type {
   ActiveSnapshot,
@@ -47,7 +48,7 @@ interface Active extends ActiveSnapshot {
  *
  * ```
  * <directory>/<24 hex of the chainId>/fs         the files; never changed again
- *                                    /meta.json  Snapshot
+ *                                    /meta.json  Snapshot; `unsynced.json` until `makeDurable`
  * <tmpDir>/snapshot-<random>/{fs,work}           while it is active
  * ```
  */
@@ -58,6 +59,9 @@ export class DirectorySnapshotter implements Snapshotter {
   readonly #tmpDir: string;
   /** Committed snapshots never change; gc keeps away while they are in use. */
   readonly #known = new Map<ChainId, Snapshot>();
+  /** Those of them that a power cut would take. */
+  readonly #unsynced = new Set<ChainId>();
+  #bootId: string | undefined;
   readonly #trees = new Map<ChainId, StackTree>();
   readonly #actives = new WeakMap<ActiveSnapshot, Active>();
 
@@ -65,8 +69,10 @@ export class DirectorySnapshotter implements Snapshotter {
     readonly form: Form;
     readonly directory: string;
     readonly tmpDir: string;
+    readonly bootId?: string | undefined;
   }) {
     this.#form = options.form;
+    this.#bootId = options.bootId;
     this.kind = options.form.kind;
     this.#directory = options.directory;
     this.#tmpDir = options.tmpDir;
@@ -216,18 +222,59 @@ export class DirectorySnapshotter implements Snapshotter {
 
   async *list(): AsyncGenerator<Snapshot, void, undefined> {
     for (const name of await readdir(this.#directory)) {
-      const snapshot = readMetadata(join(this.#directory, name, "meta.json"));
+      const snapshot = this.#readFolder(name)?.snapshot;
       if (snapshot !== undefined && this.#nameOf(snapshot.chainId) === name) yield snapshot;
     }
+  }
+
+  async isIntact(chainId: ChainId, layer?: LayerSource): Promise<boolean | undefined> {
+    const snapshot = this.#read(chainId);
+    if (snapshot === undefined) throw notFound(chainId);
+    if (snapshot.reproducible) return (await hashTar(this.diff(chainId))) === snapshot.diffId;
+    if (layer === undefined) return undefined;
+    const active = await this.prepare(snapshot.parent);
+    try {
+      await applyLayer({ tree: active.tree, writer: active.openWriter() }, layer.entries);
+      await layer.finish();
+      const { draft } = this.#activeOf(active);
+      return (await hashTar(this.diff(chainId))) === (await hashTar(this.#form.entries(draft)));
+    } finally {
+      await this.abandon(active);
+    }
+  }
+
+  async makeDurable(sync: () => Promise<void>): Promise<void> {
+    const chains = [...this.#unsynced];
+    if (chains.length === 0) return;
+    await sync();
+    for (const chainId of chains) {
+      await markDurable(this.#pathOf(chainId));
+      this.#unsynced.delete(chainId);
+    }
+  }
+
+  async sweep(): Promise<number> {
+    let removed = 0;
+    for (const name of await readdir(this.#directory)) {
+      if (!this.#isOurName(name) || this.#readFolder(name) !== undefined) continue;
+      await this.#removeFolder(name);
+      removed += 1;
+    }
+    return removed;
   }
 
   async remove(chainId: ChainId): Promise<void> {
     this.#known.delete(chainId);
     this.#trees.delete(chainId);
+    this.#unsynced.delete(chainId);
+    await this.#removeFolder(this.#nameOf(chainId));
+  }
+
+  async #removeFolder(name: string): Promise<void> {
     // One rename, so that nobody ever sees half a snapshot.
     const trash = this.#temporary();
     try {
-      await rename(this.#pathOf(chainId), trash);
+      await rename(join(this.#directory, name), trash);
     } catch (error) {
       if (errnoOf(error) === "ENOENT") return;
       throw error;
@@ -272,7 +319,7 @@ export class DirectorySnapshotter implements Snapshotter {
     const snapshot: Snapshot = { ...facts, chainId, parent, created: facts.created.toISOString() };
     const staged = this.#temporary();
     await mkdir(staged);
-    await writeFile(join(staged, "meta.json"), formatMetadata(snapshot));
+    await writeMetadata(staged, { snapshot, bootId: this.#boot() });
     await rename(active.directory, join(staged, "fs"));
     await this.abandon(active);
     return this.#publish(staged, snapshot);
@@ -284,6 +331,7 @@ export class DirectorySnapshotter implements Snapshotter {
       try {
         await rename(staged, path);
         this.#known.set(snapshot.chainId, snapshot);
+        this.#unsynced.add(snapshot.chainId);
         return snapshot;
       } catch (error) {
         if (errnoOf(error) !== "ENOTEMPTY" && errnoOf(error) !== "EEXIST") throw error;
@@ -301,13 +349,22 @@ export class DirectorySnapshotter implements Snapshotter {
   #read(chainId: ChainId): Snapshot | undefined {
     const known = this.#known.get(chainId);
     if (known !== undefined) return known;
-    const snapshot = readMetadata(join(this.#pathOf(chainId), "meta.json"));
+    const found = this.#readFolder(this.#nameOf(chainId));
     // Without its files, by whatever hand, it is no snapshot: what made it is to run again.
-    if (snapshot?.chainId !== chainId || !existsSync(join(this.#pathOf(chainId), "fs"))) {
+    if (found?.snapshot.chainId !== chainId || !existsSync(join(this.#pathOf(chainId), "fs"))) {
       return undefined;
     }
-    this.#known.set(chainId, snapshot);
-    return snapshot;
+    this.#known.set(chainId, found.snapshot);
+    if (!found.isDurable) this.#unsynced.add(chainId);
+    return found.snapshot;
+  }
+
+  #readFolder(name: string): Metadata | undefined {
+    return readMetadata(join(this.#directory, name), () => this.#boot());
+  }
+
+  #boot(): string {
+    return (this.#bootId ??= readBootId());
   }
 
   /** Topmost first. */
@@ -327,9 +384,20 @@ export class DirectorySnapshotter implements Snapshotter {
     return this.kind === "overlayfs" ? short : `${short}-copy`;
   }
 
+  /** Snapshots of the other kind lie here as well. */
+  #isOurName(name: string): boolean {
+    return (this.kind === "overlayfs" ? /^[0-9a-f]{24}$/ : /^[0-9a-f]{24}-copy$/).test(name);
+  }
+
   #temporary(): string {
     return join(this.#tmpDir, `snapshot-${randomBytes(8).toString("hex")}`);
   }
+}
+
+async function hashTar(entries: AsyncIterable<LayerEntryWithContent>): Promise<string> {
+  const digester = new Digester();
+  for await (const chunk of layerTarChunks(entries)) digester.update(chunk);
+  return digester.digest();
 }
 
 function notFound(chainId: ChainId): Error {

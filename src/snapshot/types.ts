@@ -162,6 +162,20 @@ export interface Snapshotter {
   /** Entries of one layer in tar order, whiteouts by their tar names: what `local/` streams out as a layer tar. */
   diff(chainId: ChainId): AsyncIterable<LayerEntryWithContent>;
   list(): AsyncIterable<Snapshot>;
+  /**
+   * Whether the files of a snapshot are still those that were committed. Reads all of them. For a layer that was applied
+   * (`reproducible` is false) that takes `layer`, from which it is made once more; undefined without.
+   * @throws SNAPSHOT_NOT_FOUND; what reading `layer` throws
+   */
+  isIntact(chainId: ChainId, layer?: LayerSource): Promise<boolean | undefined>;
+  /**
+   * Makes every snapshot that was committed or used through this object outlive a power cut: calls `sync`, which has to
+   * write the filesystem to the disk, and marks them. Without the mark a snapshot is none for the next boot, for its files
+   * may be lost though its record is not. Calls nothing when all are marked.
+   */
+  makeDurable(sync: () => Promise<void>): Promise<void>;
+  /** Removes what a power cut left of snapshots, while nobody else is at work; how many. */
+  sweep(): Promise<number>;
   /** Removes one snapshot. The caller (gc) makes sure that nothing refers to it. Idempotent. */
   remove(chainId: ChainId): Promise<void>;
 }

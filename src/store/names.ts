@@ -1,6 +1,6 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { canonicalJson, type Clock } from "../core/index.ts";
+import { canonicalJson, type Clock, removeTree } from "../core/index.ts";
 import { listNames } from "./blobs.ts";
 import { readJsonFile, writeJsonFile } from "./json-file.ts";
 import { fileNameFor } from "./layout.ts";
@@ -21,6 +21,19 @@ export function openNames(place: {
     return record?.name === name ? record : undefined;
   };
 
+  const readAll = async (): Promise<{ file: string; record: NameRecord | undefined }[]> => {
+    const found: { file: string; record: NameRecord | undefined }[] = [];
+    for (const file of await listNames(directory)) {
+      const record = await readJsonFile(join(directory, file), parseNameRecord);
+      const isIt = record !== undefined && file === `${fileNameFor(record.name)}.json`;
+      found.push({ file, record: isIt ? record : undefined });
+    }
+    return found;
+  };
+
+  const listDamaged = async (): Promise<readonly string[]> =>
+    (await readAll()).filter(({ record }) => record === undefined).map(({ file }) => file);
+
   return {
     get,
     set: async (wanted) => {
@@ -36,14 +49,14 @@ export function openNames(place: {
       return wasThere;
     },
     list: async () => {
-      const files = (await listNames(directory)).filter((file) => file.endsWith(".json"));
-      const records: NameRecord[] = [];
-      for (const file of files) {
-        const record = await readJsonFile(join(directory, file), parseNameRecord);
-        if (record !== undefined && file === `${fileNameFor(record.name)}.json`)
-          records.push(record);
-      }
+      const records = (await readAll()).flatMap(({ record }) => record ?? []);
       return records.sort((a, b) => (a.name < b.name ? -1 : 1));
+    },
+    listDamaged,
+    sweep: async () => {
+      const damaged = await listDamaged();
+      for (const file of damaged) await removeTree(join(directory, file));
+      return damaged.length;
     },
   };
 }

@@ -58,6 +58,10 @@ export interface NameStore {
   remove(name: string): Promise<boolean>;
   /** Sorted by name. */
   list(): Promise<readonly NameRecord[]>;
+  /** Files among the names that are no records. */
+  listDamaged(): Promise<readonly string[]>;
+  /** Removes those; how many. */
+  sweep(): Promise<number>;
 }
 
 /**

@@ -1,4 +1,13 @@
-import { mkdir, mkdtemp, readdir, readFile, stat, writeFile } from "node:fs/promises";
+import {
+  chmod,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  stat,
+  truncate,
+  writeFile,
+} from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
@@ -35,7 +44,7 @@ const path = toRootPath;
 /** What every snapshotter promises. Needs root: it makes devices, owners and mounts. */
 export function describeSnapshotter(
   name: string,
-  open: (folders: SnapshotterFolders) => Promise<Snapshotter>,
+  open: (folders: SnapshotterFolders & { readonly bootId?: string }) => Promise<Snapshotter>,
 ): void {
   describe(`snapshotter ${name}`, () => {
     let folder: string;
@@ -182,11 +191,76 @@ export function describeSnapshotter(
       test("metadata cut short by a power failure is no snapshot, and is replaced", async () => {
         const base = await stack([fileEntry("a", "x")]);
         const [found] = (await readdir(folders.directory)).filter((file) => file !== "empty");
-        await writeFile(join(folders.directory, String(found), "meta.json"), '{"version":1,');
+        await writeFile(join(folders.directory, String(found), "unsynced.json"), '{"version":1,');
         const other = await open(folders);
         expect(await other.stat(base)).toBeUndefined();
         await other.apply(undefined, await layerOf([fileEntry("a", "x")]));
         expect(Object.keys(await dumpTree(await other.tree(base)))).toEqual(["", "a"]);
+      });
+
+      test("what no sync has made durable is no snapshot after a power cut", async () => {
+        const kept = await stack([fileEntry("a", "x")]);
+        const other = await open(folders);
+        let syncs = 0;
+        const sync = async (): Promise<void> => void syncs++;
+        await other.makeDurable(sync);
+        expect(syncs, "it has seen nothing").toBe(0);
+        // Who only uses what another process made can make it durable too.
+        expect(await other.stat(kept)).toBeDefined();
+        await other.makeDurable(sync);
+        await other.makeDurable(sync);
+        expect(syncs, "nothing is new the second time").toBe(1);
+        const lost = await snapshots.apply(kept, await layerOf([fileEntry("b", "x")]));
+
+        const next = await open({ ...folders, bootId: "after the power cut" });
+        expect(await next.stat(kept)).toMatchObject({ chainId: kept });
+        expect(await next.stat(lost.chainId)).toBeUndefined();
+        expect((await collect(next.list())).map(({ chainId }) => chainId)).toEqual([kept]);
+        const again = await next.apply(kept, await layerOf([fileEntry("b", "x")]));
+        expect(again.chainId).toBe(lost.chainId);
+        expect(Object.keys(await dumpTree(await next.tree(again.chainId)))).toEqual(["", "a", "b"]);
+      });
+
+      test("a failed sync marks nothing", async () => {
+        const made = await stack([fileEntry("a", "x")]);
+        await expect(snapshots.makeDurable(() => Promise.reject(new Error("EIO")))).rejects.toThrow(
+          "EIO",
+        );
+        const next = await open({ ...folders, bootId: "after the power cut" });
+        expect(await next.stat(made)).toBeUndefined();
+      });
+
+      test("sweeping removes what a power cut left, and nothing else", async () => {
+        const kept = await stack([fileEntry("a", "x")]);
+        await snapshots.makeDurable(async () => undefined);
+        await stack([fileEntry("b", "x")]);
+        await mkdir(join(folders.directory, "not ours"));
+        const next = await open({ ...folders, bootId: "after the power cut" });
+        expect(await next.sweep()).toBe(1);
+        expect(await next.sweep()).toBe(0);
+        expect(await next.stat(kept)).toBeDefined();
+        expect((await readdir(folders.directory)).length, "and not ours, and empty").toBe(3);
+        expect(await readdir(folders.tmpDir)).toEqual([]);
+      });
+
+      test("tells whether the files are still those that were committed", async () => {
+        const layer = [fileEntry("d/a", "x"), fileEntry(".wh.gone")];
+        const pulled = await stack([fileEntry("gone")], layer);
+        const active = await snapshots.prepare(pulled);
+        await openTreeWriter(active).file(path("own"), attributes, Buffer.from("own"));
+        const made = (await snapshots.commit(active)).chainId;
+        expect(await snapshots.isIntact(made)).toBe(true);
+        expect(await snapshots.isIntact(pulled)).toBeUndefined();
+        expect(await snapshots.isIntact(pulled, await layerOf(layer))).toBe(true);
+
+        for (const folder of await readdir(folders.directory)) {
+          const fs = join(folders.directory, folder, "fs");
+          await truncate(join(fs, "own"), 1).catch(() => undefined);
+          await chmod(join(fs, "d/a"), 0o4755).catch(() => undefined);
+        }
+        expect(await snapshots.isIntact(made)).toBe(false);
+        expect(await snapshots.isIntact(pulled, await layerOf(layer))).toBe(false);
+        expect(await readdir(folders.tmpDir)).toEqual([]);
       });
 
       test("changes can live in a folder of the caller's", async () => {

@@ -77,6 +77,14 @@ export class MemorySnapshotter implements Snapshotter {
     this.#stored.delete(chainId);
   }
 
+  /** What no power cut takes because it was never on a disk. */
+  async makeDurable(): Promise<void> {}
+
+  async sweep(): Promise<number> {
+    return 0;
+  }
+
+  isIntact = unsupported;
   prepare = unsupported;
   commit = unsupported;
   abandon = unsupported;

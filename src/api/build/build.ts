@@ -104,6 +104,8 @@ async function buildFrom(sources: BuildSources, work: BuildWork): Promise<BuildR
       throw pinpointWord(error, parsed);
     });
     const images = await assembleImages({ plan, solution, environment, targets, options });
+    // Before anything is named: what a name leads to must outlive a power cut.
+    await engine.snapshots.makeDurable(() => engine.store.sync());
     await work.look(images);
     const request = { engine, steps, names, ...images };
     const [written] = await Promise.allSettled([writeOutputs(outputs, request)]);
@@ -180,7 +182,6 @@ async function keepRecords(
   try {
     await environment.statCache.save();
     if (solution.written.length > 0) {
-      await engine.store.sync();
       await engine.cache.markDurable(solution.written);
     }
     await engine.cache.saveBuildRecord(

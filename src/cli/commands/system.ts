@@ -1,10 +1,15 @@
 import { Option, type Command } from "commander";
-import { pruneSystem, systemUsage } from "../../api/index.ts";
+import {
+  pruneSystem,
+  systemUsage,
+  verifySystem,
+  type SystemVerification,
+} from "../../api/index.ts";
 import { globalFlags, type Invocation } from "../invocation.ts";
 import { formatSize, formatTable } from "../table.ts";
 import { warningPrinter } from "../warnings.ts";
 
-/** `tsbuild system df` and `tsbuild system prune` */
+/** `tsbuild system df`, `tsbuild system prune` and `tsbuild system verify` */
 export function addSystemCommand(program: Command, invocation: Invocation): void {
   const system = program.command("system").description("disk usage and cleaning up");
   system
@@ -42,6 +47,31 @@ export function addSystemCommand(program: Command, invocation: Invocation): void
       for (const name of report.untagged) process.stdout.write(`Untagged: ${name}\n`);
       process.stdout.write(`Total reclaimed space: ${formatSize(report.reclaimed)}\n`);
     });
+  system
+    .command("verify")
+    .description("read all that is kept and tell what is damaged; the exit code is 1 then")
+    .addOption(new Option("--format <format>", "output format").choices(["text", "json"]))
+    .action(async (flags: { readonly format?: "text" | "json" }, command: Command) => {
+      const found = await verifySystem({ ...globalFlags(command), signal: invocation.signal });
+      const text =
+        flags.format === "json" ? JSON.stringify(found, undefined, 2) : describeVerification(found);
+      process.stdout.write(`${text}\n`);
+      if (found.damages.length > 0) invocation.exitCode = 1;
+    });
+}
+
+function describeVerification({ checked, damages }: SystemVerification): string {
+  const counts = Object.entries(checked).map(([what, count]) => `${String(count)} ${what}`);
+  const lines = damages.map((damage) => {
+    const users = "images" in damage ? damage.images.filter((user) => user !== damage.subject) : [];
+    const needed = users.length === 0 ? "" : ` (needed by ${users.join(", ")})`;
+    return `${damage.kind} ${damage.subject} ${damage.problem}${needed}`;
+  });
+  const outcome =
+    lines.length === 0
+      ? "nothing is damaged"
+      : "remove the images that are named, then `tsbuild system prune --all`, and build or pull them again";
+  return [...lines, `Checked: ${counts.join(", ")}`, outcome].join("\n");
 }
 
 function describeReclaimable(row: { readonly size: number; readonly reclaimable: number }): string {

@@ -52,6 +52,7 @@ test("everything that a name needs stays, the rest goes", async () => {
   const removed =
     report.type === "done" ? report.steps.map((step) => [step.name, step.removed]) : [];
   expect(Object.fromEntries(removed)).toEqual({
+    names: 0,
     mark: 0,
     images: 0,
     snapshots: 3,
