@@ -103,9 +103,9 @@ async function buildFrom(sources: BuildSources, work: BuildWork): Promise<BuildR
     const solution = await solve(plan, { ...environment, ...given }).catch((error: unknown) => {
       throw pinpointWord(error, parsed);
     });
-    const images = await assembleImages({ plan, solution, environment, targets, options });
     // Before anything is named: what a name leads to must outlive a power cut.
     await engine.snapshots.makeDurable(() => engine.store.sync());
+    const images = await assembleImages({ plan, solution, environment, targets, options });
     await work.look(images);
     const request = { engine, steps, names, ...images };
     const [written] = await Promise.allSettled([writeOutputs(outputs, request)]);
