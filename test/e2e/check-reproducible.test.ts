@@ -32,7 +32,9 @@ describe("--check-reproducible", () => {
     const result = await cli([...args, folder], { root });
     expect(result.code).toBe(1);
     expect(errorCode(result)).toBe("BUILD_NOT_REPRODUCIBLE");
-    expect(result.stdout).toMatch(/^layer 2 \(RUN .*\): id: content ".*" at byte 0, then ".*"\n$/);
+    expect(result.stdout).toMatch(
+      /^layer 2 \(RUN .*\): \/id: content .+ at byte 0, then .+ at byte 0\n$/,
+    );
     expect(await images(root)).toBe("");
   });
 
@@ -40,7 +42,7 @@ describe("--check-reproducible", () => {
     const folder = await context({ Dockerfile: "FROM BUSYBOX\nRUN echo x >/x\n" });
     const result = await cli(["--check-reproducible", folder], { root: await freshRoot() });
     expect(errorCode(result)).toBe("BUILD_NOT_REPRODUCIBLE");
-    expect(result.stdout).toMatch(/^layer 2 \(RUN .*\): x: mtime \S+Z, then \S+Z$/m);
+    expect(result.stdout).toMatch(/^layer 2 \(RUN .*\): \/: mtime \S+Z, then \S+Z$/m);
     expect(result.stdout).toMatch(/^config: created: ".*Z", then ".*Z"$/m);
     expect(result.stderr).toContain("rewrite-timestamp=true");
   });

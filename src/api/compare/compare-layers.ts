@@ -6,9 +6,9 @@ import {
   type LayerEntryWithContent,
 } from "../../layer/index.ts";
 
-/** The first thing in which two layers are not the same. */
+/** One thing in which two layers are not the same. */
 export interface LayerDifference {
-  /** Of the entry, as it stands in the tar, without a leading slash. */
+  /** Of the entry, as it stands in the tar, with a leading slash. */
   readonly path: string;
   /** `entry`: only one of the layers has it. `content`: both values say where and what. */
   readonly field:
@@ -31,19 +31,21 @@ type Entries = AsyncIterable<LayerEntryWithContent>;
 
 /**
  * The first entry, and of that entry the first field, in which two layers differ; undefined when their tars are the same.
- * Entries come in the order of `Snapshotter.diff`; contents are read side by side, a piece at a time.
+ * A time is told only where nothing else differs: times differ wherever anything was written, and hide why. Entries come in the order of `Snapshotter.diff`; contents are read side by side, a piece at a time.
  */
 export async function compareLayers(
   first: Entries,
   second: Entries,
 ): Promise<LayerDifference | undefined> {
   const [ones, others] = [first[Symbol.asyncIterator](), second[Symbol.asyncIterator]()];
+  let time: LayerDifference | undefined;
   try {
     for (;;) {
       const [one, other] = [(await ones.next()).value, (await others.next()).value] as const;
-      if (!one && !other) return undefined;
+      if (!one && !other) return time;
       const difference = await compareEntries(one ?? undefined, other ?? undefined);
       if (difference !== undefined) return difference;
+      if (one && other) time ??= compareTimes(one, other);
     }
   } finally {
     await ones.return?.();
@@ -58,13 +60,13 @@ async function compareEntries(
   if (one === undefined || other === undefined || !one.path.equals(other.path)) {
     const isFirst = other === undefined || (one !== undefined && comesBefore(one, other));
     const extra = isFirst ? one : other;
-    const path = rootPathToString(extra?.path ?? Buffer.alloc(0));
+    const path = extra === undefined ? "" : shownPath(extra);
     const [there, missing] = [describe(extra), "nothing"];
     return isFirst
       ? { path, field: "entry", first: there, second: missing }
       : { path, field: "entry", first: missing, second: there };
   }
-  const path = rootPathToString(one.path);
+  const path = shownPath(one);
   const theirs = headerFields(other);
   for (const [field, value] of headerFields(one)) {
     const second = theirs.get(field) ?? "";
@@ -72,6 +74,19 @@ async function compareEntries(
   }
   const differing = await compareContents(one, other);
   return differing === undefined ? undefined : { path, field: "content", ...differing };
+}
+
+function compareTimes(
+  one: LayerEntryWithContent,
+  other: LayerEntryWithContent,
+): LayerDifference | undefined {
+  if (one.mtime === other.mtime) return undefined;
+  const [first, second] = [timeOf(one.mtime), timeOf(other.mtime)];
+  return { path: shownPath(one), field: "mtime", first, second };
+}
+
+function shownPath({ path }: LayerEntryWithContent): string {
+  return `/${rootPathToString(path)}`;
 }
 
 function describe(entry: LayerEntryWithContent | undefined): string {
@@ -92,9 +107,9 @@ function comesBefore(one: LayerEntryWithContent, other: LayerEntryWithContent): 
   return isMark === isOtherMark ? name.compare(opposite) < 0 : isMark;
 }
 
-/** Everything of an entry's header, as people read it. */
+/** Everything of an entry's header but its time, as people read it. */
 function headerFields(entry: LayerEntryWithContent): Map<LayerDifference["field"], string> {
-  const { type, mode, uid, gid, mtime, linkTarget, devMajor = 0, devMinor = 0 } = entry;
+  const { type, mode, uid, gid, linkTarget, devMajor = 0, devMinor = 0 } = entry;
   return new Map([
     ["type", type],
     ["mode", `0${mode.toString(8)}`],
@@ -104,8 +119,6 @@ function headerFields(entry: LayerEntryWithContent): Map<LayerDifference["field"
     ["device", `${String(devMajor)}:${String(devMinor)}`],
     ["xattrs", xattrsOf(entry)],
     ["size", String(entry.size)],
-    // Last: what changed the file is more worth knowing than that it changed.
-    ["mtime", timeOf(mtime)],
   ]);
 }
 
@@ -169,11 +182,13 @@ function firstDifference(first: Buffer, second: Buffer): number | undefined {
 
 const shownBytes = 24;
 
-/** The bytes around the first one that differs; what is no text is shown as JSON does. */
+/** The bytes from the first one that differs on: as text where they are, else in hexadecimal digits. */
 function describeByte(
   piece: Buffer,
   { at, offset }: { readonly at: number; readonly offset: number },
 ): string {
-  const text = piece.toString("latin1", at, at + shownBytes);
-  return `${JSON.stringify(text)} at byte ${String(offset + at)}`;
+  const bytes = piece.subarray(at, at + shownBytes);
+  const isText = bytes.every((byte) => (byte >= 0x20 && byte < 0x7f) || byte === 0x0a);
+  const shown = isText ? JSON.stringify(bytes.toString("latin1")) : bytes.toString("hex");
+  return `${shown} at byte ${String(offset + at)}`;
 }

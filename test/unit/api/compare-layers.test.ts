@@ -28,12 +28,12 @@ describe("the first difference of two layers", () => {
 
   test("is the entry that only one of them has", async () => {
     expect(await compare([file("a", "1"), file("b", "22")], [file("a", "1")])).toEqual({
-      ...{ path: "b", field: "entry", first: "file of 2 bytes", second: "nothing" },
+      ...{ path: "/b", field: "entry", first: "file of 2 bytes", second: "nothing" },
     });
     expect(
       await compare([file("b", "1")], [entry("a", { type: "directory" }), file("b", "1")]),
     ).toEqual({
-      ...{ path: "a", field: "entry", first: "nothing", second: "directory" },
+      ...{ path: "/a", field: "entry", first: "nothing", second: "directory" },
     });
   });
 
@@ -45,13 +45,13 @@ describe("the first difference of two layers", () => {
         inner.filter((_, index) => index !== 1),
       ),
     ).toMatchObject({
-      ...{ path: "a/z", second: "nothing" },
+      ...{ path: "/a/z", second: "nothing" },
     });
     expect(await compare([entry(".wh.z"), entry("a")], [entry("a")])).toMatchObject({
-      ...{ path: ".wh.z", second: "nothing" },
+      ...{ path: "/.wh.z", second: "nothing" },
     });
     expect(await compare([entry("+")], [entry(".wh.z"), entry("+")])).toMatchObject({
-      ...{ path: ".wh.z", first: "nothing" },
+      ...{ path: "/.wh.z", first: "nothing" },
     });
   });
 
@@ -71,10 +71,24 @@ describe("the first difference of two layers", () => {
     ["xattrs", { xattrs: new Map([["user.a", Buffer.from([1, 255])]]) }, "none", "user.a=01ff"],
   ] as const)("names the field %s", async (field, rest, first, second) => {
     expect(await compare([entry("f")], [entry("f", rest)])).toEqual({
-      path: "f",
+      path: "/f",
       field,
       first,
       second,
+    });
+  });
+
+  test("is a time only where nothing else differs", async () => {
+    const first = [entry("d", { type: "directory", mtime: 1n }), file("d/f", "one")];
+    const second = [
+      entry("d", { type: "directory", mtime: 2n }),
+      file("d/f", "two", { mtime: 5n }),
+    ];
+    expect(await compare(first, second)).toEqual({
+      ...{ path: "/d/f", field: "content", first: '"one" at byte 0', second: '"two" at byte 0' },
+    });
+    expect(await compare([file("f", "a\x1f")], [file("f", "a\x7f")])).toMatchObject({
+      ...{ first: "1f at byte 1", second: "7f at byte 1" },
     });
   });
 
@@ -93,7 +107,7 @@ describe("the first difference of two layers", () => {
           ),
       });
     expect(await compare([streamed(large, 1000)], [streamed(changed, 65_536)])).toEqual({
-      path: "f",
+      path: "/f",
       field: "content",
       first: `"${"a".repeat(24)}" at byte 600000`,
       second: `"\\n${"a".repeat(23)}" at byte 600000`,
