@@ -6,12 +6,13 @@ import {
   parentRootPath,
   resolvePath,
   rootPathToString,
+  type LocalTree,
   type MergedTree,
   type NodeStat,
   type RootPath,
 } from "../layer/index.ts";
 import { parseExcludes, type Excludes } from "./ignore/parse-excludes.ts";
-import { digestNode } from "./node-digest.ts";
+import { digestLocalNode, digestNode, smallSize } from "./node-digest.ts";
 import type { BuildContext, FileDigest, HostNodeStat, StatCache, StatKey } from "./types.ts";
 
 export interface Selection {
@@ -66,6 +67,8 @@ interface Found {
 
 class ChecksumRun {
   readonly #tree: MergedTree;
+  readonly #local: LocalTree | undefined;
+  #isPrepared = false;
   readonly #context: BuildContext | undefined;
   readonly #cache: StatCache | undefined;
   readonly #excludes: Excludes;
@@ -79,6 +82,7 @@ class ChecksumRun {
   constructor(selection: Selection) {
     this.#selection = selection;
     this.#tree = selection.tree;
+    this.#local = selection.tree.local;
     this.#context = isContext(selection.tree) ? selection.tree : undefined;
     this.#cache = selection.statCache ?? this.#context?.statCache;
     this.#excludes = parseExcludes(selection.exclude ?? []);
@@ -129,19 +133,36 @@ class ChecksumRun {
     readonly prefix: string;
     readonly root: RootPath;
   }): Promise<void> {
-    for (const child of await this.#tree.readdir(place.path)) {
+    const local = this.#local;
+    for (const child of local?.readdir(place.path) ?? (await this.#tree.readdir(place.path))) {
       if (performance.now() >= this.#turnEnds) await this.#takeTurn();
       const path = joinRootPath(place.path, child);
-      const stat = await this.#tree.lstat(path);
+      const stat = local === undefined ? await this.#tree.lstat(path) : local.lstat(path);
       if (stat === undefined) continue;
       const name = place.prefix + rootPathToString(child);
       const relative = place.root.length === 0 ? path : path.subarray(place.root.length + 1);
       const isExcluded = this.#excludes.isExcluded(relative);
-      if (!isExcluded) await this.#add({ path, name, stat });
+      if (!isExcluded && !this.#addAtOnce({ path, name, stat }))
+        await this.#add({ path, name, stat });
       if (stat.type !== "directory") continue;
       if (isExcluded && this.#excludes.canSkipDirectory(relative)) continue;
       await this.#addChildren({ path, prefix: `${name}/`, root: place.root });
     }
+  }
+
+  /** False when that would take waiting. Most nodes take none, and a promise costs as much as a system call. */
+  #addAtOnce(found: Found): boolean {
+    const known = this.#known(found);
+    if (known !== undefined) {
+      this.#files.push(known);
+      return true;
+    }
+    if (this.#local === undefined || !this.#isPrepared || found.stat.size > smallSize) return false;
+    const readAt = now();
+    const digest = digestLocalNode({ tree: this.#local, path: found.path, stat: found.stat });
+    if (digest instanceof Promise) throw new Error("small files are digested at once");
+    this.#files.push(this.#learn(found, { digest, readAt }));
+    return true;
   }
 
   async #add(found: Found): Promise<void> {
@@ -167,13 +188,23 @@ class ChecksumRun {
   }
 
   async #digest(found: Found, slot: number): Promise<void> {
-    const { path, name, stat } = found;
+    const { path, stat } = found;
+    const local = this.#local;
+    await local?.prepare();
+    this.#isPrepared = true;
+    const readAt = now();
+    const digest = await (local === undefined
+      ? digestNode({ tree: this.#tree, path, stat })
+      : digestLocalNode({ tree: local, path, stat }));
+    this.#files[slot] = this.#learn(found, { digest, readAt });
+  }
+
+  #learn(found: Found, read: { readonly digest: Digest; readonly readAt: bigint }): FileDigest {
+    const { name, stat } = found;
     const version = versionOf(stat);
-    const readAt = BigInt(Date.now()) * 1_000_000n;
-    const digest = await digestNode({ tree: this.#tree, path, stat, version });
-    this.#files[slot] = { path: name, digest, mode: stat.mode };
-    if (version !== undefined) this.#cache?.set({ key: version, digest, readAt });
+    if (version !== undefined) this.#cache?.set({ key: version, ...read });
     this.#pin(found, version);
+    return { path: name, digest: read.digest, mode: stat.mode };
   }
 
   #pin({ path, stat }: Found, version: StatKey | undefined): void {
@@ -185,6 +216,11 @@ class ChecksumRun {
     await setImmediate();
     this.#turnEnds = performance.now() + turnMs;
   }
+}
+
+/** Nanoseconds since the epoch. */
+function now(): bigint {
+  return BigInt(Date.now()) * 1_000_000n;
 }
 
 function versionOf(stat: NodeStat): StatKey | undefined {

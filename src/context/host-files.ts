@@ -2,13 +2,12 @@ import {
   type BigIntStats,
   closeSync,
   constants,
-  fstatSync,
   lstatSync,
   openSync,
   readdirSync,
   readlinkSync,
 } from "node:fs";
-import { errnoOf } from "../core/index.ts";
+import { errnoOf, syscallErrno, type Syscalls } from "../core/index.ts";
 import type { NodeStat } from "../layer/index.ts";
 import { type ByteString, bytesOf, isAscii } from "./byte-strings.ts";
 
@@ -53,53 +52,87 @@ export function nodeType(mode: number): NodeStat["type"] {
   }
 }
 
-/** Names in byte order. */
-export function listNames(path: ByteString): ByteString[] {
-  // Node decodes each byte as one character, so the default order is the order of the bytes.
-  return readdirSync(hostPath(path), "latin1").sort();
+/** Names in byte order; undefined when a symlink stands on the way by now. */
+export function listNames(path: ByteString): ByteString[] | undefined {
+  return inRealDirectory(path, (directory) => {
+    // Node decodes each byte as one character, so the default order is the order of the bytes.
+    return readdirSync(directory, "latin1").sort();
+  });
 }
 
-export function readLinkTarget(path: ByteString): Buffer {
-  return readlinkSync(hostPath(path), "buffer");
+/** undefined when a symlink stands on the way by now. */
+export function readLinkTarget(path: ByteString): Buffer | undefined {
+  const slash = path.lastIndexOf("/");
+  const name = path.slice(slash + 1);
+  return inRealDirectory(path.slice(0, slash) || "/", (directory) =>
+    readlinkSync(hostPath(`${directory}/${name}`), "buffer"),
+  );
 }
 
 /**
- * Opens a regular file for reading, proving that no symlink was followed: not the last component, and no directory that
- * someone exchanged for a link since it was looked at. undefined when the path leads elsewhere, "socket" when it cannot be
- * opened because it is one.
+ * Works with a directory by a name that leads to it whatever happens to its path meanwhile. undefined when the path leads
+ * elsewhere: someone exchanged a directory for a link since it was looked at.
  */
-export function openRealFile(
+function inRealDirectory<Result>(
   path: ByteString,
-): { readonly fd: number; readonly stats: BigIntStats } | "socket" | undefined {
-  // O_NONBLOCK: a FIFO that took the file's place must not make us wait.
-  const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-  let fd: number;
+  work: (directory: string) => Result,
+): Result | undefined {
+  const fd = openSync(hostPath(path), constants.O_RDONLY | constants.O_DIRECTORY);
   try {
-    fd = openSync(hostPath(path), flags);
-  } catch (error) {
-    if (errnoOf(error) === "ENXIO") return "socket";
-    if (errnoOf(error) === "ELOOP") return undefined;
-    throw error;
-  }
-  try {
-    const stats = fstatSync(fd, { bigint: true });
-    if (stats.isFile() && realPathOf(fd, path) === path) return { fd, stats };
-  } catch (error) {
+    const byDescriptor = `/proc/self/fd/${String(fd)}`;
+    const real = realPathOf(byDescriptor);
+    // Where /proc is not mounted the path is taken at its word.
+    if (real === undefined) return work(path);
+    return real === path ? work(byDescriptor) : undefined;
+  } finally {
     closeSync(fd);
-    throw error;
   }
-  closeSync(fd);
-  return undefined;
 }
 
-/** Where the open file lies; taken at its word where /proc is not mounted. */
-function realPathOf(fd: number, path: ByteString): ByteString {
+function realPathOf(byDescriptor: string): ByteString | undefined {
   try {
-    return readlinkSync(`/proc/self/fd/${String(fd)}`, "latin1");
+    return readlinkSync(byDescriptor, "latin1");
   } catch (error) {
-    if (errnoOf(error) === "ENOENT") return path;
+    if (errnoOf(error) === "ENOENT") return undefined;
     throw error;
   }
+}
+
+/** O_NONBLOCK: a FIFO that took the file's place must not make us wait. */
+const readFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+const noSymlinks = { flags: readFlags, resolve: { noSymlinks: true, noMagicLinks: true } };
+
+/**
+ * Opens a file for reading; the kernel refuses to follow any symlink, also where a directory was exchanged for one since
+ * it was looked at: "elsewhere". "socket" when it cannot be opened because it is one. Whether it is the regular file that
+ * was looked at, the caller sees from its version.
+ */
+export function openRealFile(kernel: Syscalls, path: ByteString): number | "socket" | "elsewhere" {
+  try {
+    return kernel.openat2("cwd", hostPath(path), noSymlinks);
+  } catch (error) {
+    const errno = syscallErrno(error);
+    if (errno === "ENXIO") return "socket";
+    if (errno === "ELOOP") return "elsewhere";
+    // Before Linux 5.6, or forbidden by a seccomp profile of that time.
+    if (errno === "ENOSYS" || errno === "EPERM") return openProven(path);
+    throw error;
+  }
+}
+
+/** The same by looking where the open file lies. */
+function openProven(path: ByteString): number | "socket" | "elsewhere" {
+  let fd: number;
+  try {
+    fd = openSync(hostPath(path), readFlags);
+  } catch (error) {
+    if (errnoOf(error) === "ENXIO") return "socket";
+    if (errnoOf(error) === "ELOOP") return "elsewhere";
+    throw error;
+  }
+  if ((realPathOf(`/proc/self/fd/${String(fd)}`) ?? path) === path) return fd;
+  closeSync(fd);
+  return "elsewhere";
 }
 
 /** Device numbers as Linux packs them in st_rdev. */

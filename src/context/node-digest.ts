@@ -1,64 +1,122 @@
 import { createHash, hash } from "node:crypto";
-import { fstatSync, read, readSync } from "node:fs";
+import { read, readSync } from "node:fs";
 import { promisify } from "node:util";
 import type { Digest } from "../core/index.ts";
 import {
   rootPathToString,
+  type LocalFile,
+  type LocalTree,
   type MergedTree,
   type NodeStat,
-  type OpenedFile,
   type RootPath,
 } from "../layer/index.ts";
-import { fileChanged } from "./directory-context.ts";
-import { isSameVersion, statKeyOf } from "./stat-key.ts";
-import type { StatKey } from "./types.ts";
+import { fileChanged } from "./context-problems.ts";
 
 const readAsync = promisify(read);
 
 /** Files up to this size are read and hashed in one go on the main thread: the round trip to a thread costs more. */
-const smallSize = 256 * 1024;
+export const smallSize = 256 * 1024;
 const chunkSize = 1024 * 1024;
 
 /** Holds one header and one small file; filled and hashed without a pause, so nobody else can get at it. */
-const scratch = Buffer.allocUnsafe(smallSize + 64 * 1024);
+const scratch = Buffer.allocUnsafeSlow(smallSize + 64 * 1024);
 
-/** A node to digest. `version` is given where the tree knows it; the content is then proven to be of that version. */
-export interface DigestedNode {
-  readonly tree: MergedTree;
+interface DigestedNode {
   readonly path: RootPath;
   readonly stat: NodeStat;
-  readonly version: StatKey | undefined;
 }
+
+type Attributes = ReadonlyMap<string, Buffer>;
 
 /**
  * Digest of everything in a node that ends up in an image, but for its name and times: type, mode, owners, xattrs (of
  * `security.*` and `system.*` only `security.capability`), then size and content, target, or device numbers.
  * @throws CONTEXT_FILE_CHANGED when the content is not of the version that `stat` tells
  */
-export async function digestNode(node: DigestedNode): Promise<Digest> {
-  const header = await encodeHeader(node);
-  if (node.stat.type !== "file") return `sha256:${hash("sha256", header, "hex")}` as Digest;
-  const file = await node.tree.openFile(node.path);
+export async function digestNode(
+  node: DigestedNode & { readonly tree: MergedTree },
+): Promise<Digest> {
+  const { tree, path, stat } = node;
+  const xattrs = await tree.xattrs(path);
+  if (stat.type !== "file") {
+    const target = stat.type === "symlink" ? await tree.readlink(path) : none;
+    return digestOfParts(encodeHeader(stat, xattrs), target);
+  }
+  const file = await tree.openFile(path);
   try {
-    if (file.size !== node.stat.size) throw changed(node);
-    return await digestContent(node, { header, file });
+    if (file.size !== stat.size) throw changed(node);
+    const header = encodeHeader(stat, xattrs);
+    const hex = isSmall(stat)
+      ? digestSmall(node, { header, fd: file.fd })
+      : await digestLarge(node, { header, fd: file.fd });
+    file.verify?.();
+    return `sha256:${hex}` as Digest;
   } finally {
     await file.close();
   }
 }
 
-async function encodeHeader(node: DigestedNode): Promise<Buffer> {
+/** The same of a tree that waits for nothing; a promise only where a file is so large that reading it takes a while. */
+export function digestLocalNode(
+  node: DigestedNode & { readonly tree: LocalTree },
+): Digest | Promise<Digest> {
   const { tree, path, stat } = node;
-  const fields: (string | number)[] = ["1", stat.type, stat.mode, stat.uid, stat.gid];
-  if (stat.type === "file") fields.push(stat.size);
-  if (stat.type.endsWith("device")) fields.push(stat.devMajor, stat.devMinor);
-  const parts: Buffer[] = [Buffer.from(`${fields.join(" ")}\n`)];
-  const xattrs = [...(await tree.xattrs(path))].filter(([name]) => entersDigest(name));
-  for (const [name, value] of xattrs.sort(([a], [b]) => (a < b ? -1 : 1)))
-    parts.push(Buffer.from(`${name}\0${String(value.length)}\0`), value);
-  parts.push(Buffer.from("\n"));
-  if (stat.type === "symlink") parts.push(await tree.readlink(path));
-  return Buffer.concat(parts);
+  if (stat.type !== "file") {
+    const target = stat.type === "symlink" ? tree.readlink(path) : none;
+    return digestOfParts(encodeHeader(stat, tree.xattrs(path)), target);
+  }
+  const file = tree.open(path, stat);
+  if (!isSmall(stat)) return digestLargeFile(node, file);
+  try {
+    const hex = digestSmall(node, { header: encodeHeader(stat, file.xattrs()), fd: file.fd });
+    file.verify();
+    return `sha256:${hex}` as Digest;
+  } catch (error) {
+    // Something that cannot be read like a file took its place.
+    file.verify();
+    throw error;
+  } finally {
+    file.close();
+  }
+}
+
+async function digestLargeFile(node: DigestedNode, file: LocalFile): Promise<Digest> {
+  try {
+    const header = encodeHeader(node.stat, file.xattrs());
+    const hex = await digestLarge(node, { header, fd: file.fd });
+    file.verify();
+    return `sha256:${hex}` as Digest;
+  } finally {
+    file.close();
+  }
+}
+
+const none = Buffer.alloc(0);
+
+function digestOfParts(header: string, target: Buffer): Digest {
+  const bytes = Buffer.concat([Buffer.from(header, "latin1"), target]);
+  return `sha256:${hash("sha256", bytes, "hex")}` as Digest;
+}
+
+/** One character a byte. */
+function encodeHeader(stat: NodeStat, attributes: Attributes): string {
+  let header = `1 ${stat.type} ${String(stat.mode)} ${String(stat.uid)} ${String(stat.gid)}`;
+  if (stat.type === "file") header += ` ${String(stat.size)}`;
+  if (stat.type.endsWith("device")) header += ` ${String(stat.devMajor)} ${String(stat.devMinor)}`;
+  header += "\n";
+  if (attributes.size > 0) header += encodeXattrs(attributes);
+  return `${header}\n`;
+}
+
+function encodeXattrs(attributes: Attributes): string {
+  const xattrs = [...attributes].filter(([name]) => entersDigest(name));
+  return xattrs
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, value]) => {
+      const bytes = Buffer.from(name).toString("latin1");
+      return `${bytes}\0${String(value.length)}\0${value.toString("latin1")}`;
+    })
+    .join("");
 }
 
 /** Labels of the host's security modules and ACL caches are the host's own; capabilities belong to the file. */
@@ -67,48 +125,47 @@ function entersDigest(name: string): boolean {
   return !name.startsWith("security.") && !name.startsWith("system.");
 }
 
-async function digestContent(
-  node: DigestedNode,
-  source: { readonly header: Buffer; readonly file: OpenedFile },
-): Promise<Digest> {
-  const { header, file } = source;
-  const fits = file.size <= smallSize && header.length + file.size < scratch.length;
-  const hex = fits ? digestSmall(node, source) : await digestLarge(node, source);
-  expectVersion(node, file.fd);
-  return `sha256:${hex}` as Digest;
+function isSmall(stat: NodeStat): boolean {
+  return stat.size <= smallSize;
 }
 
-function digestSmall(
-  node: DigestedNode,
-  source: { readonly header: Buffer; readonly file: OpenedFile },
-): string {
-  const { header, file } = source;
-  header.copy(scratch);
-  let end = header.length;
+interface Source {
+  readonly header: string;
+  readonly fd: number;
+}
+
+function digestSmall(node: DigestedNode, { header, fd }: Source): string {
+  const { size } = node.stat;
+  // XATTR_LIST_MAX does not bound the values: there may be more of them than fit.
+  const place =
+    header.length + size < scratch.length ? scratch : Buffer.alloc(header.length + size + 1);
+  const start = place.write(header, 0, "latin1");
   // One byte more than promised: a longer file is seen to be longer.
-  const limit = header.length + file.size + 1;
-  while (end < limit) {
-    const count = readSync(file.fd, scratch, end, limit - end, end - header.length);
+  const end = start + readUpTo(fd, place.subarray(start, start + size + 1));
+  if (end !== start + size) throw changed(node);
+  return hash("sha256", place.subarray(0, end), "hex");
+}
+
+/** Bytes that were there. */
+function readUpTo(fd: number, target: Buffer): number {
+  let length = 0;
+  while (length < target.length) {
+    const count = readSync(fd, target, length, target.length - length, length);
     if (count === 0) break;
-    end += count;
+    length += count;
   }
-  if (end !== limit - 1) throw changed(node);
-  return hash("sha256", scratch.subarray(0, end), "hex");
+  return length;
 }
 
 /** Reads the next chunk while the last one is hashed. */
-async function digestLarge(
-  node: DigestedNode,
-  source: { readonly header: Buffer; readonly file: OpenedFile },
-): Promise<string> {
-  const { header, file } = source;
-  const digester = createHash("sha256").update(header);
+async function digestLarge(node: DigestedNode, { header, fd }: Source): Promise<string> {
+  const digester = createHash("sha256").update(header, "latin1");
   const buffers = [Buffer.allocUnsafe(chunkSize), Buffer.allocUnsafe(chunkSize)] as const;
   const readChunk = (
     turn: number,
     position: number,
   ): Promise<{ bytesRead: number; buffer: Buffer }> =>
-    readAsync(file.fd, buffers[turn % 2 === 0 ? 0 : 1], 0, chunkSize, position);
+    readAsync(fd, buffers[turn % 2 === 0 ? 0 : 1], 0, chunkSize, position);
   let position = 0;
   let pending = readChunk(0, position);
   for (let turn = 0; ; turn++) {
@@ -118,17 +175,8 @@ async function digestLarge(
     pending = readChunk(turn + 1, position);
     digester.update(buffer.subarray(0, bytesRead));
   }
-  if (position !== file.size) throw changed(node);
+  if (position !== node.stat.size) throw changed(node);
   return digester.digest("hex");
-}
-
-/** After the reading: the open file is still the one that was looked at before. */
-function expectVersion(node: DigestedNode, fd: number): void {
-  const { version } = node;
-  // A socket's stand-in has no version of its own, and no content either.
-  if (version === undefined || node.stat.size === 0) return;
-  const now = statKeyOf(version.path, fstatSync(fd, { bigint: true }));
-  if (!isSameVersion(now, version)) throw changed(node);
 }
 
 function changed(node: DigestedNode): Error {

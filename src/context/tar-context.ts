@@ -1,5 +1,10 @@
 import { isTsbuildError } from "../core/index.ts";
-import { openTarOrBytes, toRootPath, type LayerEntryWithContent } from "../layer/index.ts";
+import {
+  openTarOrBytes,
+  tellEntry,
+  toRootPath,
+  type LayerEntryWithContent,
+} from "../layer/index.ts";
 import { ContentFolder } from "./content-folder.ts";
 import { contextError } from "./errors.ts";
 import { FileTree, type NodeLooks } from "./file-tree.ts";
@@ -38,7 +43,9 @@ export async function openStreamContext(
   try {
     for await (const entry of opened.entries) {
       options.signal?.throwIfAborted();
-      await addEntry(tree, entry, contents);
+      await addEntry(tree, entry, contents).catch((error: unknown) => {
+        throw tellEntry(error, entry.path);
+      });
       if (entry.type === "file" && (newest === undefined || entry.mtime > newest))
         newest = entry.mtime;
     }

@@ -75,11 +75,43 @@ export interface MergedTree {
   /** Content of a regular file. `start`/`end` as in fs.createReadStream (end inclusive). */
   openFile(path: RootPath): Promise<OpenedFile>;
   xattrs(path: RootPath): Promise<ReadonlyMap<string, Buffer>>;
+  /** The same without promises, of a tree whose nodes lie on this machine: thousands of them are read so. */
+  readonly local?: LocalTree;
+}
+
+/** What a MergedTree says, at once: each answer takes microseconds, and a promise for it would take as long again. */
+export interface LocalTree {
+  /** To be awaited once before `open` and `xattrs` are called; `lstat`, `readdir` and `readlink` need nothing. */
+  prepare(): Promise<void>;
+  lstat(path: RootPath): NodeStat | undefined;
+  readdir(path: RootPath): readonly Buffer[];
+  readlink(path: RootPath): Buffer;
+  /** Of anything but a file; a file's are asked of the open file. */
+  xattrs(path: RootPath): ReadonlyMap<string, Buffer>;
+  /** Opens the regular file that `lstat` told of as `stat`. */
+  open(path: RootPath, stat: NodeStat): LocalFile;
+}
+
+/** An open file of a LocalTree; the caller closes it. */
+export interface LocalFile {
+  readonly fd: number;
+  readonly size: number;
+  xattrs(): ReadonlyMap<string, Buffer>;
+  /**
+   * To be called after the reading: throws unless everything that was read is of the version that `stat` told of.
+   */
+  verify(): void;
+  close(): void;
 }
 
 export interface OpenedFile {
   /** A file descriptor opened for reading; the caller closes it with `close`. */
   readonly fd: number;
   readonly size: number;
+  /**
+   * To be called after the reading: throws unless what was read is of the version that was opened. Absent where nobody
+   * can change the file.
+   */
+  verify?(): void;
   close(): Promise<void>;
 }

@@ -20,6 +20,7 @@ import {
   type FileDigest,
   type StatCache,
 } from "../../../src/context/index.ts";
+import type { LocalTree } from "../../../src/layer/index.ts";
 import { loadSyscalls, syscallErrno, type Digest } from "../../../src/core/index.ts";
 
 let directory: string;
@@ -41,6 +42,12 @@ interface Request {
   readonly parents?: boolean;
   readonly statCache?: StatCache;
   readonly context?: BuildContext;
+}
+
+/** What reads a directory without promises. */
+function localOf(context: BuildContext): LocalTree {
+  if (context.local === undefined) throw new Error("a directory lies on this machine");
+  return context.local;
 }
 
 async function checksum(pattern: string, request: Request = {}): Promise<FileDigest[]> {
@@ -213,12 +220,15 @@ describe("the stat cache", () => {
     expect(statCache.known()).toBe(5);
     const context = await openDirectoryContext({ directory });
     let opened = 0;
-    const openFile = context.openFile.bind(context);
-    context.openFile = (path) => {
+    const local = localOf(context);
+    const open = local.open.bind(local);
+    local.open = (path, stat) => {
       opened++;
-      return openFile(path);
+      return open(path, stat);
     };
-    context.xattrs = () => Promise.reject(new Error("not asked when everything is known"));
+    local.xattrs = () => {
+      throw new Error("not asked when everything is known");
+    };
     expect(await checksum("d", { statCache, context })).toEqual(first);
     expect([statCache.hits(), opened]).toEqual([5, 0]);
   });
@@ -238,16 +248,56 @@ describe("a file that changes", () => {
     put({ a: "1", b: "x".repeat(1_000_000) });
     for (const name of ["a", "b"]) {
       const context = await openDirectoryContext({ directory });
-      const openFile = context.openFile.bind(context);
-      context.openFile = async (path) => {
-        const file = await openFile(path);
-        await new Promise((resolve) => setTimeout(resolve, 20));
+      const local = localOf(context);
+      const open = local.open.bind(local);
+      local.open = (path, stat) => {
+        const file = open(path, stat);
         appendFileSync(join(directory, name), "more");
         return file;
       };
       await expect(checksum(name, { context })).rejects.toMatchObject({
         code: "CONTEXT_FILE_CHANGED",
         details: { path: name },
+      });
+    }
+  });
+
+  test("in the same length while it is read is an error", async () => {
+    put({ a: "1", b: "x".repeat(1_000_000) });
+    const past = new Date(1_000_000);
+    for (const name of ["a", "b"]) {
+      const context = await openDirectoryContext({ directory });
+      utimesSync(join(directory, name), past, past);
+      const local = localOf(context);
+      const open = local.open.bind(local);
+      local.open = (path, stat) => {
+        const file = open(path, stat);
+        writeFileSync(join(directory, name), "y".repeat(stat.size));
+        return file;
+      };
+      await expect(checksum(name, { context })).rejects.toMatchObject({
+        code: "CONTEXT_FILE_CHANGED",
+      });
+    }
+  });
+
+  test("into a directory, a FIFO or a symlink before it is opened is an error", async () => {
+    for (const other of ["directory", "fifo", "symlink"] as const) {
+      put({ [other]: "1", outside: "1" });
+      const path = join(directory, other);
+      const context = await openDirectoryContext({ directory });
+      const kernel = await loadSyscalls();
+      const local = localOf(context);
+      const open = local.open.bind(local);
+      local.open = (at, stat) => {
+        rmSync(path);
+        if (other === "directory") mkdirSync(path);
+        else if (other === "fifo") kernel.mkfifo(path, 0o644);
+        else symlinkSync("outside", path);
+        return open(at, stat);
+      };
+      await expect(checksum(other, { context })).rejects.toMatchObject({
+        code: "CONTEXT_FILE_CHANGED",
       });
     }
   });

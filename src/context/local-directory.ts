@@ -1,0 +1,221 @@
+import { type BigIntStats, closeSync, constants, fstatSync, openSync } from "node:fs";
+import { errnoOf, loadSyscalls, type Syscalls } from "../core/index.ts";
+import type { LocalFile, LocalTree, NodeStat, RootPath } from "../layer/index.ts";
+import { type ByteString, byteString, bytesOf, textOf } from "./byte-strings.ts";
+import { attempt, changed, shown, unreadable } from "./context-problems.ts";
+import {
+  hostPath,
+  listNames,
+  lstatNode,
+  nodeType,
+  openRealFile,
+  readLinkTarget,
+  splitDevice,
+} from "./host-files.ts";
+import type { IgnoreRules } from "./ignore/ignore-rules.ts";
+import { isSameVersion, statKeyOf } from "./stat-key.ts";
+import type { HostNodeStat, StatKey } from "./types.ts";
+
+/** A directory of this host seen through ignore rules, without promises. `root` is a real path; "" is `/`. */
+export class LocalDirectory implements LocalTree {
+  readonly #root: ByteString;
+  readonly #rules: IgnoreRules;
+  #kernel: Syscalls | undefined;
+  /** Directories that were seen to be no symlinks, all the way from the root. */
+  readonly #realDirectories = new Set<ByteString>([""]);
+  /** Whether an excluded directory holds something that is not excluded. */
+  readonly #holdsIncluded = new Map<ByteString, boolean>();
+  /** ctime (to 256 ns, what a number holds) of the files whose digest was taken. */
+  readonly #pinned = new Map<ByteString, number>();
+
+  constructor(root: ByteString, rules: IgnoreRules) {
+    this.#root = root;
+    this.#rules = rules;
+  }
+
+  async prepare(): Promise<void> {
+    this.#kernel ??= await loadSyscalls();
+  }
+
+  lstat(path: RootPath): HostNodeStat | undefined {
+    const name = byteString(path);
+    const stats = this.#stat(name);
+    if (stats === undefined || !this.#isVisible(name, stats.isDirectory())) return undefined;
+    return this.#nodeStat(name, stats);
+  }
+
+  readdir(path: RootPath): readonly Buffer[] {
+    const directory = byteString(path);
+    const names = this.#list(directory);
+    if (this.#rules.isEmpty) return names.map(bytesOf);
+    const below = directory === "" ? "" : `${directory}/`;
+    return names.filter((name) => this.#isVisible(below + name)).map(bytesOf);
+  }
+
+  readlink(path: RootPath): Buffer {
+    const name = byteString(path);
+    this.#expectVisible(name);
+    const target = attempt(name, () => readLinkTarget(this.#host(name)));
+    if (target === undefined) throw changed(name);
+    return target;
+  }
+
+  xattrs(path: RootPath): ReadonlyMap<string, Buffer> {
+    const name = byteString(path);
+    this.#expectVisible(name);
+    const kernel = this.#calls();
+    const host = hostPath(this.#host(name));
+    return attributesOf(kernel.llistxattr(host), (attribute) => kernel.lgetxattr(host, attribute));
+  }
+
+  open(path: RootPath, stat: NodeStat): LocalFile {
+    const name = byteString(path);
+    this.#expectVisible(name);
+    if (!("statKey" in stat)) throw new Error("the stat is another tree's");
+    const { statKey } = stat as HostNodeStat;
+    const pinned = this.#pinned.get(name);
+    if (pinned !== undefined && pinned !== Number(statKey.ctimeNs)) throw changed(name);
+    const fd = this.#openPlain(name);
+    if (fd === undefined) return emptyFile();
+    const kernel = this.#calls();
+    return {
+      fd,
+      size: stat.size,
+      xattrs: () =>
+        attributesOf(kernel.flistxattr(fd), (attribute) => kernel.fgetxattr(fd, attribute)),
+      verify: () => {
+        const now = statKeyOf(statKey.path, fstatSync(fd, { bigint: true }));
+        if (!isSameVersion(now, statKey)) throw changed(name);
+      },
+      close: () => {
+        closeSync(fd);
+      },
+    };
+  }
+
+  pin(path: RootPath, version: StatKey): void {
+    this.#pinned.set(byteString(path), Number(version.ctimeNs));
+  }
+
+  #calls(): Syscalls {
+    if (this.#kernel === undefined) throw new Error("prepare was not awaited");
+    return this.#kernel;
+  }
+
+  /** The open file behind `name`; undefined for a socket, which cannot be opened. */
+  #openPlain(name: ByteString): number | undefined {
+    const opened = attempt(name, () => openRealFile(this.#calls(), this.#host(name)));
+    if (opened === "elsewhere") throw changed(name);
+    return opened === "socket" ? undefined : opened;
+  }
+
+  #host(path: ByteString): ByteString {
+    return path === "" ? this.#root || "/" : `${this.#root}/${path}`;
+  }
+
+  /** undefined also when a symlink or a file stands on the way. */
+  #stat(path: ByteString): BigIntStats | undefined {
+    if (path !== "" && !this.#isRealDirectory(parentOf(path))) return undefined;
+    return attempt(path, () => lstatNode(this.#host(path)));
+  }
+
+  #isRealDirectory(path: ByteString): boolean {
+    if (this.#realDirectories.has(path)) return true;
+    if (this.#stat(path)?.isDirectory() !== true) return false;
+    this.#realDirectories.add(path);
+    return true;
+  }
+
+  #list(path: ByteString): ByteString[] {
+    if (!this.#isRealDirectory(path)) throw unreadable(shown(path), undefined, "ENOTDIR");
+    const names = attempt(path, () => listNames(this.#host(path)));
+    if (names === undefined) throw changed(path);
+    return names;
+  }
+
+  /** An excluded directory is there when something below it is not excluded. */
+  #isVisible(path: ByteString, isDirectory?: boolean): boolean {
+    if (this.#rules.isEmpty) return true;
+    const text = textOf(path);
+    if (this.#rules.match(text) === undefined) return true;
+    if (isDirectory === false || this.#rules.canSkipDirectory(text)) return false;
+    return this.#isRealDirectory(path) && this.#hasIncluded(path);
+  }
+
+  #hasIncluded(directory: ByteString): boolean {
+    const known = this.#holdsIncluded.get(directory);
+    if (known !== undefined) return known;
+    const found = this.#listOrNothing(directory).some((name) =>
+      this.#isVisible(`${directory}/${name}`),
+    );
+    this.#holdsIncluded.set(directory, found);
+    return found;
+  }
+
+  /** An excluded directory that may not be read is as good as an empty one. */
+  #listOrNothing(directory: ByteString): ByteString[] {
+    try {
+      return listNames(this.#host(directory)) ?? [];
+    } catch (error) {
+      if (errnoOf(error) === "EACCES") return [];
+      throw unreadable(shown(directory), error);
+    }
+  }
+
+  #expectVisible(path: ByteString): void {
+    if (this.#isVisible(path) && this.#isRealDirectory(parentOf(path))) return;
+    throw unreadable(shown(path), undefined, "ENOENT");
+  }
+
+  #nodeStat(path: ByteString, stats: BigIntStats): HostNodeStat {
+    const mode = Number(stats.mode);
+    const type = nodeType(mode);
+    const device = type.endsWith("device") ? splitDevice(stats.rdev) : { major: 0, minor: 0 };
+    return {
+      type: type === "socket" ? "file" : type,
+      mode: mode & 0o7777,
+      uid: 0,
+      gid: 0,
+      size: type === "file" ? Number(stats.size) : 0,
+      mtime: stats.mtimeNs,
+      devMajor: device.major,
+      devMinor: device.minor,
+      nlink: Number(stats.nlink),
+      inode: `${String(stats.dev)}:${String(stats.ino)}`,
+      statKey: statKeyOf(this.#host(path), stats),
+    };
+  }
+}
+
+function attributesOf(
+  names: readonly string[],
+  read: (name: string) => Buffer | undefined,
+): ReadonlyMap<string, Buffer> {
+  if (names.length === 0) return nothing;
+  const found = new Map<string, Buffer>();
+  for (const name of names) {
+    const value = read(name);
+    if (value !== undefined) found.set(name, value);
+  }
+  return found;
+}
+
+const nothing: ReadonlyMap<string, Buffer> = new Map();
+
+/** What a socket looks like in an image. */
+function emptyFile(): LocalFile {
+  const fd = openSync("/dev/null", constants.O_RDONLY);
+  return {
+    fd,
+    size: 0,
+    xattrs: () => nothing,
+    verify: () => undefined,
+    close: () => {
+      closeSync(fd);
+    },
+  };
+}
+
+function parentOf(path: ByteString): ByteString {
+  return path.slice(0, Math.max(path.lastIndexOf("/"), 0));
+}
