@@ -7,7 +7,7 @@ const { cli, context, expectCli, freshRoot } = workspace;
 const epoch = ["--build-arg", "SOURCE_DATE_EPOCH=200000000"];
 const rewriting = ["-o", "type=image,rewrite-timestamp=true"];
 const images = async (root: string): Promise<string> =>
-  (await expectCli(["images", "-q"], { root })).stdout;
+  (await expectCli(["images"], { root })).stdout;
 
 describe("--check-reproducible", () => {
   test("lets an image pass that is the same twice, and only then names it", async () => {
@@ -20,7 +20,7 @@ describe("--check-reproducible", () => {
     const { stderr } = await expectCli([...args, ...rewriting, folder], { root });
     expect(stderr).toMatch(/first build: .*RUN echo x/);
     expect(stderr).toMatch(/second build: .*RUN echo x/);
-    expect(await images(root)).not.toBe("");
+    expect(await images(root)).toMatch(/^same +1 /m);
   });
 
   test("names the file and the field that differ, and leaves nothing named", async () => {
@@ -35,7 +35,7 @@ describe("--check-reproducible", () => {
     expect(result.stdout).toMatch(
       /^layer 2 \(RUN .*\): \/id: content .+ at byte 0, then .+ at byte 0\n$/,
     );
-    expect(await images(root)).toBe("");
+    expect(await images(root)).not.toContain("other");
   });
 
   test("says of an image in which only times differ how to fix them", async () => {
