@@ -6,6 +6,7 @@ import {
   parentRootPath,
   resolvePath,
   rootPath,
+  tellEntry,
   type LayerEntryWithContent,
   type MergedTree,
   type RootPath,
@@ -39,7 +40,12 @@ export async function unpackArchive(
     const unpacker = new Unpacker(target, base);
     for await (const entry of entries) {
       target.signal.throwIfAborted();
-      if (entry.path.length > 0) await unpacker.add(entry);
+      if (entry.path.length === 0) continue;
+      try {
+        await unpacker.add(entry);
+      } catch (error) {
+        throw tellEntry(error, entry.path);
+      }
     }
     return true;
   } finally {

@@ -28,5 +28,12 @@ export {
 export { openIfTar, openTarOrBytes } from "./tar/detect.ts";
 export { readLayerTar, type ReadLayerTarOptions } from "./tar/read.ts";
 export { layerTarChunks, writeLayerTar } from "./tar/write.ts";
+export { showName, tellEntry } from "./tell-entry.ts";
 export type * from "./types.ts";
-export { opaqueWhiteoutName, parseTarName, type TarName, whiteoutName } from "./whiteouts.ts";
+export {
+  isWhiteoutName,
+  opaqueWhiteoutName,
+  parseTarName,
+  type TarName,
+  whiteoutName,
+} from "./whiteouts.ts";

@@ -1,5 +1,6 @@
 import { layerError } from "./errors.ts";
-import { baseName, joinRootPath, parentRootPath, rootPath, rootPathToString } from "./paths.ts";
+import { baseName, joinRootPath, parentRootPath, rootPath } from "./paths.ts";
+import { showName } from "./tell-entry.ts";
 import type { RootPath } from "./types.ts";
 
 /** How removals are spelled in a layer tar. @see OCI image spec, layer.md, "Whiteouts" */
@@ -15,21 +16,28 @@ export type TarName =
   | { readonly type: "opaque"; readonly path: RootPath }
   | { readonly type: "ignored"; readonly path: RootPath };
 
-/** @throws LAYER_PATH_INVALID for a whiteout that names nothing, `.` or `..` */
+/** @throws LAYER_PATH_INVALID for a whiteout that names nothing, `.` or `..`, and for what lies in a whiteout */
 export function parseTarName(path: RootPath): TarName {
   const name = baseName(path);
   if (!startsWith(name, whiteoutPrefix)) {
+    const whiteout = path.includes(whiteoutPrefix) ? whiteoutOnTheWay(path) : undefined;
+    if (whiteout === undefined) return { type: "entry", path };
     // Inside a directory named like AUFS' metadata everything is metadata.
-    const aufs = path.includes(aufsPrefix) && isBelowAufs(path);
-    return { type: aufs ? "ignored" : "entry", path };
+    if (startsWith(whiteout, aufsPrefix)) return { type: "ignored", path };
+    throw invalidWhiteout(path, "it lies in a whiteout");
   }
   const parent = parentRootPath(path) ?? rootPath;
   if (name.equals(opaqueName)) return { type: "opaque", path: parent };
   if (startsWith(name, aufsPrefix)) return { type: "ignored", path };
   const removed = name.subarray(whiteoutPrefix.length);
   if (removed.length === 0 || removed.equals(dot) || removed.equals(dotDot))
-    throw invalidWhiteout(path);
+    throw invalidWhiteout(path, "a whiteout of nothing");
   return { type: "whiteout", path: joinRootPath(parent, removed) };
+}
+
+/** Whether layers read this file name as the removal of something, so that no file can have it. */
+export function isWhiteoutName(name: Buffer): boolean {
+  return startsWith(name, whiteoutPrefix);
 }
 
 const dot = Buffer.from(".");
@@ -50,18 +58,21 @@ function startsWith(name: Buffer, prefix: Buffer): boolean {
   return name.length >= prefix.length && name.subarray(0, prefix.length).equals(prefix);
 }
 
-function isBelowAufs(path: RootPath): boolean {
+/** The first directory on the way to the entry that is named like a whiteout. */
+function whiteoutOnTheWay(path: RootPath): Buffer | undefined {
   let start = 0;
   for (let end = path.indexOf(0x2f); end !== -1; end = path.indexOf(0x2f, start)) {
-    if (startsWith(path.subarray(start, end), aufsPrefix)) return true;
+    const name = path.subarray(start, end);
+    if (startsWith(name, whiteoutPrefix)) return name;
     start = end + 1;
   }
-  return false;
+  return undefined;
 }
 
-function invalidWhiteout(path: RootPath): Error {
-  const entry = rootPathToString(path);
-  return layerError("LAYER_PATH_INVALID", `read layer entry ${entry}: a whiteout of nothing`, {
+function invalidWhiteout(path: RootPath, why: string): Error {
+  const entry = showName(path);
+  return layerError("LAYER_PATH_INVALID", `read layer entry ${entry}: ${why}`, {
+    hint: "the archive is hostile or broken; do not use it",
     details: { entry },
   });
 }

@@ -1,4 +1,10 @@
-import { type ChainId, digestMismatch, shortDigest } from "../core/index.ts";
+import {
+  type ChainId,
+  digestMismatch,
+  isTsbuildError,
+  shortDigest,
+  TsbuildError,
+} from "../core/index.ts";
 import type { Descriptor } from "../image/index.ts";
 import { openLayer } from "../layer/index.ts";
 import type { LayerSource, Snapshotter } from "../snapshot/index.ts";
@@ -125,6 +131,8 @@ async function applyBlob(
   try {
     const opened = await openLayer(counted);
     await place.snapshots.apply(layer.parent, verifiedSource(layer, opened));
+  } catch (error) {
+    throw tellLayer(error, blob);
   } finally {
     signal.removeEventListener("abort", stop);
     content.destroy();
@@ -134,6 +142,19 @@ async function applyBlob(
   const { mediaType, digest, size } = blob;
   await place.store.layerBlobs.add(layer.diffId, { mediaType, digest, size });
   tell(blob.size, true);
+}
+
+/** What is wrong with a layer is told with the layer: an image has many, and all of them come from strangers. */
+function tellLayer(error: unknown, { digest }: Descriptor): unknown {
+  if (!isTsbuildError(error) || !/^(?:LAYER|SNAPSHOT)_/.test(error.code)) return error;
+  return new TsbuildError({
+    code: error.code,
+    message: `unpack layer ${shortDigest(digest)}: ${error.message}`,
+    hint: error.hint,
+    location: error.location,
+    details: { ...error.details, layer: digest },
+    cause: error.cause,
+  });
 }
 
 /** The layer as it is read, refused at its end unless it is the one that the config names. */

@@ -98,11 +98,11 @@ export class LayerWriter implements TreeWriter {
   }
 
   async hardlink(path: RootPath, target: RootPath): Promise<void> {
-    if (path.equals(target)) return;
     // Replacing a directory by a link to what it holds would remove the target first.
     if (key(target).startsWith(`${key(path)}/`)) throw notDirectory(target);
     await this.#bringUp(target);
     if (this.#ready.has(key(target))) throw notFile(target);
+    if (path.equals(target)) return;
     await this.#create(path, (absolute) => {
       this.#disk.link(this.#locate(target), absolute);
     });

@@ -15,7 +15,10 @@ export function parsePax(content: Buffer): Map<string, Buffer> {
     const equals = content.indexOf(0x3d, space);
     if (end > content.length || equals === -1 || equals >= end || content[end - 1] !== 0x0a)
       throw malformed(start);
-    records.set(content.toString("utf8", space + 1, equals), content.subarray(equals + 1, end - 1));
+    const keyword = content.toString("utf8", space + 1, equals);
+    // The kernel would read such a name up to here, and take it for another one.
+    if (keyword.includes("\0")) throw malformed(start);
+    records.set(keyword, content.subarray(equals + 1, end - 1));
     start = end;
   }
   return records;

@@ -1,5 +1,6 @@
 import { layerError } from "../errors.ts";
-import { rootPathToString, toRootPath } from "../paths.ts";
+import { toRootPath } from "../paths.ts";
+import { showName } from "../tell-entry.ts";
 import type { LayerEntry, NodeType } from "../types.ts";
 import { blockSize, type FieldName, fields, keywordToXattr } from "./format.ts";
 import { parseNumber, parsePaxTime, secondsToTime } from "./numbers.ts";
@@ -23,8 +24,13 @@ const nodeTypes: Readonly<Record<string, NodeType>> = {
   "6": "fifo",
 };
 
+/** What the kernel takes, without the NUL at the end. */
 const maxPathLength = 4095;
-const maxId = 0xffff_ffff;
+/** One more means "leave it as it is" to chown(2). */
+const maxId = 0xffff_fffe;
+/** The kernel's device numbers; larger ones would become others, 0:0 among them, which means a removal. */
+const maxDevice = { devMajor: 0xfff, devMinor: 0xf_ffff } as const;
+const maxSeconds = 2n ** 63n;
 
 export function typeFlag(header: Buffer): string {
   return String.fromCharCode(header[fields.type[0]] ?? 0);
@@ -40,13 +46,14 @@ const zeroBlock = Buffer.alloc(blockSize);
  * Bytes of content that follow the header.
  * @throws LAYER_HEADER_INVALID
  */
-export function contentSize(header: Buffer, pax: ReadonlyMap<string, Buffer> = new Map()): number {
+export function contentSize(header: Buffer, extensions: Extensions): number {
   const flag = typeFlag(header);
   // Links, devices and directories have none whatever their size says (bsdtar, old tars; Go reads them so too).
   if (flag !== "\0" && "123456".includes(flag)) return 0;
-  const size = pax.get("size");
-  const value = size === undefined ? numberField(header, "size") : parseDecimal("size", size);
-  if (value < 0n || value > BigInt(Number.MAX_SAFE_INTEGER)) throw invalidField("size", header);
+  const size = paxValue(extensions.pax, "size");
+  const value = size === undefined ? numberField(header, "size") : parseDecimal(size);
+  if (value === undefined || value < 0n || value > BigInt(Number.MAX_SAFE_INTEGER))
+    throw invalidField("size", entryLabel(header, extensions));
   return Number(value);
 }
 
@@ -76,7 +83,8 @@ function signedSum(header: Buffer): number {
 }
 
 /** @throws LAYER_HEADER_INVALID, LAYER_PATH_ESCAPES, LAYER_PATH_INVALID, LAYER_ENTRY_UNSUPPORTED naming the entry */
-export function readHeader(header: Buffer, { pax, longName, longLink }: Extensions): LayerEntry {
+export function readHeader(header: Buffer, extensions: Extensions): LayerEntry {
+  const { pax, longName, longLink } = extensions;
   const name = paxValue(pax, "path") ?? longName ?? headerName(header);
   const flag = typeFlag(header);
   // Before ustar a directory was a file whose name ends in a slash.
@@ -84,49 +92,62 @@ export function readHeader(header: Buffer, { pax, longName, longLink }: Extensio
   const type = isOldDirectory ? "directory" : nodeTypes[flag];
   if (type === undefined || isSparse(pax)) throw unsupported(name, flag);
   const path = memberPath(name, name);
+  if (path.length === 0 && type !== "directory")
+    throw badPath("only a directory has no name", name);
   const link = paxValue(pax, "linkpath") ?? longLink ?? textField(header, "linkName");
   const xattrs = xattrsOf(pax);
   return {
     path,
     type,
-    mode: Number(numberField(header, "mode") & 0o7777n),
-    uid: idField(header, pax, "uid"),
-    gid: idField(header, pax, "gid"),
-    mtime: modificationTime(header, pax),
-    size: type === "file" ? contentSize(header, pax) : 0,
-    ...(type === "symlink" ? { linkTarget: Buffer.from(link) } : {}),
+    mode: modeField(header, extensions),
+    uid: idField(header, extensions, "uid"),
+    gid: idField(header, extensions, "gid"),
+    mtime: modificationTime(header, extensions),
+    size: type === "file" ? contentSize(header, extensions) : 0,
+    ...(type === "symlink" ? { linkTarget: symlinkTarget(link, name) } : {}),
     ...(type === "hardlink" ? { linkTarget: memberPath(link, name) } : {}),
-    ...(type === "char-device" || type === "block-device" ? deviceNumbers(header) : {}),
+    ...(type === "char-device" || type === "block-device" ? deviceNumbers(header, extensions) : {}),
     ...(xattrs === undefined ? {} : { xattrs }),
   };
 }
 
 /** The name as told in errors, before anything about the entry was checked. */
 export function entryLabel(header: Buffer, { pax, longName }: Extensions): string {
-  return rootPathToString(paxValue(pax, "path") ?? longName ?? headerName(header));
+  return showName(paxValue(pax, "path") ?? longName ?? headerName(header));
 }
 
 /** An own copy, so that a path that is kept does not keep the whole chunk it was read in. */
 function memberPath(path: Buffer, entry: Buffer): Buffer {
-  if (path.length > maxPathLength) throw badPath("LAYER_PATH_INVALID", "the name is too long");
+  if (path.length > maxPathLength) throw badPath("the name is too long", entry);
+  if (path.includes(0)) throw badPath("no name holds a NUL byte", entry);
   try {
     return toRootPath(Buffer.from(path));
-  } catch (error) {
-    throw badPath("LAYER_PATH_ESCAPES", `${rootPathToString(path)} is no path inside it`, error);
+  } catch (cause) {
+    const [label, shown] = [showName(entry), showName(path)];
+    throw layerError(
+      "LAYER_PATH_ESCAPES",
+      `read layer entry ${label}: ${shown} is no path inside it`,
+      { hint: hostileHint, details: { entry: label, path: shown }, cause },
+    );
   }
+}
 
-  function badPath(
-    code: "LAYER_PATH_INVALID" | "LAYER_PATH_ESCAPES",
-    why: string,
-    cause?: unknown,
-  ) {
-    const label = rootPathToString(entry.subarray(0, 256));
-    return layerError(code, `read layer entry ${label}: ${why}`, {
-      hint: "the archive is hostile or broken; do not use it",
-      details: { entry: label, path: rootPathToString(path.subarray(0, 256)) },
-      cause,
-    });
-  }
+/** Verbatim, wherever it leads. */
+function symlinkTarget(target: Buffer, entry: Buffer): Buffer {
+  if (target.length === 0) throw badPath("a symlink to nothing", entry);
+  if (target.length > maxPathLength) throw badPath("what it leads to is too long a path", entry);
+  if (target.includes(0)) throw badPath("no path holds a NUL byte", entry);
+  return Buffer.from(target);
+}
+
+const hostileHint = "the archive is hostile or broken; do not use it";
+
+function badPath(why: string, name: Buffer): Error {
+  const entry = showName(name);
+  return layerError("LAYER_PATH_INVALID", `read layer entry ${entry}: ${why}`, {
+    hint: hostileHint,
+    details: { entry },
+  });
 }
 
 function headerName(header: Buffer): Buffer {
@@ -149,11 +170,9 @@ export function untilNul(bytes: Buffer): Buffer {
   return end === -1 ? bytes : bytes.subarray(0, end);
 }
 
-function numberField(header: Buffer, field: FieldName): bigint {
+function numberField(header: Buffer, field: FieldName): bigint | undefined {
   const [start, length] = fields[field];
-  const value = parseNumber(header.subarray(start, start + length));
-  if (value === undefined) throw invalidField(field, header);
-  return value;
+  return parseNumber(header.subarray(start, start + length));
 }
 
 /** An empty value takes the record back, so that the header's own field counts. */
@@ -162,26 +181,44 @@ function paxValue(pax: ReadonlyMap<string, Buffer>, keyword: string): Buffer | u
   return value === undefined || value.length === 0 ? undefined : value;
 }
 
-function idField(header: Buffer, pax: ReadonlyMap<string, Buffer>, field: "uid" | "gid"): number {
-  const record = paxValue(pax, field);
-  const value = record === undefined ? numberField(header, field) : parseDecimal(field, record);
-  if (value < 0n || value > BigInt(maxId)) throw invalidField(field, header);
+function modeField(header: Buffer, extensions: Extensions): number {
+  const mode = numberField(header, "mode");
+  if (mode === undefined) throw invalidField("mode", entryLabel(header, extensions));
+  return Number(mode & 0o7777n);
+}
+
+function idField(header: Buffer, extensions: Extensions, field: "uid" | "gid"): number {
+  const record = paxValue(extensions.pax, field);
+  const value = record === undefined ? numberField(header, field) : parseDecimal(record);
+  if (value === undefined || value < 0n || value > BigInt(maxId))
+    throw invalidField(field, entryLabel(header, extensions));
   return Number(value);
 }
 
-function modificationTime(header: Buffer, pax: ReadonlyMap<string, Buffer>): bigint {
-  const record = paxValue(pax, "mtime");
-  if (record === undefined) return secondsToTime(numberField(header, "mtime"));
-  const time = parsePaxTime(record.toString("latin1"));
-  if (time === undefined) throw invalidField("mtime", header);
+function modificationTime(header: Buffer, extensions: Extensions): bigint {
+  const record = paxValue(extensions.pax, "mtime");
+  const seconds = record === undefined ? numberField(header, "mtime") : undefined;
+  const time =
+    record === undefined
+      ? seconds && secondsToTime(seconds)
+      : parsePaxTime(record.toString("latin1"));
+  const limit = secondsToTime(maxSeconds);
+  if (time === undefined || time >= limit || time < -limit)
+    throw invalidField("mtime", entryLabel(header, extensions));
   return time;
 }
 
-function deviceNumbers(header: Buffer): { devMajor: number; devMinor: number } {
-  return {
-    devMajor: Number(numberField(header, "devMajor")),
-    devMinor: Number(numberField(header, "devMinor")),
+function deviceNumbers(
+  header: Buffer,
+  extensions: Extensions,
+): { devMajor: number; devMinor: number } {
+  const number = (field: "devMajor" | "devMinor"): number => {
+    const value = numberField(header, field);
+    if (value === undefined || value < 0n || value > BigInt(maxDevice[field]))
+      throw invalidField(field, entryLabel(header, extensions));
+    return Number(value);
   };
+  return { devMajor: number("devMajor"), devMinor: number("devMinor") };
 }
 
 function xattrsOf(pax: ReadonlyMap<string, Buffer>): Map<string, Buffer> | undefined {
@@ -195,27 +232,33 @@ function xattrsOf(pax: ReadonlyMap<string, Buffer>): Map<string, Buffer> | undef
   return xattrs;
 }
 
+/** GNU's formats 1.0, 0.0, 0.1, and star's. */
+const sparseKeywords = [
+  "GNU.sparse.major",
+  "GNU.sparse.size",
+  "GNU.sparse.map",
+  "SCHILY.realsize",
+] as const;
+
 function isSparse(pax: ReadonlyMap<string, Buffer>): boolean {
-  return pax.has("GNU.sparse.major") || pax.has("GNU.sparse.size") || pax.has("GNU.sparse.map");
+  return sparseKeywords.some((keyword) => pax.has(keyword));
 }
 
-function parseDecimal(field: FieldName, value: Buffer): bigint {
-  const text = value.toString("latin1");
-  if (/^-?\d{1,19}$/.test(text)) return BigInt(text);
-  throw layerError("LAYER_HEADER_INVALID", `read PAX header: ${field} is not a number`, {
-    details: { field, found: text.slice(0, 40) },
-  });
+/** undefined for what is no number. */
+function parseDecimal(value: Buffer): bigint | undefined {
+  const text = value.subarray(0, 20).toString("latin1");
+  return value.length <= 20 && /^-?\d{1,19}$/.test(text) ? BigInt(text) : undefined;
 }
 
-function invalidField(field: string, header: Buffer): Error {
-  const entry = rootPathToString(headerName(header));
+function invalidField(field: string, entry: string): Error {
   return layerError("LAYER_HEADER_INVALID", `read layer entry ${entry}: unusable field ${field}`, {
+    hint: "the archive is hostile or broken; get or make it again",
     details: { entry, field },
   });
 }
 
 function unsupported(name: Buffer, flag: string): Error {
-  const entry = rootPathToString(name);
+  const entry = showName(name);
   const kind = flag === "S" || flag === "0" ? "sparse files" : `entries of type ${flag}`;
   return layerError("LAYER_ENTRY_UNSUPPORTED", `read layer entry ${entry}: no ${kind} in layers`, {
     hint: "write the archive again without that, for example without tar's --sparse",

@@ -17,7 +17,8 @@ import {
 
 /** Up to here content is handed over in one piece. */
 const smallFile = 1024 * 1024;
-const maxExtensionSize = 4 * 1024 * 1024;
+/** Of one header's records or name, in bytes; Go's readers, and so docker's, draw the line at the same size. */
+const maxExtensionSize = 1024 * 1024;
 const noExtensions: Extensions = { pax: new Map() };
 
 export interface ReadLayerTarOptions {
@@ -47,7 +48,8 @@ export async function* readLayerTar(
       const header = source.takeNow(blockSize) ?? (await source.take(blockSize));
       if (header.length === 0 && extensions === noExtensions) return;
       if (header.length < blockSize) throw truncated("a header");
-      if (isZeroBlock(header)) return await finish(source);
+      if (isZeroBlock(header) && extensions === noExtensions) return await finish(source);
+      if (isZeroBlock(header)) throw truncated("an entry");
       verifyChecksum(header);
       const extended = await readExtension(source, header, extensions);
       if (extended !== undefined) {
@@ -95,7 +97,7 @@ async function readExtension(
 }
 
 async function readMetadata(source: ByteSource, header: Buffer): Promise<Buffer> {
-  const size = contentSize(header);
+  const size = contentSize(header, noExtensions);
   const label = entryLabel(header, noExtensions);
   if (size > maxExtensionSize) {
     throw layerError("LAYER_LIMIT_EXCEEDED", `read tar header ${label}: it is too large`, {
