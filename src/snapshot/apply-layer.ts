@@ -46,10 +46,10 @@ class Application {
   readonly #tree: MergedTree;
   readonly #writer: TreeWriter;
   readonly #sharedFrom: LayerDirectory | undefined;
-  /** Where the parents of entries really lie; thousands of entries share few. */
-  readonly #parents = new Map<string, RootPath>();
-  /** Nodes that were looked at for `#parents`: when one of them is written, everything is looked up again. */
-  readonly #consulted = new Set<string>();
+  /** Where the directories that entries name really lie; thousands of entries share few. */
+  readonly #directories = new Map<string, RootPath>();
+  /** What was found at the nodes that `#directories` rests on: when that changes, everything is looked up again. */
+  readonly #consulted = new Map<string, "symlink" | "other">();
   contentSize = 0;
 
   constructor(place: Place) {
@@ -64,7 +64,8 @@ class Application {
     // An opaque mark lies in the directory that it is about, so that links on the way to the mark lead to that.
     const place = await this.#locate(name.type === "opaque" ? entry.path : name.path);
     const path = name.type === "opaque" ? (parentRootPath(place) ?? place) : place;
-    if (name.type === "opaque" || this.#consulted.has(path.toString("latin1"))) this.#forget();
+    const isDirectory = name.type === "entry" && entry.type === "directory";
+    if (name.type === "opaque" || this.#changesLookups(path, isDirectory)) this.#forget();
     switch (name.type) {
       case "whiteout":
         return this.#writer.hideLower(path);
@@ -84,7 +85,8 @@ class Application {
     }
     switch (entry.type) {
       case "directory":
-        return writer.directory(path, entry);
+        await writer.directory(path, entry);
+        return this.#remember(entry.path, path);
       case "file":
         return writer.file(path, entry, entry.read?.() ?? entry.open?.() ?? Buffer.alloc(0));
       case "symlink":
@@ -107,34 +109,58 @@ class Application {
   async #locate(path: RootPath): Promise<RootPath> {
     const parent = parentRootPath(path);
     if (parent === undefined) return path;
-    const known = parent.toString("latin1");
-    let real = this.#parents.get(known);
-    if (real === undefined) {
-      real = await resolvePath(this.#consultedTree, parent, { followLast: true });
-      this.#parents.set(known, real);
-      this.#noteImplied(real);
-    }
-    return joinRootPath(real, baseName(path));
+    return joinRootPath(await this.#locateDirectory(parent), baseName(path));
   }
 
-  /** Directories that the writer is going to imply were never looked at, but can be replaced all the same. */
-  #noteImplied(path: RootPath): void {
-    for (let at: RootPath | undefined = path; at !== undefined && at.length > 0;) {
-      this.#consulted.add(at.toString("latin1"));
+  /**
+   * Where entries below `path` go. One look for each directory that no entry announced, since where its parent lies is
+   * known by then; a walk from the root only behind a symlink.
+   */
+  async #locateDirectory(path: RootPath): Promise<RootPath> {
+    if (path.length === 0) return path;
+    const known = this.#directories.get(key(path));
+    if (known !== undefined) return known;
+    const literal = await this.#locate(path);
+    const isLink = (await this.#consultedTree.lstat(literal))?.type === "symlink";
+    const real = isLink
+      ? await resolvePath(this.#consultedTree, literal, { followLast: true })
+      : literal;
+    this.#remember(path, real);
+    return real;
+  }
+
+  #remember(path: RootPath, real: RootPath): void {
+    this.#directories.set(key(path), real);
+    // Directories that the writer implies were never looked at, but can be replaced all the same.
+    for (let at: RootPath | undefined = real; at !== undefined && at.length > 0;) {
+      if (this.#consulted.has(key(at))) return;
+      this.#consulted.set(key(at), "other");
       at = parentRootPath(at);
     }
   }
 
+  /** A directory on anything but a symlink leaves every path where it is. */
+  #changesLookups(path: RootPath, isDirectory: boolean): boolean {
+    const found = this.#consulted.get(key(path));
+    return found !== undefined && (!isDirectory || found === "symlink");
+  }
+
   readonly #consultedTree: Pick<MergedTree, "lstat" | "readlink"> = {
     lstat: async (path) => {
-      this.#consulted.add(path.toString("latin1"));
-      return this.#tree.lstat(path);
+      const found = await this.#tree.lstat(path);
+      this.#consulted.set(key(path), found?.type === "symlink" ? "symlink" : "other");
+      return found;
     },
     readlink: async (path) => this.#tree.readlink(path),
   };
 
   #forget(): void {
-    this.#parents.clear();
+    this.#directories.clear();
     this.#consulted.clear();
   }
+}
+
+/** Latin-1 gives each byte string a string of its own. */
+function key(path: RootPath): string {
+  return path.toString("latin1");
 }
