@@ -1,9 +1,9 @@
 import tseslint from "typescript-eslint";
 
 export default tseslint.config(
-  { ignores: ["dist/", "node_modules/", "coverage/", "fixtures/"] },
+  { ignores: ["dist/", "node_modules/", "coverage/", "fixtures/*", "!fixtures/hostile/"] },
   {
-    files: ["src/**/*.ts", "test/**/*.ts", "bench/**/*.ts", "*.config.ts"],
+    files: ["{src,test,bench,fixtures}/**/*.ts", "*.config.ts"],
     extends: [tseslint.configs.base],
     languageOptions: { parserOptions: { projectService: true } },
     rules: {

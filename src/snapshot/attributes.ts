@@ -1,6 +1,8 @@
-import { chmodSync } from "node:fs";
+import { chmodSync, statfsSync } from "node:fs";
 import { syscallErrno, type Syscalls } from "../core/index.ts";
+import { showName } from "../layer/index.ts";
 import { isPortableXattr } from "./disk.ts";
+import { snapshotError } from "./errors.ts";
 import type { NodeAttributes } from "./types.ts";
 
 /**
@@ -48,6 +50,7 @@ function isPlainMode(mode: number): boolean {
 /**
  * What the place cannot hold is left out, as every builder does: attributes on a filesystem without them, `user.*` on
  * symlinks and devices, `trusted.*` without the privilege. File capabilities are never left out silently.
+ * @throws SNAPSHOT_XATTR_REFUSED
  */
 function setXattrs(kernel: Syscalls, path: Buffer, xattrs: ReadonlyMap<string, Buffer>): void {
   for (const [name, value] of xattrs) {
@@ -57,9 +60,34 @@ function setXattrs(kernel: Syscalls, path: Buffer, xattrs: ReadonlyMap<string, B
     } catch (error) {
       const errno = syscallErrno(error);
       const isRefused = errno === "EOPNOTSUPP" || errno === "EPERM";
-      if (!isRefused || name === "security.capability") throw error;
+      if (isRefused && name !== "security.capability") continue;
+      throw isUnacceptable(errno, path) ? refusedXattr({ name, value, errno }, error) : error;
     }
   }
+}
+
+/** No kernel takes it: its value is too large or malformed, or its name too long; or this disk has no room of that kind. */
+function isUnacceptable(errno: string | undefined, path: Buffer): boolean {
+  // ext4 keeps all attributes of a file in one block, and calls them too large by the name of a full disk.
+  if (errno === "ENOSPC") return statfsSync(path.subarray(0, path.lastIndexOf("/"))).bavail > 0;
+  return errno !== undefined && ["E2BIG", "ERANGE", "EINVAL"].includes(errno);
+}
+
+function refusedXattr(
+  xattr: { readonly name: string; readonly value: Buffer; readonly errno: string | undefined },
+  cause: unknown,
+): Error {
+  const { value, errno } = xattr;
+  const name = showName(Buffer.from(xattr.name));
+  return snapshotError(
+    "SNAPSHOT_XATTR_REFUSED",
+    `set extended attribute ${name} of ${String(value.length)} bytes: ${errno ?? "refused"}`,
+    {
+      hint: "leave it out of the archive; the kernel takes 64 KiB, ext4 less than 4 KiB a file",
+      details: { xattr: name, size: value.length, errno },
+      cause,
+    },
+  );
 }
 
 /** Takes away attributes that `kept` does not have. */

@@ -8,6 +8,10 @@ export type SnapshotErrorCode =
   | "SNAPSHOT_NOT_A_FILE"
   /** A name, a path or a link's target is longer than the disk takes. */
   | "SNAPSHOT_NAME_TOO_LONG"
+  /** A file has a name that layers keep for removals. */
+  | "SNAPSHOT_NAME_RESERVED"
+  /** An extended attribute that the kernel or the filesystem does not take. */
+  | "SNAPSHOT_XATTR_REFUSED"
   /** A file changed while it was copied. */
   | "SNAPSHOT_SOURCE_CHANGED"
   /** The kind that was asked for does not work on this filesystem or with these privileges. */

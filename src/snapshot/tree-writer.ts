@@ -1,5 +1,11 @@
 import { type BigIntStats, linkSync, mkdirSync, readdirSync, symlinkSync } from "node:fs";
-import { diskFull, isDiskFull, syscallErrno } from "../core/index.ts";
+import {
+  diskFull,
+  isDiskFull,
+  syscallErrno,
+  isTsbuildError,
+  type TsbuildError,
+} from "../core/index.ts";
 import {
   joinRootPath,
   type MergedTree,
@@ -368,7 +374,17 @@ export class LayerWriter implements TreeWriter {
 function toldWithPath(error: unknown, path: RootPath): unknown {
   const shown = `/${rootPathToString(path)}`;
   if (isDiskFull(error)) return diskFull(shown, error);
+  if (isTsbuildError(error, "SNAPSHOT_XATTR_REFUSED")) return refusedAt(shown, error);
   return syscallErrno(error) === "ENAMETOOLONG" ? nameTooLong(shown, error) : error;
+}
+
+function refusedAt(path: string, error: TsbuildError): Error {
+  const { message, hint, details, cause } = error;
+  return snapshotError("SNAPSHOT_XATTR_REFUSED", `write ${path}: ${message}`, {
+    hint,
+    details: { ...details, path },
+    cause,
+  });
 }
 
 function nameTooLong(path: string, cause: unknown): Error {
