@@ -2,6 +2,7 @@ import { mkdir } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { openLocalCache, type LocalCache } from "../cache/index.ts";
 import {
+  explainSystemError,
   isTsbuildError,
   systemClock,
   TsbuildError,
@@ -49,7 +50,7 @@ export async function withEngine<T>(
   try {
     return await engine.store.protect(() => work(engine));
   } catch (error) {
-    throw explainPrivilege(error);
+    throw explainSystemError(explainPrivilege(error));
   } finally {
     await engine.store.close();
   }
@@ -91,7 +92,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     tmpDir: store.tmpDir,
   }).catch(async (error: unknown) => {
     await store.close();
-    throw error;
+    throw explainSystemError(error);
   });
   const progress = options.progress ?? (() => undefined);
   let sandbox: Promise<Sandbox> | undefined;

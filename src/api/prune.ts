@@ -1,5 +1,11 @@
 import { pruneRecords, type CacheEntry } from "../cache/index.ts";
-import { chainIdOf, familiarReference, parseReference, type ChainId } from "../core/index.ts";
+import {
+  chainIdOf,
+  explainSystemError,
+  familiarReference,
+  parseReference,
+  type ChainId,
+} from "../core/index.ts";
 import { collectGarbage, diskUsage, type GcRoot, type UsageGroup } from "../local/index.ts";
 import {
   listContainers,
@@ -60,6 +66,8 @@ async function withoutProtection<T>(
   const engine = await openEngine(options);
   try {
     return await work(engine);
+  } catch (error) {
+    throw explainSystemError(error);
   } finally {
     await engine.store.close();
   }

@@ -1,6 +1,6 @@
 import {
   TsbuildError,
-  errnoOf,
+  explainSystemError,
   formatPlace,
   isTsbuildError,
   renderExcerpt,
@@ -33,7 +33,7 @@ export function printError(error: unknown, options: PrintErrorOptions): void {
   const isTerminal = options.stream.isTTY === true;
   const clean = (text: string): string =>
     isTerminal ? sanitiseLine(text, { color: style.color }) : text;
-  const known = isAbort(error) ? canceled() : error;
+  const known = isAbort(error) ? canceled() : explainSystemError(error);
   const lines = isTsbuildError(known)
     ? knownLines(known, { style, clean, hint: options.hint ?? known.hint })
     : unknownLines(error, style);
@@ -112,16 +112,8 @@ function unknownLines(error: unknown, style: Style): string[] {
   const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
   return [
     `${style.bad("tsbuild:")} internal error: ${message} ${style.faint("[INTERNAL]")}`,
-    `${style.known("hint:")} ${hintOf(error)}`,
+    `${style.known("hint:")} this is a defect of tsbuild; please report it with what --debug prints`,
   ];
-}
-
-/** Running out of descriptors can come up anywhere, and is the machine's fault. */
-function hintOf(error: unknown): string {
-  const errno = errnoOf(error);
-  if (errno === "EMFILE") return "raise the limit of open files: ulimit -n";
-  if (errno === "ENFILE") return "the machine has too many files open: raise fs.file-max";
-  return "this is a defect of tsbuild; please report it with what --debug prints";
 }
 
 /** The stacks of the error and of its causes, as far as they are errors. */

@@ -43,7 +43,7 @@ async function fill(handle: FileHandle, file: AtomicFile): Promise<void> {
 /** DISK_FULL about `path`. */
 export function diskFull(path: string, cause: unknown): Error {
   return coreError("DISK_FULL", `write ${path}: no space left`, {
-    hint: "free some space, then try again",
+    hint: "free some space, for example with `tsbuild system prune`, then try again",
     details: { path },
     cause,
   });

@@ -11,6 +11,7 @@ export * from "./http.ts";
 export * from "./limiter.ts";
 export * from "./media-types.ts";
 export * from "./output-file.ts";
+export * from "./partial.ts";
 export * from "./platform.ts";
 export * from "./reference.ts";
 export * from "./remove-tree.ts";

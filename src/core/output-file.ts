@@ -1,8 +1,8 @@
 import { createWriteStream } from "node:fs";
-import { lstat, rename, rm } from "node:fs/promises";
-import { randomBytes } from "node:crypto";
+import { lstat } from "node:fs/promises";
 import { once } from "node:events";
 import type { Writable } from "node:stream";
+import { claimPartial } from "./partial.ts";
 
 /** A file that somebody asked for, being written. */
 export interface OutputFile {
@@ -22,15 +22,21 @@ export interface OutputFile {
 export async function openOutputFile(path: string): Promise<OutputFile> {
   const found = await lstat(path).catch(() => undefined);
   const isReplaced = found === undefined || found.isFile();
-  const written = isReplaced ? `${path}.${randomBytes(6).toString("hex")}.partial` : path;
-  const stream = createWriteStream(written, {
-    flags: isReplaced ? "wx" : "w",
-    highWaterMark: 1024 * 1024,
-  });
+  if (!isReplaced) {
+    const nothing = (): Promise<void> => Promise.resolve();
+    return { stream: await openStream(path, "w"), commit: nothing, remove: nothing };
+  }
+  const { path: partial, commit, remove } = await claimPartial(path, "file");
+  try {
+    return { stream: await openStream(partial, "r+"), commit, remove };
+  } catch (error) {
+    await remove();
+    throw error;
+  }
+}
+
+async function openStream(path: string, flags: "w" | "r+"): Promise<Writable> {
+  const stream = createWriteStream(path, { flags, highWaterMark: 1024 * 1024 });
   await once(stream, "open");
-  return {
-    stream,
-    commit: async () => (isReplaced ? rename(written, path) : undefined),
-    remove: async () => (isReplaced ? rm(written, { force: true }) : undefined),
-  };
+  return stream;
 }

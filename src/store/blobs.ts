@@ -82,7 +82,13 @@ async function writeTemporary(job: {
     // fsync before closing. Content before name: after a power cut a blob that has its name has its bytes.
     flush: true,
   });
-  await pipeline(content, check, sink, signal === undefined ? {} : { signal });
+  const closed = new Promise<void>((done) => sink.once("close", done));
+  try {
+    await pipeline(content, check, sink, signal === undefined ? {} : { signal });
+  } finally {
+    // A failure may come before the file is even open: it would appear after the caller has removed it.
+    await closed;
+  }
   return { digest: expected?.digest ?? digester.digest(), size: sink.bytesWritten };
 }
 

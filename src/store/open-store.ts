@@ -63,7 +63,8 @@ export async function openStore(options: {
     close: async () =>
       (closing ??= (async () => {
         await sweeper.stop();
-        await folder.release();
+        // What cannot be removed now is garbage for the next one, and no reason to call finished work a failure.
+        await folder.release().catch(() => undefined);
       })()),
   };
 }

@@ -56,8 +56,12 @@ export async function claimProcessFolder(tmp: string): Promise<ProcessFolder> {
     throw error;
   }
   const release = async (): Promise<void> => {
-    const old = retire(tmp, name);
-    await unlock();
+    let old: string | undefined;
+    try {
+      old = retire(tmp, name);
+    } finally {
+      await unlock();
+    }
     if (old !== undefined && !removeIfUnused(old)) await removeTree(old);
   };
   return { name, path, release };

@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import { constants } from "node:fs";
 import {
   chmod,
@@ -86,18 +85,23 @@ class DirectoryWriter {
     const { tree, mode } = this.#options;
     const names = await tree.readdir(path);
     if (mode === "delete") await removeOthers(place, names);
+    const partial = within(place, freeName(names));
+    // A run that was killed may have left it.
+    await removeTree(partial);
     for (const name of names) {
       this.#options.signal?.throwIfAborted();
-      await this.#node(joinRootPath(path, name), within(place, name));
+      await this.#node(joinRootPath(path, name), { target: within(place, name), partial });
     }
   }
 
-  async #node(path: RootPath, target: Buffer): Promise<void> {
+  async #node(
+    path: RootPath,
+    { target, partial }: { readonly target: Buffer; readonly partial: Buffer },
+  ): Promise<void> {
     const stat = await this.#options.tree.lstat(path);
     if (stat === undefined || stat.type === "socket") return;
     const there = await lookAt(target);
     if (stat.type === "directory") return this.#folder(path, { target, stat, there });
-    const partial = Buffer.concat([target, Buffer.from(`.${randomBytes(6).toString("hex")}`)]);
     try {
       const isLink = await this.#linked(stat, partial);
       if (!isLink) await this.#make(path, { partial, stat });
@@ -209,6 +213,13 @@ function permissionsOf({ mode, uid, gid }: NodeStat): number {
   const keepsUser = uid === process.getuid?.() ? 0 : 0o4000;
   const keepsGroup = gid === process.getgid?.() ? 0 : 0o2000;
   return mode & ~(keepsUser | keepsGroup);
+}
+
+/** For the node that is being written: none of the names. Always the same, so that the next run finds what is left. */
+function freeName(names: readonly Buffer[]): Buffer {
+  let free = Buffer.from(".tsbuild-partial");
+  while (names.some((name) => name.equals(free))) free = Buffer.concat([free, Buffer.from("~")]);
+  return free;
 }
 
 async function removeOthers(place: Buffer, names: readonly Buffer[]): Promise<void> {

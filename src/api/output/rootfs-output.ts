@@ -1,8 +1,9 @@
-import { readdir, rename } from "node:fs/promises";
-import { basename, dirname, join, resolve } from "node:path";
+import { mkdir, readdir } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
 import { Readable, type Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import {
+  claimPartial,
   coreError,
   errnoOf,
   formatPlatform,
@@ -11,6 +12,7 @@ import {
   openOutputFile,
   removeTree,
   type OutputFile,
+  type PartialPlace,
   type Platform,
 } from "../../core/index.ts";
 import { layerTarChunks, type MergedTree } from "../../layer/index.ts";
@@ -38,13 +40,16 @@ export async function writeRootfs(output: DirectoryOutput, request: RootfsReques
   const { writeDirectory } = await import("./directory-output.ts");
   const destination = resolve(output.destination);
   const isNew = await isMissing(destination);
-  const place = isNew
-    ? join(dirname(destination), `.${basename(destination)}.${String(process.pid)}.partial`)
-    : destination;
   const { mode } = output;
   const { mtime } = request;
   const { signal } = request.engine;
+  let partial: PartialPlace | undefined;
   try {
+    if (isNew) {
+      await mkdir(dirname(destination), { recursive: true });
+      partial = await claimPartial(destination, "directory");
+    }
+    const place = partial?.path ?? destination;
     const parts = await openParts(output, request);
     if (mode === "delete" && parts.every(({ folder }) => folder !== undefined)) {
       await keepOnly(
@@ -60,10 +65,10 @@ export async function writeRootfs(output: DirectoryOutput, request: RootfsReques
         mode: isShared ? "copy" : mode,
       });
     }
-    if (isNew) await rename(place, destination);
+    await partial?.commit();
   } catch (error) {
     // Why it failed is the news, and a place that nothing can be written to has nothing to remove.
-    if (isNew) await removeTree(place).catch(() => undefined);
+    await partial?.remove().catch(() => undefined);
     throw signal.aborted
       ? canceled(output.destination, error)
       : rootfsFailed(output.destination, { error, isNew });

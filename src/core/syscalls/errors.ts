@@ -9,12 +9,36 @@ export interface SyscallFailure {
 }
 
 /** SYSCALL_FAILED, or DISK_FULL for ENOSPC and EDQUOT; details hold the three fields of `failure`. */
-export function syscallError(failure: SyscallFailure): Error {
+export function syscallError(failure: SyscallFailure, cause?: unknown): Error {
   const { syscall, errno, path } = failure;
   const message = `${syscall}${path === undefined ? "" : ` ${path}`}: ${errno}`;
   const details = { syscall, errno, path };
-  if (!isFull(errno)) return coreError("SYSCALL_FAILED", message, { details });
-  return coreError("DISK_FULL", message, { details, hint: "free some space, then try again" });
+  const code = isFull(errno) ? "DISK_FULL" : "SYSCALL_FAILED";
+  return coreError(code, message, { details, hint: hints.get(errno), cause });
+}
+
+const spaceHint = "free some space, for example with `tsbuild system prune`, then try again";
+
+/** What to do about failures that any call may meet and that are the machine's to mend. */
+const hints: ReadonlyMap<string, string> = new Map([
+  ["ENOSPC", spaceHint],
+  ["EDQUOT", spaceHint],
+  ["EFBIG", "a file would be larger than its filesystem or `ulimit -f` allows: raise the limit"],
+  ["EIO", "the disk is faulty, `dmesg` tells more; `tsbuild system verify` tells what is damaged"],
+  ["EROFS", "the filesystem is mounted read-only: mount it read-write, or choose another folder"],
+  ["EACCES", "check the owner and the permissions of the path and of the folders above it"],
+  ["EMFILE", "raise the limit of open files: ulimit -n"],
+  ["ENFILE", "the machine has too many files open: raise fs.file-max"],
+  ["ENOMEM", "free some memory, then try again"],
+]);
+
+/** A failed system call of Node's, which may come up anywhere, as an error of ours; anything else as it is. */
+export function explainSystemError(error: unknown): unknown {
+  if (!(error instanceof Error) || isTsbuildError(error)) return error;
+  const { code, syscall, path } = error as NodeJS.ErrnoException;
+  if (typeof code !== "string" || !/^E[A-Z0-9]+$/.test(code)) return error;
+  if (typeof syscall !== "string") return error;
+  return syscallError({ syscall, errno: code, path: path?.toString() }, error);
 }
 
 /** Errno name of a failed system call, whether it went through `Syscalls` or through Node; else undefined. */

@@ -1,4 +1,10 @@
-export { isDiskFull, syscallErrno, syscallError, type SyscallFailure } from "./errors.ts";
+export {
+  explainSystemError,
+  isDiskFull,
+  syscallErrno,
+  syscallError,
+  type SyscallFailure,
+} from "./errors.ts";
 export { loadSyscalls } from "./load.ts";
 export {
   rlimInfinity,

@@ -93,7 +93,9 @@ test("an error that is none of ours is a defect", () => {
 });
 
 test("too many open files are no defect", () => {
-  const text = printed(Object.assign(new Error("EMFILE: too many"), { code: "EMFILE" }));
+  const text = printed(
+    Object.assign(new Error("EMFILE: too many"), { code: "EMFILE", syscall: "open" }),
+  );
   expect(text).toContain("hint: raise the limit of open files: ulimit -n");
   expect(text).not.toContain("defect");
 });

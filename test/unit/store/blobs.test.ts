@@ -1,8 +1,9 @@
+import fs from "node:fs";
 import { readdir, truncate, writeFile, appendFile } from "node:fs/promises";
 import { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { digestOf, type Digest } from "../../../src/core/index.ts";
 import { collect } from "../../support/collect.ts";
 import { withStore } from "../../support/with-store.ts";
@@ -48,6 +49,23 @@ test("content with another digest or size than promised is refused and leaves no
   expect(await store.blobs.has(digestOf("hello"))).toBe(false);
   expect(await readdir(store.tmpDir)).toEqual(["lock"]);
   expect(await write("hello", 5)).toEqual({ digest: digestOf("hello"), size: 5 });
+});
+
+test("a write that fails before its file is open leaves nothing when it says so", async () => {
+  const { store } = await withStore();
+  const { open } = fs;
+  const late = vi.spyOn(fs, "open").mockImplementation(((...args: Parameters<typeof open>) => {
+    setTimeout(() => open(...args), 50);
+  }));
+  try {
+    const write = store.blobs.write(Readable.from([hello]), undefined, AbortSignal.abort());
+    await expect(write).rejects.toMatchObject({ name: "AbortError" });
+    expect(late).toHaveBeenCalledOnce();
+    await sleep(100);
+    expect(await readdir(store.tmpDir)).toEqual(["lock"]);
+  } finally {
+    late.mockRestore();
+  }
 });
 
 test("a write whose content fails or is canceled leaves nothing", async () => {
