@@ -1,43 +1,86 @@
-import { parseArgs } from "node:util";
-import { measureRow, type Measured } from "./measure.ts";
-import { findPeers, type PeerName } from "./peers.ts";
-import { rows } from "./rows.ts";
-import { openBenchWorkspace } from "./workspace.ts";
+import { writeFile } from "node:fs/promises";
+import { measureRow } from "./measure/measure-row.ts";
+import { readOptions } from "./options.ts";
+import { drawPicture } from "./report/picture.ts";
+import {
+  describeMachine,
+  mergeResults,
+  readResults,
+  type Results,
+  type RowResult,
+  writeResults,
+} from "./report/results.ts";
+import { alignTable, figuresByRow, markdownTable, tableOf } from "./report/table.ts";
+import { rows } from "./rows/index.ts";
+import { openWorkspace } from "./workspace.ts";
 
-const { values } = parseArgs({
-  options: {
-    only: { type: "string" },
-    peers: { type: "string" },
-    runs: { type: "string", default: "5" },
-  },
-});
-const only = values.only?.split(",");
-const peers = await findPeers(values.peers?.split(",") as PeerName[] | undefined);
-const workspace = await openBenchWorkspace(peers);
-try {
-  const chosen = rows.filter((row) => only === undefined || only.includes(row.name));
-  console.log(
-    `peers: ${peers.join(", ") || "none"}; ${values.runs} runs each, medians in seconds\n`,
-  );
-  printRow(["row", "tsbuild", ...peers.flatMap((peer) => [peer, "ratio"]), "floor"]);
-  for (const row of chosen) {
-    const measured = await measureRow(row, { workspace, peers, runs: Number(values.runs) });
-    printMeasured(row.name, measured);
-  }
-} finally {
-  await workspace.close();
-}
-
-function printMeasured(name: string, measured: Measured): void {
-  const own = measured.tsbuild;
-  const cells = peers.flatMap((peer) => {
-    const theirs = measured[peer];
-    return theirs === undefined ? ["-", "-"] : [theirs.toFixed(3), (own / theirs).toFixed(2)];
+const names = rows.map(({ name }) => name);
+const interrupted = new AbortController();
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.once(signal, () => {
+    interrupted.abort(new Error(`ended by ${signal}`));
   });
-  const floor = measured.floor === undefined ? "-" : measured.floor.toFixed(3);
-  printRow([name, own.toFixed(3), ...cells, floor]);
+}
+try {
+  const options = readOptions(process.argv.slice(2), names);
+  const results = options.report ? await readOrFail(options.json) : await measureAll(options);
+  const cells = tableOf(results);
+  console.log(`${results.machine}\n${versionsOf(results)}\n`);
+  console.log(options.markdown ? markdownTable(cells) : alignTable(cells));
+  if (options.svg !== undefined) await writeFile(options.svg, pictureOf(results));
+  if (results.rows.some(({ kind }) => kind === "failed")) process.exitCode = 1;
+} catch (error) {
+  console.error(`bench: ${error instanceof Error ? error.message : String(error)}`);
+  process.exitCode = 1;
 }
 
-function printRow(cells: readonly string[]): void {
-  console.log(cells.map((cell, index) => cell.padEnd(index === 0 ? 18 : 9)).join(" "));
+async function measureAll(options: ReturnType<typeof readOptions>): Promise<Results> {
+  const { only, peers, json, runs, hold } = options;
+  const chosen = rows.filter(({ name }) => only === undefined || only.includes(name));
+  const { signal } = interrupted;
+  const workspace = await openWorkspace({ signal, ...(peers && { peers }) });
+  const engines = Object.fromEntries(
+    workspace.engines.map((engine) => [engine.name, engine.version]),
+  );
+  const old = json === undefined ? undefined : await readResults(json);
+  const measured: RowResult[] = [];
+  const merged = (): Results =>
+    mergeResults(old, { machine: describeMachine(), engines, rows: measured }, names);
+  try {
+    for (const row of chosen) {
+      console.error(`${row.name}: ${row.what}`);
+      const result = await measureRow(row, { workspace, runs, hold });
+      if (result.kind !== "measured") console.error(`${row.name} ${result.kind}: ${result.why}`);
+      else
+        for (const { name, why } of result.refused) console.error(`${row.name}: ${name}: ${why}`);
+      measured.push(result);
+      // After every row, so that what was measured stays when a later row is given up.
+      if (json !== undefined) await writeResults(json, merged());
+    }
+  } finally {
+    await workspace.close();
+  }
+  return merged();
+}
+
+async function readOrFail(path: string | undefined): Promise<Results> {
+  const results = path === undefined ? undefined : await readResults(path);
+  if (results === undefined) throw new Error(`no results in ${String(path)}`);
+  return results;
+}
+
+function versionsOf({ engines }: Results): string {
+  return Object.entries(engines)
+    .map(([name, version]) => `${name} ${version}`)
+    .join(", ");
+}
+
+function pictureOf(results: Results): string {
+  const figures = figuresByRow(results);
+  const bars = results.rows.flatMap(({ name, what }) => {
+    const found = figures.get(name);
+    return found === undefined ? [] : [{ label: what, figures: found }];
+  });
+  const caption = `Medians of one run in turns. ${results.machine}; ${versionsOf(results)}.`;
+  return drawPicture({ title: "Time of tsbuild by that of the fastest peer", caption, bars });
 }

@@ -1,53 +1,116 @@
-import { spawnSync } from "node:child_process";
 import { copyFile, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { dirname, join, resolve } from "node:path";
-import { buildCommand, type PeerName } from "./peers.ts";
+import { dirname, join } from "node:path";
+import { type RegistryProcess, startRegistryProcess } from "../test/support/registry-process.ts";
+import { findEngines, type PeerName } from "./engines/find-engines.ts";
+import type { Engine } from "./engines/engine.ts";
+import { CommandFailed, execute } from "./measure/run-command.ts";
 
-const cli = resolve("bin/tsbuild.js");
+/** Busybox and a shell; in every contestant's store. */
+export const smallBase = "bench-base:1";
 
-/** A temporary folder with a state root for tsbuild and the base image `bench-base` in every contestant's store. */
-export interface BenchWorkspace {
+/** A temporary folder for inputs and stores. Everything that is made or started through it is gone after `close`. */
+export interface Workspace {
   readonly directory: string;
-  tsbuild(args: readonly string[]): readonly string[];
-  /** Writes files and returns the folder. */
+  /** tsbuild first, then the peers. */
+  readonly engines: readonly Engine[];
+  readonly signal: AbortSignal;
+  /** A new empty folder. */
+  folder(name: string): Promise<string>;
+  /** Writes files into a new folder. */
   context(name: string, files: Readonly<Record<string, string>>): Promise<string>;
+  /**
+   * Builds a context with tsbuild and hands the image to every peer. The second call for the same name does nothing.
+   *
+   * @param context gives the folder; it may be removed afterwards
+   */
+  image(name: string, context: () => Promise<string>): Promise<void>;
+  /** Host and port of a registry of this workspace. */
+  registry(): Promise<string>;
   close(): Promise<void>;
 }
 
-export async function openBenchWorkspace(peers: readonly PeerName[]): Promise<BenchWorkspace> {
+export async function openWorkspace(options: {
+  readonly peers?: readonly PeerName[];
+  readonly signal: AbortSignal;
+}): Promise<Workspace> {
   const directory = await mkdtemp(join(tmpdir(), "tsbuild-bench-"));
-  const root = join(directory, "root");
-  const workspace: BenchWorkspace = {
+  const engines = findEngines({
+    folder: directory,
+    ...(options.peers && { wanted: options.peers }),
+  });
+  const images = new Set<string>();
+  let registry: RegistryProcess | undefined;
+  const workspace: Workspace = {
     directory,
-    tsbuild: (args) => [process.execPath, cli, "--root", root, ...args],
+    engines,
+    signal: options.signal,
+    folder: async (name) => {
+      const path = join(directory, "inputs", name);
+      await rm(path, { recursive: true, force: true });
+      await mkdir(path, { recursive: true });
+      return path;
+    },
     context: async (name, files) => {
-      const context = join(directory, name);
+      const context = await workspace.folder(name);
       for (const [path, content] of Object.entries(files)) {
         await mkdir(dirname(join(context, path)), { recursive: true });
         await writeFile(join(context, path), content);
       }
       return context;
     },
-    close: () => rm(directory, { recursive: true, force: true }),
+    image: async (name, context) => {
+      if (images.has(name)) return;
+      await distribute(name, { workspace, context: await context() });
+      images.add(name);
+    },
+    registry: async () => (registry ??= await startRegistryProcess()).host,
+    close: async () => {
+      await registry?.stop();
+      await forgetImages(engines, images);
+      await rm(directory, { recursive: true, force: true });
+    },
   };
-  const base = await workspace.context("base", {
-    Dockerfile: "FROM scratch\nCOPY busybox /bin/busybox\nCOPY busybox /bin/sh\n",
-  });
-  await copyFile("/bin/busybox", join(base, "busybox"));
-  const options = { context: base, tag: "bench-base:1", fresh: false };
-  execute(workspace.tsbuild(["build", "-q", "-t", options.tag, base]));
-  for (const peer of peers) execute(buildCommand(peer, options));
+  try {
+    await workspace.image(smallBase, async () => smallContext(workspace));
+  } catch (error) {
+    await workspace.close();
+    throw error;
+  }
   return workspace;
 }
 
-/** Runs a command to its end. @throws with its output when it fails */
-export function execute(argv: readonly string[]): void {
-  const [command = "", ...args] = argv;
-  const env = { ...process.env };
-  delete env["NODE_EXTRA_CA_CERTS"];
-  const result = spawnSync(command, args, { env, encoding: "utf8", maxBuffer: 1 << 28 });
-  if (result.status !== 0) {
-    throw new Error(`${argv.join(" ")} ended with ${String(result.status)}\n${result.stderr}`);
+async function smallContext(workspace: Workspace): Promise<string> {
+  const dockerfile = "FROM scratch\nCOPY busybox /bin/busybox\nCOPY busybox /bin/sh\n";
+  const context = await workspace.context("small-base", { Dockerfile: dockerfile });
+  await copyFile("/bin/busybox", join(context, "busybox"));
+  return context;
+}
+
+async function distribute(
+  tag: string,
+  { workspace, context }: { readonly workspace: Workspace; readonly context: string },
+): Promise<void> {
+  const [tsbuild, ...peers] = workspace.engines;
+  if (tsbuild === undefined) throw new Error("no engine");
+  await execute(tsbuild.build({ context, tag, fresh: false }), workspace.signal);
+  if (peers.length === 0) return;
+  const archive = join(workspace.directory, "image.tar");
+  await execute(tsbuild.save(tag, archive), workspace.signal);
+  for (const peer of peers) await execute(peer.load(archive), workspace.signal);
+  await rm(archive);
+}
+
+/** Stores outside of the workspace's folder are only docker's; what it built goes with its next prune. */
+async function forgetImages(engines: readonly Engine[], images: Iterable<string>): Promise<void> {
+  const docker = engines.find(({ name }) => name === "docker");
+  if (docker === undefined) return;
+  for (const image of images) {
+    try {
+      await execute(docker.remove(image));
+    } catch (error) {
+      if (!(error instanceof CommandFailed)) throw error;
+      console.error(`left behind in docker: ${image}: ${error.message}`);
+    }
   }
 }

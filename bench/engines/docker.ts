@@ -1,0 +1,21 @@
+import type { Engine } from "./engine.ts";
+
+/** The daemon that `docker info` reaches. */
+export function dockerEngine(version: string): Engine {
+  return {
+    name: "docker",
+    version,
+    build: ({ context, tag, fresh }) => {
+      const cache = fresh ? ["--no-cache"] : [];
+      return ["docker", "build", "-q", "--network", "host", ...cache, "-t", tag, context];
+    },
+    run: (image, command) => [
+      ...["docker", "run", "--rm", "--quiet", "--network", "host", image],
+      ...command,
+    ],
+    push: (image) => ["docker", "push", "-q", image],
+    save: (image, file) => ["docker", "save", "-o", file, image],
+    load: (file) => ["docker", "load", "-q", "-i", file],
+    remove: (image) => ["docker", "rmi", "--force", image],
+  };
+}

@@ -1,0 +1,21 @@
+import { resolve } from "node:path";
+import type { Engine } from "./engine.ts";
+
+const cli = resolve("bin/tsbuild.js");
+
+/** The build of this checkout, with its state in `root`. */
+export function tsbuildEngine(root: string, version: string): Engine {
+  const tsbuild = [process.execPath, cli, "--root", root];
+  return {
+    name: "tsbuild",
+    version,
+    build: ({ context, tag, fresh }) => {
+      return [...tsbuild, "build", "-q", ...(fresh ? ["--no-cache"] : []), "-t", tag, context];
+    },
+    run: (image, command) => [...tsbuild, "run", "--rm", image, ...command],
+    push: (image) => [...tsbuild, "push", "-q", image],
+    save: (image, file) => [...tsbuild, "save", "-o", file, image],
+    load: (file) => [...tsbuild, "load", "-q", "-i", file],
+    remove: (image) => [...tsbuild, "rmi", image],
+  };
+}

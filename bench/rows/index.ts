@@ -1,0 +1,15 @@
+import { copyRows } from "./copy.ts";
+import { layerRows } from "./layers.ts";
+import type { BenchRow } from "./row.ts";
+import { scaleRows } from "./scale.ts";
+import { startRows } from "./start.ts";
+import { stepRows } from "./steps.ts";
+
+/** In the order of the table. */
+export const rows: readonly BenchRow[] = [
+  ...startRows,
+  ...stepRows,
+  ...copyRows,
+  ...layerRows,
+  ...scaleRows,
+];

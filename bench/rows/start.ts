@@ -1,0 +1,96 @@
+import { writeTree } from "../inputs/tree.ts";
+import { smallBase, type Workspace } from "../workspace.ts";
+import { buildingAll, emptyNode } from "./build-row.ts";
+import type { BenchRow, PreparedRow } from "./row.ts";
+import { join } from "node:path";
+import { writeFile } from "node:fs/promises";
+import { execute } from "../measure/run-command.ts";
+
+const manyFiles = "bench-100k-files:1";
+
+const twelveInstructions = (base: string): string =>
+  [
+    `FROM ${base}`,
+    "ENV A=1 B=2",
+    "WORKDIR /app",
+    "COPY a.txt .",
+    "RUN echo one",
+    "COPY b.txt .",
+    "RUN echo two",
+    "LABEL x=y",
+    "EXPOSE 80",
+    "RUN echo three",
+    'ENTRYPOINT ["/bin/sh"]',
+    'CMD ["-c", "true"]',
+    "",
+  ].join("\n");
+
+/** Rows in which next to nothing is done. */
+export const startRows: readonly BenchRow[] = [
+  {
+    name: "cached-rebuild",
+    what: "rebuild of 12 instructions, all cached",
+    goals: [{ of: "peer", atMost: 1 }],
+    prepare: async (workspace) => cachedRebuild(workspace, smallBase),
+  },
+  {
+    name: "cached-rebuild-big-base",
+    what: "the same on a base of 100,000 files",
+    goals: [
+      { of: "peer", atMost: 1 },
+      { of: "floor", atMost: 1.1 },
+    ],
+    prepare: async (workspace) => {
+      const { tree } = await imageOfManyFiles(workspace);
+      const small = await cachedRebuild(workspace, smallBase);
+      const [tsbuild] = workspace.engines;
+      const onSmall = tsbuild && small.contestant(tsbuild);
+      if (onSmall === undefined) throw new Error("no engine");
+      // The floor's first turn may be one that counts: its cache is filled here.
+      await execute(onSmall.command(), workspace.signal);
+      const big = await cachedRebuild(workspace, tree);
+      return { ...big, floor: { ...onSmall, what: "tsbuild itself on a base of two files" } };
+    },
+  },
+  {
+    name: "run-true",
+    what: "run --rm IMAGE true",
+    goals: [{ of: "peer", atMost: 0.5 }],
+    prepare: () =>
+      Promise.resolve({
+        contestant: (engine) => {
+          const run = engine.run?.(smallBase, ["/bin/sh", "-c", "true"]);
+          return run && { command: () => run };
+        },
+        floor: emptyNode,
+      }),
+  },
+];
+
+async function cachedRebuild(workspace: Workspace, base: string): Promise<PreparedRow> {
+  const name = base === smallBase ? "cached-rebuild" : "cached-rebuild-big-base";
+  const context = await workspace.context(name, {
+    Dockerfile: twelveInstructions(base),
+    "a.txt": "a\n",
+    "b.txt": "b\n",
+  });
+  return buildingAll({ name, context, fresh: false, floor: emptyNode });
+}
+
+/** The image's name, and the paths of its files below `/data`. */
+export async function imageOfManyFiles(
+  workspace: Workspace,
+): Promise<{ readonly tree: string; readonly files: readonly string[] }> {
+  const directory = await workspace.folder("100k-files");
+  const { files } = writeTree({
+    directory: join(directory, "data"),
+    count: 100_000,
+    bytes: 10e6,
+    seed: 7,
+  });
+  await workspace.image(manyFiles, async () => {
+    await writeFile(join(directory, "Dockerfile"), `FROM ${smallBase}\nCOPY data /data\n`);
+    return directory;
+  });
+  return { tree: manyFiles, files };
+}
