@@ -90,6 +90,8 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   const snapshots = await openSnapshotter({
     directory: join(root, "snapshots"),
     tmpDir: store.tmpDir,
+    // Only a complete tree can be the root of a step without mounts.
+    ...(options.isolation === "chroot" ? { kind: "copy" } : {}),
   }).catch(async (error: unknown) => {
     await store.close();
     throw explainSystemError(error);
@@ -102,6 +104,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     return openSandbox(options.isolation ?? "auto", {
       stateDir,
       cacheDir: join(root, "cache"),
+      hasLayers: snapshots.kind === "overlayfs",
       onWarning: (warning) =>
         progress({ type: "warning", time: clock.now().getTime(), ...warning }),
     });

@@ -14,7 +14,7 @@ export interface Invocation {
 
 export interface GlobalFlags {
   readonly root?: string;
-  readonly isolation?: "auto" | "builtin" | "oci";
+  readonly isolation?: "auto" | "builtin" | "oci" | "chroot";
   readonly debug?: boolean;
 }
 
@@ -26,6 +26,7 @@ export function addGlobalFlags(command: Command, options: { readonly hidden: boo
       "auto",
       "builtin",
       "oci",
+      "chroot",
     ]),
     new Option("-D, --debug", "print stack traces"),
   ];

@@ -31,6 +31,8 @@ export type SandboxErrorCode =
   | "SANDBOX_ACCOUNTS_UNREADABLE"
   /** Warning: the control groups of this machine do not take a limit that was asked for. */
   | "SANDBOX_LIMIT_IGNORED"
+  /** Warning: steps are less confined than they would be with more privileges. */
+  | "SANDBOX_WEAKER"
   /** Warning: without libseccomp system calls are not filtered. */
   | "SANDBOX_SECCOMP_UNAVAILABLE";
 

@@ -24,6 +24,11 @@ export type SandboxMount =
       readonly target: string;
       readonly readOnly: boolean;
       readonly noExec?: boolean;
+      /**
+       * Nobody else looks at the source while the step runs. Where there are no mounts, it is moved into the root for as
+       * long, and where it came from is written to a file `away-…` in this folder of the host meanwhile.
+       */
+      readonly movedBy?: string;
     }
   | {
       /** A path of a root filesystem that is mounted for this alone. */
@@ -155,6 +160,6 @@ export interface SandboxResult {
  * may be under way at once.
  */
 export interface Sandbox {
-  readonly kind: "builtin" | "oci";
+  readonly kind: "builtin" | "oci" | "chroot";
   run(spec: SandboxSpec, stdio: SandboxStdio, signal?: AbortSignal): Promise<SandboxResult>;
 }

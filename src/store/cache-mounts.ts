@@ -1,5 +1,15 @@
 import { randomBytes } from "node:crypto";
-import { mkdir, open, readdir, rename, rmdir, stat, type FileHandle } from "node:fs/promises";
+import {
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rmdir,
+  stat,
+  unlink,
+  type FileHandle,
+} from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { digestHex, digestOf, errnoOf, loadSyscalls, removeTree } from "../core/index.ts";
@@ -27,6 +37,11 @@ export interface CacheMountRequest {
 export interface HeldCacheMount {
   /** Absolute. */
   readonly directory: string;
+  /**
+   * Folder for notes of whoever moves the directory, or a part of it, elsewhere for a while: files `away-…` with JSON
+   * {home, place}, two paths. If they die, the next user finds it by them. Only a sole user may.
+   */
+  readonly notes: string;
   /** The open lock. Whatever else writes to the directory has a copy of it, which locks for as long as it is open. */
   readonly lock: number;
   /** Idempotent. */
@@ -47,6 +62,7 @@ export interface CacheMountUsage {
  * ```
  * mounts-cache/<hex of the key>/<n>/data   what is mounted; n > 0 where users do not share
  *                                  /lock   flock: shared or exclusive, as its users are
+ *                                  /away-* where data, or a part of it, is meanwhile
  * mounts-cache/discarded-<random>/         emptied while somebody used it; goes with the next prune
  * ```
  *
@@ -59,6 +75,11 @@ export interface CacheMountStore {
   /** The next user of the key gets a new cache. Whoever uses it now keeps what it has. */
   discard(key: string): Promise<void>;
   usage(): Promise<CacheMountUsage>;
+  /**
+   * Brings back what was moved below `folder` by a process that is dead.
+   * @throws while what that process has started still uses it
+   */
+  bringBack(folder: string): Promise<void>;
   /** Removes those that nobody uses. */
   prune(): Promise<{ readonly removed: number; readonly bytes: number }>;
 }
@@ -115,6 +136,13 @@ export function openCacheMounts(places: {
       }
       return usage;
     },
+    bringBack: async (folder) => {
+      for (const path of await instancesIn(directory)) {
+        const notes = await readNotes(path);
+        if (!notes.some(({ place }) => place.startsWith(`${folder}/`))) continue;
+        if (!(await whenUnused(path, bringAllBack))) throw new Error(`${path} is in use`);
+      }
+    },
     prune: async () => {
       const report = { removed: 0, bytes: 0 };
       for (const path of await instancesIn(directory)) {
@@ -153,13 +181,59 @@ async function lockInstance(
     await handle.close();
     throw error;
   }
+  await bringAllBack(path);
   return {
     directory: join(path, "data"),
+    notes: path,
     lock: handle.fd,
     release: async () => {
       if (handle.fd >= 0) await handle.close();
     },
   };
+}
+
+/** What a process that was killed had moved away. Whoever calls this has locked the instance. */
+async function bringAllBack(path: string): Promise<void> {
+  for (const { home, place, note } of await readNotes(path)) {
+    await rename(place, home).catch((error: unknown) => {
+      // It was home already, or is gone with what it lay in: then it is empty, as a new one would be.
+      if (!["ENOENT", "ENOTEMPTY", "EEXIST", "EXDEV"].includes(errnoOf(error) ?? "")) throw error;
+    });
+    await mkdir(home, { recursive: true });
+    await unlink(note).catch(unlessGone);
+  }
+}
+
+interface AwayNote {
+  readonly home: string;
+  readonly place: string;
+  /** Path of the note itself. */
+  readonly note: string;
+}
+
+async function readNotes(path: string): Promise<readonly AwayNote[]> {
+  const notes: AwayNote[] = [];
+  for (const note of await entriesOf(path)) {
+    if (!basename(note).startsWith("away-")) continue;
+    const text = await readFile(note, "utf8").catch(unlessGone);
+    const found = text === undefined ? undefined : parseNote(text);
+    if (found !== undefined) notes.push({ ...found, note });
+  }
+  return notes;
+}
+
+/** undefined for one that was being written when its writer died: then nothing had been moved yet. */
+function parseNote(text: string): { readonly home: string; readonly place: string } | undefined {
+  try {
+    const { home, place } = JSON.parse(text) as {
+      readonly home?: unknown;
+      readonly place?: unknown;
+    };
+    if (typeof home === "string" && typeof place === "string") return { home, place };
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+  }
+  return undefined;
 }
 
 async function createInstance(
@@ -255,6 +329,6 @@ async function removeIfEmpty(folder: string): Promise<void> {
   }
 }
 
-function unlessGone(error: unknown): void {
+function unlessGone(error: unknown): undefined {
   if (errnoOf(error) !== "ENOENT") throw error;
 }

@@ -41,7 +41,12 @@ export async function openStore(options: {
   const folder = await claim(layout);
   const tmpDir = folder.path;
   const gate = new Gate(folder, layout.tmp);
-  const sweeper = startSweeper(layout.tmp, folder.name, clock);
+  const cacheMounts = openCacheMounts({ directory: layout.mountsCache, tmpDir });
+  const sweeper = startSweeper(layout.tmp, {
+    own: folder.name,
+    clock,
+    rescue: async (dead) => cacheMounts.bringBack(dead),
+  });
   let closing: Promise<void> | undefined;
 
   return {
@@ -50,7 +55,7 @@ export async function openStore(options: {
     blobs: openBlobs(layout.blobs, tmpDir),
     names: openNames({ directory: layout.names, tmpDir, clock }),
     layerBlobs: openLayerBlobs(layout.layerBlobs, tmpDir),
-    cacheMounts: openCacheMounts({ directory: layout.mountsCache, tmpDir }),
+    cacheMounts,
     protect: async (work, signal) => gate.protect(work, signal),
     tryExclusive: async (work) => gate.tryExclusive(work),
     withLock: async (name, work, signal) =>
@@ -132,9 +137,12 @@ interface Sweeper {
  * Sweeps at once, in the background, and again for each `sweep`. What the first run could not remove stays for the next
  * one and is nobody's loss, so its failures are told only by `sweep`.
  */
-function startSweeper(tmp: string, own: string, clock: Clock): Sweeper {
+function startSweeper(
+  tmp: string,
+  options: Omit<Parameters<typeof sweepTmp>[1], "signal">,
+): Sweeper {
   const abort = new AbortController();
-  const run = async (): Promise<SweepReport> => sweepTmp(tmp, { own, clock, signal: abort.signal });
+  const run = async (): Promise<SweepReport> => sweepTmp(tmp, { ...options, signal: abort.signal });
   const first = run().then(
     () => undefined,
     () => undefined,

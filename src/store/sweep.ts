@@ -25,9 +25,11 @@ export async function sweepTmp(
     readonly own: string;
     readonly clock: Clock;
     readonly signal?: AbortSignal | undefined;
+    /** Saves what others may miss from the folder of a dead process. */
+    readonly rescue?: ((folder: string) => Promise<void>) | undefined;
   },
 ): Promise<SweepReport> {
-  const { own, clock, signal } = options;
+  const { own, clock, signal, rescue } = options;
   const removed: string[] = [];
   const failures: { name: string; reason: string }[] = [];
   // Synchronous, because nearly always there is nothing but our own folder.
@@ -35,7 +37,7 @@ export async function sweepTmp(
     signal?.throwIfAborted();
     if (name === own) continue;
     try {
-      const garbage = await takeGarbage(tmp, name, clock);
+      const garbage = await takeGarbage(tmp, name, { clock, rescue });
       if (garbage === undefined) continue;
       await removeTree(garbage, signal);
       removed.push(name);
@@ -48,7 +50,11 @@ export async function sweepTmp(
 }
 
 /** Path of what is now nobody's; undefined when somebody may need the entry. */
-async function takeGarbage(tmp: string, name: string, clock: Clock): Promise<string | undefined> {
+async function takeGarbage(
+  tmp: string,
+  name: string,
+  { clock, rescue }: Pick<Parameters<typeof sweepTmp>[1], "clock" | "rescue">,
+): Promise<string | undefined> {
   const path = join(tmp, name);
   switch (tmpEntryKind(name)) {
     case "old":
@@ -58,7 +64,9 @@ async function takeGarbage(tmp: string, name: string, clock: Clock): Promise<str
     case "process": {
       const state = await probeFolder(path);
       const isGarbage = state === "dead" || (state === "unlocked" && (await isOld(path, clock)));
-      return isGarbage ? retire(tmp, name) : undefined;
+      if (!isGarbage) return undefined;
+      await rescue?.(path);
+      return retire(tmp, name);
     }
     case "foreign":
       return undefined;

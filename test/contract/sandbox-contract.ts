@@ -9,6 +9,8 @@ export interface SandboxContractOptions {
   readonly kill: KillPlan;
   /** Skips the suite, with this reason. */
   readonly skipReason?: string | undefined;
+  /** Tests that cannot hold for this implementation, by a part of their names, and why. Each must skip something. */
+  readonly lacks?: readonly (readonly [test: string, reason: string])[];
 }
 
 /**
@@ -21,7 +23,7 @@ export function sandboxContract(
   options: SandboxContractOptions,
 ): void {
   describe(`sandbox contract: ${name}`, () => {
-    const bench = useWorkbench(open, options.skipReason);
+    const bench = useWorkbench(open, options);
     confinementContract(bench);
     streamsContract(bench);
     mountsContract(bench);

@@ -7,7 +7,7 @@ import { openSandbox, type SandboxSpec } from "../../src/sandbox/index.ts";
  * processes that changed their user, left their session and ignore signals. Prints a line before they start.
  */
 export interface SandboxDriverRequest {
-  readonly isolation: "builtin" | "oci";
+  readonly isolation: "builtin" | "oci" | "chroot";
   readonly stateDir: string;
   readonly cacheDir: string;
   readonly roots: readonly [string, string];

@@ -26,7 +26,7 @@ export async function* openCacheMounts(
   for (const [key, users] of [...byKey].sort(([a], [b]) => (a < b ? -1 : 1))) {
     const held = await takeCache(key, users, place);
     yield { lock: held.lock, close: async () => held.release() };
-    for (const user of users) yield { mount: await showCache(user, held.directory) };
+    for (const user of users) yield { mount: await showCache(user, held) };
   }
 }
 
@@ -39,7 +39,10 @@ async function takeCache(
   const { request } = place;
   const { store, signal } = request.environment;
   await request.emptyOnce?.(key, async () => store.cacheMounts.discard(key));
-  const isLocked = [first, ...others].some(({ sharing }) => sharing === "locked");
+  // Without mounts a cache is at one place at a time.
+  const isAlone =
+    first.sharing === "shared" && (await request.environment.sandbox()).kind === "chroot";
+  const isLocked = isAlone || [first, ...others].some(({ sharing }) => sharing === "locked");
   return store.cacheMounts.acquire({
     key,
     sharing: isLocked ? "locked" : first.sharing,
@@ -63,12 +66,14 @@ function layersOf(input: number, request: MountPlace["request"]): LayersResult {
 }
 
 /** What a cache with a `from` holds begins at its source, so there is no path left to follow. */
-async function showCache(mount: CacheMount, directory: string): Promise<OpenedMount["mount"]> {
+async function showCache(
+  mount: CacheMount,
+  { directory: source, notes: movedBy }: HeldCacheMount,
+): Promise<OpenedMount["mount"]> {
   const beneath = posix.relative("/", mount.source);
   const { target, readOnly } = mount;
-  if (mount.input !== undefined || beneath === "") {
-    return { type: "bind", source: directory, target, readOnly };
-  }
-  await makeBeneath(directory, beneath);
-  return { type: "bind", source: directory, beneath, target, readOnly };
+  const shown = { type: "bind", source, target, readOnly, movedBy } as const;
+  if (mount.input !== undefined || beneath === "") return shown;
+  await makeBeneath(source, beneath);
+  return { ...shown, beneath };
 }

@@ -1,4 +1,4 @@
-import type { Argument, Call, OnError, SyscallName } from "./program.ts";
+import type { Argument, Call, SyscallName } from "./program.ts";
 import { reportFd } from "./program.ts";
 import type { Op } from "./ops.ts";
 
@@ -52,13 +52,21 @@ export class CallList {
   add(
     name: SyscallName,
     args: readonly Argument[],
-    rest: { onError?: OnError; exitOnZero?: boolean; child?: readonly Call[] } = {},
+    rest: Partial<Pick<Call, "onError" | "exitOnZero" | "child" | "loop">> = {},
   ): void {
     const op = this.#op;
     if (op === undefined) throw new Error(`system call ${name} without an op`);
     const id = this.#origins.length;
     this.#origins.push({ op, syscall: name });
     this.calls.push({ id, name, args, onError: { type: "fail" }, ...rest });
+  }
+
+  /** Calls that are repeated as a part of another one; descriptors that they open they also close. */
+  repeated(fill: (list: CallList) => void): readonly Call[] {
+    const list = this.forChild();
+    list.#op = this.#op;
+    fill(list);
+    return list.calls;
   }
 
   /** A call that answers a new descriptor: its number. */

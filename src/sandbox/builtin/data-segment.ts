@@ -27,6 +27,7 @@ export function layOutData(options: {
   for (const datum of options.extra) place(datum);
   for (const call of flattenCalls(options.calls)) {
     for (const argument of call.args) if (typeof argument === "object") place(argument.datum);
+    if (call.loop !== undefined) place(call.loop.list.datum);
   }
 
   const addressOf = (datum: Datum): number => {

@@ -23,6 +23,8 @@ export function describeOp(op: Op): string {
     case "mkdir":
     case "symlink":
     case "chdir":
+    case "change-root":
+    case "remove-file":
       return `${op.type} ${op.path}`;
     case "exec":
       return `exec ${op.argv[0] ?? ""}`;

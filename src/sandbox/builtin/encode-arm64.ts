@@ -1,5 +1,6 @@
-import type { CodeBuffer, JumpPatcher, Label } from "./code-buffer.ts";
+import { newLabel, type CodeBuffer, type JumpPatcher, type Label } from "./code-buffer.ts";
 import type { Machine } from "./encode-calls.ts";
+import { signal } from "./linux.ts";
 import type { Argument, Pointer, SyscallName } from "./program.ts";
 import { syscallNumbers } from "./syscall-numbers.ts";
 
@@ -8,7 +9,7 @@ const numberRegister = 8;
 /** x19 holds the number of the call under way. */
 const callRegister = 19;
 
-const condition = { equal: 0, carrySet: 2, carryClear: 3 } as const;
+const condition = { equal: 0, carrySet: 2, carryClear: 3, higher: 8 } as const;
 
 /** B and BL: signed 26-bit distance in words. */
 const patchBranch: JumpPatcher = (code, { at, to }) => {
@@ -80,6 +81,35 @@ export class Arm64Machine implements Machine {
 
   returnFromRoutine(): void {
     this.#code.emitWord(0xd65f03c0); // ret
+  }
+
+  /** x20 and x21 are the rest of the list, x22 is the number that is being read. System calls leave them alone. */
+  killListed(list: Pointer): void {
+    const [next, separator, done] = [newLabel(), newLabel(), newLabel()];
+    this.#load(20, list);
+    this.#code.emitWord(0x8b000295); // add x21, x20, x0
+    this.#load(22, 0);
+    this.#code.place(next);
+    this.#code.emitWord(0xeb15029f); // cmp x20, x21
+    // An error instead of a length puts the end before the beginning.
+    this.#branchOn(condition.carrySet, done);
+    this.#code.emitWord(0x38401680); // ldrb w0, [x20], #1
+    this.#code.emitWord(0x5100c000); // sub w0, w0, #'0'
+    this.#code.emitWord(0x7100241f); // cmp w0, #9
+    this.#branchOn(condition.higher, separator);
+    this.#load(1, 10);
+    this.#code.emitWord(0x1b0102d6); // madd w22, w22, w1, w0
+    this.branch(next);
+    this.#code.place(separator);
+    this.#code.jump(next, patchConditional);
+    this.#code.emitWord(0xb4000016); // cbz x22
+    this.#code.emitWord(0xaa1603e0); // mov x0, x22
+    this.#load(1, signal.kill);
+    this.#load(numberRegister, syscallNumbers.kill.arm64);
+    this.#code.emitWord(0xd4000001); // svc #0
+    this.#load(22, 0);
+    this.branch(next);
+    this.#code.place(done);
   }
 
   storeReport(record: Pointer): void {

@@ -19,6 +19,8 @@ export interface Machine {
   branchIfErrno(errno: number, label: Label): void;
   callRoutine(label: Label): void;
   returnFromRoutine(): void;
+  /** Sends SIGKILL to the processes listed at `list`, decimal and each followed by a space; the result is the length. */
+  killListed(list: Pointer): void;
   /** Stores the call number and the errno of the result into the second and third word at `record`. */
   storeReport(record: Pointer): void;
 }
@@ -60,8 +62,13 @@ export function encodeCalls(options: {
   return code.finish();
 
   function encodeCall(call: Call): { label: Label; calls: readonly Call[] } | undefined {
+    const again = newLabel();
+    code.place(again);
+    for (const before of call.loop?.before ?? []) encodeCall(before);
+    if (call.loop !== undefined) machine.killListed(call.loop.list);
     machine.loadCallNumber(call.id);
     machine.syscall(call.name, call.args);
+    if (call.loop !== undefined) machine.branchUnlessError(again);
     encodeErrorCheck(call.onError);
     if (call.exitOnZero === true) machine.branchIfZero(routines.quit);
     if (call.child === undefined) return undefined;

@@ -1,10 +1,21 @@
-import type { CodeBuffer, JumpPatcher, Label } from "./code-buffer.ts";
+import { newLabel, type CodeBuffer, type JumpPatcher, type Label } from "./code-buffer.ts";
 import type { Machine } from "./encode-calls.ts";
+import { signal } from "./linux.ts";
 import type { Argument, Pointer, SyscallName } from "./program.ts";
 import { syscallNumbers } from "./syscall-numbers.ts";
 
 /** Register numbers as instructions hold them. */
-const register = { rax: 0, rdx: 2, rbx: 3, rsi: 6, rdi: 7, r8: 8, r9: 9, r10: 10 } as const;
+const register = {
+  rax: 0,
+  rdx: 2,
+  rbx: 3,
+  rsi: 6,
+  rdi: 7,
+  r8: 8,
+  r9: 9,
+  r10: 10,
+  r12: 12,
+} as const;
 
 /** Where the kernel takes the arguments of a system call from. */
 const argumentRegisters = [
@@ -79,6 +90,36 @@ export class X64Machine implements Machine {
 
   returnFromRoutine(): void {
     this.#code.emit(0xc3); // ret
+  }
+
+  /** r12 and r13 are the rest of the list, r14 is the number that is being read. System calls leave them alone. */
+  killListed(list: Pointer): void {
+    const [next, separator, done] = [newLabel(), newLabel(), newLabel()];
+    this.#load(register.r12, list);
+    this.#code.emit(0x4d, 0x8d, 0x2c, 0x04); // lea r13, [r12+rax]
+    this.#code.emit(0x45, 0x31, 0xf6); // xor r14d, r14d
+    this.#code.place(next);
+    this.#code.emit(0x4d, 0x39, 0xec); // cmp r12, r13
+    // An error instead of a length puts the end before the beginning.
+    this.#jump([0x0f, 0x83], done); // jae
+    this.#code.emit(0x41, 0x0f, 0xb6, 0x04, 0x24); // movzx eax, byte [r12]
+    this.#code.emit(0x49, 0xff, 0xc4); // inc r12
+    this.#code.emit(0x83, 0xe8, 0x30); // sub eax, '0'
+    this.#code.emit(0x83, 0xf8, 0x09); // cmp eax, 9
+    this.#jump([0x0f, 0x87], separator); // ja
+    this.#code.emit(0x45, 0x6b, 0xf6, 0x0a); // imul r14d, r14d, 10
+    this.#code.emit(0x41, 0x01, 0xc6); // add r14d, eax
+    this.#jump([0xe9], next); // jmp
+    this.#code.place(separator);
+    this.#code.emit(0x45, 0x85, 0xf6); // test r14d, r14d
+    this.#jump([0x0f, 0x84], next); // jz
+    this.#code.emit(0x44, 0x89, 0xf7); // mov edi, r14d
+    this.#load(register.rsi, signal.kill);
+    this.#load(register.rax, syscallNumbers.kill.x64);
+    this.#code.emit(0x0f, 0x05); // syscall
+    this.#code.emit(0x45, 0x31, 0xf6); // xor r14d, r14d
+    this.#jump([0xe9], next); // jmp
+    this.#code.place(done);
   }
 
   storeReport(record: Pointer): void {

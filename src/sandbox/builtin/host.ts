@@ -16,6 +16,8 @@ export interface Host {
   readonly lastCapability: number;
   /** Capabilities that this process has and may pass on. */
   readonly capabilities: bigint;
+  /** Capabilities that a program which this process starts can have at all. */
+  readonly bounding: bigint;
   /** Hard limit of open files. */
   readonly maxOpenFiles: number;
   /** Paths of /proc and /sys to hide, those that exist here. */
@@ -26,29 +28,39 @@ export interface Host {
 }
 
 const cgroup2Magic = 0x63677270;
-/** mount_setattr(2), the newest system call that every step needs. */
-const oldestKernel = [5, 12] as const;
+/** What a way to run steps needs: the newest system call is mount_setattr(2), or close_range(2) with a flag. */
+const needs = {
+  namespaces: { kernel: [5, 12], capabilities: ["CAP_SYS_ADMIN"] },
+  chroot: {
+    kernel: [5, 11],
+    // Without CAP_KILL what a step leaves behind could not be ended when it is another user's.
+    capabilities: ["CAP_SYS_CHROOT", "CAP_KILL", "CAP_SETUID", "CAP_SETGID", "CAP_CHOWN"],
+  },
+} as const;
 
 /**
  * Reads the facts; a dozen tiny files of /proc and /sys, synchronously, since they never block and take 0.2 ms.
  * @throws SANDBOX_UNSUPPORTED when this kernel, architecture or privilege does not do
  */
-export function readHost(): Host {
+export function readHost(way: keyof typeof needs = "namespaces"): Host {
   const { arch } = process;
-  if (!isMachineArch(arch)) throw unsupported(`architecture ${arch}`);
+  if (!isMachineArch(arch)) throw unsupported(way, `architecture ${arch}`);
   const kernelRelease = release();
-  if (!isKernelAtLeast(kernelRelease, oldestKernel)) {
-    throw unsupported(`Linux ${kernelRelease} (needs ${oldestKernel.join(".")})`);
+  const { kernel } = needs[way];
+  if (!isKernelAtLeast(kernelRelease, kernel)) {
+    throw unsupported(way, `Linux ${kernelRelease} (needs ${kernel.join(".")})`);
   }
-  const capabilities = readCapabilities();
-  if ((capabilities & capabilityMask(["CAP_SYS_ADMIN"])) === 0n) {
-    throw unsupported("a process without CAP_SYS_ADMIN");
+  const capabilities = readCapabilities("CapPrm");
+  for (const capability of needs[way].capabilities) {
+    if ((capabilities & capabilityMask([capability])) !== 0n) continue;
+    throw unsupported(way, `a process without ${capability}`, { capability });
   }
-  checkDevices();
+  checkDevices(way);
   return {
     arch,
     kernelRelease,
     capabilities,
+    bounding: readCapabilities("CapBnd"),
     lastCapability: Number(readFileSync("/proc/sys/kernel/cap_last_cap", "utf8")),
     maxOpenFiles: readMaxOpenFiles(),
     maskedPaths: [...maskedPaths, ...thermalThrottlePaths()].flatMap(existingPath),
@@ -57,9 +69,17 @@ export function readHost(): Host {
   };
 }
 
-function unsupported(what: string): Error {
-  return sandboxError("SANDBOX_UNSUPPORTED", `open the builtin sandbox on ${what}`, {
-    hint: "run as root, or choose another --isolation",
+function unsupported(
+  way: keyof typeof needs,
+  what: string,
+  details: { readonly capability?: string } = {},
+): Error {
+  const { capability } = details;
+  const name = way === "chroot" ? "chroot" : "builtin";
+  const grant = capability === undefined ? "" : ` with ${capability}`;
+  return sandboxError("SANDBOX_UNSUPPORTED", `open the ${name} sandbox on ${what}`, {
+    hint: `run as root${grant}, or choose another --isolation; tsbuild doctor tells what works here`,
+    details,
   });
 }
 
@@ -72,9 +92,9 @@ export function isKernelAtLeast(
   return foundMajor > major || (foundMajor === major && foundMinor >= minor);
 }
 
-function readCapabilities(): bigint {
+function readCapabilities(set: "CapPrm" | "CapBnd"): bigint {
   const status = readFileSync("/proc/self/status", "utf8");
-  return BigInt(`0x${/^CapPrm:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? "0"}`);
+  return BigInt(`0x${new RegExp(`^${set}:\\s*([0-9a-f]+)$`, "m").exec(status)?.[1] ?? "0"}`);
 }
 
 function readMaxOpenFiles(): number {
@@ -84,11 +104,11 @@ function readMaxOpenFiles(): number {
 }
 
 /** A false /dev/null would be handed to every step, and would take what masks are to hide. */
-function checkDevices(): void {
+function checkDevices(way: keyof typeof needs): void {
   for (const { path, major, minor } of standardDevices) {
     const found = statSync(path, { throwIfNoEntry: false });
     if (found?.isCharacterDevice() === true && found.rdev === major * 256 + minor) continue;
-    throw unsupported(`a machine where ${path} is not device ${major}:${minor}`);
+    throw unsupported(way, `a machine where ${path} is not device ${major}:${minor}`);
   }
 }
 

@@ -1,2 +1,3 @@
 export { openBuiltinSandbox } from "./builtin.ts";
-export type { BuiltinSandboxOptions, SandboxWarning } from "./builtin.ts";
+export { probeNamespaces, type RefusedCall } from "./probe-namespaces.ts";
+export type { SandboxWarning, StepRunnerOptions } from "./step-runner.ts";

@@ -52,13 +52,18 @@ export const prctl = {
   setParentDeathSignal: 1,
   dropBoundingCapability: 24,
   setSecurebits: 28,
+  setChildSubreaper: 36,
   ambient: 47,
 } as const;
 export const ambientClearAll = 4;
 
 export const signal = { kill: 9, child: 17 } as const;
 export const waitAllChildren = 0x40000000;
+/** `P_PIDFD` and `WEXITED` of waitid(2). */
+export const waitByPidfd = 3;
+export const waitForExit = 4;
 export const pollIn = 1;
+export const pollReadHangup = 0x2000;
 export const keyctlJoinSession = 1;
 
 export const seccompSetModeFilter = 1;
@@ -75,6 +80,7 @@ export const errno = {
   EPERM: 1,
   ENOENT: 2,
   ESRCH: 3,
+  ECHILD: 10,
   ENOEXEC: 8,
   EACCES: 13,
   EEXIST: 17,

@@ -61,6 +61,12 @@ function lowerOp(list: CallList, op: Op): void {
       return list.add("read", [reportFd, at(scratchDatum(1)), 1], { exitOnZero: true });
     case "await-hangup":
       return lowerAwaitHangup(list, op);
+    case "adopt-orphans":
+      return lowerAdoptOrphans(list);
+    case "end-children":
+      return lowerEndChildren(list);
+    case "conclude":
+      return lowerConclude(list, op);
     case "kill":
       // Once the child is a zombie there is nothing left to kill.
       return list.add("pidfd_send_signal", [list.held(op.pidfd), linux.signal.kill, 0, 0], {
@@ -72,6 +78,13 @@ function lowerOp(list: CallList, op: Op): void {
       return list.add("exit_group", [0]);
     case "chdir":
       return list.add("chdir", [at(textDatum(op.path))]);
+    case "change-root":
+      list.add("chroot", [at(textDatum(op.path))]);
+      return list.add("chdir", [at(textDatum("/"))]);
+    case "remove-file":
+      return list.add("unlinkat", [linux.atFlag.cwd, at(textDatum(op.path)), 0], {
+        onError: tolerate("ENOENT", "ENOTDIR"),
+      });
     case "umask":
       return list.add("umask", [op.mask]);
     case "mkdir":
@@ -201,10 +214,49 @@ function lowerFork(list: CallList, op: OpOf<"fork">): void {
   if (op.pidfd !== undefined) list.hold(op.pidfd, list.claim());
 }
 
-/** No events are asked of the report socket: a hang-up is always told, the parent's word for the child is not ours. */
+/** Of the report socket only its end is asked for: the parent's word for the child is not ours. */
 function lowerAwaitHangup(list: CallList, op: OpOf<"await-hangup">): void {
-  const polled = wordsDatum([reportFd, 0, list.held(op.pidfd), linux.pollIn]);
+  const polled = wordsDatum([reportFd, linux.pollReadHangup, list.held(op.pidfd), linux.pollIn]);
   list.add("ppoll", [at(polled), 2, 0, 0, 0]);
+}
+
+/** Bytes of the kernel's list of children that are read at a time; those that do not fit come in the next round. */
+const childListSize = 4096;
+
+function lowerAdoptOrphans(list: CallList): void {
+  list.add("prctl", [linux.prctl.setChildSubreaper, 1]);
+  const path = at(textDatum("/proc/thread-self/children"));
+  list.hold("children", list.open("openat", [linux.atFlag.cwd, path, linux.openFlag.closeOnExec]));
+}
+
+/**
+ * A child's number cannot become another's before it was waited for, which happens here alone. A number at the very end
+ * of the buffer may be cut off: without a space behind it, nobody is killed for it.
+ */
+function lowerEndChildren(list: CallList): void {
+  const buffer = at(scratchDatum(childListSize));
+  const before = list.repeated((round) => {
+    round.add("pread64", [list.held("children"), buffer, childListSize, 0]);
+  });
+  list.add("wait4", [-1, 0, linux.waitAllChildren, 0], {
+    onError: tolerate("ECHILD"),
+    loop: { before, list: buffer },
+  });
+}
+
+/** struct siginfo of a child that ended: `si_code` is its third word, `si_status` the seventh. */
+const siginfo = { size: 128, code: 8, status: 24 } as const;
+
+/** Waited for by its descriptor: an orphan that ends first is not taken for it. The report is told in three pieces. */
+function lowerConclude(list: CallList, op: OpOf<"conclude">): void {
+  const noted = scratchDatum(siginfo.size);
+  const { waitByPidfd, waitForExit } = linux;
+  list.add("waitid", [waitByPidfd, list.held(op.pidfd), at(noted), waitForExit, 0]);
+  lowerEndChildren(list);
+  const tag = at(wordsDatum([reportTag.endedBy]));
+  for (const word of [tag, at(noted, siginfo.code), at(noted, siginfo.status)]) {
+    list.add("write", [reportFd, word, 4]);
+  }
 }
 
 function lowerWaitChild(list: CallList, op: OpOf<"wait-child">): void {

@@ -29,7 +29,13 @@ export type Op =
     }
   /** Tells the parent that the supervisor lives, and waits for its word; exits when it went away. */
   | { readonly type: "await-go" }
-  /** Waits until the parent closes the report socket or the process of `pidfd` ends. */
+  /** Orphans among what this process has started become its children. */
+  | { readonly type: "adopt-orphans" }
+  /** Kills all children, and the orphans that "adopt-orphans" makes of theirs, until none is left. */
+  | { readonly type: "end-children" }
+  /** Waits for the process of `pidfd`, ends all children, and then tells the parent how that process ended. */
+  | { readonly type: "conclude"; readonly pidfd: string }
+  /** Waits until the parent closes the report socket, or only its half, or the process of `pidfd` ends. */
   | { readonly type: "await-hangup"; readonly pidfd: string }
   | { readonly type: "kill"; readonly pidfd: string }
   /** Waits for the one child, or for child `pid` among several; `report` sends its wait status to the parent. */
@@ -73,6 +79,10 @@ export type Op =
   | { readonly type: "unmount"; readonly target: string }
   /** A second, read-only view of `target` on top of itself. */
   | { readonly type: "make-read-only"; readonly target: string }
+  /** A directory becomes the root, without any mount. */
+  | { readonly type: "change-root"; readonly path: string }
+  /** A file of the host goes; one that is gone already is as well. */
+  | { readonly type: "remove-file"; readonly path: string }
   /** Makes the held mount `root` the root filesystem and lets go of the old one; `staging` is a directory outside. */
   | { readonly type: "pivot-root"; readonly root: string; readonly staging: string }
   | { readonly type: "mkdir"; readonly path: string; readonly mode: number }

@@ -74,7 +74,8 @@ function planCommand(options: StepPlanOptions): readonly Op[] {
   ];
 }
 
-function planLimits({ spec, host }: StepPlanOptions): readonly Op[] {
+/** What a step may use up. */
+export function planLimits({ spec, host }: Pick<StepPlanOptions, "spec" | "host">): readonly Op[] {
   const openFiles = {
     name: "nofile",
     soft: Math.min(softOpenFiles, host.maxOpenFiles),
@@ -93,13 +94,22 @@ function planLimits({ spec, host }: StepPlanOptions): readonly Op[] {
  * it lets the rest of these calls pass. Changing to a user other than root empties the effective set; what is then set
  * must be a part of it.
  */
-function planPrivileges({ spec, host, filter }: StepPlanOptions): readonly Op[] {
+export function planPrivileges({
+  spec,
+  host,
+  filter,
+}: Pick<StepPlanOptions, "spec" | "host" | "filter">): readonly Op[] {
   const { uid, gid, groups } = spec.user;
   const isSandboxed = spec.security === "sandbox";
   const kept = isSandboxed ? capabilityMask(defaultCapabilities) : allCapabilities(host);
   return [
     ...(filter === undefined ? [] : [{ type: "seccomp", filter } as const]),
-    { type: "bound-capabilities", keep: kept, last: host.lastCapability },
+    // What nobody here can have need not be dropped, which is a privilege in itself.
+    {
+      type: "bound-capabilities",
+      keep: kept | (allCapabilities(host) & ~host.bounding),
+      last: host.lastCapability,
+    },
     { type: "set-user", uid, gid, groups },
     { type: "set-capabilities", effective: uid === 0 ? kept & host.capabilities : 0n },
   ];

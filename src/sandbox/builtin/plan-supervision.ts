@@ -18,22 +18,24 @@ export function planSupervision(options: {
   /** Begins with "die-with-parent" and "await-go". */
   readonly supervisor: readonly Op[];
 }): readonly Op[] {
-  const pipes: readonly Op[] =
-    options.output === "pipes"
-      ? [
-          { type: "pipe", name: "stdout" },
-          { type: "pipe", name: "stderr" },
-        ]
-      : [];
   return [
     { type: "setsid" },
     { type: "close-descriptors", kept: options.kept },
-    ...pipes,
+    ...planPipes(options.output),
     { type: "fork", namespaces: ["pid"], pidfd: "supervisor", child: options.supervisor },
     { type: "await-hangup", pidfd: "supervisor" },
     { type: "kill", pidfd: "supervisor" },
     { type: "wait-child", report: false },
     { type: "exit" },
+  ];
+}
+
+/** Made by the first process, whose ends for reading tsbuild opens. */
+export function planPipes(output: OutputPlan): readonly Op[] {
+  if (output === "inherit") return [];
+  return [
+    { type: "pipe", name: "stdout" },
+    { type: "pipe", name: "stderr" },
   ];
 }
 

@@ -41,12 +41,24 @@ export interface Call {
   readonly exitOnZero?: boolean;
   /** Makes the call a fork: the process in which it answers zero continues here. */
   readonly child?: readonly Call[];
+  /** Makes the call a loop. */
+  readonly loop?: KillLoop;
+}
+
+/**
+ * The one loop: `before` runs, whose last call reads a list of process ids into `list`, each with a space behind it.
+ * All of them are killed, and the call itself is made; unless it fails, that again.
+ */
+export interface KillLoop {
+  readonly before: readonly Call[];
+  readonly list: Pointer;
 }
 
 /** System calls that exist under the same name on x86-64 and arm64; nothing else can be encoded. */
 export type SyscallName =
   | "capset"
   | "chdir"
+  | "chroot"
   | "clone"
   | "close"
   | "close_range"
@@ -61,17 +73,20 @@ export type SyscallName =
   | "fsopen"
   | "ioctl"
   | "keyctl"
+  | "kill"
   | "mkdirat"
   | "mknodat"
   | "mount"
   | "mount_setattr"
   | "move_mount"
   | "open_tree"
+  | "openat"
   | "openat2"
   | "pidfd_send_signal"
   | "pipe2"
   | "pivot_root"
   | "ppoll"
+  | "pread64"
   | "prctl"
   | "prlimit64"
   | "read"
@@ -85,8 +100,10 @@ export type SyscallName =
   | "symlinkat"
   | "umask"
   | "umount2"
+  | "unlinkat"
   | "unshare"
   | "wait4"
+  | "waitid"
   | "write";
 
 /** What the program tells on fd 3: 12 bytes, three little-endian 32-bit words: tag, call number, value. */
@@ -99,6 +116,8 @@ export const reportTag = {
   ready: 3,
   /** The command ended; value is its raw wait status. */
   ended: 4,
+  /** The command ended; the second word is `si_code`, the value `si_status` of siginfo. */
+  endedBy: 5,
 } as const;
 
 export const reportSize = 12;
@@ -145,5 +164,7 @@ export function reportDatum(tag: number): Datum {
 
 /** All calls of a program, children after their parents, in the order in which they are encoded. */
 export function flattenCalls(calls: readonly Call[]): readonly Call[] {
-  return [...calls, ...calls.flatMap((call) => (call.child ? flattenCalls(call.child) : []))];
+  const nested = ({ child = [], loop }: Call): readonly Call[] =>
+    flattenCalls([...(loop?.before ?? []), ...child]);
+  return [...calls, ...calls.flatMap((call) => (call.child || call.loop ? nested(call) : []))];
 }

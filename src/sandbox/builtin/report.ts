@@ -35,7 +35,24 @@ function parseReport(bytes: Buffer): Report {
       return { type: "noted", call, errno: value };
     case reportTag.ended:
       return { type: "ended", waitStatus: value };
+    case reportTag.endedBy:
+      return { type: "ended", waitStatus: waitStatusOf({ code: call, status: value }) };
     default:
       throw new Error(`step program sent report ${tag}`);
   }
+}
+
+/** `CLD_EXITED` and `CLD_DUMPED` of siginfo; others mean a signal. */
+const [exited, dumped] = [1, 3];
+
+/** As wait4(2) would have told it. */
+function waitStatusOf({
+  code,
+  status,
+}: {
+  readonly code: number;
+  readonly status: number;
+}): number {
+  if (code === exited) return (status & 0xff) << 8;
+  return status | (code === dumped ? 0x80 : 0);
 }

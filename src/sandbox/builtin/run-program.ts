@@ -154,6 +154,8 @@ class ProgramRun {
     this.#channel = channel;
     this.#ends = [closed(channel), exited(child)];
     channel.on("data", (chunk: Buffer) => this.#receive(chunk));
+    // A supervisor outlives the first process only when somebody killed that one: then it is told to end what it has.
+    child.once("exit", () => channel.end());
   }
 
   /** The program sees the hang-up, kills all that it started and waits for its end. */
@@ -169,7 +171,9 @@ class ProgramRun {
     const { pid } = this.#child;
     if (pid === undefined || this.#child.exitCode !== null || this.#child.signalCode !== null)
       return;
-    for (const command of childrenOf(pid).flatMap(childrenOf)) sendSignal(command, name);
+    // Behind the supervisor there may be orphans that the first process has adopted.
+    for (const command of childrenOf(pid).slice(0, 1).flatMap(childrenOf))
+      sendSignal(command, name);
   }
 
   async finished(): Promise<ProgramOutcome> {
@@ -218,7 +222,7 @@ class ProgramRun {
     const { pid } = this.#child;
     const { onReady } = this.#options;
     if (pid === undefined || onReady === undefined) return;
-    for (const supervisor of childrenOf(pid)) onReady(supervisor);
+    for (const supervisor of childrenOf(pid).slice(0, 1)) onReady(supervisor);
   }
 
   #failed(report: CallReport): ProgramOutcome {

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { mkdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { coreError, errnoOf } from "../../core/index.ts";
-import { holdsSecrets } from "../builtin/builtin.ts";
+import { holdsSecrets } from "../builtin/step-runner.ts";
 import { checkSpec } from "../builtin/check-spec.ts";
 import { encodeProgram } from "../builtin/encode.ts";
 import { endOf, type CommandEnd } from "../builtin/command-end.ts";

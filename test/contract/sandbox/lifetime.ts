@@ -14,7 +14,7 @@ import type { Workbench } from "./workbench.ts";
 const stubborn = "trap '' TERM HUP INT; (setsid sleep 600 &); sleep 600 & echo up; sleep 600";
 
 export interface KillPlan {
-  readonly isolation: "builtin" | "oci";
+  readonly isolation: "builtin" | "oci" | "chroot";
   readonly rounds: number;
   /** The kill comes 0 to this many milliseconds after the steps were asked for. */
   readonly withinMs: number;

@@ -124,19 +124,34 @@ export class Workbench {
 }
 
 /** A bench for the tests of the surrounding `describe`; what must hold after every step is checked after each. */
-export function useWorkbench(open: OpenSandbox, skipReason: string | undefined): Workbench {
+export function useWorkbench(
+  open: OpenSandbox,
+  options: {
+    readonly skipReason?: string | undefined;
+    readonly lacks?: readonly (readonly [test: string, reason: string])[];
+  },
+): Workbench {
   const bench = new Workbench(open);
-  let reason = skipReason;
+  const { lacks = [] } = options;
+  const missed = new Set(lacks.map(([name]) => name));
+  let reason = options.skipReason;
   beforeAll(async () => {
     reason ??= process.getuid?.() === 0 ? await whyNoBusybox() : "needs root";
     if (reason === undefined) await bench.setUp();
   });
   beforeEach((test) => {
     if (reason !== undefined) test.skip(reason);
+    const lack = lacks.find(([name]) => test.task.name.includes(name));
+    if (lack === undefined) return;
+    missed.delete(lack[0]);
+    test.skip(lack[1]);
   });
   afterEach(() => {
     if (reason === undefined) bench.expectNothingLeft();
   });
-  afterAll(() => bench.tearDown());
+  afterAll(async () => {
+    await bench.tearDown();
+    if (reason === undefined) expect([...missed], "lacks that skip nothing").toEqual([]);
+  });
   return bench;
 }

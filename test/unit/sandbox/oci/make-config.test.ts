@@ -9,6 +9,7 @@ const host: Host = {
   kernelRelease: "6.1.0",
   lastCapability: 40,
   capabilities: (1n << 41n) - 1n,
+  bounding: (1n << 41n) - 1n,
   maxOpenFiles: 4096,
   maskedPaths: [{ path: "/proc/kcore", isDirectory: false }],
   readOnlyPaths: ["/proc/sys"],

@@ -1,0 +1,1 @@
+export { openChrootSandbox } from "./chroot-sandbox.ts";
