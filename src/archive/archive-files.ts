@@ -1,10 +1,16 @@
-import { createReadStream, createWriteStream } from "node:fs";
-import { mkdtemp, open, readFile, rm, stat, type FileHandle } from "node:fs/promises";
+import { closeSync, createReadStream, createWriteStream, fstatSync } from "node:fs";
+import { mkdtemp, open, rm, type FileHandle } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { errnoOf, isTsbuildError } from "../core/index.ts";
+import {
+  errnoOf,
+  isTsbuildError,
+  loadSyscalls,
+  syscallErrno,
+  type Syscalls,
+} from "../core/index.ts";
 import { decompress, detectCompression, detectionLength } from "../layer/index.ts";
 import { archiveError } from "./errors.ts";
 import { indexTar, type TarMember } from "./tar-index.ts";
@@ -36,8 +42,7 @@ export async function openArchiveFiles(options: OpenFilesOptions): Promise<Archi
   const file = await openExisting(input);
   try {
     if ((await file.stat()).isDirectory()) {
-      await file.close();
-      return directoryFiles(input);
+      return await directoryFiles(file, input);
     }
     const start = Buffer.alloc(detectionLength);
     // A pipe or a device cannot be read twice.
@@ -157,31 +162,81 @@ function folderOf(path: string): string {
   return path.slice(0, Math.max(path.lastIndexOf("/"), 0));
 }
 
-function directoryFiles(root: string): ArchiveFiles {
-  // Names come from digests and from this folder's own constants; what a layout names otherwise is not looked up.
-  const pathOf = (name: string): string => join(root, resolveInside("", name));
-  const sizeOf = async (name: string): Promise<number | undefined> => {
-    const found = await stat(pathOf(name)).catch((error: unknown) => {
-      if (["ENOENT", "ENOTDIR"].includes(errnoOf(error) ?? "")) return undefined;
-      throw error;
-    });
-    return found?.isFile() === true ? found.size : undefined;
+/**
+ * Links in a layout may lead to other places in it (some tools keep blobs once so), and nowhere else: the kernel looks
+ * names up beneath `root`.
+ */
+async function directoryFiles(root: FileHandle, label: string): Promise<ArchiveFiles> {
+  const kernel = await loadSyscalls();
+  const find = (name: string): Promise<FileHandle | undefined> =>
+    openBeneath(kernel, { root, label, path: resolveInside("", name) });
+  const expect = async (name: string): Promise<FileHandle> => {
+    const file = await find(name);
+    if (file === undefined) throw notFound(name, label);
+    return file;
   };
   return {
-    label: root,
-    size: sizeOf,
-    open: async (name) => {
-      if ((await sizeOf(name)) === undefined) throw notFound(name, root);
-      return createReadStream(pathOf(name), { highWaterMark: 256 * 1024 });
+    label,
+    size: async (name) => {
+      const file = await find(name);
+      if (file === undefined) return undefined;
+      return closingAfter(file, async () => (await file.stat()).size);
     },
+    open: async (name) => (await expect(name)).createReadStream({ highWaterMark: 256 * 1024 }),
     read: async (name, limit) => {
-      const size = await sizeOf(name);
-      if (size === undefined) throw notFound(name, root);
-      if (size > limit) throw tooLarge(name, root, limit);
-      return readFile(pathOf(name));
+      const file = await expect(name);
+      return closingAfter(file, async () => {
+        if ((await file.stat()).size > limit) throw tooLarge(name, label, limit);
+        return file.readFile();
+      });
     },
-    close: () => Promise.resolve(),
+    close: () => root.close(),
   };
+}
+
+/** undefined when there is no regular file. @throws ARCHIVE_INVALID for a link that leads out */
+async function openBeneath(
+  kernel: Syscalls,
+  place: { readonly root: FileHandle; readonly label: string; readonly path: string },
+): Promise<FileHandle | undefined> {
+  let found: number;
+  try {
+    // Opened to be looked at only: reading has an effect on devices, and waits on FIFOs.
+    found = kernel.openat2(place.root.fd, place.path, {
+      flags: O_PATH,
+      resolve: { beneath: true, noMagicLinks: true },
+    });
+  } catch (error) {
+    const errno = syscallErrno(error) ?? "";
+    if (["ENOENT", "ENOTDIR", "ENAMETOOLONG"].includes(errno)) return undefined;
+    if (errno === "EXDEV" || errno === "ELOOP") throw leadsOut(place, error);
+    throw error;
+  }
+  try {
+    if (!fstatSync(found).isFile()) return undefined;
+    return await open(`/proc/self/fd/${String(found)}`, "r");
+  } finally {
+    closeSync(found);
+  }
+}
+
+const O_PATH = 0o10000000;
+
+async function closingAfter<T>(file: FileHandle, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } finally {
+    await file.close();
+  }
+}
+
+function leadsOut(place: { readonly label: string; readonly path: string }, cause: unknown): Error {
+  const { label, path } = place;
+  return archiveError("ARCHIVE_INVALID", `read ${path} from ${label}: a link leads out of it`, {
+    hint: "copy the layout with its links followed (cp -rL) if you trust them",
+    details: { name: path, path: label },
+    cause,
+  });
 }
 
 function notFound(name: string, label: string): Error {

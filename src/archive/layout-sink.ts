@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
-import { createWriteStream } from "node:fs";
-import { mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { constants, createWriteStream } from "node:fs";
+import { lstat, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -51,14 +51,14 @@ class LayoutSink implements ArchiveSink {
   }
 
   async has({ digest, size }: Descriptor): Promise<boolean> {
-    const found = await stat(this.#pathOf(blobPath(digest))).catch(() => undefined);
-    return found?.size === size;
+    const found = await lstat(this.#pathOf(blobPath(digest))).catch(() => undefined);
+    return found?.isFile() === true && found.size === size;
   }
 
   async push({ digest }: Descriptor, content: Readable, signal?: AbortSignal): Promise<void> {
     await this.#writing(async () => {
       const path = this.#pathOf(blobPath(digest));
-      await mkdir(dirname(path), { recursive: true });
+      await this.#makeFolder(dirname(path));
       await this.#replace(path, async (partial) =>
         pipeline(content, createWriteStream(partial, { flags: "wx" }), {
           ...(signal === undefined ? {} : { signal }),
@@ -93,9 +93,22 @@ class LayoutSink implements ArchiveSink {
     return Promise.resolve();
   }
 
+  /** The layout may come from a stranger: what is written to it must not go through their links. */
+  async #makeFolder(folder: string): Promise<void> {
+    for (const path of [dirname(folder), folder]) {
+      await mkdir(path, { recursive: true });
+      if ((await lstat(path)).isDirectory()) continue;
+      throw archiveError("ARCHIVE_WRITE_FAILED", `write ${this.label}: ${path} is a symlink`, {
+        hint: "give a directory whose blobs lie in it",
+        details: { path, reason: "ELOOP" },
+      });
+    }
+  }
+
   async #readIndex(): Promise<readonly Descriptor[]> {
     try {
-      return parseIndex(await readFile(this.#pathOf("index.json"))).manifests;
+      const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+      return parseIndex(await readFile(this.#pathOf("index.json"), { flag: flags })).manifests;
     } catch (error) {
       if (errnoOf(error) === "ENOENT") return [];
       throw error;

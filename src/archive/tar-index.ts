@@ -41,14 +41,18 @@ export async function indexTar(
     if (header.every((byte) => byte === 0)) break;
     checkSum(header, label, offset);
     const type = String.fromCharCode(header[156] ?? 0);
-    const size = next.size ?? readNumber(header.subarray(124, 136));
+    const isExtension = "xgLK".includes(type);
+    const own = readNumber(header.subarray(124, 136));
+    const size = isExtension ? own : (next.size ?? own);
     const start = offset + blockSize;
     const isBare = ["1", "2", "3", "4", "5", "6"].includes(type);
     const stored = isBare ? 0 : size;
+    // A negative size would lead back, and round and round.
+    if (!(stored >= 0)) throw invalid(label, `unusable size at byte ${String(offset)}`);
     if (!Number.isSafeInteger(stored) || start + stored > end) throw truncated(label);
     offset = start + Math.ceil(stored / blockSize) * blockSize;
     if (offset > end) throw truncated(label);
-    if ("xgLK".includes(type)) {
+    if (isExtension) {
       if (stored > maxExtension) throw invalid(label, "a header is too large");
       next = { ...next, ...readExtension(type, await read(start, stored)) };
       continue;
@@ -101,7 +105,7 @@ function readPax(bytes: Buffer): Extensions {
         found.linkpath = value;
         break;
       case "size":
-        found.size = Number(value);
+        found.size = /^\d+$/.test(value) ? Number(value) : Number.NaN;
         break;
     }
     offset += length;

@@ -36,7 +36,7 @@ export interface SelectedManifest {
 export async function selectManifest(options: SelectManifestOptions): Promise<SelectedManifest> {
   const { root, platform } = options;
   if (!isIndexType(root.mediaType)) return { manifest: root, indexes: [] };
-  const found = await collectCandidates({ ...options, path: [] });
+  const found = await collectCandidates({ ...options, path: [], seen: new Set() });
   const chosen = choosePlatform(found, platform);
   if (chosen !== undefined) return { manifest: chosen.manifest, indexes: chosen.indexes };
   const available = [
@@ -58,11 +58,18 @@ interface Candidate extends SelectedManifest {
 }
 
 async function collectCandidates(
-  options: SelectManifestOptions & { readonly path: readonly Descriptor[] },
+  options: SelectManifestOptions & {
+    readonly path: readonly Descriptor[];
+    /** Indexes that were read: what a second one of them holds was found already. */
+    readonly seen: Set<Digest>;
+  },
 ): Promise<readonly Candidate[]> {
-  const { source, root, signal } = options;
+  const { source, root, signal, seen } = options;
   const indexes = [...options.path, root];
   checkDepth(indexes.map(({ digest }) => digest));
+  // A few indexes of thousands of entries, each naming the next one, would be asked for more often than there are atoms.
+  if (seen.has(root.digest)) return [];
+  seen.add(root.digest);
   const bytes = await readContent({ source, descriptor: root, limit: maxManifestSize, signal });
   const candidates: Candidate[] = [];
   for (const entry of parseIndex(bytes, root.mediaType).manifests) {
