@@ -80,9 +80,7 @@ class Application {
     const writer = this.#writer;
     if (entry.type === "file") this.contentSize += entry.size;
     const source = this.#sharedFrom;
-    if (source !== undefined && entry.type !== "directory") {
-      if (await writer.share(path, locate(source, entry.path))) return;
-    }
+    if (source !== undefined && (await this.#share(path, { entry, source }))) return;
     switch (entry.type) {
       case "directory":
         await writer.directory(path, entry);
@@ -103,6 +101,22 @@ class Application {
       case "fifo":
         return writer.fifo(path, entry);
     }
+  }
+
+  /** A hard link is one to a node that was shared before. */
+  async #share(
+    path: RootPath,
+    from: { readonly entry: LayerEntryWithContent; readonly source: LayerDirectory },
+  ): Promise<boolean> {
+    const { entry, source } = from;
+    const { type, devMajor: major = 0, devMinor: minor = 0 } = entry;
+    if (type === "directory" || type === "hardlink") return false;
+    const isDevice = type === "char-device" || type === "block-device";
+    return this.#writer.share(path, {
+      absolute: locate(source, entry.path),
+      attributes: entry,
+      device: isDevice ? { type, major, minor } : undefined,
+    });
   }
 
   /** Symlinks on the way are followed, one in the last component is meant itself. */

@@ -55,14 +55,28 @@ function isPlainMode(mode: number): boolean {
 function setXattrs(kernel: Syscalls, path: Buffer, xattrs: ReadonlyMap<string, Buffer>): void {
   for (const [name, value] of xattrs) {
     if (!isPortableXattr(name)) continue;
-    try {
-      kernel.lsetxattr(path, name, value);
-    } catch (error) {
-      const errno = syscallErrno(error);
-      const isRefused = errno === "EOPNOTSUPP" || errno === "EPERM";
-      if (isRefused && name !== "security.capability") continue;
-      throw isUnacceptable(errno, path) ? refusedXattr({ name, value, errno }, error) : error;
-    }
+    const refusal = setXattr(kernel, path, { name, value });
+    if (refusal !== undefined && name === "security.capability") throw refusal;
+  }
+}
+
+/**
+ * The error where the place cannot hold the attribute, or we may not set it.
+ * @throws SNAPSHOT_XATTR_REFUSED when no place can hold it
+ */
+export function setXattr(
+  kernel: Syscalls,
+  path: Buffer,
+  { name, value }: { readonly name: string; readonly value: Buffer },
+): Error | undefined {
+  try {
+    kernel.lsetxattr(path, name, value);
+    return undefined;
+  } catch (error) {
+    const errno = syscallErrno(error);
+    const isRefused = errno === "EOPNOTSUPP" || errno === "EPERM";
+    if (isRefused && error instanceof Error) return error;
+    throw isUnacceptable(errno, path) ? refusedXattr({ name, value, errno }, error) : error;
   }
 }
 

@@ -1,86 +1,106 @@
-import { createReadStream, readlinkSync, readSync } from "node:fs";
+import { type BigIntStats, createReadStream, readdirSync, readlinkSync, readSync } from "node:fs";
 import {
   joinRootPath,
   type LayerEntryWithContent,
-  type MergedTree,
-  type NodeStat,
   rootPath,
   type RootPath,
   whiteoutName,
 } from "../layer/index.ts";
-import { locate } from "./disk.ts";
+import { locate, nodeStat, openInLayer } from "./disk.ts";
 import { entryOf, hardlinkEntry, markEntry } from "./file-entry.ts";
 import { type LayerPlace, sameXattrs } from "./overlay-diff.ts";
+import { openedFile } from "./stack-tree.ts";
+
+export interface ComparedTrees extends LayerPlace {
+  /** What is known to be the same in both, without a closer look. */
+  readonly isUntouched: (path: RootPath, stat: BigIntStats) => boolean;
+}
 
 /**
- * The entries that turn tree `lower` into the complete tree in `directory`, in the order of `overlayEntries`. Files of
- * equal size and time are compared byte by byte: a process can set any time it likes.
+ * The entries that turn tree `lower` into the complete tree of `disk`, in the order of `overlayEntries`. Files of equal
+ * size and time that were touched are compared byte by byte: a process can set any time it likes.
  */
 export async function* comparedEntries(
-  place: LayerPlace & { readonly upper: MergedTree },
+  trees: ComparedTrees,
 ): AsyncGenerator<LayerEntryWithContent, void, undefined> {
-  const comparison = new Comparison(place);
-  yield* comparison.node(rootPath);
+  const root = trees.disk.stat(trees.disk.directory);
+  if (root !== undefined) yield* new Comparison(trees).node(rootPath, root);
 }
 
 class Comparison {
-  readonly #place: LayerPlace & { readonly upper: MergedTree };
+  readonly #trees: ComparedTrees;
   /** First name of each file with several, and whether it has an entry of its own. */
-  readonly #links = new Map<string, { readonly entry: LayerEntryWithContent; isTold: boolean }>();
+  readonly #links = new Map<bigint, { readonly entry: LayerEntryWithContent; isTold: boolean }>();
 
-  constructor(place: LayerPlace & { readonly upper: MergedTree }) {
-    this.#place = place;
+  constructor(trees: ComparedTrees) {
+    this.#trees = trees;
   }
 
-  async *node(path: RootPath): AsyncGenerator<LayerEntryWithContent, void, undefined> {
-    const { disk, upper } = this.#place;
-    const stat = await upper.lstat(path);
-    if (stat === undefined) return;
+  async *node(
+    path: RootPath,
+    stat: BigIntStats,
+  ): AsyncGenerator<LayerEntryWithContent, void, undefined> {
+    const { disk, isUntouched } = this.#trees;
     const absolute = locate(disk.directory, path);
-    const linkTarget =
-      stat.type === "symlink" ? { linkTarget: readlinkSync(absolute, { encoding: "buffer" }) } : {};
-    const entry = entryOf(disk, { path, absolute, stat, ...linkTarget });
-    if (entry === undefined) return;
-    const isChanged = await this.#isChanged(path, stat);
-    const first = this.#links.get(stat.inode);
-    if (first !== undefined) {
-      // Also an unchanged name is told again when its partner was, or the two would come apart.
-      if (isChanged || first.isTold) yield hardlinkEntry(entry, { path, target: first.entry.path });
-      return;
+    const isChanged = !isUntouched(path, stat) && (await this.#isChanged(path, stat));
+    const isLinked = stat.nlink > 1n && !stat.isDirectory();
+    if (isChanged || isLinked) {
+      const linkTarget = stat.isSymbolicLink() ? { linkTarget: readLink(absolute) } : {};
+      const entry = entryOf(disk, { path, absolute, stat: nodeStat(stat, 0), ...linkTarget });
+      if (entry === undefined) return;
+      const first = this.#links.get(stat.ino);
+      if (first !== undefined && isLinked) {
+        // Also an unchanged name is told again when its partner was, or the two would come apart.
+        const { path: target } = first.entry;
+        if (isChanged || first.isTold) yield hardlinkEntry(entry, { path, target });
+        return;
+      }
+      if (isLinked) this.#links.set(stat.ino, { entry, isTold: isChanged });
+      if (isChanged) yield entry;
     }
-    if (stat.nlink > 1 && stat.type !== "directory")
-      this.#links.set(stat.inode, { entry, isTold: isChanged });
-    if (isChanged) yield entry;
-    if (stat.type === "directory") yield* this.#children(path);
+    if (stat.isDirectory()) yield* this.#children(path, isUntouched(path, stat));
   }
 
-  async *#children(path: RootPath): AsyncGenerator<LayerEntryWithContent, void, undefined> {
-    const { lower, upper } = this.#place;
-    const names = await upper.readdir(path);
-    if ((await lower.lstat(path))?.type === "directory") {
-      const present = new Set(names.map((name) => name.toString("latin1")));
+  async *#children(
+    path: RootPath,
+    hasSameNames: boolean,
+  ): AsyncGenerator<LayerEntryWithContent, void, undefined> {
+    const { disk, lower, isUntouched } = this.#trees;
+    // Latin-1 strings sort as their bytes do.
+    const names = readdirSync(locate(disk.directory, path), { encoding: "latin1" }).sort();
+    if (!hasSameNames && (await lower.lstat(path))?.type === "directory") {
+      const present = new Set(names);
       for (const name of await lower.readdir(path)) {
         if (!present.has(name.toString("latin1")))
           yield markEntry(whiteoutName(joinRootPath(path, name)));
       }
     }
-    for (const name of names) yield* this.node(joinRootPath(path, name));
+    for (const name of names) {
+      const child = joinRootPath(path, Buffer.from(name, "latin1"));
+      const stat = disk.stat(locate(disk.directory, child));
+      if (stat === undefined) continue;
+      const isPlain = stat.nlink === 1n && !stat.isDirectory();
+      if (!isPlain || !isUntouched(child, stat)) yield* this.node(child, stat);
+    }
   }
 
-  async #isChanged(path: RootPath, now: NodeStat): Promise<boolean> {
-    const { lower, upper } = this.#place;
+  async #isChanged(path: RootPath, stat: BigIntStats): Promise<boolean> {
+    const { disk, lower } = this.#trees;
     const before = await lower.lstat(path);
+    const now = nodeStat(stat, 0);
     if (before === undefined || before.type !== now.type) return true;
     const numbers = ["mode", "uid", "gid", "size", "mtime", "devMajor", "devMinor"] as const;
     if (numbers.some((field) => before[field] !== now[field])) return true;
-    if (!sameXattrs(await lower.xattrs(path), await upper.xattrs(path))) return true;
-    if (now.type === "symlink")
-      return !(await lower.readlink(path)).equals(await upper.readlink(path));
+    const absolute = locate(disk.directory, path);
+    if (!sameXattrs(await lower.xattrs(path), disk.xattrs(absolute) ?? new Map())) return true;
+    if (now.type === "symlink") return !(await lower.readlink(path)).equals(readLink(absolute));
     return now.type === "file" && !(await this.#sameContent(path));
   }
 
   async #sameContent(path: RootPath): Promise<boolean> {
-    const [a, b] = [await this.#place.lower.openFile(path), await this.#place.upper.openFile(path)];
+    const { disk, lower } = this.#trees;
+    const a = await lower.openFile(path);
+    const b = openedFile(openInLayer(disk.kernel, disk.directory, path));
     try {
       let position = 0;
       const stream = createReadStream("", {
@@ -100,4 +120,8 @@ class Comparison {
       await Promise.all([a.close(), b.close()]);
     }
   }
+}
+
+function readLink(absolute: Buffer): Buffer {
+  return readlinkSync(absolute, { encoding: "buffer" });
 }

@@ -3,8 +3,8 @@ import { removeTree, type Syscalls } from "../core/index.ts";
 import { removeOtherXattrs, setAttributes, setNewFileAttributes } from "./attributes.ts";
 import { isOpaque, isWhiteout, type LayerDirectory, locate, opaqueXattr } from "./disk.ts";
 import { readXattrs, statOf } from "./disk.ts";
-import type { Device, LayerDisk } from "./layer-disk.ts";
-import type { NodeAttributes } from "./types.ts";
+import type { LayerDisk, SharedNode } from "./layer-disk.ts";
+import type { Device, NodeAttributes } from "./types.ts";
 
 /** Nodes lie on the disk as they look, marks in the form that overlayfs reads. */
 export class DirectDisk implements LayerDisk {
@@ -68,6 +68,10 @@ export class DirectDisk implements LayerDisk {
 
   makeOpaque(absolute: Buffer): void {
     this.kernel.lsetxattr(absolute, opaqueXattr, Buffer.from("y"));
+  }
+
+  share(absolute: Buffer, node: SharedNode): void {
+    linkSync(node.absolute, absolute);
   }
 
   link(target: Buffer, absolute: Buffer): void {

@@ -14,6 +14,8 @@ export type SnapshotErrorCode =
   | "SNAPSHOT_XATTR_REFUSED"
   /** A file changed while it was copied. */
   | "SNAPSHOT_SOURCE_CHANGED"
+  /** The file beside a layer that tells owners, modes and marks cannot be read. */
+  | "SNAPSHOT_LOOKS_BROKEN"
   /** The kind that was asked for does not work on this filesystem or with these privileges. */
   | "SNAPSHOT_KIND_UNSUPPORTED";
 

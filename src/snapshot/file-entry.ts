@@ -9,7 +9,7 @@ import {
 } from "../layer/index.ts";
 import { readWhole } from "./disk.ts";
 import { snapshotError } from "./errors.ts";
-import type { LayerDisk } from "./layer-disk.ts";
+import type { LayerView } from "./layer-disk.ts";
 
 /** Up to here a file is handed over in one piece. */
 const smallFile = 1024 * 1024;
@@ -19,7 +19,7 @@ const smallFile = 1024 * 1024;
  * @throws SNAPSHOT_NAME_RESERVED
  */
 export function entryOf(
-  disk: LayerDisk,
+  disk: LayerView,
   node: {
     readonly path: RootPath;
     readonly absolute: Buffer;

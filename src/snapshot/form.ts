@@ -1,13 +1,15 @@
 import { mkdirSync } from "node:fs";
 import type { RootfsMount, Syscalls } from "../core/index.ts";
-import { type LayerEntryWithContent, rootPath } from "../layer/index.ts";
-import { comparedEntries } from "./compare-trees.ts";
-import { copyTree } from "./copy-node.ts";
+import {
+  type LayerEntryWithContent,
+  type MergedTree,
+  rootPath,
+  type RootPath,
+} from "../layer/index.ts";
 import { DirectDisk } from "./direct-disk.ts";
 import type { LayerDisk } from "./layer-disk.ts";
 import { LiveTree } from "./live-tree.ts";
 import { overlayEntries } from "./overlay-diff.ts";
-import { mountStubs, type PlacedStubs } from "./placed-stubs.ts";
 import { StackTree } from "./stack-tree.ts";
 import { LayerWriter } from "./tree-writer.ts";
 import type { TreeWriter, TreeWriterOptions } from "./types.ts";
@@ -25,18 +27,26 @@ export interface Draft {
 /** How a snapshotter keeps layers on disk. `directories` are those of a chain, topmost first. */
 export interface Form {
   readonly kind: "overlayfs" | "copy";
-  /** The door to the nodes of one layer. */
-  disk(directory: string): LayerDisk;
+  /** The door to the nodes of a committed layer. */
+  keptDisk(directory: string): LayerDisk;
+  /** The same of a layer that is to be written; the directory is empty. */
+  newDisk(directory: string): LayerDisk;
   tree(directories: readonly string[]): StackTree;
   /** Fills the new, empty directory of a draft. */
   begin(draft: Draft): Promise<void>;
-  liveTree(draft: Draft): LiveTree;
+  liveTree(draft: Draft): MergedTree & { showsBelow(path: RootPath): boolean };
   openWriter(draft: Draft, options?: TreeWriterOptions): TreeWriter;
   entries(layer: Pick<Draft, "disk" | "lower">): AsyncIterable<LayerEntryWithContent>;
-  mountDraft(draft: Draft, skeleton: readonly string[]): RootfsMount;
-  mountView(directories: readonly string[]): RootfsMount;
-  /** Takes back what `mountDraft` had to leave in the directory. */
-  endMounts(draft: Draft): void;
+  mountDraft(draft: Draft, skeleton: readonly string[]): Promise<RootfsMount>;
+  mountView(directories: readonly string[]): Promise<RootfsMount>;
+  /** Brings what a process did in the mount into the directory of the draft. */
+  endMounts(draft: Draft): Promise<void>;
+  /** Forgets about the mount, and what was done in it. */
+  dropMounts(draft: Draft): Promise<void>;
+  /** Writes what is known of the layer's nodes beside them, into the folder that will hold its directory. */
+  writeBeside(draft: Draft, folder: string): void;
+  /** The draft is the committed layer `directory` now. */
+  kept(draft: Draft, directory: string): Promise<void>;
 }
 
 /** Two empty directories, to be mounted where there are no layers. */
@@ -47,20 +57,15 @@ export function overlayForm(kernel: Syscalls, empty: EmptyDirectories): Form {
   const disk = (directory: string): LayerDisk => new DirectDisk(kernel, Buffer.from(directory));
   return {
     kind: "overlayfs",
-    disk,
+    keptDisk: disk,
+    newDisk: disk,
     tree: (directories) => new StackTree(directories.map(disk)),
-    begin: async ({ disk: own, lower }) => {
-      const root = await lower.lstat(rootPath);
-      if (root === undefined) return;
-      // The root of the topmost layer is the root of the mount.
-      const attributes = { ...root, xattrs: await lower.xattrs(rootPath) };
-      own.setAttributes(own.directory, { isSymlink: false, attributes });
-    },
+    begin: beginLayer,
     liveTree: (draft) => new LiveTree(draft),
     openWriter: ({ disk: own, lower }, options) =>
       new LayerWriter({ disk: own, lower, form: "overlay" }, options),
     entries: overlayEntries,
-    mountDraft: ({ disk: { directory }, work, parents }, skeleton) => {
+    mountDraft: async ({ disk: { directory }, work, parents }, skeleton) => {
       mkdirSync(work, { recursive: true });
       const lower = [...parents, ...skeleton];
       return {
@@ -71,47 +76,21 @@ export function overlayForm(kernel: Syscalls, empty: EmptyDirectories): Form {
       };
     },
     // The kernel takes no read-only overlay of fewer than two directories.
-    mountView: (directories) => ({
+    mountView: async (directories) => ({
       type: "overlay",
       lower: [...directories, ...empty.slice(0, Math.max(2 - directories.length, 0))],
     }),
-    endMounts: () => undefined,
+    endMounts: async () => undefined,
+    dropMounts: async () => undefined,
+    writeBeside: () => undefined,
+    kept: async () => undefined,
   };
 }
 
-/** Each layer is the complete tree: slow, large, and works everywhere. */
-export function copyForm(kernel: Syscalls, empty: EmptyDirectories): Form {
-  const nothing = new StackTree([]);
-  const stubs = new Map<string, PlacedStubs>();
-  const disk = (directory: string): LayerDisk => new DirectDisk(kernel, Buffer.from(directory));
-  const form: Form = {
-    kind: "copy",
-    disk,
-    tree: (directories) => new StackTree(directories.slice(0, 1).map(disk)),
-    begin: async (draft) => {
-      const writer = form.openWriter(draft);
-      await copyTree(draft.lower, writer);
-      await writer.finish();
-    },
-    liveTree: (draft) => new LiveTree({ disk: draft.disk, lower: nothing }),
-    openWriter: (draft, options) =>
-      new LayerWriter({ disk: draft.disk, lower: nothing, form: "complete" }, options),
-    entries: (layer) => {
-      const upper = new LiveTree({ disk: layer.disk, lower: nothing });
-      return comparedEntries({ ...layer, upper });
-    },
-    mountDraft: ({ disk: { directory } }, skeleton) => {
-      const path = directory.toString();
-      const placed = mountStubs({ kernel, directory: path, skeleton });
-      stubs.set(path, [...(stubs.get(path) ?? []), ...placed]);
-      return { type: "directory", path, readOnly: false };
-    },
-    mountView: ([top]) => ({ type: "directory", path: top ?? empty[0], readOnly: true }),
-    endMounts: ({ disk: { directory } }) => {
-      const path = directory.toString();
-      for (const stub of [...(stubs.get(path) ?? [])].reverse()) stub.remove();
-      stubs.delete(path);
-    },
-  };
-  return form;
+/** The root of the topmost layer is the root of the whole, so a new layer's is to look like the one below. */
+export async function beginLayer({ disk, lower }: Draft): Promise<void> {
+  const root = await lower.lstat(rootPath);
+  if (root === undefined) return;
+  const attributes = { ...root, xattrs: await lower.xattrs(rootPath) };
+  disk.setAttributes(disk.directory, { isSymlink: false, attributes });
 }

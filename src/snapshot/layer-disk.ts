@@ -1,26 +1,29 @@
 import type { BigIntStats } from "node:fs";
 import type { Syscalls } from "../core/index.ts";
 import type { LayerDirectory } from "./disk.ts";
-import type { NodeAttributes } from "./types.ts";
+import type { Device, NodeAttributes } from "./types.ts";
 
-/**
- * The one door to the nodes of a layer's directory: how they look, and how they are made to look so. `DirectDisk` takes
- * the disk at its word; another form may know better where the disk could not hold what an image says.
- *
- * Nodes are named by their absolute path, as `locate(disk.directory, path)` gives it, whose parents are directories of the
- * layer or missing. Everything is synchronous, and nothing is allocated for a call: twenty thousand files come this way.
- * Names, links, contents and times are always the disk's own: for them the callers go to the kernel directly.
- */
-export interface LayerDisk {
+/** How the nodes of a layer look. */
+export interface LayerView {
   readonly kernel: Syscalls;
   readonly directory: LayerDirectory;
-
   /** The node as the image has it (`nodeStat`, `isWhiteout`); undefined when the layer has nothing there. */
   stat(absolute: Buffer): BigIntStats | undefined;
   /** Whether the directory hides everything below it in lower layers. */
   isOpaque(absolute: Buffer): boolean;
   /** The attributes that belong to the image; undefined when there are none, which is the common case. */
   xattrs(absolute: Buffer): Map<string, Buffer> | undefined;
+}
+
+/**
+ * The one door to the nodes of a layer's directory: how they look, and how they are made to look so. `DirectDisk` takes
+ * the disk at its word; `SidecarDisk` knows better where the disk could not hold what an image says.
+ *
+ * Nodes are named by their absolute path, as `locate(disk.directory, path)` gives it, whose parents are directories of the
+ * layer or missing. Everything is synchronous, and nothing is allocated for a call: twenty thousand files come this way.
+ * Names, links, contents and times are always the disk's own: for them the callers go to the kernel directly.
+ */
+export interface LayerDisk extends LayerView {
   /** Tells the names in a directory as Latin-1, in no order; a whiteout says that lower layers' node is gone. */
   eachName(absolute: Buffer, tell: (name: string, isWhiteout: boolean) => void): void;
 
@@ -41,6 +44,8 @@ export interface LayerDisk {
   /** @throws EEXIST when something has the name */
   makeWhiteout(absolute: Buffer): void;
   makeOpaque(absolute: Buffer): void;
+  /** A second name for a node that is elsewhere, and looks as this says. @throws EEXIST when something has the name */
+  share(absolute: Buffer, node: SharedNode): void;
   /** A second name for a node of this layer. @throws EEXIST when something has the name */
   link(target: Buffer, absolute: Buffer): void;
   /** Removes a node that is no directory. */
@@ -49,8 +54,9 @@ export interface LayerDisk {
   removeTree(absolute: Buffer): Promise<void>;
 }
 
-export interface Device {
-  readonly type: "char-device" | "block-device";
-  readonly major: number;
-  readonly minor: number;
+/** A node of another layer, or of a tree that a process ran in. */
+export interface SharedNode {
+  readonly absolute: Buffer;
+  readonly attributes: NodeAttributes;
+  readonly device?: Device | undefined;
 }

@@ -1,7 +1,7 @@
 import { readdirSync, readlinkSync, type BigIntStats } from "node:fs";
 import type { MergedTree, NodeStat, OpenedFile, RootPath } from "../layer/index.ts";
 import { isWhiteout, locate, nodeStat, openInLayer } from "./disk.ts";
-import type { LayerDisk } from "./layer-disk.ts";
+import type { LayerView } from "./layer-disk.ts";
 import { notDirectory, notFile, notFound, openedFile, type StackTree } from "./stack-tree.ts";
 
 /** What the changing layer says about a path. */
@@ -15,10 +15,10 @@ const liveLayer = -1;
 
 /** A layer that is being written, on a tree that stays. Nothing about the layer is remembered between calls. */
 export class LiveTree implements MergedTree {
-  readonly #disk: LayerDisk;
+  readonly #disk: LayerView;
   readonly #lower: StackTree;
 
-  constructor(options: { readonly disk: LayerDisk; readonly lower: StackTree }) {
+  constructor(options: { readonly disk: LayerView; readonly lower: StackTree }) {
     this.#disk = options.disk;
     this.#lower = options.lower;
   }

@@ -60,9 +60,12 @@ export async function prepareMountPoints<M extends MountPoint>(request: {
   await createSkeleton({ directory, stubs });
   const written = await writeStubs(active, hidden);
   return {
-    rootfs: active.mount({ skeleton: [directory] }),
+    rootfs: await active.mount({ skeleton: [directory] }),
     mounts: places.map(({ path, mount }) => ({ ...mount, target: `/${path.toString()}` })),
-    cleanUp: async () => removeStubs(active, written),
+    cleanUp: async () => {
+      await active.unmount();
+      await removeStubs(active, written);
+    },
   };
 }
 

@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { loadSyscalls, syscallErrno, type Syscalls } from "../core/index.ts";
 import { opaqueXattr } from "./disk.ts";
 import { snapshotError } from "./errors.ts";
-import { copyForm, type EmptyDirectories, overlayForm } from "./form.ts";
+import { copyForm } from "./copy-form.ts";
+import { type EmptyDirectories, overlayForm } from "./form.ts";
 import { DirectorySnapshotter } from "./snapshotter.ts";
 import type { Snapshotter } from "./types.ts";
 
@@ -26,7 +27,7 @@ export async function openSnapshotter(options: OpenSnapshotterOptions): Promise<
   const obstacle = kind === "copy" ? undefined : overlayObstacle(kernel, tmpDir);
   if (kind === "overlayfs" && obstacle !== undefined) throw unsupported(tmpDir, obstacle);
   const isOverlay = kind !== "copy" && obstacle === undefined;
-  const form = isOverlay ? overlayForm(kernel, empty) : copyForm(kernel, empty);
+  const form = isOverlay ? overlayForm(kernel, empty) : copyForm({ kernel, empty, tmpDir });
   return new DirectorySnapshotter({ form, directory, tmpDir, bootId });
 }
 

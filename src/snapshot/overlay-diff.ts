@@ -10,10 +10,10 @@ import {
 } from "../layer/index.ts";
 import { isWhiteout, locate, nodeStat } from "./disk.ts";
 import { entryOf, hardlinkEntry, markEntry } from "./file-entry.ts";
-import type { LayerDisk } from "./layer-disk.ts";
+import type { LayerView } from "./layer-disk.ts";
 
 export interface LayerPlace {
-  readonly disk: LayerDisk;
+  readonly disk: LayerView;
   /** The state below the layer. */
   readonly lower: MergedTree;
 }

@@ -87,7 +87,7 @@ export class DirectorySnapshotter implements Snapshotter {
     const folder = options.directory ?? this.#temporary();
     const directory = join(folder, "fs");
     await mkdir(directory, { recursive: true });
-    const disk = this.#form.disk(directory);
+    const disk = this.#form.newDisk(directory);
     const draft = { disk, work: join(folder, "work"), parents, lower };
     const isOurs = options.directory === undefined;
     const active = this.#activate({ draft, parent, folder, isOurs });
@@ -105,7 +105,7 @@ export class DirectorySnapshotter implements Snapshotter {
     options: { readonly created?: Date } = {},
   ): Promise<Snapshot> {
     const { draft } = this.#activeOf(active);
-    this.#form.endMounts(draft);
+    await this.#form.endMounts(draft);
     const digester = new Digester();
     let contentSize = 0;
     const counted = async function* (entries: AsyncIterable<LayerEntryWithContent>) {
@@ -127,7 +127,7 @@ export class DirectorySnapshotter implements Snapshotter {
 
   async abandon(active: ActiveSnapshot): Promise<void> {
     const { draft, folder } = this.#activeOf(active);
-    this.#form.endMounts(draft);
+    await this.#form.dropMounts(draft);
     if (folder !== undefined) return removeTree(folder);
     await removeTree(draft.disk.directory);
     await removeTree(draft.work);
@@ -200,10 +200,6 @@ export class DirectorySnapshotter implements Snapshotter {
     const active = await this.prepare(parent);
     try {
       const place = { tree: active.tree, writer: active.openWriter() };
-      if (this.kind === "copy") {
-        await applyLayer(place, this.diff(layer));
-        return await this.commit(active, { created });
-      }
       const sharedFrom = Buffer.from(join(this.#pathOf(layer), "fs"));
       await applyLayer({ ...place, sharedFrom }, this.diff(layer));
       return await this.#keep(active, { ...source, created });
@@ -216,7 +212,7 @@ export class DirectorySnapshotter implements Snapshotter {
   async *diff(chainId: ChainId): AsyncGenerator<LayerEntryWithContent, void, undefined> {
     const snapshot = this.#read(chainId);
     if (snapshot === undefined) throw notFound(chainId);
-    const disk = this.#form.disk(join(this.#pathOf(chainId), "fs"));
+    const disk = this.#form.keptDisk(join(this.#pathOf(chainId), "fs"));
     yield* this.#form.entries({ disk, lower: await this.tree(snapshot.parent) });
   }
 
@@ -297,7 +293,8 @@ export class DirectorySnapshotter implements Snapshotter {
       directory: draft.disk.directory.toString(),
       tree,
       showsSkeleton: (path) => tree.showsBelow(path),
-      mount: (options = {}) => form.mountDraft(draft, options.skeleton ?? []),
+      mount: async (options = {}) => form.mountDraft(draft, options.skeleton ?? []),
+      unmount: async () => form.endMounts(draft),
       openWriter: (options) => form.openWriter(draft, options),
       draft,
       folder: made.isOurs ? folder : undefined,
@@ -320,9 +317,13 @@ export class DirectorySnapshotter implements Snapshotter {
     const staged = this.#temporary();
     await mkdir(staged);
     await writeMetadata(staged, { snapshot, bootId: this.#boot() });
+    const { draft } = this.#activeOf(active);
+    this.#form.writeBeside(draft, staged);
     await rename(active.directory, join(staged, "fs"));
+    const published = await this.#publish(staged, snapshot);
+    await this.#form.kept(draft, join(this.#pathOf(chainId), "fs"));
     await this.abandon(active);
-    return this.#publish(staged, snapshot);
+    return published;
   }
 
   async #publish(staged: string, snapshot: Snapshot): Promise<Snapshot> {
@@ -381,12 +382,12 @@ export class DirectorySnapshotter implements Snapshotter {
   /** Short, since hundreds of these paths have to fit into the options of one mount. */
   #nameOf(chainId: ChainId): string {
     const short = digestHex(chainId).slice(0, 24);
-    return this.kind === "overlayfs" ? short : `${short}-copy`;
+    return this.kind === "overlayfs" ? short : `${short}-files`;
   }
 
   /** Snapshots of the other kind lie here as well. */
   #isOurName(name: string): boolean {
-    return (this.kind === "overlayfs" ? /^[0-9a-f]{24}$/ : /^[0-9a-f]{24}-copy$/).test(name);
+    return (this.kind === "overlayfs" ? /^[0-9a-f]{24}$/ : /^[0-9a-f]{24}-files$/).test(name);
   }
 
   #temporary(): string {

@@ -1,4 +1,4 @@
-import { type BigIntStats, linkSync, mkdirSync, readdirSync, symlinkSync } from "node:fs";
+import { type BigIntStats, mkdirSync, readdirSync, symlinkSync } from "node:fs";
 import {
   diskFull,
   isDiskFull,
@@ -17,10 +17,11 @@ import {
 import { copyNode } from "./copy-node.ts";
 import { snapshotError } from "./errors.ts";
 import { isWhiteout, locate } from "./disk.ts";
-import type { Device, LayerDisk } from "./layer-disk.ts";
+import type { LayerDisk, SharedNode } from "./layer-disk.ts";
 import { notDirectory, notFile, notFound } from "./stack-tree.ts";
 import type {
   ActiveSnapshot,
+  Device,
   FileContent,
   NodeAttributes,
   TreeWriter,
@@ -65,7 +66,7 @@ export class LayerWriter implements TreeWriter {
   readonly #modes = new Map<string, number>();
   /** Those of them that hide everything below them in lower layers. */
   readonly #opaque = new Set<string>();
-  /** Files that are in the layer only because a hard link or a change of attributes needed them there. */
+  /** Nodes that are in the layer only because something else needed them there: a hard link, a mark, a child. */
   readonly #copiedUp = new Set<string>();
   /** Everything written here; kept for complete trees alone, where the parent's files lie among it. */
   readonly #written = new Set<string>();
@@ -77,6 +78,11 @@ export class LayerWriter implements TreeWriter {
   }
 
   async directory(path: RootPath, attributes: NodeAttributes): Promise<void> {
+    await this.#writeDirectory(path, attributes);
+    this.#note(path);
+  }
+
+  async #writeDirectory(path: RootPath, attributes: NodeAttributes): Promise<void> {
     const known = key(path);
     if (!this.#ready.has(known)) await this.#makeDirectory(path);
     const absolute = this.#locate(path);
@@ -84,7 +90,6 @@ export class LayerWriter implements TreeWriter {
     this.#disk.removeOtherXattrs(absolute, attributes.xattrs);
     this.#disk.setAttributes(absolute, { isSymlink: false, attributes });
     this.#ready.set(known, attributes.mtime);
-    this.#note(path);
   }
 
   async file(path: RootPath, attributes: NodeAttributes, content: FileContent): Promise<void> {
@@ -128,10 +133,10 @@ export class LayerWriter implements TreeWriter {
     });
   }
 
-  async share(path: RootPath, absolute: Buffer): Promise<boolean> {
+  async share(path: RootPath, node: SharedNode): Promise<boolean> {
     try {
       await this.#create(path, (own) => {
-        linkSync(absolute, own);
+        this.#disk.share(own, node);
       });
       return true;
     } catch (error) {
@@ -149,7 +154,6 @@ export class LayerWriter implements TreeWriter {
     const known = key(path);
     if (attributes.mtime !== undefined && this.#ready.has(known))
       this.#ready.set(known, attributes.mtime);
-    this.#copiedUp.delete(known);
     this.#note(path);
   }
 
@@ -175,8 +179,9 @@ export class LayerWriter implements TreeWriter {
     await this.#ensure(path);
     if (this.#place.form === "complete") return this.#removeParents(path);
     await this.#removeCopiedUp(path);
-    if (path.length === 0) await this.#hideLowerRoot();
-    else this.#markOpaque(path);
+    if (path.length === 0) return this.#hideLowerRoot();
+    this.#markOpaque(path);
+    this.#dropWhiteouts(path);
   }
 
   async finish(): Promise<void> {
@@ -201,11 +206,21 @@ export class LayerWriter implements TreeWriter {
 
   /** What holds something of this layer belongs to it as well. */
   #note(path: RootPath): void {
-    if (this.#place.form === "overlay") return;
+    if (this.#place.form === "overlay") {
+      if (this.#copiedUp.size > 0) this.#claim(path);
+      return;
+    }
     for (let own: RootPath | undefined = path; own !== undefined; own = parentRootPath(own)) {
       if (this.#written.has(key(own))) return;
       this.#written.add(key(own));
     }
+  }
+
+  /** Above a node that is the layer's own already, everything is. */
+  #claim(path: RootPath): void {
+    this.#copiedUp.delete(key(path));
+    for (let own = parentRootPath(path); own !== undefined; own = parentRootPath(own))
+      if (!this.#copiedUp.delete(key(own))) return;
   }
 
   /** Whether the node in the layer was put there by somebody who wanted it there. */
@@ -232,7 +247,6 @@ export class LayerWriter implements TreeWriter {
       throw toldWithPath(error, path);
     }
     this.#note(path);
-    if (this.#copiedUp.size > 0) this.#copiedUp.delete(key(path));
   }
 
   /** Removes what the layer has at `path`, and all that is known about it. */
@@ -282,7 +296,8 @@ export class LayerWriter implements TreeWriter {
     if (below !== undefined && below.type !== "directory") throw notDirectory(path);
     if (below === undefined) return this.directory(path, this.#implied);
     const xattrs = await this.#place.lower.xattrs(path);
-    await this.directory(path, { ...below, xattrs });
+    await this.#writeDirectory(path, { ...below, xattrs });
+    this.#copiedUp.add(key(path));
   }
 
   /**
@@ -330,8 +345,17 @@ export class LayerWriter implements TreeWriter {
     const below = await this.#visibleBelow(path);
     if (below === undefined) throw notFound(path);
     if (below.type === "directory") return this.#ensure(path);
+    await this.#ensure(parentRootPath(path) ?? rootPath);
+    const needed = this.#neededAbove(path);
     await copyNode({ tree: this.#place.lower, path, stat: below }, this);
-    this.#copiedUp.add(key(path));
+    for (const known of [...needed, key(path)]) this.#copiedUp.add(known);
+  }
+
+  #neededAbove(path: RootPath): string[] {
+    const needed: string[] = [];
+    for (let own = parentRootPath(path); own !== undefined; own = parentRootPath(own))
+      if (this.#copiedUp.has(key(own))) needed.push(key(own));
+    return needed;
   }
 
   #whiteOut(path: RootPath): void {
@@ -357,8 +381,20 @@ export class LayerWriter implements TreeWriter {
     for (const known of this.#copiedUp) {
       if (path.length > 0 && !known.startsWith(`${key(path)}/`)) continue;
       this.#copiedUp.delete(known);
-      this.#disk.unlink(this.#locate(Buffer.from(known, "latin1")));
+      const copied = Buffer.from(known, "latin1");
+      const present = this.#disk.stat(this.#locate(copied));
+      if (present !== undefined) await this.#clear(copied, present);
     }
+  }
+
+  /** Where nothing below shows there is nothing to hide, and the kernel would list the whiteouts as names. */
+  #dropWhiteouts(path: RootPath): void {
+    this.#disk.eachName(this.#locate(path), (name, isWhiteout) => {
+      const child = joinRootPath(path, Buffer.from(name, "latin1"));
+      const absolute = this.#locate(child);
+      if (isWhiteout) this.#disk.unlink(absolute);
+      else if (this.#disk.stat(absolute)?.isDirectory() === true) this.#dropWhiteouts(child);
+    });
   }
 
   /** In a complete tree: removes what came from the parent. */

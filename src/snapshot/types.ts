@@ -31,6 +31,12 @@ export interface NodeAttributes {
   readonly xattrs?: ReadonlyMap<string, Buffer>;
 }
 
+export interface Device {
+  readonly type: "char-device" | "block-device";
+  readonly major: number;
+  readonly minor: number;
+}
+
 export interface TreeWriterOptions {
   /** Looks of parents that exist nowhere yet; 0755, 0:0, time 0 unless given. */
   readonly implied?: NodeAttributes;
@@ -68,21 +74,20 @@ export interface TreeWriter {
    * @throws SNAPSHOT_ENTRY_NOT_FOUND; SNAPSHOT_NOT_A_FILE for a directory
    */
   hardlink(path: RootPath, target: RootPath): Promise<void>;
-  device(
-    path: RootPath,
-    attributes: NodeAttributes,
-    device: {
-      readonly type: "char-device" | "block-device";
-      readonly major: number;
-      readonly minor: number;
-    },
-  ): Promise<void>;
+  device(path: RootPath, attributes: NodeAttributes, device: Device): Promise<void>;
   fifo(path: RootPath, attributes: NodeAttributes): Promise<void>;
   /**
-   * One more name for `absolute`, a node of a committed snapshot (no directory), which keeps its looks. False when the
-   * filesystem allows no more names for it: then it has to be written like any other.
+   * One more name for a node that is complete elsewhere (no directory), and looks as `attributes` and `device` say. False
+   * when the filesystem allows no more names for it: then it has to be written like any other.
    */
-  share(path: RootPath, absolute: Buffer): Promise<boolean>;
+  share(
+    path: RootPath,
+    node: {
+      readonly absolute: Buffer;
+      readonly attributes: NodeAttributes;
+      readonly device?: Device | undefined;
+    },
+  ): Promise<boolean>;
   /** Changes only what is given. @throws SNAPSHOT_ENTRY_NOT_FOUND */
   setAttributes(path: RootPath, attributes: Partial<NodeAttributes>): Promise<void>;
   /** Removes a node with everything below it; nothing there is success. */
@@ -96,8 +101,7 @@ export interface TreeWriter {
 }
 
 /**
- * A filesystem state that is being written: the changes go to `directory` (overlayfs form: whiteouts are character
- * devices 0:0, opaque directories carry the xattr).
+ * A filesystem state that is being written: the changes go to `directory`, in the form of the snapshotter.
  */
 export interface ActiveSnapshot {
   readonly key: string;
@@ -107,7 +111,12 @@ export interface ActiveSnapshot {
   /** The state as it is now, changes included. */
   readonly tree: MergedTree;
   /** For the sandbox. `skeleton`: directories to put below everything else, topmost first. */
-  mount(options?: { readonly skeleton?: readonly string[] }): RootfsMount;
+  mount(options?: { readonly skeleton?: readonly string[] }): Promise<RootfsMount>;
+  /**
+   * To be called when a process that ran on the mount is gone: its changes are in `directory` then. `commit` does it too.
+   * Between `mount` and this, no writer may be opened.
+   */
+  unmount(): Promise<void>;
   /**
    * Whether a skeleton's node at `path`, where the tree has nothing, would show: not below an opaque directory, and not
    * where a layer removed something.
@@ -153,9 +162,8 @@ export interface Snapshotter {
    */
   apply(parent: ChainId | undefined, layer: LayerSource): Promise<Snapshot>;
   /**
-   * Puts `layer`, a snapshot without a parent, on `parent`, as any layer of an image is put on the one below. Overlayfs
-   * snapshots share its files by hard links and keep its diffId. Copies of whole trees hash it anew: there a layer is what
-   * differs from its parent. Without a parent it is `layer` itself.
+   * Puts `layer`, a snapshot without a parent, on `parent`, as any layer of an image is put on the one below. Its files are
+   * shared by hard links, and its diffId stays. Without a parent it is `layer` itself.
    * @throws SNAPSHOT_NOT_FOUND
    */
   restack(parent: ChainId | undefined, layer: ChainId): Promise<Snapshot>;

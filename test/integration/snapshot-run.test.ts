@@ -66,7 +66,7 @@ describe.each(["overlayfs", "copy"] as const)(
       const snapshots = await open(kind);
       const parent = (await snapshots.apply(undefined, await layerOf(base))).chainId;
       const active = await snapshots.prepare(parent);
-      const mount = active.mount();
+      const mount = await active.mount();
       runIn(mount, script);
       const expected = await dumpMount(mount);
       expect(await dumpTree(active.tree)).toEqual(expected);
@@ -85,7 +85,10 @@ test("overlayfs' own opaque marks on new directories are not told", async () => 
   const snapshots = await open("overlayfs");
   const parent = (await snapshots.apply(undefined, await layerOf(base))).chainId;
   const active = await snapshots.prepare(parent);
-  runIn(active.mount(), "mkdir etc/new; echo x > etc/new/f; touch -d @0 etc etc/new etc/new/f");
+  runIn(
+    await active.mount(),
+    "mkdir etc/new; echo x > etc/new/f; touch -d @0 etc etc/new etc/new/f",
+  );
   const { chainId } = await snapshots.commit(active);
   const paths = (await collect(snapshots.diff(chainId))).map(({ path }) => rootPathToString(path));
   expect(paths).toEqual(["etc", "etc/new", "etc/new/f"]);
@@ -95,7 +98,7 @@ test("a writer goes on where a process was, and directories keep their times", a
   const snapshots = await open("overlayfs");
   const parent = (await snapshots.apply(undefined, await layerOf(base))).chainId;
   const active = await snapshots.prepare(parent);
-  runIn(active.mount(), "rm -rf var/cache; mkdir var/cache; touch -d @7 var/cache");
+  runIn(await active.mount(), "rm -rf var/cache; mkdir var/cache; touch -d @7 var/cache");
   const writer = openTreeWriter(active);
   const looks = { mode: 0o644, uid: 0, gid: 0, mtime: 0n };
   await writer.file(toRootPath("var/cache/sub/file"), looks, Buffer.from("x"));
@@ -104,7 +107,7 @@ test("a writer goes on where a process was, and directories keep their times", a
   });
   await writer.finish();
   const dump = await dumpTree(active.tree);
-  expect(dump).toEqual(await dumpMount(active.mount()));
+  expect(dump).toEqual(await dumpMount(await active.mount()));
   expect(dump["var/cache"]).toBe("directory 755 0:0 7000000000 ");
   expect(Object.keys(dump)).not.toContain("var/cache/one");
 });

@@ -27,7 +27,7 @@ export async function openBindMount(
   // Nothing at all has no view either, as an overlay needs a layer.
   const active = await snapshots.prepare(layers.chainId);
   return {
-    mount: { ...shown, rootfs: active.mount() },
+    mount: { ...shown, rootfs: await active.mount() },
     close: async () => snapshots.abandon(active),
   };
 }
