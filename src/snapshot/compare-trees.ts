@@ -1,4 +1,5 @@
-import { type BigIntStats, createReadStream, readdirSync, readlinkSync, readSync } from "node:fs";
+import { setImmediate as breathe } from "node:timers/promises";
+import { type BigIntStats, readdirSync, readlinkSync, readSync } from "node:fs";
 import {
   joinRootPath,
   type LayerEntryWithContent,
@@ -102,25 +103,22 @@ class Comparison {
     const a = await lower.openFile(path);
     const b = openedFile(openInLayer(disk.kernel, disk.directory, path));
     try {
-      let position = 0;
-      const stream = createReadStream("", {
-        fd: a.fd,
-        autoClose: false,
-        start: 0,
-        highWaterMark: 1 << 20,
-      });
-      for await (const chunk of stream as AsyncIterable<Buffer>) {
-        const other = Buffer.allocUnsafe(chunk.length);
-        const length = readSync(b.fd, other, 0, other.length, position);
-        if (length !== chunk.length || !other.equals(chunk)) return false;
-        position += length;
+      const [one, other] = [Buffer.allocUnsafe(chunkSize), Buffer.allocUnsafe(chunkSize)];
+      for (let position = 0; ; position += chunkSize) {
+        const length = readSync(a.fd, one, 0, chunkSize, position);
+        if (readSync(b.fd, other, 0, chunkSize, position) !== length) return false;
+        if (!one.subarray(0, length).equals(other.subarray(0, length))) return false;
+        if (length < chunkSize) return true;
+        await breathe();
       }
-      return true;
     } finally {
       await Promise.all([a.close(), b.close()]);
     }
   }
 }
+
+/** Bytes that are compared at a time. */
+const chunkSize = 1 << 18;
 
 function readLink(absolute: Buffer): Buffer {
   return readlinkSync(absolute, { encoding: "buffer" });
