@@ -81,6 +81,6 @@ function pictureOf(results: Results): string {
     const found = figures.get(name);
     return found === undefined ? [] : [{ label: what, figures: found }];
   });
-  const caption = `Medians of one run in turns. ${results.machine}; ${versionsOf(results)}.`;
-  return drawPicture({ title: "Time of tsbuild by that of the fastest peer", caption, bars });
+  const captions = [`Medians of turns in one run; ${versionsOf(results)}`, results.machine];
+  return drawPicture({ title: "Time of tsbuild by that of the fastest peer", captions, bars });
 }

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import type { Argv } from "../engines/engine.ts";
 
 /** Milliseconds after which the others get their turn: a hold may have a limit of its own, such as a minute. */
-const longEnough = 20_000;
+const longEnough = 35_000;
 
 /**
  * Holds the machine for one command after another, and lets the others in between when it has lasted.
@@ -30,13 +30,16 @@ export class Holder {
     this.#since = performance.now();
   }
 
-  /** @throws when the hold had ended before, so that what was measured is worth nothing */
+  /** @throws {HoldLost} */
   async release(): Promise<void> {
     const hold = this.#hold;
     this.#hold = undefined;
     await hold?.release();
   }
 }
+
+/** The hold ended by itself: others may have worked meanwhile, so what was measured is worth nothing. */
+export class HoldLost extends Error {}
 
 interface Hold {
   release(): Promise<void>;
@@ -68,7 +71,7 @@ async function takeHold(prefix: Argv, signal: AbortSignal): Promise<Hold> {
       const early = child.exitCode !== null || child.signalCode !== null;
       child.stdin.end("end\n");
       await ended;
-      if (early) throw new Error(`${prefix.join(" ")} let go before the turn was over`);
+      if (early) throw new HoldLost(`${prefix.join(" ")} let go before the turn was over`);
     },
   };
 }

@@ -6,7 +6,7 @@ import type { ContestantResult, RowResult } from "../report/results.ts";
 import { median } from "../report/statistics.ts";
 import { type BenchRow, type Contestant, RowSkipped } from "../rows/row.ts";
 import type { Workspace } from "../workspace.ts";
-import { Holder } from "./hold.ts";
+import { Holder, HoldLost } from "./hold.ts";
 import { memoryProbe } from "./memory-probe.ts";
 import { CommandFailed, type Cost, execute, runCommand } from "./run-command.ts";
 
@@ -17,7 +17,7 @@ export interface MeasureOptions {
   readonly workspace: Workspace;
   /** Turns that count. */
   readonly runs: number;
-  /** Put before a waiting command for as long as a turn lasts. @see Holder */
+  /** Put before a waiting command while turns last. @see Holder */
   readonly hold: Argv;
 }
 
@@ -38,7 +38,7 @@ export async function measureRow(row: BenchRow, options: MeasureOptions): Promis
   } catch (error) {
     options.workspace.signal.throwIfAborted();
     if (error instanceof RowSkipped) return { kind: "skipped", name, what, why: error.message };
-    if (!(error instanceof CommandFailed)) throw error;
+    if (!(error instanceof CommandFailed || error instanceof HoldLost)) throw error;
     return { kind: "failed", name, what, why: error.message };
   }
 }
@@ -57,8 +57,19 @@ async function measure(row: BenchRow, options: MeasureOptions): Promise<RowResul
   const probe = join(options.workspace.directory, "memory-probe.cjs");
   await writeFile(probe, memoryProbe);
   // In turns, so that a machine that slows down slows all of them.
-  for (let turn = first; turn < options.runs; turn++) {
-    await takeTurn(runners, { ...options, ...(turn === first && { probe }), counts: turn >= 0 });
+  const holder = new Holder(options.hold, options.workspace.signal);
+  try {
+    for (let turn = first; turn < options.runs; turn++) {
+      const isProbed = turn === first;
+      await takeTurn(runners, {
+        ...options,
+        holder,
+        ...(isProbed && { probe }),
+        counts: turn >= 0,
+      });
+    }
+  } finally {
+    await holder.release();
   }
   return {
     kind: "measured",
@@ -79,25 +90,22 @@ type TurnOptions = MeasureOptions & {
   /** The module that tells tsbuild's memory, in the turn that measures it. */
   readonly probe?: string;
   readonly counts: boolean;
+  readonly holder: Holder;
 };
 
 async function takeTurn(runners: readonly Runner[], options: TurnOptions): Promise<void> {
-  const holder = new Holder(options.hold, options.workspace.signal);
-  try {
-    for (const runner of runners) {
-      if (runner.refused !== undefined) continue;
-      await holder.ensure();
-      try {
-        await runOnce(runner, options);
-      } catch (error) {
-        // A peer that cannot do this job leaves the row; without tsbuild or the floor there is none.
-        const isPeer = runner.name !== "tsbuild" && runner.name !== "floor";
-        if (!isPeer || !(error instanceof CommandFailed)) throw error;
-        runner.refused = error.message;
-      }
+  for (const runner of runners) {
+    if (runner.refused !== undefined) continue;
+    // What only warms up disturbs nobody by being slow.
+    if (options.counts) await options.holder.ensure();
+    try {
+      await runOnce(runner, options);
+    } catch (error) {
+      // A peer that cannot do this job leaves the row; without tsbuild or the floor there is none.
+      const isPeer = runner.name !== "tsbuild" && runner.name !== "floor";
+      if (!isPeer || !(error instanceof CommandFailed)) throw error;
+      runner.refused = error.message;
     }
-  } finally {
-    await holder.release();
   }
 }
 

@@ -6,23 +6,21 @@ export interface Bar {
   readonly figures: Figures;
 }
 
-const width = 860;
+const width = 900;
 const lineHeight = 26;
 const top = 58;
-const labelWidth = 400;
+const labelWidth = 430;
 const barWidth = 260;
+const captionHeight = 20;
 
-// Colours for both, because a picture in a README does not know the page that it is shown on.
+// Read on white and on dark by itself; sharper where the viewer tells which of them it shows.
 const style = `
-  text { font: 13px system-ui, -apple-system, "Segoe UI", sans-serif; fill: #1f2328 }
+  text { font: 13px system-ui, -apple-system, "Segoe UI", sans-serif; fill: #707a85 }
   .title { font-weight: 600; font-size: 15px }
-  .quiet { fill: #59636e }
-  .bar { fill: #1a7f37 } .slow { fill: #bc4c00 } .peer { fill: #d1d9e0 }
-  .line { stroke: #59636e; stroke-dasharray: 3 3 }
-  @media (prefers-color-scheme: dark) {
-    text { fill: #f0f6fc } .quiet { fill: #9198a1 }
-    .bar { fill: #3fb950 } .slow { fill: #db6d28 } .peer { fill: #3d444d } .line { stroke: #9198a1 }
-  }`;
+  .bar { fill: #2da44e } .slow { fill: #d1661f } .peer { fill: #8c959f; opacity: 0.3 }
+  .line { stroke: #8c959f; stroke-dasharray: 3 3 }
+  @media (prefers-color-scheme: light) { text { fill: #1f2328 } .quiet { fill: #59636e } }
+  @media (prefers-color-scheme: dark) { text { fill: #f0f6fc } .quiet { fill: #9198a1 } }`;
 
 /**
  * An SVG with one bar a row: tsbuild's time as a part of the fastest peer's. Rows without a peer are left out; a bar that
@@ -30,12 +28,12 @@ const style = `
  */
 export function drawPicture(options: {
   readonly title: string;
-  /** Machine and versions. */
-  readonly caption: string;
+  /** Machine and versions, a line each. */
+  readonly captions: readonly string[];
   readonly bars: readonly Bar[];
 }): string {
   const bars = options.bars.filter(({ figures }) => figures.peers.length > 0);
-  const height = top + bars.length * lineHeight + 34;
+  const height = top + bars.length * lineHeight + 16 + options.captions.length * captionHeight;
   const end = labelWidth + barWidth;
   const parts = [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${String(width)} ${String(height)}" ` +
@@ -46,8 +44,11 @@ export function drawPicture(options: {
     text({ x: end, y: 46, kind: "quiet", anchor: "end" }, "the fastest peer = 1"),
     ...bars.flatMap(drawBar),
     `<line class="line" x1="${String(end)}" x2="${String(end)}" y1="${String(top - 6)}" ` +
-      `y2="${String(height - 32)}"/>`,
-    text({ x: 12, y: height - 10, kind: "quiet" }, options.caption),
+      `y2="${String(top + bars.length * lineHeight - 4)}"/>`,
+    ...options.captions.map((caption, index) => {
+      const y = top + bars.length * lineHeight + (index + 1) * captionHeight;
+      return text({ x: 12, y, kind: "quiet" }, caption);
+    }),
     "</svg>",
   ];
   return `${parts.join("\n")}\n`;

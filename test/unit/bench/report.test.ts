@@ -124,7 +124,7 @@ describe("picture", () => {
       { label: "a <b> & c", figures },
       { label: "alone", figures: { ...figures, peers: [] } },
     ];
-    const picture = drawPicture({ title: "x < y", caption: "1 & 2", bars });
+    const picture = drawPicture({ title: "x < y", captions: ["1 & 2"], bars });
     expect(picture).toContain(">a &lt;b&gt; &amp; c</text>");
     expect(picture).toContain(">0.40  (1.000 : 2.500 s)</text>");
     expect(picture).not.toContain("alone");
@@ -133,7 +133,7 @@ describe("picture", () => {
 
   test("a bar that is slower than the peers ends at theirs, in another colour", () => {
     const slow = { ...figures, tsbuild: 10 };
-    const picture = drawPicture({ title: "", caption: "", bars: [{ label: "x", figures: slow }] });
+    const picture = drawPicture({ title: "", captions: [], bars: [{ label: "x", figures: slow }] });
     const [peer, own] = [/class="peer".*? width="(.*?)"/, /class="slow".*? width="(.*?)"/].map(
       (pattern) => pattern.exec(picture)?.[1],
     );
