@@ -7,6 +7,7 @@ import {
   resolvePath,
   rootPath,
   rootPathToString,
+  showName,
   type MergedTree,
   type NodeStat,
   type OpenedFile,
@@ -14,6 +15,9 @@ import {
 } from "../layer/index.ts";
 import { byteString, bytesOf, type ByteString } from "./byte-strings.ts";
 import { contextError } from "./errors.ts";
+
+/** No disk takes longer ones; and each lookup of a path costs time for its length. */
+const maxPathLength = 4095;
 
 /** Looks of a node in a tree that was put together; owners root and time 0 unless given. */
 export interface NodeLooks {
@@ -140,9 +144,11 @@ export class FileTree implements MergedTree {
   async #makeDirectory(path: RootPath): Promise<TreeNode> {
     const known = this.#find(path);
     if (known?.content.type === "directory") return known;
+    const real = await resolvePath(this, path, { followLast: true });
+    if (real.length > maxPathLength) throw tooDeep(path);
     let node = this.#root;
     let at: RootPath = rootPath;
-    for (const name of components(await resolvePath(this, path, { followLast: true }))) {
+    for (const name of components(real)) {
       at = joinRootPath(at, name);
       const key = byteString(name);
       const next = node.children.get(key) ?? this.#newNode({ type: "directory" }, { mode: 0o755 });
@@ -182,6 +188,15 @@ function statOf({ number, content, looks, links }: TreeNode): NodeStat {
     nlink: links,
     inode: String(number),
   };
+}
+
+function tooDeep(path: RootPath): Error {
+  const shown = showName(path);
+  return contextError(
+    "CONTEXT_ARCHIVE_INVALID",
+    `read the build context: ${shown} lies deeper than a path can lead, behind symlinks`,
+    { hint: "the archive is hostile or broken; do not use it", details: { path: shown } },
+  );
 }
 
 function misplaced(path: RootPath): Error {

@@ -4,6 +4,7 @@ import { errnoOf, type LayerCompression } from "../core/index.ts";
 import { ByteSource } from "./byte-source.ts";
 import { decodeByProgram, findProgram } from "./decoder-program.ts";
 import { layerError } from "./errors.ts";
+import { archiveLimits, beyondLimit } from "./limits.ts";
 
 /** How bytes are compressed, told by their first ones; "none" for everything unknown. */
 export type DetectedCompression = LayerCompression | "bzip2" | "xz";
@@ -28,7 +29,7 @@ export function detectCompression(start: Uint8Array): DetectedCompression {
 }
 
 export interface DecompressOptions {
-  /** LAYER_LIMIT_EXCEEDED beyond so many bytes of output. */
+  /** LAYER_LIMIT_EXCEEDED beyond so many bytes of output; by default as `archiveLimits` says. */
   readonly maxBytes?: number;
 }
 
@@ -42,6 +43,7 @@ export async function decompress(
   input: AsyncIterable<Uint8Array>,
   options: DecompressOptions = {},
 ): Promise<{ readonly compression: DetectedCompression; readonly content: Readable }> {
+  const { maxBytes = archiveLimits().bytes } = options;
   const source = new ByteSource(input);
   const start = await source.take(detectionLength);
   const compression = detectCompression(start);
@@ -53,8 +55,7 @@ export async function decompress(
     throw unsupported(compression);
   }
   const raw = Readable.from(source, { objectMode: false, highWaterMark: 1 << 18 });
-  const { maxBytes } = options;
-  const content = maxBytes === undefined ? new PassThrough() : limitBytes(maxBytes);
+  const content = limitBytes(maxBytes);
   // Before `pipeline`, which would hand zlib's own error on.
   decoder?.on("error", (error) => content.destroy(decodingError(compression, error)));
   // An error on the way arrives at `content`, and destroying `content` ends the whole way.
@@ -108,8 +109,9 @@ function limitBytes(limit: number): Transform {
 }
 
 function tooLarge(limit: number): Error {
-  return layerError("LAYER_LIMIT_EXCEEDED", "decompress: the content is larger than allowed", {
-    details: { limit },
+  return beyondLimit(`it has more than ${String(limit)} bytes when it is decompressed`, {
+    value: limit,
+    setting: "TSBUILD_MAX_UNPACKED_SIZE",
   });
 }
 

@@ -11,8 +11,10 @@ export type LayerErrorCode =
   | "LAYER_HEADER_INVALID"
   /** Well-formed, but of a kind that layers may not have (sparse files, multi-volume parts). */
   | "LAYER_ENTRY_UNSUPPORTED"
-  /** More metadata in one entry than any honest layer has. */
+  /** More content, entries or metadata than is taken from a stranger. */
   | "LAYER_LIMIT_EXCEEDED"
+  /** What the environment says about limits is no number. */
+  | "LAYER_LIMIT_INVALID"
   | "LAYER_COMPRESSION_UNSUPPORTED"
   | "LAYER_COMPRESSION_BROKEN"
   /** A file gave more or fewer bytes than its header promised, for example because it changed while it was read. */

@@ -12,6 +12,7 @@ export {
   type DetectedCompression,
   detectionLength,
 } from "./compression.ts";
+export { type ArchiveLimits, archiveLimits } from "./limits.ts";
 export { layerError, type LayerErrorCode } from "./errors.ts";
 export { compressGzip, gzipEncoder } from "./gzip.ts";
 export { digestChunks, openLayer, type OpenedLayer } from "./layer-stream.ts";

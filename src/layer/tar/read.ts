@@ -1,6 +1,7 @@
 import { Readable } from "node:stream";
 import { ByteSource } from "../byte-source.ts";
 import { layerError } from "../errors.ts";
+import { archiveLimits, beyondLimit } from "../limits.ts";
 import type { LayerEntry, LayerEntryWithContent } from "../types.ts";
 import { blockSize, paddingOf } from "./format.ts";
 import { parsePax } from "./pax.ts";
@@ -22,7 +23,7 @@ const maxExtensionSize = 1024 * 1024;
 const noExtensions: Extensions = { pax: new Map() };
 
 export interface ReadLayerTarOptions {
-  /** LAYER_LIMIT_EXCEEDED beyond so many entries; 10 million unless given. */
+  /** LAYER_LIMIT_EXCEEDED beyond so many entries; by default as `archiveLimits` says. */
   readonly maxEntries?: number;
 }
 
@@ -39,10 +40,12 @@ export async function* readLayerTar(
   input: AsyncIterable<Uint8Array>,
   options: ReadLayerTarOptions = {},
 ): AsyncGenerator<LayerEntryWithContent, void, undefined> {
-  const { maxEntries = 10_000_000 } = options;
+  const limits = archiveLimits();
+  const { maxEntries = limits.entries } = options;
   const source = new ByteSource(input);
   let extensions = noExtensions;
   let count = 0;
+  let extensionBytes = 0;
   try {
     for (;;) {
       const header = source.takeNow(blockSize) ?? (await source.take(blockSize));
@@ -54,6 +57,8 @@ export async function* readLayerTar(
       const extended = await readExtension(source, header, extensions);
       if (extended !== undefined) {
         extensions = extended;
+        extensionBytes += blockSize + contentSize(header, noExtensions);
+        if (extensionBytes > limits.extensionBytes) throw tooMuchMetadata(limits.extensionBytes);
         continue;
       }
       if (++count > maxEntries) throw tooMany(maxEntries);
@@ -175,5 +180,12 @@ function truncated(entry: string): Error {
 }
 
 function tooMany(limit: number): Error {
-  return layerError("LAYER_LIMIT_EXCEEDED", "read tar: too many entries", { details: { limit } });
+  const setting = "TSBUILD_MAX_ENTRIES";
+  return beyondLimit(`it has more than ${String(limit)} entries`, { value: limit, setting });
+}
+
+function tooMuchMetadata(limit: number): Error {
+  return beyondLimit(`it has more than ${String(limit)} bytes of names and attributes`, {
+    value: limit,
+  });
 }
