@@ -40,10 +40,11 @@ export async function copySource(
   const existing = await target.tree.lstat(to);
   expectDirectory(to, existing);
   await makeTargetDirectories(target, { path: to });
-  await copier.children(from, await copier.openFolder(to, { isNew: existing === undefined }));
-  // The root's own time belongs to no instruction: an entry for it would only make layers differ.
+  // The root's own time belongs to no instruction: an entry for it would only make layers differ. The writer keeps the
+  // time of others whatever is written into them; told first, it stands in the order of the layer.
   if (existing !== undefined && to.length > 0)
     await target.writer.setAttributes(to, { mtime: stat.mtime });
+  await copier.children(from, await copier.openFolder(to, { isNew: existing === undefined }));
 }
 
 /**

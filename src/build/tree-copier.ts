@@ -3,6 +3,7 @@ import { parseExcludes, type Excludes } from "../context/index.ts";
 import {
   baseName,
   joinRootPath,
+  type LocalTree,
   type MergedTree,
   type NodeStat,
   type RootPath,
@@ -37,12 +38,15 @@ export interface Folder {
 
 /** Timers and signals get their turn so often; the filesystem calls of a copy do not wait for anything. */
 const turnMs = 20;
+/** What the writer takes at once is not more. */
+const largestAtOnce = 1024 * 1024;
 const nothing: ReadonlySet<string> = new Set();
 
 /** Copies nodes of one source tree; hard links among them stay hard links. */
 export class TreeCopier {
   readonly #target: CopyTarget;
   readonly #source: MergedTree;
+  readonly #local: LocalTree | undefined;
   /** Bytes of a source path before what the exclude patterns are about. */
   readonly #prefix: number;
   readonly #excludes: Excludes;
@@ -53,6 +57,7 @@ export class TreeCopier {
   constructor(target: CopyTarget, source: { readonly tree: MergedTree; readonly root: RootPath }) {
     this.#target = target;
     this.#source = source.tree;
+    this.#local = source.tree.local;
     this.#prefix = source.root.length === 0 ? 0 : source.root.length + 1;
     this.#excludes = parseExcludes(target.exclude);
   }
@@ -65,10 +70,41 @@ export class TreeCopier {
 
   /** Copies everything in directory `from`. */
   async children(from: RootPath, folder: Folder): Promise<void> {
-    for (const name of await this.#source.readdir(from)) {
+    await this.#local?.prepare();
+    const local = this.#local;
+    const names = local?.readdir(from) ?? (await this.#source.readdir(from));
+    for (const name of names) {
       if (performance.now() > this.#turnEnds) await this.#takeTurn();
-      await this.child(joinRootPath(from, name), folder);
+      const path = joinRootPath(from, name);
+      if (local !== undefined && this.#copyAtOnce({ local, path, name }, folder)) continue;
+      await this.child(path, folder);
     }
+  }
+
+  /**
+   * Copies a file without waiting for anything; false, with nothing done, where that cannot be. Most nodes of most trees
+   * are such files.
+   */
+  #copyAtOnce(
+    source: { readonly local: LocalTree; readonly path: RootPath; readonly name: Buffer },
+    folder: Folder,
+  ): boolean {
+    const { local, path, name } = source;
+    if (folder.taken === undefined || this.#target.exclude.length > 0) return false;
+    if (folder.taken.size > 0 && folder.taken.has(name.toString("latin1"))) return false;
+    const stat = local.lstat(path);
+    if (stat?.type !== "file" || stat.nlink > 1 || stat.size > largestAtOnce) return false;
+    const to = joinRootPath(folder.to, name);
+    expectStorable(to, stat);
+    const file = local.open(path, stat);
+    try {
+      const attributes = this.#looks(stat, file.xattrs());
+      if (!this.#target.writer.smallFile(to, attributes, file)) return false;
+      file.verify();
+    } finally {
+      file.close();
+    }
+    return true;
   }
 
   /** Copies one node into `folder`, with everything below it, unless it is excluded. */
@@ -126,7 +162,8 @@ export class TreeCopier {
       case "file": {
         const opened = await this.#source.openFile(from);
         try {
-          return await writer.file(to, attributes, opened);
+          await writer.file(to, attributes, opened);
+          return opened.verify?.();
         } finally {
           await opened.close();
         }
@@ -167,6 +204,10 @@ export class TreeCopier {
   }
 
   async #attributes({ from, stat }: Node): Promise<NodeAttributes> {
+    return this.#looks(stat, await this.#source.xattrs(from));
+  }
+
+  #looks(stat: NodeStat, xattrs: ReadonlyMap<string, Buffer>): NodeAttributes {
     const { owner, changeMode } = this.#target;
     const { mode, uid, gid, mtime } = stat;
     const isChanged = changeMode !== undefined && stat.type !== "symlink";
@@ -175,7 +216,7 @@ export class TreeCopier {
       uid: owner?.uid ?? uid,
       gid: owner?.gid ?? gid,
       mtime,
-      xattrs: await this.#source.xattrs(from),
+      xattrs,
     };
   }
 

@@ -1,8 +1,9 @@
-import { chmodSync, statfsSync } from "node:fs";
+import { chmodSync, fchmodSync, statfsSync } from "node:fs";
 import { syscallErrno, type Syscalls } from "../core/index.ts";
 import { showName } from "../layer/index.ts";
 import { isPortableXattr } from "./disk.ts";
 import { snapshotError } from "./errors.ts";
+import type { NewFile } from "./layer-disk.ts";
 import type { NodeAttributes } from "./types.ts";
 
 /**
@@ -30,22 +31,18 @@ export function setAttributes(
 export function setNewFileAttributes(
   kernel: Syscalls,
   path: Buffer,
-  file: { readonly attributes: NodeAttributes; readonly parentMode: number },
+  file: NewFile & { readonly umask: number },
 ): void {
   const { mode, uid, gid, mtime, xattrs } = file.attributes;
   const hasOwner = uid === own.uid && gid === own.gid && (file.parentMode & 0o2000) === 0;
   if (!hasOwner) kernel.lchown(path, uid, gid);
-  if (!hasOwner || !isPlainMode(mode)) chmodSync(path, mode);
-  if (xattrs !== undefined) setXattrs(kernel, path, xattrs);
-  kernel.utimens(path, { mtime });
+  // open(2) gives a new file no special bits, and none that the umask takes.
+  if (!hasOwner || (mode & (0o7000 | file.umask)) !== 0) fchmodSync(file.fd, mode);
+  if (xattrs !== undefined && xattrs.size > 0) setXattrs(kernel, path, xattrs);
+  kernel.futimens(file.fd, { mtime });
 }
 
 const own = { uid: process.geteuid?.() ?? -1, gid: process.getegid?.() ?? -1 };
-
-/** Whether open(2) gives a new file this mode. */
-function isPlainMode(mode: number): boolean {
-  return (mode & ~0o777) === 0 && (mode & process.umask()) === 0;
-}
 
 /**
  * What the place cannot hold is left out, as every builder does: attributes on a filesystem without them, `user.*` on

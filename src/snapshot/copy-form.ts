@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import type { RootfsMount, Syscalls } from "../core/index.ts";
 import { readAbilities } from "./abilities.ts";
 import { beginLayer, type Draft, type EmptyDirectories, type Form } from "./form.ts";
+import { openLayerLog } from "./layer-log.ts";
 import { LiveTree } from "./live-tree.ts";
 import { formatLooks, readLooks } from "./looks-file.ts";
 import { LooksBook } from "./looks-book.ts";
@@ -69,6 +70,7 @@ export function copyForm(place: {
       return openDisk(directory, () => book);
     },
     tree: stackOf,
+    openLog: openLayerLog,
     begin: beginLayer,
     liveTree: (draft) => {
       const layer = new LiveTree(draft);
@@ -76,7 +78,7 @@ export function copyForm(place: {
     },
     openWriter: (draft, options) => {
       if (steps.has(draft)) throw new Error("a process is at work in this layer");
-      return new LayerWriter({ disk: draft.disk, lower: draft.lower, form: "overlay" }, options);
+      return new LayerWriter({ ...draft, form: "overlay" }, options);
     },
     entries: overlayEntries,
     mountDraft: async (draft, skeleton) => {

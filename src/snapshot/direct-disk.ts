@@ -3,13 +3,15 @@ import { removeTree, type Syscalls } from "../core/index.ts";
 import { removeOtherXattrs, setAttributes, setNewFileAttributes } from "./attributes.ts";
 import { isOpaque, isWhiteout, type LayerDirectory, locate, opaqueXattr } from "./disk.ts";
 import { readXattrs, statOf } from "./disk.ts";
-import type { LayerDisk, SharedNode } from "./layer-disk.ts";
+import type { LayerDisk, NewFile, SharedNode } from "./layer-disk.ts";
 import type { Device, NodeAttributes } from "./types.ts";
 
 /** Nodes lie on the disk as they look, marks in the form that overlayfs reads. */
 export class DirectDisk implements LayerDisk {
   readonly kernel: Syscalls;
   readonly directory: LayerDirectory;
+  /** Asking for it are two system calls. */
+  #umask: number | undefined;
 
   constructor(kernel: Syscalls, directory: LayerDirectory) {
     this.kernel = kernel;
@@ -46,11 +48,9 @@ export class DirectDisk implements LayerDisk {
     setAttributes(this.kernel, absolute, node);
   }
 
-  setNewFileAttributes(
-    absolute: Buffer,
-    file: { readonly attributes: NodeAttributes; readonly parentMode: number },
-  ): void {
-    setNewFileAttributes(this.kernel, absolute, file);
+  setNewFileAttributes(absolute: Buffer, file: NewFile): void {
+    this.#umask ??= process.umask();
+    setNewFileAttributes(this.kernel, absolute, { ...file, umask: this.#umask });
   }
 
   removeOtherXattrs(absolute: Buffer, kept: ReadonlyMap<string, Buffer> | undefined): void {

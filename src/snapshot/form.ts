@@ -8,6 +8,7 @@ import {
 } from "../layer/index.ts";
 import { DirectDisk } from "./direct-disk.ts";
 import type { LayerDisk } from "./layer-disk.ts";
+import { type LayerLog, openLayerLog } from "./layer-log.ts";
 import { LiveTree } from "./live-tree.ts";
 import { overlayEntries } from "./overlay-diff.ts";
 import { StackTree } from "./stack-tree.ts";
@@ -22,6 +23,8 @@ export interface Draft {
   /** Directories of the parents, topmost first. */
   readonly parents: readonly string[];
   readonly lower: StackTree;
+  /** Takes the digest of what a writer writes; for states that began empty and were written by nobody else. */
+  readonly log: LayerLog | undefined;
 }
 
 /** How a snapshotter keeps layers on disk. `directories` are those of a chain, topmost first. */
@@ -32,6 +35,8 @@ export interface Form {
   /** The same of a layer that is to be written; the directory is empty. */
   newDisk(directory: string): LayerDisk;
   tree(directories: readonly string[]): StackTree;
+  /** For a new, empty directory; undefined where a layer cannot be logged. */
+  openLog(disk: LayerDisk): LayerLog | undefined;
   /** Fills the new, empty directory of a draft. */
   begin(draft: Draft): Promise<void>;
   liveTree(draft: Draft): MergedTree & { showsBelow(path: RootPath): boolean };
@@ -60,10 +65,10 @@ export function overlayForm(kernel: Syscalls, empty: EmptyDirectories): Form {
     keptDisk: disk,
     newDisk: disk,
     tree: (directories) => new StackTree(directories.map(disk)),
+    openLog: openLayerLog,
     begin: beginLayer,
     liveTree: (draft) => new LiveTree(draft),
-    openWriter: ({ disk: own, lower }, options) =>
-      new LayerWriter({ disk: own, lower, form: "overlay" }, options),
+    openWriter: (draft, options) => new LayerWriter({ ...draft, form: "overlay" }, options),
     entries: overlayEntries,
     mountDraft: async ({ disk: { directory }, work, parents }, skeleton) => {
       mkdirSync(work, { recursive: true });

@@ -32,11 +32,8 @@ export interface LayerDisk extends LayerView {
     absolute: Buffer,
     node: { readonly isSymlink: boolean; readonly attributes: Partial<NodeAttributes> },
   ): void;
-  /** The same for a file that was just made with the permissions of `mode` in a directory with `parentMode`. */
-  setNewFileAttributes(
-    absolute: Buffer,
-    file: { readonly attributes: NodeAttributes; readonly parentMode: number },
-  ): void;
+  /** The same for a file that was just made with the permissions of `mode` and has its content; `fd` is open. */
+  setNewFileAttributes(absolute: Buffer, file: NewFile): void;
   /** Takes away the image's attributes that `kept` does not have. */
   removeOtherXattrs(absolute: Buffer, kept: ReadonlyMap<string, Buffer> | undefined): void;
   /** Makes a device node; its attributes are to be set. @throws EEXIST when something has the name */
@@ -52,6 +49,13 @@ export interface LayerDisk extends LayerView {
   unlink(absolute: Buffer): void;
   /** Removes a directory with everything below it. */
   removeTree(absolute: Buffer): Promise<void>;
+}
+
+export interface NewFile {
+  readonly attributes: NodeAttributes;
+  /** Mode of the directory that it is in. */
+  readonly parentMode: number;
+  readonly fd: number;
 }
 
 /** A node of another layer, or of a tree that a process ran in. */

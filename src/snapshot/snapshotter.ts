@@ -18,6 +18,7 @@ import { type LayerEntryWithContent, layerTarChunks } from "../layer/index.ts";
 import { applyLayer } from "./apply-layer.ts";
 import { snapshotError } from "./errors.ts";
 import type { Draft, Form } from "./form.ts";
+import type { LoggedLayer } from "./layer-log.ts";
 import { markDurable, type Metadata, readMetadata, writeMetadata } from "./metadata.ts";
 import type { StackTree } from "./stack-tree.ts";
 import type {
@@ -88,8 +89,9 @@ export class DirectorySnapshotter implements Snapshotter {
     const directory = join(folder, "fs");
     await mkdir(directory, { recursive: true });
     const disk = this.#form.newDisk(directory);
-    const draft = { disk, work: join(folder, "work"), parents, lower };
     const isOurs = options.directory === undefined;
+    const log = isOurs ? this.#form.openLog(disk) : undefined;
+    const draft = { disk, work: join(folder, "work"), parents, lower, log };
     const active = this.#activate({ draft, parent, folder, isOurs });
     try {
       await this.#form.begin(draft);
@@ -106,23 +108,9 @@ export class DirectorySnapshotter implements Snapshotter {
   ): Promise<Snapshot> {
     const { draft } = this.#activeOf(active);
     await this.#form.endMounts(draft);
-    const digester = new Digester();
-    let contentSize = 0;
-    const counted = async function* (entries: AsyncIterable<LayerEntryWithContent>) {
-      for await (const entry of entries) {
-        contentSize += entry.size;
-        yield entry;
-      }
-    };
-    for await (const chunk of layerTarChunks(counted(this.#form.entries(draft))))
-      digester.update(chunk);
-    return this.#keep(active, {
-      tarSize: digester.size,
-      diffId: toDiffId(digester.digest()),
-      contentSize,
-      created: options.created ?? new Date(),
-      reproducible: true,
-    });
+    const layer = draft.log?.result() ?? (await digestEntries(this.#form.entries(draft)));
+    const created = options.created ?? new Date();
+    return this.#keep(active, { ...layer, created, reproducible: true });
   }
 
   async abandon(active: ActiveSnapshot): Promise<void> {
@@ -287,15 +275,26 @@ export class DirectorySnapshotter implements Snapshotter {
     const { draft, parent, folder } = made;
     const form = this.#form;
     const tree = form.liveTree(draft);
+    let writers = 0;
     const active: Active = {
       key: folder,
       parent,
-      directory: draft.disk.directory.toString(),
+      // Who knows the directory, or has it mounted, may write to it: then only a walk tells what is there.
+      get directory() {
+        draft.log?.close();
+        return draft.disk.directory.toString();
+      },
       tree,
       showsSkeleton: (path) => tree.showsBelow(path),
-      mount: async (options = {}) => form.mountDraft(draft, options.skeleton ?? []),
+      mount: async (options = {}) => {
+        draft.log?.close();
+        return form.mountDraft(draft, options.skeleton ?? []);
+      },
       unmount: async () => form.endMounts(draft),
-      openWriter: (options) => form.openWriter(draft, options),
+      openWriter: (options) => {
+        if (writers++ > 0) draft.log?.close();
+        return form.openWriter(draft, options);
+      },
       draft,
       folder: made.isOurs ? folder : undefined,
     };
@@ -399,6 +398,20 @@ async function hashTar(entries: AsyncIterable<LayerEntryWithContent>): Promise<s
   const digester = new Digester();
   for await (const chunk of layerTarChunks(entries)) digester.update(chunk);
   return digester.digest();
+}
+
+/** Walks through a layer. */
+async function digestEntries(entries: AsyncIterable<LayerEntryWithContent>): Promise<LoggedLayer> {
+  const digester = new Digester();
+  let contentSize = 0;
+  const counted = async function* () {
+    for await (const entry of entries) {
+      contentSize += entry.size;
+      yield entry;
+    }
+  };
+  for await (const chunk of layerTarChunks(counted())) digester.update(chunk);
+  return { diffId: toDiffId(digester.digest()), tarSize: digester.size, contentSize };
 }
 
 function notFound(chainId: ChainId): Error {

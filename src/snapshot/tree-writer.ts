@@ -1,4 +1,4 @@
-import { type BigIntStats, mkdirSync, readdirSync, symlinkSync } from "node:fs";
+import { type BigIntStats, closeSync, mkdirSync, readdirSync, symlinkSync } from "node:fs";
 import {
   diskFull,
   isDiskFull,
@@ -27,7 +27,16 @@ import type {
   TreeWriter,
   TreeWriterOptions,
 } from "./types.ts";
-import { createFile, closingAfter, writeContent } from "./write-content.ts";
+import type { LayerLog } from "./layer-log.ts";
+import {
+  closingAfter,
+  copySmall,
+  createFile,
+  createFileIfFree,
+  lengthOf,
+  smallFile,
+  writeContent,
+} from "./write-content.ts";
 
 export interface TreeWriterPlace {
   readonly disk: LayerDisk;
@@ -35,6 +44,8 @@ export interface TreeWriterPlace {
   readonly lower: MergedTree;
   /** `complete`: the directory already holds the parent's files, so that removing is just that. */
   readonly form: "overlay" | "complete";
+  /** Told of everything that is written. */
+  readonly log?: LayerLog | undefined;
 }
 
 export type { TreeWriter, TreeWriterOptions } from "./types.ts";
@@ -60,6 +71,7 @@ export class LayerWriter implements TreeWriter {
   readonly #place: TreeWriterPlace;
   readonly #disk: LayerDisk;
   readonly #implied: NodeAttributes;
+  readonly #log: LayerLog | undefined;
   /** Directories that are in the layer, with the time that each is to have in the end. */
   readonly #ready = new Map<string, bigint>();
   /** Modes of those that got files, until they change. */
@@ -74,6 +86,7 @@ export class LayerWriter implements TreeWriter {
   constructor(place: TreeWriterPlace, options: TreeWriterOptions = {}) {
     this.#place = place;
     this.#disk = place.disk;
+    this.#log = place.log;
     this.#implied = options.implied ?? defaultParent;
   }
 
@@ -90,21 +103,54 @@ export class LayerWriter implements TreeWriter {
     this.#disk.removeOtherXattrs(absolute, attributes.xattrs);
     this.#disk.setAttributes(absolute, { isSymlink: false, attributes });
     this.#ready.set(known, attributes.mtime);
+    this.#log?.directory(path, attributes.mtime);
   }
 
   async file(path: RootPath, attributes: NodeAttributes, content: FileContent): Promise<void> {
     await this.#create(path, async (absolute) => {
       const fd = createFile(absolute, attributes.mode & 0o777);
-      await closingAfter(fd, async () => writeContent({ fd, path }, content));
-      const parentMode = this.#modeOf(parentRootPath(path) ?? rootPath);
-      this.#disk.setNewFileAttributes(absolute, { attributes, parentMode });
+      await closingAfter(fd, async () => {
+        const tar = this.#log?.beginFile(path, attributes, lengthOf(content));
+        await writeContent({ fd, path, tar }, content);
+        this.#finishFile({ path, absolute, fd }, attributes);
+      });
+      this.#log?.endFile(path);
     });
+  }
+
+  smallFile(
+    path: RootPath,
+    attributes: NodeAttributes,
+    content: { readonly fd: number; readonly size: number },
+  ): boolean {
+    const parent = parentRootPath(path);
+    if (content.size > smallFile || parent === undefined) return false;
+    if (!this.#ready.has(key(parent))) return false;
+    const absolute = this.#locate(path);
+    try {
+      const fd = createFileIfFree(absolute, attributes.mode & 0o777);
+      if (fd === undefined) return false;
+      try {
+        const tar = this.#log?.beginFile(path, attributes, content.size);
+        copySmall({ fd, path, tar }, content);
+        this.#finishFile({ path, absolute, fd }, attributes);
+      } finally {
+        closeSync(fd);
+      }
+      this.#log?.endFile(path);
+    } catch (error) {
+      this.#log?.close();
+      throw toldWithPath(error, path);
+    }
+    this.#note(path);
+    return true;
   }
 
   async symlink(path: RootPath, attributes: NodeAttributes, target: Buffer): Promise<void> {
     await this.#create(path, (absolute) => {
       symlinkSync(target, absolute);
       this.#disk.setAttributes(absolute, { isSymlink: true, attributes });
+      this.#log?.node(path);
     });
   }
 
@@ -116,6 +162,7 @@ export class LayerWriter implements TreeWriter {
     if (path.equals(target)) return;
     await this.#create(path, (absolute) => {
       this.#disk.link(this.#locate(target), absolute);
+      this.#log?.hardlink(path, target);
     });
   }
 
@@ -123,6 +170,7 @@ export class LayerWriter implements TreeWriter {
     await this.#create(path, (absolute) => {
       this.#disk.makeDevice(absolute, device);
       this.#disk.setAttributes(absolute, { isSymlink: false, attributes });
+      this.#log?.node(path);
     });
   }
 
@@ -130,10 +178,12 @@ export class LayerWriter implements TreeWriter {
     await this.#create(path, (absolute) => {
       this.#disk.kernel.mkfifo(absolute, 0o600);
       this.#disk.setAttributes(absolute, { isSymlink: false, attributes });
+      this.#log?.node(path);
     });
   }
 
   async share(path: RootPath, node: SharedNode): Promise<boolean> {
+    this.#log?.close();
     try {
       await this.#create(path, (own) => {
         this.#disk.share(own, node);
@@ -155,6 +205,9 @@ export class LayerWriter implements TreeWriter {
     if (attributes.mtime !== undefined && this.#ready.has(known))
       this.#ready.set(known, attributes.mtime);
     this.#note(path);
+    const mtime = this.#ready.get(known);
+    if (mtime === undefined) this.#log?.close();
+    else this.#log?.directory(path, mtime);
   }
 
   async remove(path: RootPath): Promise<void> {
@@ -188,6 +241,16 @@ export class LayerWriter implements TreeWriter {
     for (const [known, mtime] of this.#ready) {
       this.#disk.kernel.utimens(this.#locate(Buffer.from(known, "latin1")), { mtime });
     }
+    this.#log?.finish();
+  }
+
+  #finishFile(
+    file: { readonly path: RootPath; readonly absolute: Buffer; readonly fd: number },
+    attributes: NodeAttributes,
+  ): void {
+    const { path, absolute, fd } = file;
+    const parentMode = this.#modeOf(parentRootPath(path) ?? rootPath);
+    this.#disk.setNewFileAttributes(absolute, { attributes, parentMode, fd });
   }
 
   #modeOf(directory: RootPath): number {
@@ -244,6 +307,7 @@ export class LayerWriter implements TreeWriter {
         await make(absolute);
       }
     } catch (error) {
+      this.#log?.close();
       throw toldWithPath(error, path);
     }
     this.#note(path);
@@ -251,6 +315,7 @@ export class LayerWriter implements TreeWriter {
 
   /** Removes what the layer has at `path`, and all that is known about it. */
   async #clear(path: RootPath, present: BigIntStats): Promise<void> {
+    this.#log?.close();
     const absolute = this.#locate(path);
     if (!present.isDirectory()) {
       this.#disk.unlink(absolute);
@@ -281,6 +346,7 @@ export class LayerWriter implements TreeWriter {
       throw toldWithPath(error, path);
     }
     this.#ready.set(key(path), 0n);
+    this.#log?.directory(path, 0n);
     if (present !== undefined && this.#place.form === "overlay") this.#markOpaque(path);
   }
 
@@ -314,6 +380,7 @@ export class LayerWriter implements TreeWriter {
 
   /** A directory that somebody else made in the layer: an earlier writer, or a process in the sandbox. */
   #learn(path: RootPath, present: BigIntStats): void {
+    if (path.length > 0) this.#log?.close();
     this.#ready.set(key(path), present.mtimeNs);
     const isMarked = path.length > 0 && this.#place.form === "overlay";
     if (isMarked && this.#disk.isOpaque(this.#locate(path))) this.#opaque.add(key(path));
@@ -359,10 +426,12 @@ export class LayerWriter implements TreeWriter {
   }
 
   #whiteOut(path: RootPath): void {
+    this.#log?.close();
     this.#disk.makeWhiteout(this.#locate(path));
   }
 
   #markOpaque(path: RootPath): void {
+    this.#log?.close();
     this.#disk.makeOpaque(this.#locate(path));
     this.#opaque.add(key(path));
   }
@@ -378,6 +447,7 @@ export class LayerWriter implements TreeWriter {
   }
 
   async #removeCopiedUp(path: RootPath): Promise<void> {
+    this.#log?.close();
     for (const known of this.#copiedUp) {
       if (path.length > 0 && !known.startsWith(`${key(path)}/`)) continue;
       this.#copiedUp.delete(known);

@@ -68,6 +68,15 @@ export type FileContent = Buffer | Readable | Pick<OpenedFile, "fd" | "size">;
 export interface TreeWriter {
   directory(path: RootPath, attributes: NodeAttributes): Promise<void>;
   file(path: RootPath, attributes: NodeAttributes, content: FileContent): Promise<void>;
+  /**
+   * The same at once, for a file of up to a megabyte where nothing is in the way. False, with nothing done, when that is
+   * not so: then `file` is to be called.
+   */
+  smallFile(
+    path: RootPath,
+    attributes: NodeAttributes,
+    content: Pick<OpenedFile, "fd" | "size">,
+  ): boolean;
   symlink(path: RootPath, attributes: NodeAttributes, target: Buffer): Promise<void>;
   /**
    * A second name for `target`, which is copied up first.

@@ -1,7 +1,10 @@
 import {
   closeSync,
   constants,
+  fchmodSync,
+  fstatSync,
   openSync,
+  read as readCallback,
   readSync,
   write as writeCallback,
   writeSync,
@@ -9,33 +12,114 @@ import {
 import { copyFile } from "node:fs/promises";
 import { Readable } from "node:stream";
 import { promisify } from "node:util";
-import { rootPathToString, type RootPath } from "../layer/index.ts";
+import { type LayerTarDigester, rootPathToString, type RootPath } from "../layer/index.ts";
+import { errnoOf } from "../core/index.ts";
 import { snapshotError } from "./errors.ts";
 import type { FileContent } from "./types.ts";
 
+const read = promisify(readCallback);
 const write = promisify(writeCallback);
 
 const createFlags =
   constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 
 /** Up to here one read and one write in this thread are quicker than handing the copy to another one. */
-const smallFile = 1024 * 1024;
+export const smallFile = 1024 * 1024;
+/** Longer parts mean fewer turns; these four megabytes are all the memory that a file of any size takes. */
+const partSize = 2 * 1024 * 1024;
 
 /** Makes a file; `mode` is reduced by the umask. @throws EEXIST of Node when something has the name */
 export function createFile(path: Buffer, mode: number): number {
   return openSync(path, createFlags, mode);
 }
 
-/** Fills a new file whose absolute path is `path`; `fd` is its descriptor and stays open. */
+/** undefined when something has the name. */
+export function createFileIfFree(path: Buffer, mode: number): number | undefined {
+  try {
+    return createFile(path, mode);
+  } catch (error) {
+    if (errnoOf(error) === "EEXIST") return undefined;
+    throw error;
+  }
+}
+
+/** Fills a new file whose descriptor is `fd`, which stays open. What is written is told to `tar`, too. */
 export async function writeContent(
-  target: { readonly fd: number; readonly path: RootPath },
+  target: {
+    readonly fd: number;
+    readonly path: RootPath;
+    readonly tar: LayerTarDigester | undefined;
+  },
   content: FileContent,
 ): Promise<void> {
-  if (Buffer.isBuffer(content)) writeAll(target.fd, content);
-  else if (content instanceof Readable) await writeStream(target.fd, content);
-  else if (content.size <= smallFile) writeAll(target.fd, readAll(content, target.path));
-  // The kernel copies, or shares the blocks where the filesystem can; on a thread of the pool.
-  else await copyFile(descriptorPath(content.fd), descriptorPath(target.fd), cloneIfPossible);
+  const { fd, tar } = target;
+  if (Buffer.isBuffer(content)) {
+    writeAll(fd, content);
+    tar?.content(content);
+  } else if (content instanceof Readable) await writeStream(fd, content);
+  else if (content.size <= smallFile) copySmall(target, content);
+  else if (tar === undefined) await copyInKernel(fd, content.fd);
+  else await copyLarge({ ...target, tar }, content);
+}
+
+/** The length of content that is known before it is read. */
+export function lengthOf(content: FileContent): number | undefined {
+  if (Buffer.isBuffer(content)) return content.length;
+  return content instanceof Readable ? undefined : content.size;
+}
+
+/** One read and one write; for up to `smallFile` bytes. @throws SNAPSHOT_SOURCE_CHANGED */
+export function copySmall(
+  target: {
+    readonly fd: number;
+    readonly path: RootPath;
+    readonly tar: LayerTarDigester | undefined;
+  },
+  source: { readonly fd: number; readonly size: number },
+): void {
+  const { tar } = target;
+  // The tar takes parts of up to half a megabyte as they are read.
+  const isReserved = tar !== undefined && source.size <= smallFile / 2;
+  const content = isReserved ? tar.reserve(source.size) : Buffer.allocUnsafe(source.size);
+  readAll(source.fd, content, target.path);
+  writeAll(target.fd, content);
+  if (!isReserved) tar?.content(content);
+}
+
+/**
+ * Reads the next part while the last one is written and hashed: three things at once, on two threads of the pool and this
+ * one. What is hashed is what was written, whoever writes to the source meanwhile.
+ */
+async function copyLarge(
+  target: { readonly fd: number; readonly path: RootPath; readonly tar: LayerTarDigester },
+  source: { readonly fd: number; readonly size: number },
+): Promise<void> {
+  const buffers = [Buffer.allocUnsafeSlow(partSize), Buffer.allocUnsafeSlow(partSize)] as const;
+  const readPart = async (turn: number, position: number): Promise<Buffer> => {
+    const buffer = buffers[turn % 2 === 0 ? 0 : 1];
+    const length = Math.min(partSize, source.size - position);
+    const { bytesRead } = await read(source.fd, buffer, 0, length, position);
+    return buffer.subarray(0, bytesRead);
+  };
+  let part = await readPart(0, 0);
+  for (let turn = 1, position = part.length; part.length > 0; turn++) {
+    const next = readPart(turn, position);
+    const written = writeWhole(target.fd, part);
+    target.tar.content(part);
+    const settled = await Promise.allSettled([next, written]);
+    for (const outcome of settled) if (outcome.status === "rejected") throw outcome.reason;
+    part = await next;
+    position += part.length;
+    if (part.length === 0 && position < source.size) throw changed(target.path);
+  }
+}
+
+/** Shares the blocks where the filesystem can; on a thread of the pool. */
+async function copyInKernel(fd: number, sourceFd: number): Promise<void> {
+  const { mode } = fstatSync(fd);
+  await copyFile(descriptorPath(sourceFd), descriptorPath(fd), cloneIfPossible);
+  // libuv gives the copy the mode of the source.
+  fchmodSync(fd, mode & 0o7777);
 }
 
 const cloneIfPossible = constants.COPYFILE_FICLONE;
@@ -50,20 +134,20 @@ function writeAll(fd: number, content: Uint8Array): void {
 }
 
 async function writeStream(fd: number, content: Readable): Promise<void> {
-  for await (const chunk of content as AsyncIterable<Buffer>) {
-    for (let written = 0; written < chunk.length;)
-      written += (await write(fd, chunk, written, chunk.length - written, null)).bytesWritten;
-  }
+  for await (const chunk of content as AsyncIterable<Buffer>) await writeWhole(fd, chunk);
 }
 
-function readAll(source: { readonly fd: number; readonly size: number }, path: RootPath): Buffer {
-  const content = Buffer.allocUnsafe(source.size);
-  for (let length = 0; length < source.size;) {
-    const read = readSync(source.fd, content, length, source.size - length, length);
-    if (read === 0) throw changed(path);
-    length += read;
+async function writeWhole(fd: number, content: Buffer): Promise<void> {
+  for (let written = 0; written < content.length;)
+    written += (await write(fd, content, written, content.length - written, null)).bytesWritten;
+}
+
+function readAll(fd: number, content: Buffer, path: RootPath): void {
+  for (let length = 0; length < content.length;) {
+    const count = readSync(fd, content, length, content.length - length, length);
+    if (count === 0) throw changed(path);
+    length += count;
   }
-  return content;
 }
 
 function changed(path: RootPath): Error {

@@ -3,12 +3,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type ChainId, isTsbuildError, removeTree } from "../../src/core/index.ts";
-import { toRootPath } from "../../src/layer/index.ts";
+import { type ChainId, digestOf, isTsbuildError, removeTree } from "../../src/core/index.ts";
+import { layerTarChunks, toRootPath } from "../../src/layer/index.ts";
 import {
   type ActiveSnapshot,
   openSnapshotter,
   openTreeWriter,
+  type Snapshot,
   type Snapshotter,
   type TreeWriter,
 } from "../../src/snapshot/index.ts";
@@ -103,6 +104,15 @@ async function perform(active: ActiveSnapshot, operations: readonly Operation[])
   return isWhole;
 }
 
+/** The digest may be taken while the layer is written; it is that of the entries on disk all the same. */
+async function expectWalked(snapshots: Snapshotter, snapshot: Snapshot): Promise<void> {
+  const tar = Buffer.concat(await collect(layerTarChunks(snapshots.diff(snapshot.chainId))));
+  expect({ diffId: snapshot.diffId, size: snapshot.tarSize }).toEqual({
+    diffId: digestOf(tar),
+    size: tar.length,
+  });
+}
+
 async function build(kind: "overlayfs" | "copy", changes: readonly (readonly Operation[])[]) {
   const snapshots = snapshotters.get(kind);
   if (snapshots === undefined) throw new Error("opened before");
@@ -111,7 +121,9 @@ async function build(kind: "overlayfs" | "copy", changes: readonly (readonly Ope
   for (const operations of changes) {
     const active = await snapshots.prepare(top);
     isWhole = (await perform(active, operations)) && isWhole;
-    top = (await snapshots.commit(active)).chainId;
+    const snapshot = await snapshots.commit(active);
+    top = snapshot.chainId;
+    await expectWalked(snapshots, snapshot);
   }
   if (top === undefined) throw new Error("there is a change");
   return { snapshots, top, isWhole, dump: await dumpTree(await snapshots.tree(top)) };

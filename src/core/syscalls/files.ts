@@ -9,6 +9,7 @@ type FileCalls = Pick<
   | "mkfifo"
   | "lchown"
   | "utimens"
+  | "futimens"
   | "openat2"
   | "renameat2"
   | "linkat"
@@ -53,6 +54,9 @@ export function fileCalls(library: Library): FileCalls {
     utimens: (path, { atime, mtime }) => {
       const times = timespecs(atime, mtime);
       utimensat([AT_FDCWD, cString(path), times, AT_SYMLINK_NOFOLLOW], path);
+    },
+    futimens: (fd, { atime, mtime }) => {
+      utimensat([fd, null, timespecs(atime, mtime), 0]);
     },
     openat2: (dirfd, path, { flags, mode = 0, resolve = {} }) => {
       const how = Buffer.alloc(24);

@@ -70,6 +70,11 @@ export interface Syscalls {
     path: SyscallPath,
     times: { readonly atime?: bigint | undefined; readonly mtime?: bigint | undefined },
   ): void;
+  /** `utimens` of the open file. */
+  futimens(
+    fd: number,
+    times: { readonly atime?: bigint | undefined; readonly mtime?: bigint | undefined },
+  ): void;
   /**
    * Locks the open file (flock(2)); closing every copy of the descriptor unlocks. Resolves true when locked, false when
    * `nonBlocking` and someone else holds it. Waiting asks again after 1 to 50 ms, so it blocks no thread.

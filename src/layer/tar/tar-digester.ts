@@ -1,0 +1,74 @@
+import { type Digest, Digester } from "../../core/index.ts";
+import type { LayerEntry } from "../types.ts";
+import { blockSize, paddingOf } from "./format.ts";
+import { formatHeader } from "./write-header.ts";
+
+const chunkSize = 512 * 1024;
+const zeros = Buffer.alloc(2 * blockSize);
+
+/**
+ * Digest of the tar that `layerTarChunks` would write of the same entries, taken while they come, without a promise and
+ * mostly without a copy: small contents are read straight into the place that `reserve` gives.
+ *
+ * ```ts
+ * digester.header(entry);
+ * read(fd, digester.reserve(entry.size));
+ * digester.pad(entry.size);
+ * ```
+ */
+export class LayerTarDigester {
+  readonly #digester = new Digester();
+  #chunk: Buffer | undefined;
+  #length = 0;
+
+  /** Begins an entry; a file's content and padding are to follow. */
+  header(entry: LayerEntry): void {
+    this.#add(formatHeader(entry));
+  }
+
+  /** A place for the next `size` bytes of content, to be filled before anything else is called. */
+  reserve(size: number): Buffer {
+    if (size > chunkSize - this.#length) this.#flush();
+    const chunk = (this.#chunk ??= Buffer.allocUnsafeSlow(chunkSize));
+    if (size > chunkSize) throw new Error("larger contents come in parts");
+    const place = chunk.subarray(this.#length, this.#length + size);
+    this.#length += size;
+    return place;
+  }
+
+  /** The next part of some content. */
+  content(part: Uint8Array): void {
+    if (part.length < chunkSize / 8) {
+      this.#add(part);
+      return;
+    }
+    this.#flush();
+    this.#digester.update(part);
+  }
+
+  /** Ends content of `size` bytes. */
+  pad(size: number): void {
+    this.#add(zeros.subarray(0, paddingOf(size)));
+  }
+
+  /** Ends the tar; called once. */
+  finish(): { readonly digest: Digest; readonly size: number } {
+    this.#add(zeros);
+    this.#flush();
+    this.#chunk = undefined;
+    return { digest: this.#digester.digest(), size: this.#digester.size };
+  }
+
+  #add(part: Uint8Array): void {
+    if (part.length > chunkSize) {
+      this.#flush();
+      this.#digester.update(part);
+    } else this.reserve(part.length).set(part);
+  }
+
+  #flush(): void {
+    if (this.#length === 0 || this.#chunk === undefined) return;
+    this.#digester.update(this.#chunk.subarray(0, this.#length));
+    this.#length = 0;
+  }
+}
