@@ -1,7 +1,7 @@
-import { mkdir } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { openLocalCache, type LocalCache } from "../cache/index.ts";
 import {
+  makeFolder,
   explainSystemError,
   isTsbuildError,
   systemClock,
@@ -100,7 +100,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   let sandbox: Promise<Sandbox> | undefined;
   const open = async (): Promise<Sandbox> => {
     const stateDir = join(store.tmpDir, "sandbox");
-    await mkdir(stateDir, { recursive: true });
+    makeFolder(stateDir);
     return openSandbox(options.isolation ?? "auto", {
       stateDir,
       cacheDir: join(root, "cache"),

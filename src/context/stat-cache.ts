@@ -1,6 +1,6 @@
-import { mkdir, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { dirname } from "node:path";
-import { type Digest, errnoOf, writeFileAtomic } from "../core/index.ts";
+import { makeFolder, type Digest, errnoOf, writeFileAtomic } from "../core/index.ts";
 import { isSameVersion } from "./stat-key.ts";
 import { decodeStatTable, encodeStatTable, type StatEntry, type StatTable } from "./stat-table.ts";
 import type { StatCache, StatKey } from "./types.ts";
@@ -75,7 +75,7 @@ class FileStatCache implements StatCache {
       return entry.lastUsed >= oldest && !this.#fresh.has(entry.key.path);
     });
     const content = encodeStatTable([...kept, ...this.#fresh.values()]);
-    await mkdir(dirname(path), { recursive: true });
+    makeFolder(dirname(path));
     await writeFileAtomic({ path, tmpDir, content });
   }
 }

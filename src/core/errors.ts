@@ -1,3 +1,5 @@
+import { constants } from "node:os";
+
 /** A place in a text file. `line` and `column` are 1-based; `length` counts UTF-16 units on that line. */
 export interface SourceLocation {
   readonly file: string;
@@ -69,8 +71,15 @@ export function isTsbuildError(error: unknown, code?: string): error is TsbuildE
 /** The `code` of a Node system error such as "ENOENT"; undefined for anything else. */
 export function errnoOf(error: unknown): string | undefined {
   if (typeof error !== "object" || error === null || !("code" in error)) return undefined;
-  return typeof error.code === "string" ? error.code : undefined;
+  if (typeof error.code !== "string") return undefined;
+  // libuv has no name for EDQUOT and some others.
+  if (error.code.startsWith("Unknown system error") && "errno" in error) {
+    return errnoNames.get(-Number(error.errno)) ?? error.code;
+  }
+  return error.code;
 }
+
+const errnoNames = new Map(Object.entries(constants.errno).map(([name, number]) => [number, name]));
 
 /** Proves at compile time that a switch over a union is complete. */
 export function unreachable(value: never): never {

@@ -9,6 +9,7 @@ export * from "./excerpt.ts";
 export * from "./git-reference.ts";
 export * from "./http.ts";
 export * from "./limiter.ts";
+export * from "./make-folder.ts";
 export * from "./media-types.ts";
 export * from "./output-file.ts";
 export * from "./partial.ts";

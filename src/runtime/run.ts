@@ -1,8 +1,9 @@
 import { randomBytes } from "node:crypto";
-import { mkdir, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { constants } from "node:os";
 import { basename, join } from "node:path";
 import type { ChainId, Clock, Digest } from "../core/index.ts";
+import { makeFolder } from "../core/index.ts";
 import type { ExecConfig } from "../image/index.ts";
 import { toRootPath } from "../layer/index.ts";
 import {
@@ -92,7 +93,7 @@ export async function run(request: RunRequest, environment: RunEnvironment): Pro
   const id = randomBytes(32).toString("hex");
   const directory = join(environment.containers, id);
   const scratch = join(environment.tmpDir, `container-${id.slice(0, 12)}`);
-  await mkdir(scratch, { recursive: true });
+  makeFolder(scratch);
   const active = await environment.snapshots.prepare(
     request.image.chainId,
     request.remove ? {} : { directory },

@@ -1,6 +1,6 @@
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { diskFull, errnoOf, isDiskFull } from "../core/index.ts";
+import { makeFolder, diskFull, errnoOf, isDiskFull } from "../core/index.ts";
 import type { NetworkMode, SandboxMount } from "./types.ts";
 
 const loopbackHosts = [
@@ -35,7 +35,7 @@ export async function writeNetworkFiles(options: {
   readonly withHostname?: boolean;
 }): Promise<SandboxMount[]> {
   const { directory, hostname, network, extraHosts = [] } = options;
-  await mkdir(directory, { recursive: true });
+  makeFolder(directory);
   const given = extraHosts.map(({ name, address }) => `${address}\t${name}`);
   const known = network === "host" ? await readHostFile("/etc/hosts") : undefined;
   const lines = [...given, ...(known?.trimEnd().split("\n") ?? loopbackHosts)];

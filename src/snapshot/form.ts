@@ -1,5 +1,5 @@
-import { mkdirSync } from "node:fs";
 import type { RootfsMount, Syscalls } from "../core/index.ts";
+import { makeFolder } from "../core/index.ts";
 import {
   type LayerEntryWithContent,
   type MergedTree,
@@ -71,7 +71,7 @@ export function overlayForm(kernel: Syscalls, empty: EmptyDirectories): Form {
     openWriter: (draft, options) => new LayerWriter({ ...draft, form: "overlay" }, options),
     entries: overlayEntries,
     mountDraft: async ({ disk: { directory }, work, parents }, skeleton) => {
-      mkdirSync(work, { recursive: true });
+      makeFolder(work);
       const lower = [...parents, ...skeleton];
       return {
         type: "overlay",

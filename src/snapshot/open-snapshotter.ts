@@ -1,6 +1,6 @@
-import { constants, mkdirSync, mkdtempSync, rmSync, statfsSync } from "node:fs";
+import { constants, mkdtempSync, rmSync, statfsSync } from "node:fs";
 import { join } from "node:path";
-import { loadSyscalls, syscallErrno, type Syscalls } from "../core/index.ts";
+import { makeFolder, loadSyscalls, syscallErrno, type Syscalls } from "../core/index.ts";
 import { opaqueXattr } from "./disk.ts";
 import { snapshotError } from "./errors.ts";
 import { copyForm } from "./copy-form.ts";
@@ -35,7 +35,7 @@ export async function openSnapshotter(options: OpenSnapshotterOptions): Promise<
 function makeEmptyDirectories(kernel: Syscalls, directory: string): EmptyDirectories {
   const empty = [join(directory, "empty", "a"), join(directory, "empty", "b")] as const;
   for (const path of empty) {
-    mkdirSync(path, { recursive: true, mode: 0o755 });
+    makeFolder(path, 0o755);
     kernel.utimens(path, { mtime: 0n });
   }
   return empty;

@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { mkdir, readdir, rename } from "node:fs/promises";
 import { join } from "node:path";
 import {
+  makeFolder,
   type ChainId,
   diffId as toDiffId,
   digestHex,
@@ -87,7 +88,7 @@ export class DirectorySnapshotter implements Snapshotter {
     const lower = await this.tree(parent);
     const folder = options.directory ?? this.#temporary();
     const directory = join(folder, "fs");
-    await mkdir(directory, { recursive: true });
+    makeFolder(directory);
     const disk = this.#form.newDisk(directory);
     const isOurs = options.directory === undefined;
     const log = isOurs ? this.#form.openLog(disk) : undefined;

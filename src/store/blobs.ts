@@ -1,10 +1,11 @@
 import { randomBytes } from "node:crypto";
 import { createWriteStream } from "node:fs";
-import { mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Readable, Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import {
+  makeFolder,
   createVerifier,
   type Digest,
   digestAlgorithm,
@@ -106,7 +107,7 @@ async function renameInto(temporary: string, path: string): Promise<void> {
     await rename(temporary, path);
   } catch (error) {
     if (errnoOf(error) !== "ENOENT") throw error;
-    await mkdir(dirname(path), { recursive: true });
+    makeFolder(dirname(path));
     await rename(temporary, path);
   }
 }

@@ -1,6 +1,5 @@
 import { randomBytes } from "node:crypto";
 import {
-  mkdir,
   open,
   readdir,
   readFile,
@@ -12,7 +11,14 @@ import {
 } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { digestHex, digestOf, errnoOf, loadSyscalls, removeTree } from "../core/index.ts";
+import {
+  makeFolder,
+  digestHex,
+  digestOf,
+  errnoOf,
+  loadSyscalls,
+  removeTree,
+} from "../core/index.ts";
 import { measureTree } from "./measure-tree.ts";
 
 /** How several users of one cache get along. */
@@ -199,7 +205,7 @@ async function bringAllBack(path: string): Promise<void> {
       // It was home already, or is gone with what it lay in: then it is empty, as a new one would be.
       if (!["ENOENT", "ENOTEMPTY", "EEXIST", "EXDEV"].includes(errnoOf(error) ?? "")) throw error;
     });
-    await mkdir(home, { recursive: true });
+    makeFolder(home);
     await unlink(note).catch(unlessGone);
   }
 }
@@ -243,7 +249,7 @@ async function createInstance(
 ): Promise<void> {
   try {
     const data = join(draft, "data");
-    await mkdir(data, { recursive: true, mode: 0o755 });
+    makeFolder(data, 0o755);
     await fill(data);
     await (await open(join(draft, "lock"), "wx", 0o600)).close();
     while (!(await giveName(draft, path)));
@@ -256,7 +262,7 @@ async function createInstance(
 
 /** False when a prune removed the folder of the key, which was empty, a moment ago. */
 async function giveName(draft: string, path: string): Promise<boolean> {
-  await mkdir(dirname(path), { recursive: true });
+  makeFolder(dirname(path));
   try {
     await rename(draft, path);
     return true;

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
-import { mkdir, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { dirname } from "node:path";
-import { errnoOf, writeFileAtomic } from "../core/index.ts";
+import { makeFolder, errnoOf, writeFileAtomic } from "../core/index.ts";
 
 /** A small record on disk and where its temporary file may lie. */
 export interface JsonFile {
@@ -68,7 +68,7 @@ export async function writeJsonFile({ path, tmpDir, value, durable }: JsonFile):
     await writeFileAtomic(file);
   } catch (error) {
     if (errnoOf(error) !== "ENOENT") throw error;
-    await mkdir(dirname(path), { recursive: true });
+    makeFolder(dirname(path));
     await writeFileAtomic(file);
   }
 }

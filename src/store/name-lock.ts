@@ -1,6 +1,6 @@
-import { type FileHandle, mkdir, open, stat, unlink } from "node:fs/promises";
+import { type FileHandle, open, stat, unlink } from "node:fs/promises";
 import { join } from "node:path";
-import { errnoOf, loadSyscalls } from "../core/index.ts";
+import { makeFolder, errnoOf, loadSyscalls } from "../core/index.ts";
 import { fileNameFor } from "./layout.ts";
 
 /**
@@ -50,7 +50,7 @@ async function openLock(path: string): Promise<FileHandle> {
     return await open(path, "a", 0o600);
   } catch (error) {
     if (errnoOf(error) !== "ENOENT") throw error;
-    await mkdir(join(path, ".."), { recursive: true });
+    makeFolder(join(path, ".."));
     return open(path, "a", 0o600);
   }
 }

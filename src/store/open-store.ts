@@ -1,7 +1,8 @@
 import { constants } from "node:fs";
-import { mkdir, open, stat } from "node:fs/promises";
-import { dirname, resolve } from "node:path";
+import { open } from "node:fs/promises";
+import { resolve } from "node:path";
 import {
+  makeFolder,
   type Clock,
   diskFull,
   errnoOf,
@@ -94,38 +95,14 @@ async function checkFormat(layout: StoreLayout): Promise<void> {
     });
   }
   // Snapshots hold setuid programs of strangers: nobody else may reach, let alone run them.
-  await makeFolders(layout.root);
+  makeFolder(layout.root, 0o700);
   const { blobs, names, layerBlobs, locks, tmp } = layout;
   for (const folder of [blobs, names, layerBlobs, locks, tmp]) {
-    await mkdir(folder, { recursive: true });
+    makeFolder(folder);
   }
   const value = { format: storeFormat };
   // Last, because whoever finds it relies on the folders.
   await writeJsonFile({ path: layout.version, tmpDir: tmp, value, durable: true });
-}
-
-/** Node's own recursive mkdir never comes back from below /proc, where parents answer ENOENT whatever one makes. */
-async function makeFolders(path: string): Promise<void> {
-  try {
-    await mkdir(path, { mode: 0o700 });
-  } catch (error) {
-    const parent = dirname(path);
-    if (errnoOf(error) === "EEXIST") return;
-    if (errnoOf(error) !== "ENOENT" || parent === path || (await exists(parent))) throw error;
-    await makeFolders(parent);
-    await mkdir(path, { mode: 0o700 }).catch((again: unknown) => {
-      if (errnoOf(again) !== "EEXIST") throw again;
-    });
-  }
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await stat(path);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 interface Sweeper {

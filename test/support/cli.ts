@@ -3,7 +3,8 @@ import { constants } from "node:os";
 import { join, resolve } from "node:path";
 
 /** The repository's own folder; `bin/tsbuild.js` and the fixtures lie below it. */
-export const repository = resolve(import.meta.dirname, "../..");
+export const repository =
+  process.env["TSBUILD_REPOSITORY"] ?? resolve(import.meta.dirname, "../..");
 export const tsbuildBin = join(repository, "bin/tsbuild.js");
 
 export interface CliOptions {

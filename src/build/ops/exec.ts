@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { removeTree } from "../../core/index.ts";
+import { makeFolder, removeTree } from "../../core/index.ts";
 import { toRootPath } from "../../layer/index.ts";
 import type { ExecOp } from "../../plan/index.ts";
 import {
@@ -38,7 +38,7 @@ const defaultPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbi
 export async function executeExec(op: ExecOp, request: OpRequest): Promise<LayersResult> {
   const { environment } = request;
   const scratch = join(environment.store.tmpDir, `run-${randomBytes(6).toString("hex")}`);
-  await mkdir(scratch, { recursive: true });
+  makeFolder(scratch);
   try {
     return await makeLayer(request, async (active) => {
       const given = await openStepMounts(op, { request, scratch });

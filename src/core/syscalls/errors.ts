@@ -35,10 +35,11 @@ const hints: ReadonlyMap<string, string> = new Map([
 /** A failed system call of Node's, which may come up anywhere, as an error of ours; anything else as it is. */
 export function explainSystemError(error: unknown): unknown {
   if (!(error instanceof Error) || isTsbuildError(error)) return error;
-  const { code, syscall, path } = error as NodeJS.ErrnoException;
-  if (typeof code !== "string" || !/^E[A-Z0-9]+$/.test(code)) return error;
-  if (typeof syscall !== "string") return error;
-  return syscallError({ syscall, errno: code, path: path?.toString() }, error);
+  const { syscall, path } = error as NodeJS.ErrnoException;
+  const errno = errnoOf(error);
+  if (errno === undefined || !/^E[A-Z0-9]+$/.test(errno) || typeof syscall !== "string")
+    return error;
+  return syscallError({ syscall, errno, path: path?.toString() }, error);
 }
 
 /** Errno name of a failed system call, whether it went through `Syscalls` or through Node; else undefined. */

@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from "node:crypto";
-import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { compileSeccomp, errnoOf, isTsbuildError } from "../../core/index.ts";
+import { makeFolder, compileSeccomp, errnoOf, isTsbuildError } from "../../core/index.ts";
 import type { SeccompProgram } from "../../core/index.ts";
 import { defaultSeccompProfile } from "../seccomp-profile.ts";
 import type { SeccompProfile } from "../seccomp-profile.ts";
@@ -78,7 +78,7 @@ async function readKept(path: string): Promise<Uint8Array | undefined> {
 
 async function keep(path: string, filter: Uint8Array): Promise<void> {
   const temporary = `${path}.${randomBytes(6).toString("hex")}`;
-  await mkdir(join(path, ".."), { recursive: true });
+  makeFolder(join(path, ".."));
   await writeFile(temporary, filter, { mode: 0o600 });
   await rename(temporary, path);
 }
