@@ -1,5 +1,6 @@
 import { writeFile } from "node:fs/promises";
-import { measureRow } from "./measure/measure-row.ts";
+import { Holder } from "./measure/hold.ts";
+import { measureRow, readyRow, type ReadyRow } from "./measure/measure-row.ts";
 import { readOptions } from "./options.ts";
 import { drawPicture } from "./report/picture.ts";
 import {
@@ -46,21 +47,36 @@ async function measureAll(options: ReturnType<typeof readOptions>): Promise<Resu
   const measured: RowResult[] = [];
   const merged = (): Results =>
     mergeResults(old, { machine: describeMachine(), engines, rows: measured }, names);
+  const keep = async (result: RowResult): Promise<void> => {
+    tellTrouble(result);
+    measured.push(result);
+    // After every row, so that what was measured stays when a later row is given up.
+    if (json !== undefined) await writeResults(json, merged());
+  };
+  const holder = new Holder(hold, signal);
   try {
+    // All are made ready first: the machine is held only while something is measured.
+    const ready: ReadyRow[] = [];
     for (const row of chosen) {
-      console.error(`${row.name}: ${row.what}`);
-      const result = await measureRow(row, { workspace, runs, hold });
-      if (result.kind !== "measured") console.error(`${row.name} ${result.kind}: ${result.why}`);
-      else
-        for (const { name, why } of result.refused) console.error(`${row.name}: ${name}: ${why}`);
-      measured.push(result);
-      // After every row, so that what was measured stays when a later row is given up.
-      if (json !== undefined) await writeResults(json, merged());
+      console.error(`making ready: ${row.name}, ${row.what}`);
+      const made = await readyRow(row, workspace);
+      if (made.kind === "ready") ready.push(made);
+      else await keep(made);
+    }
+    for (const row of ready) {
+      console.error(`measuring: ${row.row.name}`);
+      await keep(await measureRow(row, { workspace, runs, holder }));
     }
   } finally {
+    await holder.release();
     await workspace.close();
   }
   return merged();
+}
+
+function tellTrouble(result: RowResult): void {
+  if (result.kind !== "measured") console.error(`${result.name} ${result.kind}: ${result.why}`);
+  else for (const { name, why } of result.refused) console.error(`${result.name}: ${name}: ${why}`);
 }
 
 async function readOrFail(path: string | undefined): Promise<Results> {

@@ -25,6 +25,8 @@ export interface Workspace {
    * @param context gives the folder; it may be removed afterwards
    */
   image(name: string, context: () => Promise<string>): Promise<void>;
+  /** What `make` gives; later calls with the same key get the same, so that rows can share an input. */
+  once<Made>(key: string, make: () => Promise<Made>): Promise<Made>;
   /** Host and port of a registry of this workspace. */
   registry(): Promise<string>;
   close(): Promise<void>;
@@ -40,6 +42,7 @@ export async function openWorkspace(options: {
     ...(options.peers && { wanted: options.peers }),
   });
   const images = new Set<string>();
+  const made = new Map<string, Promise<unknown>>();
   let registry: RegistryProcess | undefined;
   const workspace: Workspace = {
     directory,
@@ -63,6 +66,11 @@ export async function openWorkspace(options: {
       if (images.has(name)) return;
       await distribute(name, { workspace, context: await context() });
       images.add(name);
+    },
+    once: async <Made>(key: string, make: () => Promise<Made>) => {
+      const known = made.get(key) ?? make();
+      made.set(key, known);
+      return known as Promise<Made>;
     },
     registry: async () => (registry ??= await startRegistryProcess()).host,
     close: async () => {

@@ -1,12 +1,11 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Argv } from "../engines/engine.ts";
 import type { Goal } from "../report/goals.ts";
 import type { ContestantResult, RowResult } from "../report/results.ts";
 import { median } from "../report/statistics.ts";
 import { type BenchRow, type Contestant, RowSkipped } from "../rows/row.ts";
 import type { Workspace } from "../workspace.ts";
-import { Holder, HoldLost } from "./hold.ts";
+import { type Holder, HoldLost } from "./hold.ts";
 import { memoryProbe } from "./memory-probe.ts";
 import { CommandFailed, type Cost, execute, runCommand } from "./run-command.ts";
 
@@ -17,8 +16,7 @@ export interface MeasureOptions {
   readonly workspace: Workspace;
   /** Turns that count. */
   readonly runs: number;
-  /** Put before a waiting command while turns last. @see Holder */
-  readonly hold: Argv;
+  readonly holder: Holder;
 }
 
 interface Runner {
@@ -30,74 +28,92 @@ interface Runner {
   refused?: string;
 }
 
+/** A row that only has to be measured. */
+export interface ReadyRow {
+  readonly kind: "ready";
+  readonly row: BenchRow;
+  readonly floorIs: string;
+  readonly runners: readonly Runner[];
+  /** The module that tells tsbuild's memory, when no turn has been probed yet. */
+  readonly probe?: string;
+}
+
+/** Makes a row's input and lets everybody warm up; what goes wrong is a result. @throws when it is aborted */
+export async function readyRow(row: BenchRow, workspace: Workspace): Promise<ReadyRow | RowResult> {
+  return orUnmeasured({ row, workspace }, async () => {
+    const prepared = await row.prepare(workspace);
+    const engines = workspace.engines.filter(
+      ({ name }) => name === "tsbuild" || row.peers !== false,
+    );
+    const runners: Runner[] = engines.flatMap((engine) => {
+      const contestant = prepared.contestant(engine);
+      return contestant ? [{ name: engine.name, contestant, costs: [], peakBytes: 0 }] : [];
+    });
+    runners.push({ name: "floor", contestant: prepared.floor, costs: [], peakBytes: 0 });
+    const probe = join(workspace.directory, "memory-probe.cjs");
+    await writeFile(probe, memoryProbe);
+    const ready = { kind: "ready", row, floorIs: prepared.floor.what, runners } as const;
+    if (row.warmUp === false) return { ...ready, probe };
+    await takeTurn(runners, { workspace, probe });
+    for (const { costs } of runners) costs.pop();
+    return ready;
+  });
+}
+
 /** Measures one row; what goes wrong in it is its result. @throws when it is aborted */
-export async function measureRow(row: BenchRow, options: MeasureOptions): Promise<RowResult> {
+export async function measureRow(
+  { row, runners, floorIs, probe }: ReadyRow,
+  options: MeasureOptions,
+): Promise<RowResult> {
+  const { workspace, runs, holder } = options;
+  return orUnmeasured({ row, workspace }, async () => {
+    // In turns, so that a machine that slows down slows all of them.
+    for (let turn = 0; turn < runs; turn++) {
+      const probing = turn === 0 && probe !== undefined ? { probe } : {};
+      await takeTurn(runners, { workspace, holder, ...probing });
+    }
+    return {
+      kind: "measured",
+      name: row.name,
+      what: row.what,
+      floorIs,
+      date: new Date().toISOString().slice(0, 16),
+      ...(row.units !== undefined && { units: row.units }),
+      goals: [...row.goals, memoryGoal],
+      contestants: runners.filter(({ refused }) => refused === undefined).map(resultOf),
+      refused: runners.flatMap(({ name, refused }) =>
+        refused === undefined || name === "floor" ? [] : [{ name, why: refused }],
+      ),
+    };
+  });
+}
+
+async function orUnmeasured<Done>(
+  { row, workspace }: { readonly row: BenchRow; readonly workspace: Workspace },
+  work: () => Promise<Done>,
+): Promise<Done | RowResult> {
   const { name, what } = row;
   try {
-    return await measure(row, options);
+    return await work();
   } catch (error) {
-    options.workspace.signal.throwIfAborted();
+    workspace.signal.throwIfAborted();
     if (error instanceof RowSkipped) return { kind: "skipped", name, what, why: error.message };
     if (!(error instanceof CommandFailed || error instanceof HoldLost)) throw error;
     return { kind: "failed", name, what, why: error.message };
   }
 }
 
-async function measure(row: BenchRow, options: MeasureOptions): Promise<RowResult> {
-  const prepared = await row.prepare(options.workspace);
-  const engines = options.workspace.engines.filter(
-    ({ name }) => name === "tsbuild" || row.peers !== false,
-  );
-  const runners: Runner[] = engines.flatMap((engine) => {
-    const contestant = prepared.contestant(engine);
-    return contestant ? [{ name: engine.name, contestant, costs: [], peakBytes: 0 }] : [];
-  });
-  runners.push({ name: "floor", contestant: prepared.floor, costs: [], peakBytes: 0 });
-  const first = row.warmUp === false ? 0 : -1;
-  const probe = join(options.workspace.directory, "memory-probe.cjs");
-  await writeFile(probe, memoryProbe);
-  // In turns, so that a machine that slows down slows all of them.
-  const holder = new Holder(options.hold, options.workspace.signal);
-  try {
-    for (let turn = first; turn < options.runs; turn++) {
-      const isProbed = turn === first;
-      await takeTurn(runners, {
-        ...options,
-        holder,
-        ...(isProbed && { probe }),
-        counts: turn >= 0,
-      });
-    }
-  } finally {
-    await holder.release();
-  }
-  return {
-    kind: "measured",
-    name: row.name,
-    what: row.what,
-    floorIs: prepared.floor.what,
-    date: new Date().toISOString().slice(0, 16),
-    ...(row.units !== undefined && { units: row.units }),
-    goals: [...row.goals, memoryGoal],
-    contestants: runners.filter(({ refused }) => refused === undefined).map(resultOf),
-    refused: runners.flatMap(({ name, refused }) =>
-      refused === undefined || name === "floor" ? [] : [{ name, why: refused }],
-    ),
-  };
-}
-
-type TurnOptions = MeasureOptions & {
-  /** The module that tells tsbuild's memory, in the turn that measures it. */
+interface TurnOptions {
+  readonly workspace: Workspace;
   readonly probe?: string;
-  readonly counts: boolean;
-  readonly holder: Holder;
-};
+  /** Absent: others may work meanwhile. */
+  readonly holder?: Holder;
+}
 
 async function takeTurn(runners: readonly Runner[], options: TurnOptions): Promise<void> {
   for (const runner of runners) {
     if (runner.refused !== undefined) continue;
-    // What only warms up disturbs nobody by being slow.
-    if (options.counts) await options.holder.ensure();
+    await options.holder?.ensure();
     try {
       await runOnce(runner, options);
     } catch (error) {
@@ -109,14 +125,14 @@ async function takeTurn(runners: readonly Runner[], options: TurnOptions): Promi
   }
 }
 
-async function runOnce(runner: Runner, { workspace, probe, counts }: TurnOptions): Promise<void> {
+async function runOnce(runner: Runner, { workspace, probe }: TurnOptions): Promise<void> {
   const { directory: folder, signal } = workspace;
   await runner.contestant.reset?.();
   await execute(["sync"], signal);
   const isProbed = probe !== undefined && runner.name === "tsbuild";
   const argv = runner.contestant.command();
   const cost = await runCommand(argv, { folder, signal, ...(isProbed && { probe }) });
-  if (counts) runner.costs.push(cost);
+  runner.costs.push(cost);
   // The probe tells of tsbuild alone; without it the largest may be a step's process.
   if (isProbed || runner.name !== "tsbuild") {
     runner.peakBytes = Math.max(runner.peakBytes, cost.peakBytes);

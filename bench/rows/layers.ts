@@ -112,11 +112,17 @@ async function largeBase(
 }
 
 /** Four layers of 500 MB together, in tsbuild's store alone, named for the registry of the workspace. */
-async function bigImage(workspace: Workspace): Promise<{
+async function bigImage(workspace: Workspace): Promise<BigImage> {
+  return workspace.once("big image", async () => makeBigImage(workspace));
+}
+
+interface BigImage {
   readonly trees: string;
   readonly tag: string;
   readonly tsbuild: Engine;
-}> {
+}
+
+async function makeBigImage(workspace: Workspace): Promise<BigImage> {
   const [tsbuild] = workspace.engines;
   if (tsbuild === undefined) throw new Error("no engine");
   const tag = `${await workspace.registry()}/big:1`;

@@ -1,10 +1,10 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { writeTree } from "../inputs/tree.ts";
+import { execute } from "../measure/run-command.ts";
 import { smallBase, type Workspace } from "../workspace.ts";
 import { buildingAll, emptyNode } from "./build-row.ts";
 import type { BenchRow, PreparedRow } from "./row.ts";
-import { join } from "node:path";
-import { writeFile } from "node:fs/promises";
-import { execute } from "../measure/run-command.ts";
 
 const manyFiles = "bench-100k-files:1";
 
@@ -41,14 +41,14 @@ export const startRows: readonly BenchRow[] = [
       { of: "floor", atMost: 1.1 },
     ],
     prepare: async (workspace) => {
-      const { tree } = await imageOfManyFiles(workspace);
+      const { image } = await imageOfManyFiles(workspace);
       const small = await cachedRebuild(workspace, smallBase);
       const [tsbuild] = workspace.engines;
       const onSmall = tsbuild && small.contestant(tsbuild);
       if (onSmall === undefined) throw new Error("no engine");
       // The floor's first turn may be one that counts: its cache is filled here.
       await execute(onSmall.command(), workspace.signal);
-      const big = await cachedRebuild(workspace, tree);
+      const big = await cachedRebuild(workspace, image);
       return { ...big, floor: { ...onSmall, what: "tsbuild itself on a base of two files" } };
     },
   },
@@ -77,20 +77,22 @@ async function cachedRebuild(workspace: Workspace, base: string): Promise<Prepar
   return buildingAll({ name, context, fresh: false, floor: emptyNode });
 }
 
-/** The image's name, and the paths of its files below `/data`. */
-export async function imageOfManyFiles(
-  workspace: Workspace,
-): Promise<{ readonly tree: string; readonly files: readonly string[] }> {
-  const directory = await workspace.folder("100k-files");
-  const { files } = writeTree({
-    directory: join(directory, "data"),
-    count: 100_000,
-    bytes: 10e6,
-    seed: 7,
+/** An image of 100,000 small files below `/data`. */
+export async function imageOfManyFiles(workspace: Workspace): Promise<ManyFiles> {
+  return workspace.once(manyFiles, async () => {
+    const directory = await workspace.folder("100k-files");
+    const data = join(directory, "data");
+    const { files } = writeTree({ directory: data, count: 100_000, bytes: 10e6, seed: 7 });
+    await workspace.image(manyFiles, async () => {
+      await writeFile(join(directory, "Dockerfile"), `FROM ${smallBase}\nCOPY data /data\n`);
+      return directory;
+    });
+    return { image: manyFiles, files };
   });
-  await workspace.image(manyFiles, async () => {
-    await writeFile(join(directory, "Dockerfile"), `FROM ${smallBase}\nCOPY data /data\n`);
-    return directory;
-  });
-  return { tree: manyFiles, files };
+}
+
+interface ManyFiles {
+  readonly image: string;
+  /** Paths below `/data`. */
+  readonly files: readonly string[];
 }

@@ -55,10 +55,10 @@ export const stepRows: readonly BenchRow[] = [
     what: "RUN that changes 10 of 100,000 files",
     goals: [{ of: "peer", atMost: 0.334 }],
     prepare: async (workspace) => {
-      const { tree, files } = await imageOfManyFiles(workspace);
+      const { image, files } = await imageOfManyFiles(workspace);
       const changed = files.filter((_, index) => index % 10_000 === 0);
       const lines = changed.map((file) => `echo changed >> /data/${file}`);
-      const dockerfile = `FROM ${tree}\nRUN ${lines.join(" && \\\n    ")}\n`;
+      const dockerfile = `FROM ${image}\nRUN ${lines.join(" && \\\n    ")}\n`;
       const context = await workspace.context("diff", { Dockerfile: dockerfile });
       return buildingAll({ name: "diff", context, fresh: true, floor: emptyNode });
     },
