@@ -24,6 +24,7 @@ export { checkReproducible } from "./build/check-reproducible.ts";
 export { differencesOf, formatDifference } from "./compare/format-difference.ts";
 export type { BuildOptions, BuildResult } from "./build/options.ts";
 export { pullImage, pushImage, type PulledImage, type PushedImage } from "./distribution.ts";
+export { examine, type DoctorReport, type DoctorRow } from "./doctor/doctor.ts";
 export type { EngineOptions } from "./engine.ts";
 export { isUsageError, usageError, type ApiErrorCode } from "./errors.ts";
 export { listImages, removeImages, tagImage, type ImageRow } from "./images.ts";

@@ -1,4 +1,5 @@
 export { assembleConfig } from "./assemble.ts";
+export { readBinfmt } from "./binfmt.ts";
 export { serveAgent, type AgentProxy, type ConnectAgent } from "./mounts/agent-proxy.ts";
 export type { BuildEnvironment } from "./environment.ts";
 export { buildError, type BuildErrorCode } from "./errors.ts";

@@ -2,6 +2,7 @@ import { Command, CommanderError, Help, type Option } from "commander";
 import { isUsageError, version } from "../api/index.ts";
 import { addBuildCommand } from "./commands/build.ts";
 import { addBuilderCommand } from "./commands/builder.ts";
+import { addDoctorCommand } from "./commands/doctor.ts";
 import { addHistoryCommand } from "./commands/history.ts";
 import { addImagesCommand } from "./commands/images.ts";
 import { addInspectCommand } from "./commands/inspect.ts";
@@ -77,6 +78,7 @@ export function createProgram(invocation: Invocation): Command {
     addRunCommand,
     addBuilderCommand,
     addSystemCommand,
+    addDoctorCommand,
   ];
   for (const addCommand of add) addCommand(program, invocation);
   for (const command of withSubcommands(program.commands)) {

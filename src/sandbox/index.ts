@@ -6,3 +6,4 @@ export { openSandbox, type Isolation, type OpenSandboxOptions } from "./open.ts"
 export { resourceNames } from "./builtin/resources.ts";
 export { isFileMount } from "./mount-kind.ts";
 export { writeNetworkFiles, type HostAddress } from "./network-files.ts";
+export { effectiveCapabilities, inspectSandbox, type SandboxInspection } from "./inspect.ts";
