@@ -32,6 +32,7 @@ const owners: Readonly<Record<string, readonly string[]>> = {
   "dockerfile-ast": ["dockerfile"],
   "vscode-languageserver-types": ["dockerfile"],
   "tar-stream": ["layer"],
+  fzstd: ["layer"],
   minimatch: ["context"],
   commander: ["cli"],
   ora: ["cli"],

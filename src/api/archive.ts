@@ -4,20 +4,24 @@ import { copyGraph } from "../image/index.ts";
 import { idOf } from "../local/index.ts";
 import { withEngine, type EngineOptions } from "./engine.ts";
 import { findImage, normaliseName } from "./images.ts";
+import { parseCompression, type CompressionWords } from "./output/compression.ts";
 import { writeArchive } from "./output/archive-output.ts";
 
 /**
  * Writes images into one tar that is an OCI layout and a docker archive at once. An image given by ID has no name in
  * it.
- * @throws IMAGE_NOT_FOUND, OUTPUT_FAILED
+ * @throws IMAGE_NOT_FOUND, OUTPUT_FAILED; USAGE, OUTPUT_UNSUPPORTED for the compression
  */
 export async function saveImages(
   options: EngineOptions & {
     readonly images: readonly string[];
     /** File name or stream. */
     readonly output: string | Writable;
+    /** Of the layers; none unless given. */
+    readonly compression?: CompressionWords | undefined;
   },
 ): Promise<void> {
+  const form = parseCompression(options.compression ?? {});
   await withEngine(options, async (engine) => {
     const found = [];
     for (const name of options.images) {
@@ -25,7 +29,7 @@ export async function saveImages(
       const group = await engine.images.groupOf(image);
       found.push({ group, names: isId(name) ? [] : [normaliseName(name)] });
     }
-    await writeArchive({ engine, flavor: "docker", output: options.output, images: found });
+    await writeArchive({ engine, flavor: "docker", output: options.output, images: found, form });
   });
 }
 

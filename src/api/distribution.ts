@@ -13,6 +13,7 @@ import { isFor } from "./base-images.ts";
 import { withEngine, type Engine, type EngineOptions } from "./engine.ts";
 import { findImage, normaliseName } from "./images.ts";
 import { missingInRegistry, nameImage } from "./missing-image.ts";
+import { parseCompression, type CompressionWords } from "./output/compression.ts";
 import { describe, pushGroup } from "./output/push-output.ts";
 
 export interface PulledImage {
@@ -85,16 +86,24 @@ export interface PushedImage {
   readonly size: number;
 }
 
-/** Sends an image to the registry that its name tells. @throws IMAGE_NOT_FOUND, REGISTRY_* */
+/**
+ * Sends an image to the registry that its name tells, its layers as they came or, where they were built here, compressed
+ * with gzip unless `compression` says otherwise.
+ * @throws IMAGE_NOT_FOUND, REGISTRY_*; USAGE, OUTPUT_UNSUPPORTED for the compression
+ */
 export async function pushImage(
-  options: EngineOptions & { readonly name: string },
+  options: EngineOptions & {
+    readonly name: string;
+    readonly compression?: CompressionWords | undefined;
+  },
 ): Promise<PushedImage> {
   const name = normaliseName(options.name);
+  const form = parseCompression(options.compression ?? {});
   return withEngine(options, async (engine) => {
     const image = await findImage(engine, name);
     const steps = new StepLog({ listener: engine.progress, clock: engine.clock });
     const group = await engine.images.groupOf(image);
-    const root = await pushGroup({ engine, group, names: [name], steps });
+    const root = await pushGroup({ engine, group, names: [name], steps, form });
     const { digest, tag = digest ?? "latest" } = parseReference(name);
     return { name, tag, digest: root.digest, size: root.size };
   });

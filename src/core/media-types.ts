@@ -12,6 +12,8 @@ export const mediaTypes = {
   dockerConfig: "application/vnd.docker.container.image.v1+json",
   dockerLayer: "application/vnd.docker.image.rootfs.diff.tar",
   dockerLayerGzip: "application/vnd.docker.image.rootfs.diff.tar.gzip",
+  /** In no specification, but written by BuildKit and read by containerd. */
+  dockerLayerZstd: "application/vnd.docker.image.rootfs.diff.tar.zstd",
   dockerSchema1: "application/vnd.docker.distribution.manifest.v1+json",
   dockerSchema1Signed: "application/vnd.docker.distribution.manifest.v1+prettyjws",
 } as const;
@@ -40,6 +42,7 @@ export function layerCompression(mediaType: string): LayerCompression | undefine
     case mediaTypes.dockerLayerGzip:
       return "gzip";
     case mediaTypes.ociLayerZstd:
+    case mediaTypes.dockerLayerZstd:
       return "zstd";
     default:
       return undefined;

@@ -1,10 +1,11 @@
-import { PassThrough, pipeline, Readable, Transform, type TransformCallback } from "node:stream";
+import { pipeline, Readable, Transform, type TransformCallback } from "node:stream";
 import * as zlib from "node:zlib";
 import { errnoOf, type LayerCompression } from "../core/index.ts";
 import { ByteSource } from "./byte-source.ts";
-import { decodeByProgram, findProgram } from "./decoder-program.ts";
 import { layerError } from "./errors.ts";
+import { findProgram, pipeThrough } from "./filter-program.ts";
 import { archiveLimits, beyondLimit } from "./limits.ts";
+import { decodeZstd } from "./zstd.ts";
 
 /** How bytes are compressed, told by their first ones; "none" for everything unknown. */
 export type DetectedCompression = LayerCompression | "bzip2" | "xz";
@@ -34,8 +35,8 @@ export interface DecompressOptions {
 }
 
 /**
- * The plain bytes of a stream whose compression is told by its content, and what it was. gzip may have many members. xz,
- * bzip2, and zstd on older versions of Node, need the program of that name.
+ * The plain bytes of a stream whose compression is told by its content, and what it was. gzip may have many members, zstd
+ * many frames. xz and bzip2 need the program of that name.
  * The caller reads `content` to its end or destroys it, which destroys `input`.
  * @throws LAYER_COMPRESSION_UNSUPPORTED; while reading LAYER_COMPRESSION_BROKEN, LAYER_TRUNCATED, LAYER_LIMIT_EXCEEDED
  */
@@ -49,24 +50,26 @@ export async function decompress(
   const compression = detectCompression(start);
   source.putBack(start);
   const decoder = openDecoder(compression);
-  const program = decoder === undefined ? findProgram(programs[compression] ?? "") : undefined;
-  if (decoder === undefined && program === undefined) {
+  if (decoder === undefined) {
     await source.close();
     throw unsupported(compression);
   }
   const raw = Readable.from(source, { objectMode: false, highWaterMark: 1 << 18 });
   const content = limitBytes(maxBytes);
-  // Before `pipeline`, which would hand zlib's own error on.
-  decoder?.on("error", (error) => content.destroy(decodingError(compression, error)));
   // An error on the way arrives at `content`, and destroying `content` ends the whole way.
-  if (compression === "none") pipeline(raw, content, ignoreTold);
-  else if (decoder !== undefined) pipeline(raw, decoder, content, ignoreTold);
-  else if (program !== undefined)
-    pipeline(
-      Readable.from(decodeByProgram(program, raw), { objectMode: false }),
-      content,
-      ignoreTold,
-    );
+  switch (decoder.type) {
+    case "nothing":
+      pipeline(raw, content, ignoreTold);
+      break;
+    case "stream":
+      // Before `pipeline`, which would hand zlib's own error on.
+      decoder.stream.on("error", (error) => content.destroy(decodingError(compression, error)));
+      pipeline(raw, decoder.stream, content, ignoreTold);
+      break;
+    case "generator":
+      pipeline(Readable.from(decoder.decode(raw), { objectMode: false }), content, ignoreTold);
+      break;
+  }
   return { compression, content };
 }
 
@@ -74,26 +77,30 @@ function ignoreTold(): void {
   // `content` was destroyed with the error, and its reader sees it there.
 }
 
-/** Who decodes what Node itself cannot. */
-const programs: Readonly<Partial<Record<DetectedCompression, string>>> = {
-  bzip2: "bzip2",
-  xz: "xz",
-  zstd: "zstd",
-};
+type Decoder =
+  | { readonly type: "nothing" }
+  | { readonly type: "stream"; readonly stream: Transform }
+  | {
+      readonly type: "generator";
+      readonly decode: (input: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array>;
+    };
 
-function openDecoder(compression: DetectedCompression): Transform | undefined {
-  const chunkSize = 256 * 1024;
+/** undefined where the program that it takes is not there. */
+function openDecoder(compression: DetectedCompression): Decoder | undefined {
   switch (compression) {
     case "none":
-      return new PassThrough();
+      return { type: "nothing" };
     case "gzip":
-      return zlib.createGunzip({ chunkSize });
+      return { type: "stream", stream: zlib.createGunzip({ chunkSize: 256 * 1024 }) };
     case "zstd":
-      // Node 22.15 and later.
-      return (zlib as { createZstdDecompress?: () => Transform }).createZstdDecompress?.();
+      return { type: "generator", decode: decodeZstd };
     case "bzip2":
-    case "xz":
-      return undefined;
+    case "xz": {
+      const program = findProgram(compression);
+      if (program === undefined) return undefined;
+      const filter = { program, args: ["-dc"], attempt: "decompress" };
+      return { type: "generator", decode: (input) => pipeThrough(filter, input) };
+    }
   }
 }
 
@@ -116,6 +123,8 @@ function tooLarge(limit: number): Error {
 }
 
 function decodingError(compression: DetectedCompression, error: Error): Error {
+  // What the input fails with goes the same way.
+  if (errnoOf(error)?.startsWith("Z_") !== true) return error;
   // zlib's word for input that ends before its end mark.
   const code = errnoOf(error) === "Z_BUF_ERROR" ? "LAYER_TRUNCATED" : "LAYER_COMPRESSION_BROKEN";
   return layerError(code, `decompress ${compression}: ${error.message}`, {
@@ -126,11 +135,8 @@ function decodingError(compression: DetectedCompression, error: Error): Error {
 }
 
 function unsupported(compression: DetectedCompression): Error {
-  const program = programs[compression] ?? compression;
-  const newer = compression === "zstd" ? ", or use Node 22.15 or later" : "";
-  const hint = `install the program ${program}${newer}`;
   return layerError("LAYER_COMPRESSION_UNSUPPORTED", `decompress ${compression}`, {
-    hint,
+    hint: `install the program ${compression}`,
     details: { compression },
   });
 }

@@ -39,3 +39,4 @@ export {
   type TarName,
   whiteoutName,
 } from "./whiteouts.ts";
+export { compressZstd, defaultZstdLevel } from "./zstd.ts";

@@ -1,7 +1,14 @@
 import { Readable } from "node:stream";
-import { Digester, layerCompression, type LayerCompression, mediaTypes } from "../core/index.ts";
+import { Digester, layerCompression, mediaTypes } from "../core/index.ts";
 import type { Descriptor } from "../image/index.ts";
-import { compressGzip, decompress, digestChunks, layerTarChunks } from "../layer/index.ts";
+import {
+  compressGzip,
+  compressZstd,
+  decompress,
+  defaultZstdLevel,
+  digestChunks,
+  layerTarChunks,
+} from "../layer/index.ts";
 import type { Snapshotter } from "../snapshot/index.ts";
 import { localError } from "./errors.ts";
 import type { ImageLayer } from "./image-layers.ts";
@@ -18,11 +25,15 @@ export interface ExportedLayer {
   open(signal?: AbortSignal): Promise<Readable>;
 }
 
-const defaultLevel = 6;
+/** For each way to compress: the level unless one is given, and the media type. */
+const compressions = {
+  gzip: { level: 6, compress: compressGzip, mediaType: mediaTypes.ociLayerGzip },
+  zstd: { level: defaultZstdLevel, compress: compressZstd, mediaType: mediaTypes.ociLayerZstd },
+} as const;
 
 /**
- * Chooses the form of one layer: a blob that is here in the right compression (or, with `reuse`, in any), else a new one.
- * Plain tars are not written: their digest is the diffId.
+ * Chooses the form of one layer: a blob that is here in the right compression; with `reuse` the form in which it was
+ * published; else a new one. Plain tars are not written: their digest is the diffId.
  */
 export async function exportLayer(
   place: ExportPlace,
@@ -32,21 +43,24 @@ export async function exportLayer(
   const { compression, reuse, fetchLayer } = options;
   const present = await findLayerBlobs(place.store, layer);
   const isRight = (blob: Descriptor): boolean => layerCompression(blob.mediaType) === compression;
-  const chosen = present.find(isRight) ?? (reuse ? present[0] : undefined);
-  if (chosen !== undefined) return storedLayer(place, chosen);
+  const right = present.find(isRight);
+  if (right !== undefined) return storedLayer(place, right);
   const { published } = layer;
-  const isWanted = published !== undefined && (reuse || isRight(published));
-  if (isWanted && fetchLayer !== undefined && present.length === 0) {
-    return fetchedLayer(place, { layer, published, options });
+  const isWanted =
+    published !== undefined && (isRight(published) || (reuse && isReusable(published, options)));
+  if (isWanted) {
+    const stored = present.find(({ digest }) => digest === published.digest);
+    if (stored !== undefined) return storedLayer(place, stored);
+    if (fetchLayer !== undefined) return fetchedLayer(place, { layer, published, options });
   }
-  switch (compression) {
-    case "none":
-      return plainLayer(place, layer, options);
-    case "gzip":
-      return gzipLayer(place, layer, options);
-    case "zstd":
-      throw compressionUnsupported(compression);
-  }
+  return compression === "none"
+    ? plainLayer(place, layer, options)
+    : compressedLayer(place, layer, { ...options, compression });
+}
+
+/** Docker's media types know no zstd. */
+function isReusable({ mediaType }: Descriptor, { dockerTypes }: ExportOptions): boolean {
+  return dockerTypes !== true || layerCompression(mediaType) !== "zstd";
 }
 
 function storedLayer(place: ExportPlace, descriptor: Descriptor): ExportedLayer {
@@ -93,23 +107,25 @@ async function plainLayer(
 }
 
 /** Compresses the layer into a blob, once: the next export finds it. */
-async function gzipLayer(
+async function compressedLayer(
   place: ExportPlace,
   layer: ImageLayer,
-  options: ExportOptions,
+  options: ExportOptions & { readonly compression: keyof typeof compressions },
 ): Promise<ExportedLayer> {
-  const { signal, compressionLevel: level = defaultLevel } = options;
+  const { signal, compression } = options;
+  const { compress, mediaType, level } = compressions[compression];
   const work = async (): Promise<Descriptor> => {
-    const isGzip = ({ mediaType }: Descriptor): boolean => layerCompression(mediaType) === "gzip";
-    const present = (await findLayerBlobs(place.store, layer)).find(isGzip);
+    const isRight = (blob: Descriptor): boolean => layerCompression(blob.mediaType) === compression;
+    const present = (await findLayerBlobs(place.store, layer)).find(isRight);
     if (present !== undefined) return present;
     const tar = await openTar(place, layer, options);
-    const written = await place.store.blobs.write(compressGzip(tar, level), undefined, signal);
-    const descriptor = { mediaType: mediaTypes.ociLayerGzip, ...written };
+    const compressed = compress(tar, options.compressionLevel ?? level);
+    const written = await place.store.blobs.write(compressed, undefined, signal);
+    const descriptor = { mediaType, ...written };
     await place.store.layerBlobs.add(layer.diffId, descriptor);
     return descriptor;
   };
-  const name = `gzip ${layer.diffId}`;
+  const name = `${compression} ${layer.diffId}`;
   const locked = async (): Promise<Descriptor> => place.store.withLock(name, work, signal);
   return storedLayer(place, await place.flights.run(name, locked, signal));
 }
@@ -175,12 +191,5 @@ function layerChanged(layer: ImageLayer, found: string): Error {
   return localError("LOCAL_LAYER_CHANGED", `make the tar of layer ${expected} again`, {
     hint: "its blob is gone or its files were changed behind our back; pull or build the image again",
     details: { expected, found },
-  });
-}
-
-function compressionUnsupported(compression: LayerCompression): Error {
-  return localError("LOCAL_COMPRESSION_UNSUPPORTED", `compress a layer with ${compression}`, {
-    hint: "use gzip",
-    details: { compression },
   });
 }

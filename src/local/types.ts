@@ -61,11 +61,11 @@ export type FetchLayer = (descriptor: Descriptor, signal?: AbortSignal) => Promi
 /** Form in which layers leave: as plain tars (save), compressed (push), or whatever exists (copy). */
 export interface ExportOptions {
   readonly compression: LayerCompression;
-  /** 1 to 9 for gzip; 6 unless given. */
+  /** 0 to 9 for gzip, 6 unless given; 0 to 22 for zstd, 3 unless given. */
   readonly compressionLevel?: number;
-  /** Use a blob in another compression when it exists already, such as a base layer as it was pulled. */
+  /** Leave layers in the form in which they came, such as those of a base as it was pulled. */
   readonly reuse: boolean;
-  /** Docker schema 2 instead of OCI media types. */
+  /** Docker schema 2 instead of OCI media types; not with zstd, which it does not have. */
   readonly dockerTypes?: boolean;
   /** For layers that are only in a registry. Called when their content is wanted. */
   readonly fetchLayer?: FetchLayer;

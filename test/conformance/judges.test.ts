@@ -88,6 +88,34 @@ describe("skopeo", () => {
     expect(rootfs.diff_ids).toEqual((await inspect(image)).RootFS.Layers);
   });
 
+  test("reads zstd layers that tsbuild saved and pushed, and gives gzip back", async () => {
+    const name = `${workspace.registry.host}/pushed:zstd`;
+    await expectCli(["tag", image, name]);
+    const zstd = ["--compression", "zstd", "--compression-level", "19", "--force-compression"];
+    await expectCli(["push", ...zstd, name]);
+    const archive = join(await makeFolder(), "zstd.tar");
+    await expectCli(["save", ...zstd, "-o", archive, image]);
+    for (const [number, source] of [`docker://${name}`, `oci-archive:${archive}`].entries()) {
+      const manifest = JSON.parse(
+        await runProgram("skopeo", ["inspect", "--raw", "--tls-verify=false", source]),
+      ) as { layers: { mediaType: string }[] };
+      expect(new Set(manifest.layers.map(({ mediaType }) => mediaType))).toEqual(
+        new Set(["application/vnd.oci.image.layer.v1.tar+zstd"]),
+      );
+      const plain = join(await makeFolder(), `plain-${String(number)}`);
+      await runProgram("skopeo", [
+        ...["copy", "--insecure-policy", "--src-tls-verify=false", "--dest-compress"],
+        ...["--dest-compress-format", "gzip", source, `oci:${plain}:again`],
+      ]);
+      // umoci checks every layer against the diffIds of the config.
+      const bundle = join(await makeFolder(), "bundle");
+      await runProgram("umoci", ["unpack", "--image", `${plain}:again`, bundle]);
+      expect(await readFile(join(bundle, "rootfs/app/sub/a.txt"), "utf8")).toBe(
+        "from the context\n",
+      );
+    }
+  });
+
   test("writes an archive that tsbuild loads, gzip and zstd layers alike", async (test) => {
     for (const format of ["gzip", "zstd"]) {
       const archive = join(await makeFolder(), `${format}.tar`);

@@ -22,7 +22,7 @@ export const parityNotes: Readonly<
   },
   "7.4": {
     state: "deviates",
-    why: "zstd and estargz, name-canonical and prefer-nondist-layers are refused by name; the rest is as it says",
+    why: "estargz, name-canonical and prefer-nondist-layers are refused by name; the rest is as it says, zstd with every level too",
   },
   "7.7": {
     state: "deviates",

@@ -2,6 +2,7 @@ import type { Readable } from "node:stream";
 import type { Digest } from "../../core/index.ts";
 import type { EngineOptions } from "../engine.ts";
 import { apiError } from "../errors.ts";
+import type { CompressionWords } from "../output/compression.ts";
 import type { OutputSpec } from "../output/types.ts";
 import type { RunOptions } from "./run/options.ts";
 
@@ -38,6 +39,8 @@ export interface BuildOptions extends EngineOptions, RunOptions {
   /** `[types[platform]:]key=value`. */
   readonly annotations?: readonly string[];
   readonly imageIdFile?: string | undefined;
+  /** How layers are compressed for outputs that do not say it themselves. */
+  readonly compression?: CompressionWords | undefined;
   /** File for the digests and names of the result, as JSON. */
   readonly metadataFile?: string | undefined;
   /** `type=provenance|sbom,…`; what is asked for is not made, and warned of. */

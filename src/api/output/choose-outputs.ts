@@ -1,6 +1,7 @@
 import { apiError, usageError } from "../errors.ts";
 import { normaliseTag } from "../images.ts";
 import { checkAnnotations, parseAnnotation } from "./annotations.ts";
+import { parseCompression, type CompressionChoice, type CompressionWords } from "./compression.ts";
 import { storeOutput } from "./parse-output.ts";
 import type { ImageForm, OutputSpec } from "./types.ts";
 
@@ -14,6 +15,8 @@ export interface OutputFlags {
   /** `[types[platform]:]key=value`. */
   readonly annotations?: readonly string[] | undefined;
   readonly imageIdFile?: string | undefined;
+  /** For outputs that do not say it themselves. */
+  readonly compression?: CompressionWords | undefined;
 }
 
 /**
@@ -30,8 +33,12 @@ export function chooseOutputs(
   const needsStore =
     pushed.length === 0 || (flags.load === true && !pushed.some(({ type }) => type === "image"));
   const annotations = (flags.annotations ?? []).flatMap(parseAnnotation);
+  const compression = parseCompression(flags.compression ?? {});
   const outputs = [...pushed, ...(needsStore ? [storeOutput] : [])].map((output) =>
-    withForm(output, (form) => ({ ...form, annotations: [...form.annotations, ...annotations] })),
+    withForm(output, (form) => ({
+      ...withCompression(form, compression),
+      annotations: [...form.annotations, ...annotations],
+    })),
   );
   for (const output of outputs) checkOne(output, build);
   if (outputs.filter(isOnStdout).length > 1) {
@@ -57,6 +64,20 @@ function pushAll(outputs: readonly OutputSpec[]): readonly OutputSpec[] {
 
 function withForm(output: OutputSpec, change: (form: ImageForm) => ImageForm): OutputSpec {
   return "form" in output ? { ...output, form: change(output.form) } : output;
+}
+
+/** A level is one of the compression that it was given with. */
+function withCompression(form: ImageForm, choice: CompressionChoice): ImageForm {
+  const { compression, compressionLevel } = form.compression === undefined ? choice : form;
+  const level = form.compressionLevel ?? compressionLevel;
+  return {
+    ...form,
+    ...(compression === undefined ? {} : { compression }),
+    ...(level === undefined ? {} : { compressionLevel: level }),
+    forceCompression: form.forceCompression || choice.forceCompression === true,
+    // See `readForm`.
+    dockerTypes: form.dockerTypes && compression !== "zstd",
+  };
 }
 
 function checkOne(

@@ -1,6 +1,7 @@
-import { splitCsv, type LayerCompression } from "../../core/index.ts";
+import { splitCsv } from "../../core/index.ts";
 import { apiError, usageError } from "../errors.ts";
 import { parseAnnotationField } from "./annotations.ts";
+import { parseCompression, type CompressionChoice } from "./compression.ts";
 import type { Annotation, ImageForm, OutputSpec } from "./types.ts";
 
 /**
@@ -96,11 +97,7 @@ function readImageOutput(fields: Fields, isRegistry: boolean): OutputSpec {
 
 function readForm(fields: Fields): ImageForm {
   const names = fields.take("name");
-  const compression = readCompression(fields);
-  const level = fields.take("compression-level");
-  if (level !== undefined && !/^[0-9]$/.test(level)) {
-    fields.fail("compression-level is a number from 0 to 9");
-  }
+  const choice = fields.takeCompression();
   if (fields.takeBoolean("prefer-nondist-layers") === true) {
     fields.refuse("prefer-nondist-layers", "leave it out: such layers are not sent");
   }
@@ -108,23 +105,13 @@ function readForm(fields: Fields): ImageForm {
   fields.takeBoolean("oci-artifact");
   return {
     ...(names === undefined ? {} : { names: names.split(",").filter((name) => name !== "") }),
-    ...(compression === undefined ? {} : { compression }),
-    ...(level === undefined ? {} : { compressionLevel: Number(level) }),
-    forceCompression: fields.takeBoolean("force-compression") ?? false,
-    dockerTypes: !(fields.takeBoolean("oci-mediatypes") ?? true),
+    forceCompression: false,
+    ...choice,
+    // Docker's media types know no zstd, so that asking for it is asking for OCI's.
+    dockerTypes: !(fields.takeBoolean("oci-mediatypes") ?? true) && choice.compression !== "zstd",
     rewriteTimestamp: fields.takeBoolean("rewrite-timestamp") ?? false,
     annotations: fields.takeAnnotations(),
   };
-}
-
-function readCompression(fields: Fields): LayerCompression | undefined {
-  const compression = fields.takeOneOf("compression", [
-    ...["uncompressed", "gzip", "zstd", "estargz"],
-  ]);
-  if (compression === "zstd" || compression === "estargz") {
-    fields.refuse(`compression=${compression}`, "use gzip or uncompressed");
-  }
-  return compression === "uncompressed" ? "none" : compression === "gzip" ? "gzip" : undefined;
 }
 
 /** The fields of an output, each of which is taken once; what is left over was misspelt. */
@@ -169,6 +156,14 @@ class Fields {
     return (
       choices.find((choice) => choice === value) ?? this.fail(`${key} is ${choices.join(" or ")}`)
     );
+  }
+
+  takeCompression(): CompressionChoice {
+    return parseCompression({
+      compression: this.take("compression"),
+      compressionLevel: this.take("compression-level"),
+      forceCompression: this.takeBoolean("force-compression"),
+    });
   }
 
   takeAnnotations(): readonly Annotation[] {

@@ -16,10 +16,15 @@ import {
 } from "../call/call-flags.ts";
 import { runCall, type CallOutput } from "../call/run-call.ts";
 import { collect, globalFlags, type Invocation } from "../invocation.ts";
+import {
+  compressionOptions,
+  compressionWords,
+  type CompressionFlags,
+} from "../compression-options.ts";
 import { legacyOptions, warnOfLegacyFlags, type LegacyFlags } from "../legacy-options.ts";
 import { progressOption, withProgress, type ProgressFlags } from "../with-progress.ts";
 
-interface Flags extends ProgressFlags, CallFlags, LegacyFlags {
+interface Flags extends ProgressFlags, CallFlags, CompressionFlags, LegacyFlags {
   readonly tag: readonly string[];
   readonly file?: string;
   readonly buildContext: readonly string[];
@@ -216,6 +221,7 @@ export function addBuildCommand(program: Command, invocation: Invocation): void 
           load: flags.load ?? false,
           annotations: flags.annotation,
           imageIdFile: flags.iidfile,
+          compression: compressionWords(flags),
           metadataFile: flags.metadataFile,
           attestations: flags.attest,
           provenance: flags.provenance,
@@ -228,7 +234,8 @@ export function addBuildCommand(program: Command, invocation: Invocation): void 
       invocation.exitCode = exitCode;
       if (error !== undefined) throw error;
     });
-  for (const option of legacyOptions()) command.addOption(option);
+  const compression = compressionOptions("default: as the output is used to");
+  for (const option of [...compression, ...legacyOptions()]) command.addOption(option);
 }
 
 /** Builds, or does what `--call` says instead. */

@@ -74,6 +74,13 @@ describe("images [7.4]", () => {
     });
   });
 
+  test("zstd has more levels, and turns to OCI's media types", () => {
+    const text = "type=docker,dest=x,compression=zstd,compression-level=22,oci-mediatypes=false";
+    expect(parseOutput(text)).toMatchObject({
+      form: { compression: "zstd", compressionLevel: 22, dockerTypes: false },
+    });
+  });
+
   test("annotations keep the case of their keys", () => {
     const text =
       "type=oci,dest=x,annotation.Key=1,annotation-index.k=2,annotation-manifest[linux/arm64].k=3";
@@ -93,7 +100,6 @@ describe("images [7.4]", () => {
 
   test.for([
     "type=image,compression=estargz",
-    "type=image,compression=zstd",
     "type=image,name-canonical=true",
     "type=image,prefer-nondist-layers=true",
     "type=docker,tar=false,dest=x",
@@ -116,6 +122,10 @@ test.for([
   "type=local,dest=x,push=true",
   "type=image,push=maybe",
   "type=image,compression-level=high",
+  "type=image,compression-level=10",
+  "type=image,compression=gzip,compression-level=10",
+  "type=image,compression=zstd,compression-level=23",
+  "type=image,compression=lz4",
   "type=image,annotation-layer.x=y",
   "dest=x,type",
   "type=oci,dest=a,colour=red",

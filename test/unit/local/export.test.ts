@@ -91,16 +91,14 @@ test("a built image is compressed once, to the same digest at the same level", a
   expect((await again.images.exportImage(await built(again), options)).root).toEqual(first.root);
 });
 
-test("with reuse a layer leaves in the form that exists", async () => {
+test("with reuse a layer leaves in the form in which it came", async () => {
   const place = await withImages();
-  const image = await built(place);
-  const gzip = await readManifest(
-    await place.images.exportImage(image, { compression: "gzip", reuse: false }),
-  );
+  const made = await place.registry.addImage([{ a: "1" }]);
+  const image = await pulled(place, made);
   const reused = await readManifest(
     await place.images.exportImage(image, { compression: "none", reuse: true }),
   );
-  expect(reused.layers).toEqual(gzip.layers);
+  expect(reused.layers).toEqual(made.layers);
   const plain = await readManifest(
     await place.images.exportImage(image, { compression: "none", reuse: false }),
   );
@@ -256,13 +254,32 @@ test("a snapshot that was changed is told, and no blob is kept of it", async () 
   expect(await collect(place.store.layerBlobs.list())).toEqual([]);
 });
 
-test("zstd is refused where it would have to be made", async () => {
+test("zstd layers are of OCI's media type, and made once", async () => {
   const place = await withImages();
-  await expect(
-    place.images.exportImage(await built(place), { compression: "zstd", reuse: false }),
-  ).rejects.toMatchObject({
+  const image = await built(place);
+  const options = { compression: "zstd", reuse: false } as const;
+  const manifest = await readManifest(await place.images.exportImage(image, options));
+  for (const { mediaType } of manifest.layers)
+    expect(mediaType).toBe("application/vnd.oci.image.layer.v1.tar+zstd");
+  const again = await readManifest(await place.images.exportImage(image, options));
+  expect(again).toEqual(manifest);
+});
+
+test("Docker's media types know no zstd: asked for both is refused", async () => {
+  const place = await withImages();
+  const options = { compression: "zstd", reuse: false, dockerTypes: true } as const;
+  await expect(place.images.exportImage(await built(place), options)).rejects.toMatchObject({
     code: "LOCAL_COMPRESSION_UNSUPPORTED",
   });
+});
+
+test("what was compressed for somebody else does not decide how a layer leaves", async () => {
+  const place = await withImages();
+  const image = await built(place);
+  await place.images.exportImage(image, { compression: "zstd", reuse: false });
+  const exported = await place.images.exportImage(image, { compression: "gzip", reuse: true });
+  for (const { mediaType } of (await readManifest(exported)).layers)
+    expect(mediaType).toBe("application/vnd.oci.image.layer.v1.tar+gzip");
 });
 
 test("the export answers to the names of its image alone", async () => {

@@ -1,0 +1,118 @@
+import { pipeline, Readable, type Transform } from "node:stream";
+import * as zlib from "node:zlib";
+import { errnoOf, isTsbuildError } from "../core/index.ts";
+import { ByteSource } from "./byte-source.ts";
+import { layerError } from "./errors.ts";
+import { findProgram, pipeThrough } from "./filter-program.ts";
+import { zstdPieces } from "./zstd-frames.ts";
+
+/** What Node has since 22.15. */
+interface NodeZstd {
+  readonly createZstdDecompress?: () => Transform;
+  readonly createZstdCompress?: (options: { readonly params: Record<number, number> }) => Transform;
+  readonly constants: { readonly ZSTD_c_compressionLevel?: number };
+}
+
+const { createZstdDecompress, createZstdCompress, constants } = zlib as NodeZstd;
+
+/**
+ * The content of a zstd stream. Decoded by Node where it can; else by the program `zstd`, which is seven times as fast as
+ * the decoder in JavaScript that serves where neither is there.
+ * @throws what `zstdPieces` throws
+ */
+export async function* decodeZstd(
+  input: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const source = new ByteSource(input);
+  const pieces = zstdPieces(source);
+  const program = createZstdDecompress === undefined ? findProgram("zstd") : undefined;
+  try {
+    if (createZstdDecompress !== undefined) yield* pipeTo(createZstdDecompress(), pieces);
+    else if (program === undefined) yield* decodeHere(pieces);
+    else yield* pipeThrough({ program, args: ["-dcq"], attempt: "decompress" }, pieces);
+  } catch (error) {
+    throw isZstdError(error) ? broken(error) : error;
+  } finally {
+    await source.close();
+  }
+}
+
+/** Levels are zstd's own, 0 to 22; 0 means its default, which is 3. */
+export const defaultZstdLevel = 3;
+
+/**
+ * One zstd frame. The bytes depend on input, level and encoder version alone: on the version of Node's zstd or, before
+ * Node 22.15, on that of the program `zstd`.
+ * @throws LAYER_COMPRESSION_UNSUPPORTED when there is neither
+ */
+export function compressZstd(input: AsyncIterable<Uint8Array>, level: number): Readable {
+  return Readable.from(zstdChunks(input, level), { objectMode: false, highWaterMark: 1 << 20 });
+}
+
+async function* zstdChunks(
+  input: AsyncIterable<Uint8Array>,
+  level: number,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const parameter = constants.ZSTD_c_compressionLevel;
+  if (createZstdCompress !== undefined && parameter !== undefined) {
+    yield* pipeTo(createZstdCompress({ params: { [parameter]: level } }), input);
+    return;
+  }
+  const program = findProgram("zstd");
+  if (program === undefined) throw noEncoder();
+  // Its bytes are the same with any number of threads.
+  const args = ["-cq", "-T0", "--ultra", `-${String(level === 0 ? defaultZstdLevel : level)}`];
+  yield* pipeThrough({ program, args, attempt: "compress" }, input);
+}
+
+async function* pipeTo(
+  transform: Transform,
+  input: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Buffer, void, undefined> {
+  // Whatever fails on the way arrives at `transform`, and its end, also an early one, ends the whole way.
+  pipeline(Readable.from(input, { objectMode: false }), transform, () => undefined);
+  yield* transform as AsyncIterable<Buffer>;
+}
+
+/** Loaded when it is needed. A piece gives 128 KiB at most, so its parts need no waiting place of their own. */
+async function* decodeHere(
+  pieces: AsyncIterable<Buffer>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const { Decompress } = await import("fzstd");
+  const parts: Uint8Array[] = [];
+  const decoder = new Decompress((part) => void parts.push(part));
+  const push = (piece: Uint8Array, isLast: boolean): void => {
+    try {
+      decoder.push(piece, isLast);
+    } catch (error) {
+      throw broken(error);
+    }
+  };
+  for await (const piece of pieces) {
+    push(piece, false);
+    yield* parts.splice(0);
+  }
+  push(new Uint8Array(0), true);
+  yield* parts.splice(0);
+}
+
+function isZstdError(error: unknown): boolean {
+  const code = isTsbuildError(error) ? undefined : errnoOf(error);
+  return code?.startsWith("ZSTD_") === true || code?.startsWith("ERR_ZLIB") === true;
+}
+
+function broken(error: unknown): Error {
+  const told = error instanceof Error ? error.message : String(error);
+  return layerError("LAYER_COMPRESSION_BROKEN", `decompress zstd: ${told}`, {
+    hint: "the download or the file is damaged; get it again",
+    details: { compression: "zstd" },
+    cause: error,
+  });
+}
+
+function noEncoder(): Error {
+  return layerError("LAYER_COMPRESSION_UNSUPPORTED", "compress with zstd", {
+    hint: "install the program zstd, use Node 22.15 or later, or compress with gzip",
+    details: { compression: "zstd" },
+  });
+}
