@@ -1,4 +1,4 @@
-import { writeFile } from "node:fs/promises";
+import { copyFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { execute } from "../measure/run-command.ts";
 import { smallBase, type Workspace } from "../workspace.ts";
@@ -103,7 +103,7 @@ function realStep(step: {
       await workspace.image(debianBase, async () => {
         const dockerfile = `FROM scratch\nADD root.tar /\n`;
         const base = await workspace.context("debian", { Dockerfile: dockerfile });
-        await execute(["ln", tar, join(base, "root.tar")], workspace.signal);
+        await copyFile(tar, join(base, "root.tar"));
         return base;
       });
       const context = await workspace.context(name, {});
