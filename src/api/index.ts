@@ -26,6 +26,7 @@ export type { BuildOptions, BuildResult } from "./build/options.ts";
 export { pullImage, pushImage, type PulledImage, type PushedImage } from "./distribution.ts";
 export { examine, type DoctorReport, type DoctorRow } from "./doctor/doctor.ts";
 export type { EngineOptions } from "./engine.ts";
+export { defaultRoot } from "../store/index.ts";
 export { isUsageError, usageError, type ApiErrorCode } from "./errors.ts";
 export { listImages, removeImages, tagImage, type ImageRow } from "./images.ts";
 export { imageHistory, inspectImages, type HistoryRow, type InspectedImage } from "./inspect.ts";

@@ -30,7 +30,7 @@ export async function runCommandLine(
   const signals = watchSignals(() => invocation.forwardSignal);
   const signal = AbortSignal.any([signals.signal, brokenPipe]);
   const invocation: Invocation = { signal, exitCode: 0 };
-  const program = createProgram(invocation);
+  const program = createProgram(invocation, { only: callable(args) });
   try {
     // A first look at a new tool is no mistake.
     if (args.length === 0) program.outputHelp();
@@ -53,8 +53,14 @@ export async function runCommandLine(
   }
 }
 
-/** The whole command line as commander sees it; help texts and documentation come from here. */
-export function createProgram(invocation: Invocation): Command {
+/**
+ * The whole command line as commander sees it; help texts and documentation come from here. Commands are declared for
+ * which `only` holds: most of them cost a start as much as the one that is called.
+ */
+export function createProgram(
+  invocation: Invocation,
+  { only = () => true }: { readonly only?: (name: string) => boolean } = {},
+): Command {
   const program = new Command("tsbuild")
     .description("Turn a Dockerfile into an OCI image, without a daemon.")
     .version(version, "--version", "print the version")
@@ -64,27 +70,36 @@ export function createProgram(invocation: Invocation): Command {
     .configureHelp({ optionDescription: describeOption })
     .exitOverride();
   addGlobalFlags(program, { hidden: false });
-  const add = [
-    addBuildCommand,
-    addImagesCommand,
-    addTagCommand,
-    addRmiCommand,
-    addInspectCommand,
-    addHistoryCommand,
-    addSaveCommand,
-    addLoadCommand,
-    addPullCommand,
-    addPushCommand,
-    addRunCommand,
-    addBuilderCommand,
-    addSystemCommand,
-    addDoctorCommand,
-  ];
-  for (const addCommand of add) addCommand(program, invocation);
+  for (const [name, addCommand] of Object.entries(commands)) {
+    if (only(name)) addCommand(program, invocation);
+  }
   for (const command of withSubcommands(program.commands)) {
     addGlobalFlags(command, { hidden: true }).copyInheritedSettings(program);
   }
   return program;
+}
+
+const commands: Readonly<Record<string, (program: Command, invocation: Invocation) => void>> = {
+  build: addBuildCommand,
+  images: addImagesCommand,
+  tag: addTagCommand,
+  rmi: addRmiCommand,
+  inspect: addInspectCommand,
+  history: addHistoryCommand,
+  save: addSaveCommand,
+  load: addLoadCommand,
+  pull: addPullCommand,
+  push: addPushCommand,
+  run: addRunCommand,
+  builder: addBuilderCommand,
+  system: addSystemCommand,
+  doctor: addDoctorCommand,
+};
+
+/** A command that no word names is not called, unless it is the default one; only help speaks of all. */
+function callable(args: readonly string[]): (name: string) => boolean {
+  const wantsHelp = args.length === 0 || args.some((word) => /^(?:help|--help|-[^-]*h)/.test(word));
+  return (name) => wantsHelp || name === "build" || args.includes(name);
 }
 
 /** That what may be repeated begins with nothing goes without saying. */

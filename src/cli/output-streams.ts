@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import { outputFailed } from "../api/index.ts";
 import { diskFull, errnoOf, isDiskFull } from "../core/index.ts";
 import { printError } from "./print-error.ts";
@@ -38,3 +39,20 @@ export function watchOutput(onBrokenPipe: () => void): {
 
 /** What a shell says of a program that SIGPIPE ended. */
 export const brokenPipeCode = 128 + 13;
+
+/** Waits until nothing is left to be written, or can be. What goes wrong is told to the listeners of `watchOutput`. */
+export async function endOutput(): Promise<void> {
+  const streams = [process.stdout, process.stderr];
+  const isBusy = (stream: NodeJS.WriteStream): boolean =>
+    stream.writableLength > 0 && !stream.destroyed;
+  await Promise.all(
+    streams.filter(isBusy).map(
+      async (stream) =>
+        new Promise<void>((resolve) => {
+          stream.write("", () => resolve());
+        }),
+    ),
+  );
+  // A write that failed at once tells so by an event of its own.
+  await setImmediate();
+}

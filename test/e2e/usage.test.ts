@@ -1,7 +1,8 @@
-import { readFile } from "node:fs/promises";
+import { chmod, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { repository, runCli } from "../support/cli.ts";
+import { expectCli, repository, runCli } from "../support/cli.ts";
+import { makeFolder } from "../support/setup-context.ts";
 
 const verbs = [
   ...["build", "images", "tag", "rmi", "inspect", "history", "save", "load", "pull", "push", "run"],
@@ -61,11 +62,30 @@ describe("wrong usage exits with 2, on stderr, and touches nothing", () => {
   });
 });
 
-test("a command starts from two files: each further one costs a millisecond", async () => {
-  const dist = join(repository, "dist");
-  const text = await readFile(join(dist, "cli.js"), "utf8");
-  const imported = [...text.matchAll(/^import .*"\.\/chunks\/([a-z-]+)-[^"]+\.js";$/gm)];
-  expect(imported.map(([, name]) => name).sort()).toEqual(["library", "rolldown-runtime"]);
+test("a command starts from few files: each further one costs a millisecond", async () => {
+  const text = await readFile(join(repository, "dist/cli.js"), "utf8");
+  const required = [
+    ...text.matchAll(/^(?:const|let) .*require\("\.\/chunks\/([a-z-]+)-[^"]+\.js"\);$/gm),
+  ];
+  expect(required.map(([, name]) => name).sort()).toEqual(["library", "rolldown-runtime"]);
+});
+
+test("the second start takes its code from the state root; without it, or with a broken one, it starts too", async () => {
+  const root = await makeFolder("code");
+  await chmod(root, 0o700);
+  const code = join(root, "code");
+  const start = async (): Promise<string[]> => {
+    await expectCli(["images"], { root });
+    return (await readdir(code)).sort();
+  };
+  const kept = await start();
+  expect(kept.length).toBeGreaterThan(1);
+  expect(await start()).toEqual(kept);
+  for (const name of kept) await writeFile(join(code, name), "broken");
+  expect(await start()).toEqual(kept);
+  expect((await readFile(join(code, kept[0] ?? ""))).length).toBeGreaterThan(100);
+  await rm(code, { recursive: true });
+  expect(await start()).toEqual(kept);
 });
 
 test("flags of docker build that mean nothing here are taken, and told when that changes the result", async () => {

@@ -5,7 +5,7 @@ export {
   syscallError,
   type SyscallFailure,
 } from "./errors.ts";
-export { loadSyscalls } from "./load.ts";
+export { lazySyscalls, loadSyscalls } from "./load.ts";
 export {
   rlimInfinity,
   rlimits,

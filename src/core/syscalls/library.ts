@@ -1,7 +1,11 @@
+import { createRequire } from "node:module";
+import type * as koffiModule from "koffi";
 import { coreError } from "../errors.ts";
 import { syscallError } from "./errors.ts";
 import { type SyscallName, syscallNumbers } from "./numbers.ts";
 import type { SyscallPath } from "./types.ts";
+
+type Koffi = typeof koffiModule;
 
 /** A pointer argument: bytes, or null. */
 export type Pointer = Uint8Array | null;
@@ -24,10 +28,10 @@ export interface Library {
 }
 
 /** @throws SYSCALLS_UNAVAILABLE */
-export async function openLibrary(): Promise<Library> {
+export function openLibrary(): Library {
   const numbers = syscallNumbers(process.arch);
   if (numbers === undefined || process.platform !== "linux") throw unavailable(undefined);
-  const koffi = await importKoffi();
+  const koffi = requireKoffi();
   const libc = koffi.load(null);
   const errnoNames = nameErrnos(koffi.os.errno);
 
@@ -73,9 +77,9 @@ const types = { p: "const void *", n: "long" } as const;
  * The package arrives as a prebuilt binary in an optional dependency; package managers may leave it out.
  * @throws SYSCALLS_UNAVAILABLE
  */
-async function importKoffi() {
+function requireKoffi(): Koffi {
   try {
-    return (await import("koffi")).default;
+    return createRequire(import.meta.url)("koffi") as Koffi;
   } catch (error) {
     throw unavailable(error);
   }

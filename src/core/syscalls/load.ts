@@ -4,18 +4,109 @@ import { processCalls } from "./processes.ts";
 import type { Syscalls } from "./types.ts";
 import { xattrCalls } from "./xattrs.ts";
 
-let loading: Promise<Syscalls> | undefined;
+let loaded: Syscalls | undefined;
 
 /**
  * The system calls, loaded when first asked for (10 to 20 ms); later calls get the same object.
- * @throws SYSCALLS_UNAVAILABLE where the library is missing or the machine is none of ours
+ * @throws SYS  mknod: true,
+  mkfifo: true,
+  lsetxattr: true,
+  fsetxattr: true,
+  lgetxattr: true,
+  fgetxattr: true,
+  llistxattr: true,
+  flistxattr: true,
+  lremovexattr: true,
+  lchown: true,
+  utimens: true,
+  futimens: true,
+  flock: true,
+  unlock: true,
+  openat2: true,
+  renameat2: true,
+  linkat: true,
+  cloneFile: true,
+  memfdCreate: true,
+  syncfs: true,
+  prlimit: true,
+_UNAVAILABLE where the library is missing or the machine is none of ours
  */
 export async function loadSyscalls(): Promise<Syscalls> {
-  loading ??= load();
-  return loading;
+  return loadNow();
 }
 
-async function load(): Promise<Syscalls> {
-  const library = await openLibrary();
+/**
+ * The system calls, loaded when the first of them is made: for whoever may never make one, as a build of which every
+ * step is cached. That call may throw SYS  mknod: true,
+  mkfifo: true,
+  lsetxattr: true,
+  fsetxattr: true,
+  lgetxattr: true,
+  fgetxattr: true,
+  llistxattr: true,
+  flistxattr: true,
+  lremovexattr: true,
+  lchown: true,
+  utimens: true,
+  futimens: true,
+  flock: true,
+  unlock: true,
+  openat2: true,
+  renameat2: true,
+  linkat: true,
+  cloneFile: true,
+  memfdCreate: true,
+  syncfs: true,
+  prlimit: true,
+_UNAVAILABLE.
+ */
+export function lazySyscalls(): Syscalls {
+  const calls = {};
+  for (const name of names) {
+    const get = (): unknown => {
+      // From here on it is a plain object: calls are made once for every file of a layer.
+      for (const [key, value] of Object.entries(loadNow())) {
+        Object.defineProperty(calls, key, { value });
+      }
+      return Reflect.get(calls, name);
+    };
+    Object.defineProperty(calls, name, { get, configurable: true, enumerable: true });
+  }
+  return calls as Syscalls;
+}
+
+function loadNow(): Syscalls {
+  loaded ??= load();
+  return loaded;
+}
+
+function load(): Syscalls {
+  const library = openLibrary();
   return { ...fileCalls(library), ...xattrCalls(library), ...processCalls(library) };
 }
+
+const isCall: Readonly<Record<keyof Syscalls, true>> = {
+  mknod: true,
+  mkfifo: true,
+  lsetxattr: true,
+  fsetxattr: true,
+  lgetxattr: true,
+  fgetxattr: true,
+  llistxattr: true,
+  flistxattr: true,
+  lremovexattr: true,
+  lchown: true,
+  utimens: true,
+  futimens: true,
+  flock: true,
+  unlock: true,
+  openat2: true,
+  renameat2: true,
+  linkat: true,
+  cloneFile: true,
+  memfdCreate: true,
+  syncfs: true,
+  prlimit: true,
+};
+
+const names = Object.keys(isCall);

@@ -1,0 +1,16 @@
+import { join } from "node:path";
+import type * as cli from "../main.ts";
+import { noCodeCache, openCodeCache } from "./code-cache.ts";
+import { findRoot } from "./find-root.ts";
+import { ScriptLoader } from "./script-loader.ts";
+
+const args = process.argv.slice(2);
+const root = findRoot(args);
+const loader = new ScriptLoader(root === undefined ? noCodeCache : openCodeCache(root));
+const { main } = loader.load(join(import.meta.dirname, "cli.js")) as typeof cli;
+
+void main(args).then(() => {
+  loader.keepCode();
+  // Nothing is left to be done, and Node takes some milliseconds to find that out for itself.
+  process.exit();
+});
