@@ -17,7 +17,12 @@ export function tableOf(results: Results): readonly (readonly string[])[] {
 export function alignTable(cells: readonly (readonly string[])[]): string {
   const widths = cells[0]?.map((_, column) => widthOf(cells, column)) ?? [];
   const lines = cells.map((row) =>
-    row.map((cell, column) => pad(cell, { column, width: widths[column] ?? 0 })).join("  "),
+    row
+      .map((cell, column) => {
+        const width = widths[column] ?? 0;
+        return isText(column, row.length) ? cell.padEnd(width) : cell.padStart(width);
+      })
+      .join("  "),
   );
   return `${lines.map((line) => line.trimEnd()).join("\n")}\n`;
 }
@@ -104,8 +109,4 @@ function isText(column: number, columns: number): boolean {
 
 function widthOf(cells: readonly (readonly string[])[], column: number): number {
   return Math.max(...cells.map((row) => row[column]?.length ?? 0));
-}
-
-function pad(cell: string, { column, width }: { column: number; width: number }): string {
-  return column === 0 ? cell.padEnd(width) : cell.padStart(width);
 }
