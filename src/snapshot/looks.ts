@@ -48,3 +48,8 @@ function deviceNumber({ major, minor }: Device): bigint {
     ((high & 0xfffn) << 8n) | ((high & ~0xfffn) << 32n) | (low & 0xffn) | ((low & ~0xffn) << 12n)
   );
 }
+
+export function withoutCapability(xattrs: Looks["xattrs"]): Looks["xattrs"] {
+  const kept = [...(xattrs ?? [])].filter(([name]) => name !== "security.capability");
+  return kept.length === 0 ? undefined : new Map(kept);
+}

@@ -2,7 +2,7 @@ import type { BigIntStats } from "node:fs";
 import type { Syscalls } from "../core/index.ts";
 import { type LayerDirectory, locate, readXattrs, statOf } from "./disk.ts";
 import type { LayerView } from "./layer-disk.ts";
-import { applyLooks, type Looks } from "./looks.ts";
+import { applyLooks, type Looks, withoutCapability } from "./looks.ts";
 import type { SidecarDisk } from "./sidecar-disk.ts";
 
 /** A node with looks as it was left to a process. */
@@ -74,11 +74,6 @@ export class RevisitedDisk implements LayerView {
       xattrs: isRewritten ? withoutCapability(looks.xattrs) : looks.xattrs,
     };
   }
-}
-
-function withoutCapability(xattrs: Looks["xattrs"]): Looks["xattrs"] {
-  if (xattrs?.has("security.capability") !== true) return xattrs;
-  return new Map([...xattrs].filter(([name]) => name !== "security.capability"));
 }
 
 function identity({ ino, birthtimeNs }: BigIntStats): string {

@@ -12,7 +12,7 @@ import type { Abilities } from "./abilities.ts";
 import { removeOtherXattrs, setXattr } from "./attributes.ts";
 import { isPortableXattr, type LayerDirectory, readXattrs, statOf } from "./disk.ts";
 import type { LayerDisk, SharedNode } from "./layer-disk.ts";
-import { applyLooks, type Looks, plainLooks } from "./looks.ts";
+import { applyLooks, type Looks, plainLooks, withoutCapability } from "./looks.ts";
 import type { LooksBook } from "./looks-book.ts";
 import type { Device, NodeAttributes } from "./types.ts";
 import { createFile } from "./write-content.ts";
@@ -95,7 +95,7 @@ export class SidecarDisk implements LayerDisk {
     const { mode, uid, gid, mtime, xattrs } = node.attributes;
     let looks = this.looksOf(absolute) ?? plainLooks;
     if (uid !== undefined || gid !== undefined)
-      looks = this.#withOwner(absolute, looks, { uid, gid });
+      looks = this.#withOwner(absolute, this.#given(absolute, looks), { uid, gid });
     if (mode !== undefined && !node.isSymlink) looks = this.#withMode(absolute, looks, mode);
     if (xattrs !== undefined && xattrs.size > 0) looks = this.#withXattrs(absolute, looks, xattrs);
     if (mtime !== undefined) this.kernel.utimens(absolute, { mtime });
@@ -197,6 +197,13 @@ export class SidecarDisk implements LayerDisk {
     if (xattrs !== undefined && xattrs.size > 0) return false;
     if (!givesOwners) return uid === 0 && gid === 0;
     return uid === ownUid && gid === ownGid && (parentMode & 0o2000) === 0;
+  }
+
+  /** The kernel takes capabilities from a file that is given away, to whomever. */
+  #given(absolute: Buffer, looks: Looks): Looks {
+    if (looks.xattrs?.has("security.capability") !== true) return looks;
+    if (statOf(absolute)?.isDirectory() === true) return looks;
+    return { ...looks, xattrs: withoutCapability(looks.xattrs) };
   }
 
   #withOwner(absolute: Buffer, looks: Looks, { uid, gid }: Owner): Looks {
