@@ -1,6 +1,7 @@
 import { closeSync, fstatSync, readlinkSync } from "node:fs";
 import {
   baseName,
+  type LocalTree,
   type MergedTree,
   type NodeStat,
   type OpenedFile,
@@ -11,6 +12,8 @@ import {
 import { isWhiteout, locate, nodeStat, openInLayer } from "./disk.ts";
 import { snapshotError } from "./errors.ts";
 import type { LayerDisk } from "./layer-disk.ts";
+
+const noAttributes: ReadonlyMap<string, Buffer> = new Map();
 
 /** Where a node was found. */
 interface Found {
@@ -37,34 +40,62 @@ export class StackTree implements MergedTree {
     this.#directories.set("", [...layers.keys()]);
   }
 
+  readonly local: LocalTree = {
+    prepare: async () => undefined,
+    lstat: (path) => this.#find(path)?.stat,
+    readdir: (path) => {
+      const directory = this.#directory(path);
+      if (directory === undefined) throw this.#find(path) ? notDirectory(path) : notFound(path);
+      // Latin-1 strings sort as their bytes do.
+      const names = [...this.#namesOf(path, directory).keys()].sort();
+      return names.map((name) => Buffer.from(name, "latin1"));
+    },
+    readlink: (path) => readlinkSync(this.#locate(path), { encoding: "buffer" }),
+    xattrs: (path) => {
+      if (path.length === 0 && this.#layers.length === 0) return noAttributes;
+      const disk = this.#diskOf(this.#found(path));
+      return disk.xattrs(locate(disk.directory, path)) ?? noAttributes;
+    },
+    open: (path, stat) => {
+      const fd = this.#open(path);
+      return {
+        fd,
+        size: stat.size,
+        xattrs: () => this.local.xattrs(path),
+        // Committed files never change.
+        verify: () => undefined,
+        close: () => {
+          closeSync(fd);
+        },
+      };
+    },
+  };
+
   async lstat(path: RootPath): Promise<NodeStat | undefined> {
-    return this.#find(path)?.stat;
+    return this.local.lstat(path);
   }
 
   async readdir(path: RootPath): Promise<readonly Buffer[]> {
-    const directory = this.#directory(path);
-    if (directory === undefined) throw this.#find(path) ? notDirectory(path) : notFound(path);
-    // Latin-1 strings sort as their bytes do.
-    const names = [...this.#namesOf(path, directory).keys()].sort();
-    return names.map((name) => Buffer.from(name, "latin1"));
+    return this.local.readdir(path);
   }
 
   async readlink(path: RootPath): Promise<Buffer> {
-    return readlinkSync(this.#locate(path), { encoding: "buffer" });
+    return this.local.readlink(path);
   }
 
   async openFile(path: RootPath): Promise<OpenedFile> {
-    const found = this.#find(path);
-    if (found === undefined) throw notFound(path);
-    if (found.stat.type !== "file") throw notFile(path);
-    const { kernel, directory } = this.#diskOf(found);
-    return openedFile(openInLayer(kernel, directory, path));
+    return openedFile(this.#open(path));
   }
 
   async xattrs(path: RootPath): Promise<ReadonlyMap<string, Buffer>> {
-    if (path.length === 0 && this.#layers.length === 0) return new Map();
-    const disk = this.#diskOf(this.#found(path));
-    return disk.xattrs(locate(disk.directory, path)) ?? new Map();
+    return this.local.xattrs(path);
+  }
+
+  #open(path: RootPath): number {
+    const found = this.#found(path);
+    if (found.stat.type !== "file") throw notFile(path);
+    const { kernel, directory } = this.#diskOf(found);
+    return openInLayer(kernel, directory, path);
   }
 
   /** Whether a layer put below all these would show at `path`, where this tree has nothing. */

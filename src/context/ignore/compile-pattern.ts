@@ -26,6 +26,9 @@ export interface ExpressionTest {
   readonly leading: readonly RegExp[];
   /** Number of components of every path that matches; undefined when that is not fixed. */
   readonly depth: number | undefined;
+  /** First and last component of every path that matches, where the pattern says them plainly. */
+  readonly first: string | undefined;
+  readonly last: string | undefined;
 }
 
 /**
@@ -70,7 +73,26 @@ function compileExpression(tokens: readonly GlobToken[]): ExpressionTest {
     expression: expressionOf(tokens),
     leading: alone.map(expressionOf),
     depth: open === -1 ? components.length : undefined,
+    first: components.length > 1 && open !== 0 ? plainText(components[0] ?? []) : undefined,
+    last: lastComponent(tokens),
   };
+}
+
+/** undefined when there are wildcards. */
+function plainText(tokens: readonly GlobToken[]): string | undefined {
+  const texts = tokens.map((token) => (token.kind === "literal" ? token.text : undefined));
+  return texts.includes(undefined) ? undefined : texts.join("");
+}
+
+function lastComponent(tokens: readonly GlobToken[]): string | undefined {
+  const cut = tokens.findLastIndex((token) => token.kind !== "literal");
+  const tail = plainText(tokens.slice(cut + 1)) ?? "";
+  const slash = tail.lastIndexOf("/");
+  if (slash !== -1) return tail.slice(slash + 1);
+  // `a/**b` ends in a component `b`, `a**b` may end in `ab`.
+  const before = tokens[cut - 1];
+  const isWhole = before === undefined || (before.kind === "literal" && before.text.endsWith("/"));
+  return tokens[cut]?.kind === "globstar" && isWhole && tail !== "" ? tail : undefined;
 }
 
 function splitComponents(tokens: readonly GlobToken[]): GlobToken[][] {

@@ -1,5 +1,5 @@
 import { unreachable } from "../../core/index.ts";
-import type { PathTest } from "./compile-pattern.ts";
+import type { ExpressionTest, PathTest } from "./compile-pattern.ts";
 
 interface Suffix {
   readonly suffix: string;
@@ -54,7 +54,8 @@ export class RuleIndex {
   readonly #byExtension = new Map<string, Suffix[]>();
   readonly #names = new ExpressionGroup();
   readonly #byDepth = new Map<number, ExpressionGroup>();
-  readonly #anyDepth = new ExpressionGroup();
+  /** Expressions of any depth, by what they say plainly of the first and the last component: `first/last`. */
+  readonly #byEnds = new Map<string, ExpressionGroup>();
   readonly #simple: Simple[] = [];
 
   constructor(tests: readonly PathTest[]) {
@@ -74,7 +75,7 @@ export class RuleIndex {
     if (extended !== undefined) best = lastSuffix(extended, { path: name, best });
     for (const { index, matches } of this.#simple) if (index > best && matches(path)) best = index;
     best = this.#names.find(name, best);
-    best = this.#anyDepth.find(path, best);
+    if (this.#byEnds.size > 0) best = this.#findByEnds({ path, name }, best);
     if (this.#byDepth.size === 0) return best;
     return this.#byDepth.get(countSlashes(path) + 1)?.find(path, best) ?? best;
   }
@@ -108,18 +109,33 @@ export class RuleIndex {
       case "name":
         return this.#names.add(test.expression, index);
       case "expression":
-        return this.#groupOf(test.depth).add(test.expression, index);
+        return this.#groupOf(test).add(test.expression, index);
       default:
         return unreachable(test);
     }
   }
 
-  #groupOf(depth: number | undefined): ExpressionGroup {
-    if (depth === undefined) return this.#anyDepth;
-    const group = this.#byDepth.get(depth) ?? new ExpressionGroup();
-    this.#byDepth.set(depth, group);
-    return group;
+  /** Of ten thousand rules with `**` inside, a path meets those few whose first and last component are its own. */
+  #findByEnds({ path, name }: { readonly path: string; readonly name: string }, after: number) {
+    const slash = path.indexOf("/");
+    const first = slash === -1 ? path : path.slice(0, slash);
+    let best = after;
+    for (const ends of [`${first}/${name}`, `${first}/`, `/${name}`, "/"])
+      best = this.#byEnds.get(ends)?.find(path, best) ?? best;
+    return best;
   }
+
+  #groupOf({ depth, first = "", last = "" }: ExpressionTest): ExpressionGroup {
+    return depth === undefined
+      ? groupIn(this.#byEnds, `${first}/${last}`)
+      : groupIn(this.#byDepth, depth);
+  }
+}
+
+function groupIn<Key>(groups: Map<Key, ExpressionGroup>, key: Key): ExpressionGroup {
+  const group = groups.get(key) ?? new ExpressionGroup();
+  groups.set(key, group);
+  return group;
 }
 
 /** Whether the test may hold for some path below `directory` (not empty). Says yes when it cannot tell. */

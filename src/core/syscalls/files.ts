@@ -59,11 +59,12 @@ export function fileCalls(library: Library): FileCalls {
       utimensat([fd, null, timespecs(atime, mtime), 0]);
     },
     openat2: (dirfd, path, { flags, mode = 0, resolve = {} }) => {
-      const how = Buffer.alloc(24);
-      how.writeBigUInt64LE(BigInt(flags | O_CLOEXEC), 0);
-      how.writeBigUInt64LE(BigInt(mode), 8);
-      how.writeBigUInt64LE(BigInt(resolveBits(resolve)), 16);
-      return openat2([dirfd === "cwd" ? AT_FDCWD : dirfd, cString(path), how, how.length], path);
+      // struct open_how: three 64-bit numbers, of which only the low halves are used.
+      openHow[0] = flags | O_CLOEXEC;
+      openHow[2] = mode;
+      openHow[4] = resolveBits(resolve);
+      const at = dirfd === "cwd" ? AT_FDCWD : dirfd;
+      return openat2([at, cString(path), openHowBytes, openHowBytes.length], path);
     },
     renameat2: (from, to, how) => {
       renameat2([AT_FDCWD, cString(from), AT_FDCWD, cString(to), RENAME[how]], to);
@@ -109,14 +110,28 @@ function deviceNumber(major: number, minor: number): bigint {
   return (low & 0xffn) | ((high & 0xfffn) << 8n) | ((low & ~0xffn) << 12n);
 }
 
-function timespecs(atime: bigint | undefined, mtime: bigint | undefined): Buffer {
-  const bytes = Buffer.allocUnsafe(32);
-  [atime, mtime].forEach((time, index) => {
-    const [seconds, nanoseconds] = time === undefined ? [0n, UTIME_OMIT] : splitTime(time);
-    bytes.writeBigInt64LE(seconds, index * 16);
-    bytes.writeBigInt64LE(nanoseconds, index * 16 + 8);
-  });
-  return bytes;
+/** Filled for one call after the other; little-endian, as both machines are. */
+const openHow = new Uint32Array(6);
+const openHowBytes = new Uint8Array(openHow.buffer);
+const times = new BigInt64Array(4);
+
+function timespecs(atime: bigint | undefined, mtime: bigint | undefined): Uint8Array {
+  setTime(0, atime);
+  setTime(2, mtime);
+  return timesBytes;
+}
+
+const timesBytes = new Uint8Array(times.buffer);
+
+function setTime(at: number, time: bigint | undefined): void {
+  if (time === undefined) {
+    times[at] = 0n;
+    times[at + 1] = UTIME_OMIT;
+    return;
+  }
+  const [seconds, nanoseconds] = splitTime(time);
+  times[at] = seconds;
+  times[at + 1] = nanoseconds;
 }
 
 /** Nanoseconds are 0 to 999,999,999 also before the epoch: -0.5 s is second -1 and 500,000,000 ns. */
