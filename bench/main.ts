@@ -68,8 +68,11 @@ async function measureAll(options: ReturnType<typeof readOptions>): Promise<Resu
       await keep(await measureRow(row, { workspace, runs, holder }));
     }
   } finally {
-    await holder.release();
-    await workspace.close();
+    try {
+      await holder.release();
+    } finally {
+      await workspace.close();
+    }
   }
   return merged();
 }

@@ -10,7 +10,7 @@ const longEnough = 35_000;
  *
  * @example
  * const holder = new Holder(["flock", "/tmp/bench.lock"], signal);
- * try { await holder.ensure(); await run(); } finally { await holder.release(); }
+ * try { await holder.ensure(); await run(); holder.confirm(); } finally { await holder.release(); }
  */
 export class Holder {
   readonly #prefix: Argv;
@@ -24,13 +24,19 @@ export class Holder {
   }
 
   async ensure(): Promise<void> {
-    if (this.#hold !== undefined && performance.now() - this.#since < longEnough) return;
+    const lasts = performance.now() - this.#since < longEnough;
+    if (this.#hold?.isOver() === false && lasts) return;
     await this.release();
     this.#hold = await takeHold(this.#prefix, this.#signal);
     this.#since = performance.now();
   }
 
-  /** @throws {HoldLost} */
+  /** Says that all since `ensure` was held. @throws {HoldLost} when it ended by itself */
+  confirm(): void {
+    if (this.#hold?.isOver() !== true) return;
+    throw new HoldLost(`${this.#prefix.join(" ")} let go before the turn was over`);
+  }
+
   async release(): Promise<void> {
     const hold = this.#hold;
     this.#hold = undefined;
@@ -42,6 +48,7 @@ export class Holder {
 export class HoldLost extends Error {}
 
 interface Hold {
+  isOver(): boolean;
   release(): Promise<void>;
 }
 
@@ -51,7 +58,7 @@ interface Hold {
  */
 async function takeHold(prefix: Argv, signal: AbortSignal): Promise<Hold> {
   const [command, ...args] = prefix;
-  if (command === undefined) return { release: () => Promise.resolve() };
+  if (command === undefined) return { isOver: () => false, release: () => Promise.resolve() };
   const waiting = [...args, "sh", "-c", "echo held; read -r end"];
   const child = spawn(command, waiting, { stdio: ["pipe", "pipe", "inherit"], signal });
   const ended = new Promise<string>((resolve) => {
@@ -62,16 +69,15 @@ async function takeHold(prefix: Argv, signal: AbortSignal): Promise<Hold> {
       resolve(`ended with ${String(code)}`);
     });
   });
-  child.stdin.on("error", () => undefined); // It may be gone; release() says so.
+  child.stdin.on("error", () => undefined); // It may be gone; isOver() says so.
   const begun = await Promise.race([once(child.stdout, "data"), ended]);
   signal.throwIfAborted();
   if (typeof begun === "string") throw new Error(`${prefix.join(" ")}: ${begun}`);
   return {
+    isOver: () => child.exitCode !== null || child.signalCode !== null,
     release: async () => {
-      const early = child.exitCode !== null || child.signalCode !== null;
       child.stdin.end("end\n");
       await ended;
-      if (early) throw new HoldLost(`${prefix.join(" ")} let go before the turn was over`);
     },
   };
 }

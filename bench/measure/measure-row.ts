@@ -116,6 +116,7 @@ async function takeTurn(runners: readonly Runner[], options: TurnOptions): Promi
     await options.holder?.ensure();
     try {
       await runOnce(runner, options);
+      options.holder?.confirm();
     } catch (error) {
       // A peer that cannot do this job leaves the row; without tsbuild or the floor there is none.
       const isPeer = runner.name !== "tsbuild" && runner.name !== "floor";
