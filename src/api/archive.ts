@@ -64,8 +64,8 @@ export async function loadImages(
         await copyGraph({ source, sink, root, signal: engine.signal });
         const image = await engine.images.adopt(root);
         const id = idOf(await engine.images.groupOf(image));
-        // Unpacking checks every layer against the config before a name can stand for the image.
-        await engine.images.ensureUnpacked(image, { signal: engine.signal });
+        // Before a name can stand for the image. Its layers are unpacked when something needs their files.
+        await engine.images.checkLayers(image, engine.signal);
         for (const name of names) {
           await sink.tag(name, root, engine.signal);
           loaded.push({ name: familiarReference(parseReference(name)), id });

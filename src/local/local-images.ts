@@ -4,6 +4,7 @@ import { plainDescriptor, type Descriptor } from "../image/index.ts";
 import type { Snapshotter } from "../snapshot/index.ts";
 import type { Store } from "../store/index.ts";
 import { localError } from "./errors.ts";
+import { checkLayers } from "./check-layers.ts";
 import { exportGroup } from "./export-group.ts";
 import { findImage, findWord, type Found } from "./find-image.ts";
 import { describeGroup, groupOf, isWhole, prepareImage } from "./image-group.ts";
@@ -62,6 +63,7 @@ export function openLocalImages(options: {
       return image;
     },
     remove: async (word, { force = false } = {}) => removeImage(place, word, force),
+    checkLayers: async (image, signal) => checkLayers(place, image, signal),
     ensureUnpacked: async (image, unpackOptions) => unpackImage(place, image, unpackOptions),
     exportImage: async (image, exportOptions) =>
       exportGroup(place, await groupOf(place, image), exportOptions),

@@ -144,6 +144,11 @@ export interface LocalImages {
     options?: { readonly force?: boolean },
   ): Promise<{ readonly untagged: readonly string[]; readonly deleted: readonly Digest[] }>;
   /**
+   * Reads all layers, which are here as blobs, and unpacks none.
+   * @throws LOCAL_LAYER_MISSING; DIGEST_MISMATCH when a layer is not what the config says; LAYER_*
+   */
+  checkLayers(image: LocalImage, signal?: AbortSignal): Promise<void>;
+  /**
    * Makes sure that all layers are committed snapshots and returns the top. `fetchLayer` gets what is not here. Each
    * layer is fetched and unpacked once, whoever asks, in this process or another.
    * @throws LOCAL_LAYER_MISSING; DIGEST_MISMATCH when a layer is not what the config says; LAYER_*
