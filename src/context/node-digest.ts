@@ -86,6 +86,10 @@ async function digestLargeFile(node: DigestedNode, file: LocalFile): Promise<Dig
     const hex = await digestLarge(node, { header, fd: file.fd });
     file.verify();
     return `sha256:${hex}` as Digest;
+  } catch (error) {
+    // As above: a FIFO or a directory is told as the change that it is.
+    file.verify();
+    throw error;
   } finally {
     file.close();
   }

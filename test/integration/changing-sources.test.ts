@@ -1,0 +1,195 @@
+import { execFileSync } from "node:child_process";
+import {
+  appendFileSync,
+  createReadStream,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  unlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { buffer } from "node:stream/consumers";
+import { expect, onTestFinished, test } from "vitest";
+import { openDirectoryContext, openStatCache } from "../../src/context/index.ts";
+import { digestOf, isTsbuildError } from "../../src/core/index.ts";
+import { toRootPath, type MergedTree } from "../../src/layer/index.ts";
+import { attackedContext, type Moment } from "../support/attacked-context.ts";
+import { openBuildHarness, type Built } from "../support/build-harness.ts";
+import { makeCanary } from "../support/canary.ts";
+import { FakeSandbox } from "../support/fake-sandbox.ts";
+import { tarDigestOf } from "../support/layer-source.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+
+const moments: readonly Moment[] = [
+  "before the checksum",
+  "during the checksum",
+  "between checksum and copy",
+  "during the copy",
+  "after the copy",
+];
+
+/** What happens to the file `d/secret` of a context; `outside` is a directory that has one of that name too. */
+const attacks = {
+  "is truncated": ({ file }) => truncateSync(file, 1),
+  "is emptied": ({ file }) => truncateSync(file, 0),
+  grows: ({ file }) => appendFileSync(file, "more"),
+  "is rewritten in place, size and time as before": ({ file }) => {
+    const { size, atime, mtime } = statSync(file);
+    writeFileSync(file, Buffer.alloc(size, "n"));
+    utimesSync(file, atime, mtime);
+  },
+  "is replaced by rename": ({ file }) => {
+    writeFileSync(`${file}.new`, Buffer.alloc(statSync(file).size, "n"));
+    renameSync(`${file}.new`, file);
+  },
+  "is unlinked": ({ file }) => unlinkSync(file),
+  "becomes a symlink out of the context": ({ file, outside }) => {
+    unlinkSync(file);
+    symlinkSync(join(outside, "secret"), file);
+  },
+  "becomes a FIFO": ({ file }) => {
+    unlinkSync(file);
+    execFileSync("mkfifo", [file]);
+  },
+  "becomes a directory": ({ file }) => {
+    unlinkSync(file);
+    mkdirSync(file);
+  },
+  "loses its directory": ({ directory }) => renameSync(directory, `${directory}.away`),
+  "has its directory exchanged for a symlink out of the context": ({ directory, outside }) => {
+    renameSync(directory, `${directory}.away`);
+    symlinkSync(outside, directory);
+  },
+} satisfies Record<string, (place: Place) => void>;
+
+interface Place {
+  readonly directory: string;
+  readonly file: string;
+  readonly outside: string;
+}
+
+/** A small file is read in one piece, a large one by the kernel on another thread. */
+const sizes = { small: 3000, large: 3_000_000 } as const;
+
+const rows = Object.keys(sizes).flatMap((size) =>
+  moments.flatMap((moment) =>
+    Object.keys(attacks).map((attack) => ({ size, moment, attack }) as Row),
+  ),
+);
+
+interface Row {
+  readonly size: keyof typeof sizes;
+  readonly moment: Moment;
+  readonly attack: keyof typeof attacks;
+}
+
+const honestFailures = [
+  "CONTEXT_FILE_CHANGED",
+  "CONTEXT_UNREADABLE",
+  "CONTEXT_SOURCE_NOT_FOUND",
+  "SNAPSHOT_SOURCE_CHANGED",
+] as const;
+
+test.each(rows)("a $size file $attack $moment", async ({ size, moment, attack }) => {
+  const scene = await openScene(sizes[size]);
+  const { place, old, canary } = scene;
+  const first = await scene
+    .build({ path: "d/secret", moment, attack: () => attacks[attack](place) })
+    .catch((error: unknown) => error);
+  expect(scene.wasAttacked()).toBe(true);
+  canary.expectUntouched();
+
+  if (first instanceof Error) {
+    if (!isTsbuildError(first)) throw first;
+    expect(honestFailures).toContain(first.code);
+    expect(first.message).toMatch(/\bd\b/);
+  } else {
+    await scene.expectTrueDigests(first as Built);
+    // One version or the other as a whole, never a piece of each and nothing from elsewhere.
+    expect([old, scene.now()].map(told)).toContain(told(await scene.contentOf(first as Built)));
+  }
+
+  // What was remembered of the attacked build must not be what the next one gives.
+  const second = await scene.build().catch((error: unknown) => error);
+  const now = scene.now();
+  if (now === undefined) return;
+  if (second instanceof Error) throw second;
+  expect(told(await scene.contentOf(second as Built))).toBe(told(now));
+  canary.expectUntouched();
+});
+
+/** Content in few words: its size, how it begins and ends, its digest. */
+function told(content: Buffer | undefined): string {
+  if (content === undefined) return "no file";
+  const text = content.toString("latin1");
+  return `${String(content.length)}: ${text.slice(0, 4)}…${text.slice(-4)} ${digestOf(content)}`;
+}
+
+async function openScene(size: number) {
+  const folder = await temporaryFolder();
+  const directory = join(folder, "context", "d");
+  const file = join(directory, "secret");
+  mkdirSync(directory, { recursive: true });
+  const old = Buffer.alloc(size, "o");
+  writeFileSync(file, old);
+  const canary = makeCanary(join(folder, "outside"));
+  const place: Place = { directory, file, outside: canary.directory };
+  let plan: Parameters<typeof attackedContext>[1] | undefined;
+  let wasAttacked = (): boolean => false;
+  const statCache = await openStatCache({ path: join(folder, "stats"), tmpDir: folder });
+  const harness = await openBuildHarness({
+    directory: folder,
+    statCache,
+    sandbox: new FakeSandbox(),
+    context: async () => {
+      const context = await openDirectoryContext({ directory: join(folder, "context") });
+      if (plan === undefined) return context;
+      const attacked = attackedContext(context, plan);
+      wasAttacked = attacked.wasAttacked;
+      return attacked;
+    },
+  });
+  onTestFinished(async () => harness.close());
+  const { snapshots } = harness.environment;
+  return {
+    place,
+    old,
+    canary,
+    wasAttacked: () => wasAttacked(),
+    build: async (attack?: typeof plan): Promise<Built> => {
+      plan = attack;
+      return harness.build("FROM scratch\nCOPY d /d\n");
+    },
+    contentOf: async (built: Built): Promise<Buffer | undefined> =>
+      readFrom(await snapshots.tree(built.targets[0]?.chainId), "d/secret"),
+    /** What the context has now; undefined unless it is a file. */
+    now: (): Buffer | undefined => readPlain(place),
+    expectTrueDigests: async (built: Built): Promise<void> => {
+      const { chainId } = built.targets[0] ?? {};
+      if (chainId === undefined) throw new Error("nothing was built");
+      for (const { chainId: id, diffId } of await snapshots.chain(chainId))
+        expect((await tarDigestOf(snapshots.diff(id))).digest).toBe(diffId);
+    },
+  };
+}
+
+async function readFrom(tree: MergedTree, path: string): Promise<Buffer | undefined> {
+  const found = toRootPath(path);
+  if ((await tree.lstat(found))?.type !== "file") return undefined;
+  const opened = await tree.openFile(found);
+  const content = buffer(createReadStream("", { fd: opened.fd, autoClose: false, start: 0 }));
+  return content.finally(async () => opened.close());
+}
+
+function readPlain({ directory, file }: Place): Buffer | undefined {
+  const isPlain =
+    lstatSync(directory, { throwIfNoEntry: false })?.isDirectory() === true &&
+    lstatSync(file, { throwIfNoEntry: false })?.isFile() === true;
+  return isPlain ? readFileSync(file) : undefined;
+}
