@@ -154,7 +154,7 @@ async function start(
   });
   const prepared = await prepareMountPoints({
     active,
-    scratch,
+    skeletons: scratch,
     mounts: [...files, ...draft.volumes],
     isFile: isFileMount,
   });

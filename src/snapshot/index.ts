@@ -3,6 +3,6 @@ export { snapshotError, type SnapshotErrorCode } from "./errors.ts";
 export { makeDirectories, type DirectoryAttributes } from "./make-directories.ts";
 export { prepareMountPoints, type MountPoint, type PreparedMountPoints } from "./mount-points.ts";
 export { openSnapshotter, type OpenSnapshotterOptions } from "./open-snapshotter.ts";
-export { createSkeleton, type SkeletonStub } from "./skeleton.ts";
+export { openSkeleton, type SkeletonStub } from "./skeleton.ts";
 export { openTreeWriter } from "./tree-writer.ts";
 export type * from "./types.ts";

@@ -1,4 +1,3 @@
-import { join } from "node:path";
 import type { RootfsMount } from "../core/index.ts";
 import {
   parentRootPath,
@@ -7,7 +6,7 @@ import {
   toRootPath,
   type RootPath,
 } from "../layer/index.ts";
-import { createSkeleton, type SkeletonStub } from "./skeleton.ts";
+import { openSkeleton, type SkeletonStub } from "./skeleton.ts";
 import { openTreeWriter } from "./tree-writer.ts";
 import type { ActiveSnapshot } from "./types.ts";
 
@@ -38,13 +37,13 @@ export interface PreparedMountPoints<M extends MountPoint> {
  */
 export async function prepareMountPoints<M extends MountPoint>(request: {
   readonly active: ActiveSnapshot;
-  /** A folder of this step's own, beside which nothing else writes. */
-  readonly scratch: string;
+  /** A folder of this process for skeletons, which may be shared; made when missing. It outlives the sandbox. */
+  readonly skeletons: string;
   readonly mounts: readonly M[];
   /** Whether a mount needs a file to be mounted on, and no directory. */
   readonly isFile: (mount: M) => boolean;
 }): Promise<PreparedMountPoints<M>> {
-  const { active, scratch } = request;
+  const { active } = request;
   const stubs: SkeletonStub[] = [...standardStubs];
   const hidden: SkeletonStub[] = [];
   const places = await resolveTargets(active, request.mounts);
@@ -56,8 +55,7 @@ export async function prepareMountPoints<M extends MountPoint>(request: {
     if (active.showsSkeleton(path)) stubs.push(stub);
     else hidden.push(stub);
   }
-  const directory = join(scratch, "skeleton");
-  await createSkeleton({ directory, stubs });
+  const directory = openSkeleton({ folder: request.skeletons, stubs });
   const written = await writeStubs(active, hidden);
   return {
     rootfs: await active.mount({ skeleton: [directory] }),

@@ -745,15 +745,12 @@ export function describeSnapshotter(
     describe("mounting", () => {
       test("stubs of a skeleton show in the mount and never in the layer", async ({ skip }) => {
         if (!mayMount) skip("nothing can be mounted here");
-        const { createSkeleton } = await import("../../src/snapshot/index.ts");
-        const skeleton = join(folder, "skeleton");
-        await createSkeleton({
-          directory: skeleton,
-          stubs: [
-            { path: path("proc"), type: "directory" },
-            { path: path("etc/hosts"), type: "file" },
-          ],
-        });
+        const { openSkeleton } = await import("../../src/snapshot/index.ts");
+        const proc = { path: path("proc"), type: "directory" } as const;
+        const stubs = [proc, { path: path("etc/hosts"), type: "file" }] as const;
+        const skeleton = openSkeleton({ folder, stubs });
+        expect(openSkeleton({ folder, stubs })).toBe(skeleton);
+        expect(openSkeleton({ folder, stubs: [proc] })).not.toBe(skeleton);
         const base = await stack([directoryEntry("etc", { mode: 0o711 })]);
         const active = await snapshots.prepare(base);
         expect(active.showsSkeleton(path("etc/hosts"))).toBe(true);

@@ -7,7 +7,6 @@ import type { ExecOp } from "../../plan/index.ts";
 import {
   isFileMount,
   resolveUser,
-  writeNetworkFiles,
   type SandboxMount,
   type SandboxResult,
   type SandboxSpec,
@@ -25,6 +24,7 @@ import { openStepMounts, type StepMounts } from "../mounts/step-mounts.ts";
 import { OutputTail } from "../output-tail.ts";
 import type { LayersResult } from "../result.ts";
 import { makeLayer } from "./layer.ts";
+import { networkFiles } from "./network-files.ts";
 import type { OpRequest } from "./request.ts";
 
 const defaultPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -108,12 +108,11 @@ async function specify(
   const network = op.network === "none" ? "none" : "host";
   const hostname = settings.hostname ?? environment.hostname;
   const { extraHosts } = settings;
-  const directory = join(scratch, "etc");
   const prepared = await prepareMountPoints({
     active,
-    scratch,
+    skeletons: join(environment.store.tmpDir, "skeletons"),
     mounts: [
-      ...(await writeNetworkFiles({ directory, hostname, network, extraHosts })),
+      ...(await networkFiles(environment, { hostname, network, extraHosts })),
       ...(await writeScripts(op, scratch)),
       ...given.mounts,
     ],
