@@ -144,8 +144,8 @@ function digestSmall(node: DigestedNode, { header, fd }: Source): string {
   const place =
     header.length + size < scratch.length ? scratch : Buffer.alloc(header.length + size + 1);
   const start = place.write(header, 0, "latin1");
-  // One byte more than promised: a longer file is seen to be longer.
-  const end = start + readUpTo(fd, place.subarray(start, start + size + 1));
+  // A file that grew meanwhile is seen by its version, without one more read to find its end.
+  const end = start + readUpTo(fd, place.subarray(start, start + size));
   if (end !== start + size) throw changed(node);
   return hash("sha256", place.subarray(0, end), "hex");
 }
