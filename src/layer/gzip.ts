@@ -11,6 +11,9 @@ const blockLength = 1024 * 1024;
 const windowSize = 32 * 1024;
 const concurrency = Math.min(availableParallelism(), 4);
 
+/** Takes three quarters of the time of level 6, for one percent more bytes. */
+export const defaultGzipLevel = 4;
+
 /** Names the encoder whose bytes `compressGzip` gives; another version may give other (equally good) bytes. */
 export const gzipEncoder = `zlib-${process.versions.zlib}-${process.arch}-1`;
 

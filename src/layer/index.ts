@@ -14,7 +14,7 @@ export {
 } from "./compression.ts";
 export { type ArchiveLimits, archiveLimits } from "./limits.ts";
 export { layerError, type LayerErrorCode } from "./errors.ts";
-export { compressGzip, gzipEncoder } from "./gzip.ts";
+export { compressGzip, defaultGzipLevel, gzipEncoder } from "./gzip.ts";
 export { digestChunks, openLayer, type OpenedLayer } from "./layer-stream.ts";
 export {
   baseName,

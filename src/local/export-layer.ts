@@ -5,6 +5,7 @@ import {
   compressGzip,
   compressZstd,
   decompress,
+  defaultGzipLevel,
   defaultZstdLevel,
   digestChunks,
   layerTarChunks,
@@ -27,7 +28,7 @@ export interface ExportedLayer {
 
 /** For each way to compress: the level unless one is given, and the media type. */
 const compressions = {
-  gzip: { level: 6, compress: compressGzip, mediaType: mediaTypes.ociLayerGzip },
+  gzip: { level: defaultGzipLevel, compress: compressGzip, mediaType: mediaTypes.ociLayerGzip },
   zstd: { level: defaultZstdLevel, compress: compressZstd, mediaType: mediaTypes.ociLayerZstd },
 } as const;
 

@@ -1,5 +1,6 @@
 import {
   formatRepository,
+  mediaTypes,
   parseReference,
   shortDigest,
   type LayerCompression,
@@ -7,6 +8,7 @@ import {
 import type { StepLog } from "../../build/index.ts";
 import { copyGraph, type CopyProgress, type Descriptor } from "../../image/index.ts";
 import type { ImageGroup } from "../../local/index.ts";
+import type { RegistryRepository } from "../../registry/index.ts";
 import { BaseImages } from "../base-images.ts";
 import type { Engine } from "../engine.ts";
 import { familiar, fetching } from "./archive-output.ts";
@@ -33,11 +35,13 @@ export interface PushRequest {
  * @throws REGISTRY_*, LOCAL_*
  */
 export async function pushGroup(request: PushRequest): Promise<Descriptor> {
-  const { engine, group, names, steps, form = {} } = request;
+  const { engine, group, steps, form = {} } = request;
   const { signal } = engine;
   const bases = new BaseImages(engine, { pull: false });
   const { compression = "gzip", compressionLevel, forceCompression, dockerTypes } = form;
+  const repositories = await openRepositories(request);
   try {
+    for (const { repository } of repositories) await signIn(repository, group, signal);
     const exported = await steps.run("compressing layers", () =>
       engine.images.exportGroup(group, {
         compression,
@@ -48,42 +52,65 @@ export async function pushGroup(request: PushRequest): Promise<Descriptor> {
         signal,
       }),
     );
-    for (const name of names) await pushName(name, { ...request, exported });
+    for (const named of repositories) await pushName(named, { ...request, exported });
     return exported.root;
   } finally {
+    for (const { repository } of repositories) await repository.close();
     await bases.close();
   }
 }
 
+/** A name with the place that it leads to. */
+interface NamedRepository {
+  readonly name: string;
+  readonly repository: RegistryRepository;
+}
+
+async function openRepositories(request: PushRequest): Promise<readonly NamedRepository[]> {
+  const { names, insecure = false } = request;
+  const { openRegistry } = await import("../../registry/index.ts");
+  return names.map((name) => ({
+    name,
+    repository: openRegistry({ reference: parseReference(name), access: "push", insecure }),
+  }));
+}
+
+/** Asks for something small first: layers are not compressed for a registry that is not there, or refuses us. */
+async function signIn(
+  repository: RegistryRepository,
+  { members: [member] }: ImageGroup,
+  signal: AbortSignal,
+): Promise<void> {
+  if (member === undefined) return;
+  const { id: digest, configBytes } = member.image;
+  await repository.has(
+    { mediaType: mediaTypes.ociConfig, digest, size: configBytes.length },
+    signal,
+  );
+}
+
 async function pushName(
-  name: string,
+  { name, repository }: NamedRepository,
   request: PushRequest & {
     readonly exported: Awaited<ReturnType<Engine["images"]["exportGroup"]>>;
   },
 ): Promise<void> {
-  const { engine, steps, byDigest = false, insecure = false } = request;
+  const { engine, steps, byDigest = false } = request;
   const { root, source } = request.exported;
   const { signal } = engine;
-  const { openRegistry } = await import("../../registry/index.ts");
-  const reference = parseReference(name);
-  const repository = openRegistry({ reference, access: "push", insecure });
   const shown = byDigest
-    ? `${formatRepository(reference)}@${root.digest}`
+    ? `${formatRepository(parseReference(name))}@${root.digest}`
     : familiar([name]).join();
-  try {
-    await steps.run(`pushing ${shown}`, async (step) => {
-      await copyGraph({
-        source,
-        sink: repository,
-        root,
-        signal,
-        onProgress: (progress) => step.progress(describe(progress)),
-      });
-      if (!byDigest) await repository.tag(name, root, signal);
+  await steps.run(`pushing ${shown}`, async (step) => {
+    await copyGraph({
+      source,
+      sink: repository,
+      root,
+      signal,
+      onProgress: (progress) => step.progress(describe(progress)),
     });
-  } finally {
-    await repository.close();
-  }
+    if (!byDigest) await repository.tag(name, root, signal);
+  });
 }
 
 /** A piece of content on its way, as a step shows it. */

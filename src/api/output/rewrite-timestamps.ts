@@ -11,6 +11,7 @@ import {
 import { serializeImageConfig } from "../../image/index.ts";
 import {
   compressGzip,
+  defaultGzipLevel,
   digestChunks,
   layerTarChunks,
   type LayerEntryWithContent,
@@ -75,7 +76,7 @@ async function rewriteLayer(
   const digester = new Digester();
   const tar = layerTarChunks(clamped(engine.snapshots.diff(chainId), epoch));
   const written = await store.blobs.write(
-    compressGzip(digestChunks(tar, digester), 6),
+    compressGzip(digestChunks(tar, digester), defaultGzipLevel),
     undefined,
     signal,
   );
