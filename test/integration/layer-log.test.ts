@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp } from "node:fs/promises";
+import { mkdir, mkdtemp, open, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
@@ -154,6 +154,30 @@ describe("everything else needs one", () => {
     expect(openLayerLog(new DirectDisk(kernel, Buffer.from(directory)))).toBeUndefined();
   });
 });
+
+test("a large file has the mode that was asked for, not that of its source", async () => {
+  const source = join(folder, "source");
+  await writeFile(source, Buffer.alloc(2_000_000, "x"), { mode: 0o644 });
+  const write = async (writer: LayerWriter): Promise<void> => {
+    const handle = await open(source);
+    try {
+      const content = { fd: handle.fd, size: 2_000_000 };
+      await writer.file(at("b"), { ...plain, mode: 0o600 }, content);
+      // Out of order, so that the kernel copies.
+      await writer.file(at("a"), { ...plain, mode: 0o4700 }, content);
+    } finally {
+      await handle.close();
+    }
+    expect(await modesInLayer()).toEqual([0o4700, 0o600]);
+  };
+  await logged(write);
+});
+
+async function modesInLayer(): Promise<number[]> {
+  const directory = join(folder, String(count - 1));
+  const stats = await Promise.all(["a", "b"].map(async (name) => stat(join(directory, name))));
+  return stats.map(({ mode }) => mode & 0o7777);
+}
 
 test("in whatever order the nodes come, the log is right or says nothing", async () => {
   const name = fc.constantFrom("a", "a-", "a.b", "b", "\u{ff}", "a\u{1}");
