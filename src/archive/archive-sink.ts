@@ -3,11 +3,14 @@ import { Readable, type Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import {
   coreError,
+  diskFull,
   errnoOf,
+  explainSystemError,
   formatReference,
   hostPlatform,
   isIndexType,
   isManifestType,
+  isDiskFull,
   isTsbuildError,
   mediaTypes,
   openOutputFile,
@@ -277,15 +280,15 @@ async function collect(content: Readable): Promise<Buffer> {
 function writeError(error: unknown, label: string): Error {
   if (isTsbuildError(error)) return error;
   const reason = errnoOf(error);
-  if (reason === "ENOSPC" || reason === "EDQUOT") {
-    return coreError("DISK_FULL", `write archive ${label}: no space is left`, {
-      details: { path: label },
-      cause: error,
-    });
-  }
+  if (isDiskFull(error)) return diskFull(`archive ${label}`, error);
+  const known = explainSystemError(error);
   const told = error instanceof Error ? error.message : String(error);
   return archiveError("ARCHIVE_WRITE_FAILED", `write archive ${label}: ${told}`, {
-    hint: reason === "ENOENT" ? "the folder does not exist" : undefined,
+    hint:
+      reason === "ENOENT"
+        ? "the folder does not exist"
+        : ((isTsbuildError(known) ? known.hint : undefined) ??
+          "check the place that it is written to, then try again"),
     details: { path: label, reason },
     cause: error,
   });

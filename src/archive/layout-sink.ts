@@ -5,9 +5,10 @@ import { dirname, join } from "node:path";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import {
-  coreError,
+  diskFull,
   errnoOf,
   formatReference,
+  isDiskFull,
   isTsbuildError,
   mediaTypes,
   parseReference,
@@ -148,9 +149,7 @@ function keyOf({ annotations, digest }: Descriptor): string {
 function writeError(error: unknown, label: string): unknown {
   if (isTsbuildError(error)) return error;
   const reason = errnoOf(error);
-  if (reason === "ENOSPC" || reason === "EDQUOT") {
-    return coreError("DISK_FULL", `write ${label}: no space is left`, { cause: error });
-  }
+  if (isDiskFull(error)) return diskFull(label, error);
   // A stream that was stopped from outside has its own way of being told.
   if (reason === undefined || reason === "ABORT_ERR") return error;
   return archiveError("ARCHIVE_WRITE_FAILED", `write ${label}: ${reason}`, {

@@ -1,4 +1,4 @@
-import { TsbuildError } from "../core/index.ts";
+import { explainSystemError, isTsbuildError, TsbuildError } from "../core/index.ts";
 import { imageError } from "./errors.ts";
 
 /** The two ends of a copy, as errors name them in `details.side`. */
@@ -23,10 +23,13 @@ export function tellSide(
   side: CopySide,
   place: { readonly label: string },
 ): TsbuildError {
+  const known = explainSystemError(error);
+  if (isTsbuildError(known, "DISK_FULL") && known !== error) return tellSide(known, side, place);
   if (!(error instanceof TsbuildError)) {
     const work = side === "source" ? "read from" : "write to";
     const reason = error instanceof Error ? error.message : String(error);
     return imageError("IMAGE_COPY_FAILED", `${work} ${place.label}: ${reason}`, {
+      hint: isTsbuildError(known) ? known.hint : undefined,
       cause: error,
       details: { side, place: place.label },
     });

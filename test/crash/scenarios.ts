@@ -171,6 +171,7 @@ async function tarOf(directory: string): Promise<Buffer> {
     "--numeric-owner",
     "--mtime=@0",
     "--xattrs",
+    "--pax-option=delete=atime,delete=ctime",
     "-C",
     directory,
     "-cf",
