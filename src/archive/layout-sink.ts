@@ -1,10 +1,10 @@
-import { randomBytes } from "node:crypto";
 import { constants, createWriteStream } from "node:fs";
-import { lstat, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { lstat, mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import {
+  claimPartial,
   diskFull,
   errnoOf,
   formatReference,
@@ -61,7 +61,7 @@ class LayoutSink implements ArchiveSink {
       const path = this.#pathOf(blobPath(digest));
       await this.#makeFolder(dirname(path));
       await this.#replace(path, async (partial) =>
-        pipeline(content, createWriteStream(partial, { flags: "wx" }), {
+        pipeline(content, createWriteStream(partial, { flags: "r+" }), {
           ...(signal === undefined ? {} : { signal }),
         }),
       );
@@ -118,12 +118,12 @@ class LayoutSink implements ArchiveSink {
 
   /** A file appears under its name when it is whole. */
   async #replace(path: string, write: (partial: string) => Promise<void>): Promise<void> {
-    const partial = `${path}.${randomBytes(6).toString("hex")}.partial`;
+    const partial = await claimPartial(path, "file");
     try {
-      await write(partial);
-      await rename(partial, path);
+      await write(partial.path);
+      await partial.commit();
     } catch (error) {
-      await rm(partial, { force: true });
+      await partial.remove();
       throw error;
     }
   }

@@ -1,4 +1,6 @@
-import { cp, mkdir, writeFile } from "node:fs/promises";
+import { execFileSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { runCli, startCli, type CliResult } from "../support/cli.ts";
@@ -69,18 +71,10 @@ class Soak {
     if (random() < 0.1 && this.#expected.get(name) !== undefined) return this.#remove(name);
     const what = ["copy", "run", "equal"][Math.floor(random() * 3)] ?? "copy";
     // Equal contexts lie in one place, the others are each builder's own.
-    const place = what === "equal" ? "copy" : what;
-    const folder = join(
-      this.#bench.contexts,
-      `soak-${what === "equal" ? "equal" : String(builder)}-${place}`,
-    );
-    await mkdir(folder, { recursive: true });
-    await cp(join(this.#bench.contexts, place), folder, {
-      recursive: true,
-      filter: (path) => !path.endsWith("fifo"),
-    });
-    if (what !== "equal")
-      await writeFile(join(folder, place === "copy" ? "f" : "one"), `turn ${String(turn)}`);
+    const folder = what === "equal" ? this.#context("copy") : this.#context(what, builder);
+    if (what !== "equal") {
+      await writeFile(join(folder, what === "copy" ? "f" : "one"), `turn ${String(turn)}`);
+    }
     const flags = random() < 0.3 ? ["--no-cache"] : [];
     this.#expected.set(name, undefined);
     const result = await this.#run(
@@ -91,6 +85,13 @@ class Soak {
     if (result.code !== 0) return void this.#defects.push(`build of ${name}: ${result.stderr}`);
     this.#builds += 1;
     this.#expected.set(name, result.stdout.trim());
+  }
+
+  /** A context, made when it is first asked for. */
+  #context(what: string, builder?: number): string {
+    const folder = join(this.#bench.contexts, `soak-${what}-${String(builder ?? "equal")}`);
+    if (!existsSync(folder)) execFileSync("cp", ["-a", join(this.#bench.contexts, what), folder]);
+    return folder;
   }
 
   async #remove(name: string): Promise<void> {
