@@ -14,6 +14,7 @@ import {
   type Container,
 } from "../runtime/index.ts";
 import { dropRepositories, repositoriesUsage } from "./git-cache.ts";
+import { dropSpareFiles } from "./spare-files.ts";
 import { containersOf, openEngine, withEngine, type Engine, type EngineOptions } from "./engine.ts";
 
 export interface PruneReport {
@@ -121,7 +122,8 @@ async function* rootsOf(engine: Engine): AsyncGenerator<GcRoot> {
 async function dropBuildCache(engine: Engine, options: { readonly all: boolean }): Promise<number> {
   const mounts = await engine.store.cacheMounts.prune();
   const repositories = await dropRepositories(engine);
-  return mounts.bytes + repositories + (await dropRecords(engine, options));
+  const spare = options.all ? await dropSpareFiles(engine) : 0;
+  return mounts.bytes + repositories + spare + (await dropRecords(engine, options));
 }
 
 /** Removes cache records and returns the bytes of their files. */

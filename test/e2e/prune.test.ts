@@ -64,6 +64,12 @@ test("system prune -a empties the store and gives the space back", async () => {
   // `empty` is the lowest layer of every mount, not a snapshot.
   const snapshots = await readdir(join(root, "snapshots"));
   expect(snapshots.filter((name) => name !== "empty")).toEqual([]);
+  const entries = await readdir(root, { recursive: true, withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile()).map(({ name }) => name);
+  // Compiled code is no state of images; it has its own sweeping.
+  expect(files.filter((name) => !/^probe|\.cache$|\.code$|^code/.test(name))).toEqual([
+    "version.json",
+  ]);
   await expectCli(["-t", "back:1", folder], { root });
 });
 

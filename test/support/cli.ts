@@ -106,7 +106,8 @@ export async function expectCli(
   );
 }
 
-function environmentOf(options: CliOptions): NodeJS.ProcessEnv {
+/** The environment in which tests run the command. */
+export function environmentOf(options: CliOptions): NodeJS.ProcessEnv {
   // Node 20 reads the file that this variable names at every start, which takes eighty milliseconds.
   const { NODE_EXTRA_CA_CERTS: _slow, ...inherited } = process.env;
   const environment: NodeJS.ProcessEnv = { ...inherited, NO_COLOR: "1" };
