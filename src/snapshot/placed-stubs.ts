@@ -4,7 +4,7 @@ import { errnoOf, type Syscalls } from "../core/index.ts";
 
 /** Mount points that had to be made inside a complete tree. */
 export type PlacedStubs = readonly {
-  /** Removes it, unless something was put into it; its parent's time is as it was before. */
+  /** Removes it, unless something was put into it; its parent's time stays. */
   remove(): void;
 }[];
 
@@ -31,8 +31,11 @@ export function mountStubs(request: {
       kernel.utimens(parent, { mtime });
       placed.push({
         remove: () => {
+          // What the step did to the directory counts, our own removal does not.
+          const before = lstatSync(parent, { bigint: true, throwIfNoEntry: false });
+          if (before?.isDirectory() !== true) return;
           removeUnused(path);
-          kernel.utimens(parent, { mtime });
+          kernel.utimens(parent, { mtime: before.mtimeNs });
         },
       });
     }
