@@ -54,9 +54,9 @@ test("content with another digest or size than promised is refused and leaves no
 test("a write that fails before its file is open leaves nothing when it says so", async () => {
   const { store } = await withStore();
   const { open } = fs;
-  const late = vi.spyOn(fs, "open").mockImplementation(((...args: Parameters<typeof open>) => {
+  const late = vi.spyOn(fs, "open").mockImplementation((...args: Parameters<typeof open>) => {
     setTimeout(() => open(...args), 50);
-  }));
+  });
   try {
     const write = store.blobs.write(Readable.from([hello]), undefined, AbortSignal.abort());
     await expect(write).rejects.toMatchObject({ name: "AbortError" });
