@@ -8,28 +8,7 @@ let loaded: Syscalls | undefined;
 
 /**
  * The system calls, loaded when first asked for (10 to 20 ms); later calls get the same object.
- * @throws SYS  mknod: true,
-  mkfifo: true,
-  lsetxattr: true,
-  fsetxattr: true,
-  lgetxattr: true,
-  fgetxattr: true,
-  llistxattr: true,
-  flistxattr: true,
-  lremovexattr: true,
-  lchown: true,
-  utimens: true,
-  futimens: true,
-  flock: true,
-  unlock: true,
-  openat2: true,
-  renameat2: true,
-  linkat: true,
-  cloneFile: true,
-  memfdCreate: true,
-  syncfs: true,
-  prlimit: true,
-_UNAVAILABLE where the library is missing or the machine is none of ours
+ * @throws SYSCALLS_UNAVAILABLE where the library is missing or the machine is none of ours
  */
 export async function loadSyscalls(): Promise<Syscalls> {
   return loadNow();
@@ -37,28 +16,7 @@ export async function loadSyscalls(): Promise<Syscalls> {
 
 /**
  * The system calls, loaded when the first of them is made: for whoever may never make one, as a build of which every
- * step is cached. That call may throw SYS  mknod: true,
-  mkfifo: true,
-  lsetxattr: true,
-  fsetxattr: true,
-  lgetxattr: true,
-  fgetxattr: true,
-  llistxattr: true,
-  flistxattr: true,
-  lremovexattr: true,
-  lchown: true,
-  utimens: true,
-  futimens: true,
-  flock: true,
-  unlock: true,
-  openat2: true,
-  renameat2: true,
-  linkat: true,
-  cloneFile: true,
-  memfdCreate: true,
-  syncfs: true,
-  prlimit: true,
-_UNAVAILABLE.
+ * step is cached. That call may throw SYSCALLS_UNAVAILABLE.
  */
 export function lazySyscalls(): Syscalls {
   const calls = {};
@@ -86,27 +44,6 @@ function load(): Syscalls {
 }
 
 const isCall: Readonly<Record<keyof Syscalls, true>> = {
-  mknod: true,
-  mkfifo: true,
-  lsetxattr: true,
-  fsetxattr: true,
-  lgetxattr: true,
-  fgetxattr: true,
-  llistxattr: true,
-  flistxattr: true,
-  lremovexattr: true,
-  lchown: true,
-  utimens: true,
-  futimens: true,
-  flock: true,
-  unlock: true,
-  openat2: true,
-  renameat2: true,
-  linkat: true,
-  cloneFile: true,
-  memfdCreate: true,
-  syncfs: true,
-  prlimit: true,
-};
+CALLS};
 
 const names = Object.keys(isCall);
