@@ -24,20 +24,24 @@ export function parsePax(content: Buffer): Map<string, Buffer> {
   return records;
 }
 
-/** Records in the order of their keywords' UTF-16 units. */
-export function formatPax(records: ReadonlyMap<string, string | Buffer>): Buffer {
-  const sorted = [...records].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
-  return Buffer.concat(sorted.map(([keyword, value]) => formatRecord(keyword, value)));
+export type PaxRecords = Map<string, string | Buffer>;
+
+/** Records in the order of their keywords' UTF-16 units; one character a byte. Values that are text are ASCII. */
+export function formatPax(records: PaxRecords): string {
+  const keywords = [...records.keys()];
+  if (keywords.length > 1) keywords.sort();
+  let content = "";
+  for (const keyword of keywords) content += formatRecord(keyword, records.get(keyword) ?? "");
+  return content;
 }
 
-function formatRecord(keyword: string, value: string | Buffer): Buffer {
-  const bytes = typeof value === "string" ? Buffer.from(value) : value;
-  const key = Buffer.from(` ${keyword}=`);
-  const rest = key.length + bytes.length + 1;
+function formatRecord(keyword: string, value: string | Buffer): string {
+  const text = typeof value === "string" ? value : value.toString("latin1");
+  const rest = ` ${Buffer.from(keyword).toString("latin1")}=${text}\n`;
   // The length counts its own digits.
-  let length = rest + String(rest).length;
-  length = rest + String(length).length;
-  return Buffer.concat([Buffer.from(String(length)), key, bytes, Buffer.from("\n")]);
+  let length = rest.length + String(rest.length).length;
+  length = rest.length + String(length).length;
+  return String(length) + rest;
 }
 
 function malformed(offset: number): Error {

@@ -2,16 +2,16 @@ import { rootPathToString } from "../paths.ts";
 import type { LayerEntry, NodeType } from "../types.ts";
 import { blockSize, type FieldName, fields, paddingOf, xattrToKeyword } from "./format.ts";
 import { formatPaxTime, wholeSeconds } from "./numbers.ts";
-import { formatPax } from "./pax.ts";
+import { formatPax, type PaxRecords } from "./pax.ts";
 
-const typeFlags: Readonly<Record<NodeType, string>> = {
-  file: "0",
-  hardlink: "1",
-  symlink: "2",
-  "char-device": "3",
-  "block-device": "4",
-  directory: "5",
-  fifo: "6",
+const typeFlags: Readonly<Record<NodeType, number>> = {
+  file: 0x30,
+  hardlink: 0x31,
+  symlink: 0x32,
+  "char-device": 0x33,
+  "block-device": 0x34,
+  directory: 0x35,
+  fifo: 0x36,
 };
 
 /**
@@ -20,24 +20,39 @@ const typeFlags: Readonly<Record<NodeType, string>> = {
  * access times, no process ids.
  */
 export function formatHeader(entry: LayerEntry): Buffer {
-  const pax = new Map<string, string | Buffer>();
-  const name = splitName(archiveName(entry));
-  if (name === undefined) pax.set("path", archiveName(entry));
-  const header = Buffer.alloc(blockSize);
-  const { base, prefix } = name ?? { base: archiveName(entry).subarray(0, 100), prefix: none };
-  base.copy(header, fields.name[0]);
-  prefix.copy(header, fields.prefix[0]);
-  writeLink(header, entry, pax);
-  writeNumber(header, "mode", BigInt(entry.mode));
-  writeNumberOrPax(header, "uid", entry.uid, pax);
-  writeNumberOrPax(header, "gid", entry.gid, pax);
-  writeNumberOrPax(header, "size", entry.type === "file" ? entry.size : 0, pax);
-  writeTime(header, entry.mtime, pax);
-  writeNumber(header, "devMajor", BigInt(entry.devMajor ?? 0));
-  writeNumber(header, "devMinor", BigInt(entry.devMinor ?? 0));
+  const pax: PaxRecords = new Map();
+  const name = archiveName(entry);
+  const parts = splitName(name);
+  if (parts === undefined) pax.set("path", name);
+  const { linkTarget } = entry;
+  if (linkTarget !== undefined && linkTarget.length > fields.linkName[1])
+    pax.set("linkpath", linkTarget);
+  const numbers = {
+    uid: fitOrPax(pax, "uid", entry.uid),
+    gid: fitOrPax(pax, "gid", entry.gid),
+    size: fitOrPax(pax, "size", entry.type === "file" ? entry.size : 0),
+    mtime: timeOrPax(pax, entry.mtime),
+  };
   for (const [key, value] of entry.xattrs ?? []) pax.set(xattrToKeyword(key), value);
+
+  // All in one piece: there are two headers for most files, and a place costs more to get than to fill.
+  const content = pax.size === 0 ? "" : formatPax(pax);
+  const start = content === "" ? 0 : blockSize + content.length + paddingOf(content.length);
+  const blocks = Buffer.alloc(start + blockSize);
+  if (content !== "") writePax(blocks, content, entry);
+  const header = start === 0 ? blocks : blocks.subarray(start);
+  header.set(parts?.base ?? name.subarray(0, fields.name[1]), fields.name[0]);
+  if (parts !== undefined) header.set(parts.prefix, fields.prefix[0]);
+  linkTarget?.copy(header, fields.linkName[0], 0, fields.linkName[1]);
+  writeNumber(header, "mode", entry.mode);
+  writeNumber(header, "uid", numbers.uid);
+  writeNumber(header, "gid", numbers.gid);
+  writeNumber(header, "size", numbers.size);
+  writeNumber(header, "mtime", numbers.mtime);
+  writeNumber(header, "devMajor", entry.devMajor ?? 0);
+  writeNumber(header, "devMinor", entry.devMinor ?? 0);
   seal(header, typeFlags[entry.type]);
-  return pax.size === 0 ? header : Buffer.concat([...paxBlocks(pax, entry), header]);
+  return blocks;
 }
 
 const none = Buffer.alloc(0);
@@ -61,62 +76,65 @@ function splitName(name: Buffer): { base: Buffer; prefix: Buffer } | undefined {
   return { base: name.subarray(cut + 1), prefix: name.subarray(0, cut) };
 }
 
-function writeLink(header: Buffer, entry: LayerEntry, pax: Map<string, string | Buffer>): void {
-  const [start, length] = fields.linkName;
-  const target = entry.linkTarget ?? none;
-  if (target.length > length) pax.set("linkpath", target);
-  target.copy(header, start, 0, length);
-}
-
-function writeNumberOrPax(
-  header: Buffer,
-  field: "uid" | "gid" | "size",
-  value: number,
-  pax: Map<string, string | Buffer>,
-): void {
-  if (writeNumber(header, field, BigInt(value))) return;
+/** What goes into the field: 0 when the number does not fit and becomes a PAX record. */
+function fitOrPax(pax: PaxRecords, field: "uid" | "gid" | "size", value: number): number {
+  if (fits(field, value)) return value;
   pax.set(field, String(value));
-  writeNumber(header, field, 0n);
+  return 0;
 }
 
-function writeTime(header: Buffer, mtime: bigint, pax: Map<string, string | Buffer>): void {
+function timeOrPax(pax: PaxRecords, mtime: bigint): number {
   const { seconds, exact } = wholeSeconds(mtime);
-  const fits = seconds >= 0n && writeNumber(header, "mtime", seconds);
-  if (!fits) writeNumber(header, "mtime", 0n);
-  if (!fits || !exact) pax.set("mtime", formatPaxTime(mtime));
+  const isPlain = seconds >= 0n && fits("mtime", Number(seconds));
+  if (!isPlain || !exact) pax.set("mtime", formatPaxTime(mtime));
+  return isPlain ? Number(seconds) : 0;
 }
 
-/** Zero-padded octal with a final NUL; false, with nothing written, when it does not fit. */
-function writeNumber(header: Buffer, field: FieldName, value: bigint): boolean {
+/** Octal digits, with a NUL behind them. */
+function fits(field: FieldName, value: number): boolean {
+  return value < 8 ** (fields[field][1] - 1);
+}
+
+/** Zero-padded octal before a NUL, which is there already; nothing when it does not fit. */
+function writeNumber(header: Buffer, field: FieldName, value: number): void {
+  if (!fits(field, value)) return;
   const [start, length] = fields[field];
-  const digits = value.toString(8);
-  if (digits.length > length - 1) return false;
-  header.write(digits.padStart(length - 1, "0"), start, "latin1");
-  return true;
+  let rest = value;
+  for (let at = start + length - 2; at >= start; at--) {
+    const higher = Math.floor(rest / 8);
+    header[at] = 0x30 + rest - 8 * higher;
+    rest = higher;
+  }
 }
 
-function seal(header: Buffer, flag: string): void {
-  header.write(flag, fields.type[0], "latin1");
-  header.write("ustar\x0000", fields.magic[0], "latin1");
+function seal(header: Buffer, flag: number): void {
+  header[fields.type[0]] = flag;
+  header.set(magic, fields.magic[0]);
   const [start, length] = fields.checksum;
-  header.fill(0x20, start, start + length);
-  let sum = 0;
+  // The field itself counts as blanks.
+  let sum = 0x20 * length;
   for (let index = 0; index < blockSize; index++) sum += header[index] ?? 0;
-  header.write(`${sum.toString(8).padStart(6, "0")}\0 `, start, "latin1");
+  writeNumber(header, "checksum", sum);
+  // Six digits, a NUL, a blank.
+  header.copyWithin(start, start + 1, start + length - 1);
+  header[start + length - 2] = 0;
+  header[start + length - 1] = 0x20;
 }
+
+const magic = Buffer.from("ustar\x0000", "latin1");
 
 /** The name of a PAX header matters to nobody; it says whose it is, and must not depend on anything else. */
-function paxBlocks(pax: ReadonlyMap<string, string | Buffer>, entry: LayerEntry): Buffer[] {
-  const content = formatPax(pax);
-  const header = Buffer.alloc(blockSize);
+function writePax(blocks: Buffer, content: string, entry: LayerEntry): void {
   const name = rootPathToString(entry.path)
     .replace(/[^\x21-\x7e]/g, "_")
     .slice(-80);
-  header.write(`PaxHeaders.0/${name}`, fields.name[0], fields.name[1], "latin1");
-  writeNumber(header, "mode", 0o644n);
+  blocks.write(`PaxHeaders.0/${name}`, fields.name[0], "latin1");
+  writeNumber(blocks, "mode", 0o644);
   for (const field of ["uid", "gid", "mtime", "devMajor", "devMinor"] as const)
-    writeNumber(header, field, 0n);
-  writeNumber(header, "size", BigInt(content.length));
-  seal(header, "x");
-  return [header, content, Buffer.alloc(paddingOf(content.length))];
+    writeNumber(blocks, field, 0);
+  writeNumber(blocks, "size", content.length);
+  seal(blocks, extendedHeader);
+  blocks.write(content, blockSize, "latin1");
 }
+
+const extendedHeader = 0x78;
