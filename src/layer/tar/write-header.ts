@@ -38,7 +38,7 @@ export function formatHeader(entry: LayerEntry): Buffer {
   // All in one piece: there are two headers for most files, and a place costs more to get than to fill.
   const content = pax.size === 0 ? "" : formatPax(pax);
   const start = content === "" ? 0 : blockSize + content.length + paddingOf(content.length);
-  const blocks = Buffer.alloc(start + blockSize);
+  const blocks = Buffer.allocUnsafe(start + blockSize).fill(0);
   if (content !== "") writePax(blocks, content, entry);
   const header = start === 0 ? blocks : blocks.subarray(start);
   header.set(parts?.base ?? name.subarray(0, fields.name[1]), fields.name[0]);
@@ -92,7 +92,7 @@ function timeOrPax(pax: PaxRecords, mtime: bigint): number {
 
 /** Octal digits, with a NUL behind them. */
 function fits(field: FieldName, value: number): boolean {
-  return value < 8 ** (fields[field][1] - 1);
+  return value <= (fields[field][1] === 8 ? 0o7777777 : 0o77777777777);
 }
 
 /** Zero-padded octal before a NUL, which is there already; nothing when it does not fit. */
