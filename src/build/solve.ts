@@ -1,4 +1,5 @@
 import { availableParallelism } from "node:os";
+import { isDeepStrictEqual } from "node:util";
 import type { Cache, KeyField } from "../cache/index.ts";
 import {
   coreError,
@@ -76,6 +77,15 @@ export async function solve(plan: Plan, environment: BuildEnvironment): Promise<
 /** What a step came to, whether it ran now or is remembered. */
 type StepRecord = Parameters<Cache["store"]>[2];
 
+/** Checksums of what an op reads of one input. */
+interface FileFields {
+  readonly fields: readonly KeyField[];
+  /** Milliseconds of `performance.now()`. */
+  readonly readAt: number;
+}
+
+const momentMs = 1000;
+
 class Solver {
   failure: unknown;
   readonly steps: SolvedStep[] = [];
@@ -94,6 +104,10 @@ class Solver {
   // RUN steps mostly wait (network, disk, sleep), so more of them than cores run at once; file work is bound by cores.
   readonly #execSlots = createLimiter(Math.max(8, 2 * availableParallelism()));
   readonly #reading = createLimiter(1);
+  /** What definitions were made of, by vertex and input. */
+  readonly #reads = new Map<string, FileFields>();
+  /** Steps whose files are others by now than their definitions tell, and all that stands on them. */
+  readonly #outdated = new Set<VertexId>();
   readonly #emptied = new Map<string, Promise<void>>();
   readonly #fileSlots = createLimiter(Math.max(2, availableParallelism()));
 
@@ -201,11 +215,12 @@ class Solver {
     const inputs = await Promise.all(vertex.inputs.map((id) => this.#result(id)));
     this.signal.throwIfAborted();
     const content = await this.#contentKey(vertex, inputs);
+    if (vertex.inputs.some((id) => this.#outdated.has(id))) this.#outdated.add(vertex.id);
     const stored = vertex.ignoreCache === true ? undefined : await this.#lookup(content);
     const running = this.#running.get(content.digest);
     const equal = stored ?? (running && (await running));
     if (equal !== undefined) {
-      await this.#remember(definition, equal);
+      await this.#rememberDefinition(vertex, definition, equal);
       return this.#useCached(vertex, definition, equal);
     }
     // No pause since the look at what is running: two equal steps would both start.
@@ -240,6 +255,10 @@ class Solver {
   async #remember(key: CacheKey, record: StepRecord): Promise<void> {
     await this.#environment.cache.store(key.digest, key.object, record);
     this.written.push(key.digest);
+  }
+
+  async #rememberDefinition(vertex: Vertex, key: CacheKey, record: StepRecord): Promise<void> {
+    if (!this.#outdated.has(vertex.id)) await this.#remember(key, record);
   }
 
   async #useCached(vertex: Vertex, key: CacheKey, record: StepRecord): Promise<LayersResult> {
@@ -329,13 +348,15 @@ class Solver {
   async #computeDefinition(vertex: Vertex): Promise<CacheKey> {
     const { op } = vertex;
     const environment = this.#environment;
-    const fields =
+    const fields: (readonly KeyField[])[] =
       op.type === "git"
         ? [await gitFields(op, environment)]
         : [opFields(op, environment.implicitTime)];
     for (const [index, id] of vertex.inputs.entries()) {
       if (isForeignTree(this.#vertex(id).op)) {
-        fields.push(await this.#readFields(op, { index, result: await this.#result(id) }));
+        const read = await this.#readFields(op, { index, result: await this.#result(id) });
+        this.#reads.set(`${String(vertex.id)} ${String(index)}`, read);
+        fields.push(read.fields);
       } else {
         const { digest } = await this.#definitionOf(id);
         fields.push([{ name: index === 0 ? "parent" : `from.${String(index)}`, value: digest }]);
@@ -347,29 +368,49 @@ class Solver {
   /** Op, the exact root that it works on, and the checksums of exactly the files that it reads. */
   async #contentKey(vertex: Vertex, inputs: readonly VertexResult[]): Promise<CacheKey> {
     const { op } = vertex;
-    const fields = [opFields(op, this.#environment.implicitTime)];
+    const fields: (readonly KeyField[])[] = [opFields(op, this.#environment.implicitTime)];
     for (const [index, input] of inputs.entries()) {
       if (index === 0 && input.type === "layers") {
         fields.push([{ name: "base", value: input.chainId ?? "scratch" }]);
       } else if (op.type === "merge" && input.type === "layers") {
         fields.push([{ name: "layers", value: input.diffIds }]);
       } else {
-        fields.push(await this.#readFields(op, { index, result: input }));
+        fields.push(await this.#contentFields(vertex, { index, result: input }));
       }
     }
     return makeKey("content", fields.flat());
+  }
+
+  /**
+   * Files that were looked at this moment are not looked at again: a change since then is found when they are copied.
+   * Minutes later, when the layers below had to be made first, the files as they are now count; then the definition is
+   * that of another build.
+   */
+  async #contentFields(
+    vertex: Vertex,
+    input: { readonly index: number; readonly result: VertexResult },
+  ): Promise<readonly KeyField[]> {
+    const before = this.#reads.get(`${String(vertex.id)} ${String(input.index)}`);
+    if (before !== undefined && performance.now() - before.readAt < momentMs) return before.fields;
+    const { fields } = await this.#readFields(vertex.op, input);
+    if (before !== undefined && !isDeepStrictEqual(fields, before.fields))
+      this.#outdated.add(vertex.id);
+    return fields;
   }
 
   /** One after the other: steps often read the same files, and the second finds their digests remembered. */
   async #readFields(
     op: Op,
     input: { readonly index: number; readonly result: VertexResult },
-  ): Promise<KeyField[]> {
+  ): Promise<FileFields> {
     const { index, result } = input;
     const environment = this.#environment;
     const tree = await treeOf(result, environment);
     const digest = result.type === "tree" ? result.digest : undefined;
-    return this.#reading(() => readFieldsOf({ op, index, tree, digest, environment }));
+    const fields = await this.#reading(() =>
+      readFieldsOf({ op, index, tree, digest, environment }),
+    );
+    return { fields, readAt: performance.now() };
   }
 
   async #runStep(
@@ -392,7 +433,7 @@ class Solver {
       const durationMs = Math.round(performance.now() - started);
       const record = { diffIds, chainId, created, durationMs };
       await this.#remember(keys.content, record);
-      await this.#remember(keys.definition, record);
+      await this.#rememberDefinition(vertex, keys.definition, record);
       const key = keys.definition.digest;
       this.steps.push({ name: vertex.name, key, outcome: "ran", durationMs });
       return record;
@@ -417,7 +458,7 @@ class Solver {
       const durationMs = Math.round(performance.now() - started);
       const record = { diffIds, chainId, created, durationMs };
       await this.#remember(keys.content, record);
-      await this.#remember(keys.definition, record);
+      await this.#rememberDefinition(vertex, keys.definition, record);
       return record;
     });
   }

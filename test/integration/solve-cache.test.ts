@@ -1,3 +1,6 @@
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { describe, expect, test, vi } from "vitest";
 import { openDirectoryContext } from "../../src/context/index.ts";
 import { chainIdOf } from "../../src/core/index.ts";
@@ -332,3 +335,23 @@ test("a COPY's key names each file that it reads [6.6]", async () => {
 });
 
 const neverChain = "sha256:never" as NonNullable<ReturnType<typeof chainIdOf>>;
+
+test("what a COPY reads of files that came during the build is not remembered for those of before", async () => {
+  const directory = await makeContext({ "src/old": "" });
+  const { harness, sandbox } = await openWaitingBuild({
+    context: () => openDirectoryContext({ directory }),
+  });
+  const dockerfile = "FROM base\nRUN slow\nCOPY src /src\nWORKDIR /w\n";
+  const building = harness.build(dockerfile);
+  await sandbox.started("slow");
+  await writeEntries(directory, { "src/new": "" });
+  // What was looked at in the last second is not looked at again.
+  await setTimeout(1_100);
+  await sandbox.finish("slow", {});
+  const more = await building;
+  await rm(join(directory, "src/new"));
+  const less = await harness.build(dockerfile);
+  expect(topOf(less)).not.toBe(topOf(more));
+  await writeEntries(directory, { "src/new": "" });
+  expect(topOf(await harness.build(dockerfile))).toBe(topOf(more));
+});
