@@ -44,6 +44,27 @@ function load(): Syscalls {
 }
 
 const isCall: Readonly<Record<keyof Syscalls, true>> = {
-CALLS};
+  mknod: true,
+  mkfifo: true,
+  lsetxattr: true,
+  fsetxattr: true,
+  lgetxattr: true,
+  fgetxattr: true,
+  llistxattr: true,
+  flistxattr: true,
+  lremovexattr: true,
+  lchown: true,
+  utimens: true,
+  futimens: true,
+  flock: true,
+  unlock: true,
+  openat2: true,
+  renameat2: true,
+  linkat: true,
+  cloneFile: true,
+  memfdCreate: true,
+  syncfs: true,
+  prlimit: true,
+};
 
 const names = Object.keys(isCall);
