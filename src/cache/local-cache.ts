@@ -10,7 +10,7 @@ import {
   readBootId,
   systemClock,
 } from "../core/index.ts";
-import { parseJson, readJsonFile, writeJsonFile } from "../store/index.ts";
+import { parseJson, readJsonFile, readJsonFileSync, writeJsonFile } from "../store/index.ts";
 import { parseBuildRecord, parseCacheKey, parseCacheRecord } from "./record.ts";
 import type { BuildRecord, Cache, CacheEntry, CacheRecord } from "./types.ts";
 
@@ -26,7 +26,7 @@ export interface LocalCache extends Cache {
    * without a record.
    */
   sweep(): Promise<{ readonly removed: number; readonly bytes: number }>;
-  /** Keeps what the last build of a target did. `build` names the target; the file is `builds/<hex>.json`. */
+  /** Keeps what the last build of a target did, unless the one before did just the same. `build` names the target; the file is `builds/<hex>.json`. */
   saveBuildRecord(build: Digest, record: BuildRecord): Promise<void>;
   loadBuildRecord(build: Digest): Promise<BuildRecord | undefined>;
 }
@@ -82,10 +82,18 @@ export function openLocalCache(options: {
       }
     },
     sweep: async () => sweepRecords(records, isTrusted),
-    saveBuildRecord: async (build, record) =>
-      writeJsonFile({ path: buildPath(build), tmpDir, value: record }),
+    saveBuildRecord: async (build, record) => {
+      const present = readJsonFileSync(buildPath(build), parseBuildRecord);
+      if (present !== undefined && isSameBuild(present, record)) return;
+      await writeJsonFile({ path: buildPath(build), tmpDir, value: record });
+    },
     loadBuildRecord: async (build) => readJsonFile(buildPath(build), parseBuildRecord),
   };
+}
+
+/** A rebuild that did the same as the one before writes nothing. */
+function isSameBuild(present: BuildRecord, { steps }: BuildRecord): boolean {
+  return JSON.stringify(present.steps) === JSON.stringify(steps);
 }
 
 /**

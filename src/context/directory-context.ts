@@ -1,5 +1,4 @@
-import { realpathSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { readFileSync, realpathSync } from "node:fs";
 import { join, relative } from "node:path";
 import { errnoOf } from "../core/index.ts";
 import type { OpenedFile, RootPath } from "../layer/index.ts";
@@ -58,7 +57,7 @@ export async function readIgnoreRules(
   const candidates = [join(directory, ".dockerignore")];
   if (dockerfile !== undefined) candidates.unshift(`${dockerfile}.dockerignore`);
   for (const path of candidates) {
-    const content = await readIfThere(path);
+    const content = readIfThere(path);
     if (content === undefined) continue;
     const shown = relative(directory, path);
     return parseIgnoreFile(content, shown.startsWith("..") ? path : shown);
@@ -66,9 +65,9 @@ export async function readIgnoreRules(
   return new IgnoreRules([]);
 }
 
-async function readIfThere(path: string): Promise<Buffer | undefined> {
+function readIfThere(path: string): Buffer | undefined {
   try {
-    return await readFile(path);
+    return readFileSync(path);
   } catch (error) {
     if (errnoOf(error) === "ENOENT") return undefined;
     throw unreadable(path, error);

@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { readFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { makeFolder, type Digest, errnoOf, writeFileAtomic } from "../core/index.ts";
 import { isSameVersion } from "./stat-key.ts";
@@ -31,12 +31,12 @@ export interface StatCacheOptions {
  * what the other one knew is computed again.
  */
 export async function openStatCache(options: StatCacheOptions): Promise<StatCache> {
-  return new FileStatCache(options, decodeStatTable(await readIfThere(options.path)));
+  return new FileStatCache(options, decodeStatTable(readIfThere(options.path)));
 }
 
-async function readIfThere(path: string): Promise<Buffer> {
+function readIfThere(path: string): Buffer {
   try {
-    return await readFile(path);
+    return readFileSync(path);
   } catch (error) {
     if (errnoOf(error) === "ENOENT") return Buffer.alloc(0);
     throw error;

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
-import { type FileHandle, open, rename, rm } from "node:fs/promises";
+import { renameSync, rmSync, writeFileSync } from "node:fs";
+import { type FileHandle, open, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { coreError } from "./errors.ts";
 import { isDiskFull } from "./syscalls/index.ts";
@@ -22,13 +23,26 @@ export interface AtomicFile {
 export async function writeFileAtomic(file: AtomicFile): Promise<void> {
   const temporary = join(file.tmpDir, `write-${randomBytes(8).toString("hex")}`);
   try {
-    const handle = await open(temporary, "wx", file.mode ?? 0o644);
-    await fill(handle, file);
-    await rename(temporary, file.path);
+    if (file.durable === true || file.content.length > writeAtOnce) await replace(temporary, file);
+    else replaceAtOnce(temporary, file);
   } catch (error) {
-    await rm(temporary, { force: true });
+    rmSync(temporary, { force: true });
     throw isDiskFull(error) ? diskFull(file.path, error) : error;
   }
+}
+
+/** Longest content that is written without leaving the thread: a record, not the table of a large context. */
+const writeAtOnce = 64 * 1024;
+
+function replaceAtOnce(temporary: string, { path, content, mode = 0o644 }: AtomicFile): void {
+  writeFileSync(temporary, content, { flag: "wx", mode });
+  renameSync(temporary, path);
+}
+
+async function replace(temporary: string, file: AtomicFile): Promise<void> {
+  const handle = await open(temporary, "wx", file.mode ?? 0o644);
+  await fill(handle, file);
+  await rename(temporary, file.path);
 }
 
 async function fill(handle: FileHandle, file: AtomicFile): Promise<void> {

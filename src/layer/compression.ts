@@ -1,5 +1,5 @@
 import { pipeline, Readable, Transform, type TransformCallback } from "node:stream";
-import * as zlib from "node:zlib";
+import { createGunzip } from "node:zlib";
 import { errnoOf, type LayerCompression } from "../core/index.ts";
 import { ByteSource } from "./byte-source.ts";
 import { layerError } from "./errors.ts";
@@ -91,7 +91,7 @@ function openDecoder(compression: DetectedCompression): Decoder | undefined {
     case "none":
       return { type: "nothing" };
     case "gzip":
-      return { type: "stream", stream: zlib.createGunzip({ chunkSize: 256 * 1024 }) };
+      return { type: "stream", stream: createGunzip({ chunkSize: 256 * 1024 }) };
     case "zstd":
       return { type: "generator", decode: decodeZstd };
     case "bzip2":

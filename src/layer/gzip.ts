@@ -4,8 +4,6 @@ import { promisify } from "node:util";
 import { constants, crc32, deflateRaw } from "node:zlib";
 import { ByteSource } from "./byte-source.ts";
 
-const deflate = promisify(deflateRaw);
-
 /** Fixed, since where blocks end shows in the bytes. */
 const blockLength = 1024 * 1024;
 const windowSize = 32 * 1024;
@@ -69,7 +67,7 @@ async function compressBlock(work: {
   readonly last: boolean;
 }): Promise<Buffer> {
   const { block, level, dictionary, last } = work;
-  return deflate(block, {
+  return promisify(deflateRaw)(block, {
     level,
     chunkSize: 256 * 1024,
     // A sync flush ends the block at a byte border without ending the stream.

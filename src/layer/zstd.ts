@@ -1,5 +1,4 @@
 import { pipeline, Readable, type Transform } from "node:stream";
-import * as zlib from "node:zlib";
 import { errnoOf, isTsbuildError } from "../core/index.ts";
 import { ByteSource } from "./byte-source.ts";
 import { layerError } from "./errors.ts";
@@ -13,7 +12,10 @@ interface NodeZstd {
   readonly constants: { readonly ZSTD_c_compressionLevel?: number };
 }
 
-const { createZstdDecompress, createZstdCompress, constants } = zlib as NodeZstd;
+/** Not an import: those of things that Node 20 does not have make it load zlib, which a cached build does not need. */
+function nodeZstd(): NodeZstd {
+  return process.getBuiltinModule("node:zlib") as NodeZstd;
+}
 
 /**
  * The content of a zstd stream. Decoded by Node where it can; else by the program `zstd`, which is seven times as fast as
@@ -23,6 +25,7 @@ const { createZstdDecompress, createZstdCompress, constants } = zlib as NodeZstd
 export async function* decodeZstd(
   input: AsyncIterable<Uint8Array>,
 ): AsyncGenerator<Uint8Array, void, undefined> {
+  const { createZstdDecompress } = nodeZstd();
   const source = new ByteSource(input);
   const pieces = zstdPieces(source);
   const program = createZstdDecompress === undefined ? findProgram("zstd") : undefined;
@@ -53,6 +56,7 @@ async function* zstdChunks(
   input: AsyncIterable<Uint8Array>,
   level: number,
 ): AsyncGenerator<Uint8Array, void, undefined> {
+  const { createZstdCompress, constants } = nodeZstd();
   const parameter = constants.ZSTD_c_compressionLevel;
   if (createZstdCompress !== undefined && parameter !== undefined) {
     yield* pipeTo(createZstdCompress({ params: { [parameter]: level } }), input);

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
-import { createWriteStream } from "node:fs";
-import { open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { createWriteStream, readFileSync, statSync } from "node:fs";
+import { open, readdir, readFile, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Readable, Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -28,6 +28,9 @@ const defaultLimit = 8 * 1024 * 1024;
 
 const writeBuffer = 1024 * 1024;
 
+/** Largest document that is read without leaving the thread, in bytes. */
+const readAtOnce = 64 * 1024;
+
 /** Blobs below `directory`; temporary files lie in `tmpDir`, on the same filesystem. */
 export function openBlobs(directory: string, tmpDir: string): BlobStore {
   const path = (digest: Digest): string => blobPath(directory, digest);
@@ -52,7 +55,7 @@ export function openBlobs(directory: string, tmpDir: string): BlobStore {
   return {
     path,
     write,
-    has: async (digest) => (await sizeOf(path(digest))) !== undefined,
+    has: async (digest) => sizeOf(path(digest)) !== undefined,
     size: async (digest) => sizeOf(path(digest)),
     open: async (digest) => openBlob(digest, path(digest)),
     read: async (digest, limit = defaultLimit) => readBlob(digest, path(digest), limit),
@@ -112,9 +115,9 @@ async function renameInto(temporary: string, path: string): Promise<void> {
   }
 }
 
-async function sizeOf(path: string): Promise<number | undefined> {
+function sizeOf(path: string): number | undefined {
   try {
-    const found = await stat(path);
+    const found = statSync(path);
     return found.isFile() ? found.size : undefined;
   } catch (error) {
     if (isAbsence(error)) return undefined;
@@ -132,14 +135,14 @@ async function openBlob(digest: Digest, path: string): Promise<Readable> {
 }
 
 async function readBlob(digest: Digest, path: string, limit: number): Promise<Buffer> {
-  const size = await sizeOf(path);
+  const size = sizeOf(path);
   if (size === undefined) throw notFound(digest);
   if (size > limit) {
     throw storeError("STORE_BLOB_TOO_LARGE", `read blob ${digest} of ${String(size)} bytes`, {
       details: { digest, size, limit },
     });
   }
-  const bytes = await readFile(path).catch((error: unknown) => {
+  const bytes = await readDocument(path, size).catch((error: unknown) => {
     throw isAbsence(error) ? notFound(digest) : error;
   });
   const digester = new Digester(digestAlgorithm(digest));
@@ -148,12 +151,17 @@ async function readBlob(digest: Digest, path: string, limit: number): Promise<Bu
   return bytes;
 }
 
+/** A config of some kilobytes is there before a thread has been told to read it. */
+async function readDocument(path: string, size: number): Promise<Buffer> {
+  return size <= readAtOnce ? readFileSync(path) : readFile(path);
+}
+
 async function* listBlobs(directory: string): AsyncGenerator<Written> {
   for (const algorithm of ["sha256", "sha512"]) {
     for (const name of await listNames(join(directory, algorithm))) {
       const digest = `${algorithm}:${name}`;
       if (!isDigest(digest)) continue;
-      const size = await sizeOf(join(directory, algorithm, name));
+      const size = sizeOf(join(directory, algorithm, name));
       if (size !== undefined) yield { digest, size };
     }
   }

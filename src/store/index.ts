@@ -7,7 +7,14 @@ export type {
 } from "./cache-mounts.ts";
 export { defaultRoot } from "./default-root.ts";
 export type { StoreErrorCode } from "./errors.ts";
-export { asObject, parseJson, readJsonFile, writeJsonFile, type JsonFile } from "./json-file.ts";
+export {
+  asObject,
+  parseJson,
+  readJsonFile,
+  readJsonFileSync,
+  writeJsonFile,
+  type JsonFile,
+} from "./json-file.ts";
 export { openStore, storeFormat } from "./open-store.ts";
 export { parseDescriptorRecord } from "./records.ts";
 export type { SweepReport } from "./sweep.ts";

@@ -1,5 +1,4 @@
 import { readFileSync } from "node:fs";
-import { readFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { makeFolder, errnoOf, writeFileAtomic } from "../core/index.ts";
 
@@ -21,17 +20,11 @@ export async function readJsonFile<T>(
   path: string,
   parse: (value: unknown) => T | undefined,
 ): Promise<T | undefined> {
-  let text: string;
-  try {
-    text = await readFile(path, "utf8");
-  } catch (error) {
-    if (isAbsence(error)) return undefined;
-    throw error;
-  }
-  return parseJson(text, parse);
+  // The promise is for callers who wait for other things too; the file is too small to leave this thread for.
+  return readJsonFileSync(path, parse);
 }
 
-/** The same without a way through the thread pool: for what a cached build reads. */
+/** The same at once. Through the thread pool a small file takes four ways, of 0.05 to 0.1 ms each. */
 export function readJsonFileSync<T>(
   path: string,
   parse: (value: unknown) => T | undefined,

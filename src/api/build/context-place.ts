@@ -1,4 +1,4 @@
-import { stat } from "node:fs/promises";
+import { statSync } from "node:fs";
 import { resolve } from "node:path";
 import { hideCredentials, parseGitReference, type GitReference } from "../../core/index.ts";
 import { apiError, usageError } from "../errors.ts";
@@ -18,7 +18,7 @@ export type ContextPlace =
 export async function locateContext(context: string): Promise<ContextPlace> {
   if (context === "") throw usageError("use an empty name as the build context", contextHint);
   if (context === "-") return { type: "stdin" };
-  const directory = await findDirectory(context);
+  const directory = findDirectory(context);
   if (directory.isDirectory) return { type: "directory", directory: directory.path };
   const reference = parseGitReference(context, { bareGithub: true });
   if (reference !== undefined) return { type: "git", reference };
@@ -44,10 +44,10 @@ interface FoundDirectory {
   readonly cause?: unknown;
 }
 
-async function findDirectory(context: string): Promise<FoundDirectory> {
+function findDirectory(context: string): FoundDirectory {
   const path = resolveHere(context);
   try {
-    const isDirectory = (await stat(path)).isDirectory();
+    const isDirectory = statSync(path).isDirectory();
     return { path, isDirectory, isThere: true };
   } catch (cause) {
     return { path, isDirectory: false, isThere: false, cause };

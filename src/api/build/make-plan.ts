@@ -35,7 +35,7 @@ export async function makePlan(
   const given = parsePairs(options.buildArgs ?? [], "BUILD_ARG_INVALID");
   const plan = await planBuild(dockerfile, {
     ...(options.target === undefined ? {} : { target: options.target }),
-    buildArgs: await withConfiguredProxies(withEpoch(given), steps),
+    buildArgs: withConfiguredProxies(withEpoch(given), steps),
     labels: Object.fromEntries(parsePairs(options.labels ?? [], "LABEL_INVALID")),
     platforms,
     platformsRequested: targets.isRequested,

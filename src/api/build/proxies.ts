@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import type { StepLog } from "../../build/index.ts";
@@ -17,12 +17,12 @@ const fields = {
  * (`proxies.default`), in both letter cases. One that is given, in either case, is left as it is. A file that cannot be
  * read is told by a warning, PROXY_CONFIG_UNREADABLE.
  */
-export async function withConfiguredProxies(
+export function withConfiguredProxies(
   buildArgs: ReadonlyMap<string, string>,
   steps: Pick<StepLog, "warn">,
   env: Readonly<Record<string, string | undefined>> = process.env,
-): Promise<ReadonlyMap<string, string>> {
-  const configured = await readProxies(env, steps);
+): ReadonlyMap<string, string> {
+  const configured = readProxies(env, steps);
   const given = new Set([...buildArgs.keys()].map((name) => name.toUpperCase()));
   const added = Object.entries(fields).flatMap(([name, field]) => {
     const value = configured[field];
@@ -32,14 +32,14 @@ export async function withConfiguredProxies(
   return new Map([...buildArgs, ...added]);
 }
 
-async function readProxies(
+function readProxies(
   env: Readonly<Record<string, string | undefined>>,
   steps: Pick<StepLog, "warn">,
-): Promise<Readonly<Record<string, unknown>>> {
+): Readonly<Record<string, unknown>> {
   const folder = env["DOCKER_CONFIG"] || join(env["HOME"] ?? homedir(), ".docker");
   const path = join(folder, "config.json");
   try {
-    const config = toObject(JSON.parse(await readFile(path, "utf8")));
+    const config = toObject(JSON.parse(readFileSync(path, "utf8")));
     return toObject(toObject(config["proxies"])["default"]);
   } catch (error) {
     if (["ENOENT", "ENOTDIR"].includes(errnoOf(error) ?? "")) return {};

@@ -1,3 +1,4 @@
+import { readFileSync, statSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { errnoOf, isTsbuildError, TsbuildError } from "../../core/index.ts";
@@ -58,12 +59,17 @@ export async function readLocalDockerfile(
     basename(wanted) === "Dockerfile" ? [wanted, join(wanted, "../dockerfile")] : [wanted];
   for (const path of candidates) {
     try {
-      return { path, shown: file ?? basename(path), bytes: await readFile(path) };
+      return { path, shown: file ?? basename(path), bytes: await readText(path) };
     } catch (error) {
       if (errnoOf(error) !== "ENOENT") throw unreadable(wanted, error);
     }
   }
   throw unreadable(wanted, undefined);
+}
+
+/** A pipe (`-f <(generate)`) may take its time; a file is there at once, and a way through the thread pool is not free. */
+async function readText(path: string): Promise<Buffer> {
+  return statSync(path).isFile() ? readFileSync(path) : readFile(path);
 }
 
 /** Without a cause the file is simply not there. */

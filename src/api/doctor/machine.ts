@@ -1,7 +1,6 @@
 import { accessSync, constants, readFileSync } from "node:fs";
 import { release } from "node:os";
 import { join } from "node:path";
-import * as zlib from "node:zlib";
 import { readBinfmt } from "../../build/index.ts";
 import { errnoOf } from "../../core/index.ts";
 import type { DoctorRow } from "./doctor.ts";
@@ -62,7 +61,7 @@ function readSetting(name: string): string | undefined {
 }
 
 function zstd(): DoctorRow {
-  if ("createZstdDecompress" in zlib) {
+  if ("createZstdDecompress" in process.getBuiltinModule("node:zlib")) {
     return { name: "zstd", verdict: "ok", found: "built into this Node", ...nothing };
   }
   const program = findProgram("zstd");

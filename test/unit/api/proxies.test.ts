@@ -14,7 +14,7 @@ async function configured(
   if (text !== undefined) await writeFile(join(home, ".docker/config.json"), text);
   const codes: string[] = [];
   const steps = { warn: ({ code }: { readonly code: string }) => void codes.push(code) };
-  const args = await withConfiguredProxies(new Map(Object.entries(given)), steps, { HOME: home });
+  const args = withConfiguredProxies(new Map(Object.entries(given)), steps, { HOME: home });
   return { args: Object.fromEntries(args), codes };
 }
 

@@ -1,10 +1,11 @@
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync } from "node:fs";
-import { writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { openCodeCache } from "../../../../src/cli/start/code-cache.ts";
 import { findRoot } from "../../../../src/cli/start/find-root.ts";
+import { loadWhenUsed } from "../../../../src/cli/start/load-when-used.ts";
 import { ScriptLoader } from "../../../../src/cli/start/script-loader.ts";
 
 let root: string;
@@ -41,24 +42,63 @@ test("scripts see each other as CommonJS modules do, circles too, and Node's own
   expect(loaded["again"]).toBe(loaded["part"]);
 });
 
-test("code is kept once a script was new, and only then", () => {
+/** As the second, third … command of a root does. */
+function runAgain(main: string): number {
+  const loader = new ScriptLoader(openCodeCache(root));
+  const { two } = loader.load(main) as { two: () => number };
+  const answer = two();
+  loader.keepCode();
+  return answer;
+}
+
+test("the first three commands keep what they compiled, and later the first of a day", () => {
   const main = put("main.js", `exports.two = () => 1 + 1;`);
   const first = new ScriptLoader(openCodeCache(root));
   first.load(main);
   expect(codeFiles()).toEqual([]);
   first.keepCode();
-  const kept = codeFiles();
-  expect(kept).toHaveLength(1);
+  const names = codeFiles();
+  expect(names).toHaveLength(1);
+  const path = join(root, "code", names[0] ?? "");
+  /** Whether a command writes what is so old, in milliseconds. */
+  const isWritten = (age: number): boolean => {
+    const then = new Date(Date.now() - age);
+    utimesSync(path, then, then);
+    expect(runAgain(main)).toBe(2);
+    expect(codeFiles()).toEqual(names);
+    return statSync(path).mtimeMs > then.getTime() + 1000;
+  };
+  expect([isWritten(60_000), isWritten(60_000), isWritten(60_000)]).toEqual([true, true, false]);
+  expect([isWritten(25 * 3600_000), isWritten(60_000)]).toEqual([true, false]);
+});
 
-  const path = join(root, "code", kept[0] ?? "");
-  const longAgo = new Date(Date.now() - 60_000);
-  utimesSync(path, longAgo, longAgo);
-  const bytes = readFileSync(path);
-  const second = new ScriptLoader(openCodeCache(root));
-  expect((second.load(main) as { two: () => number }).two()).toBe(2);
-  second.keepCode();
-  expect(codeFiles()).toEqual(kept);
-  expect(readFileSync(path)).toEqual(bytes);
+test("what a later command compiles is there for the next one", () => {
+  const body = Array.from({ length: 200 }, (_, i) => `value += ${String(i)};`).join(" ");
+  const main = put("main.js", `exports.two = () => 2; exports.more = (value) => { ${body} };`);
+  runAgain(main);
+  const size = (): number => statSync(join(root, "code", codeFiles()[0] ?? "")).size;
+  const before = size();
+  const loader = new ScriptLoader(openCodeCache(root));
+  (loader.load(main) as { more: (value: number) => void }).more(1);
+  loader.keepCode();
+  expect(size()).toBeGreaterThan(before + 500);
+  const after = size();
+  runAgain(main);
+  expect(size()).toBeGreaterThanOrEqual(after - 100);
+});
+
+test("Node's own modules are loaded when something of them is used", () => {
+  const loads: string[] = [];
+  const lazy = loadWhenUsed(() => {
+    loads.push("now");
+    return { a: 1 };
+  }) as { a: number; b?: number };
+  expect(loads).toEqual([]);
+  expect([lazy.a, lazy.b, "a" in lazy, "b" in lazy, { ...lazy }]).toEqual([
+    ...[1, undefined, true, false],
+    { a: 1 },
+  ]);
+  expect(loads.length).toBeGreaterThan(0);
 });
 
 test("a script that changed without getting longer is not run from the code of the old one", () => {
@@ -77,12 +117,12 @@ test("a script that changed without getting longer is not run from the code of t
 });
 
 const source = Buffer.from("exports.a = 1;");
-const code = Buffer.from("what V8 made of it");
+const kept = { code: Buffer.from("what V8 made of it"), round: 1 };
 
 test("code comes back for the same source, until a bit of it is another", () => {
   const cache = openCodeCache(root);
-  cache.write(source, code);
-  expect(cache.read(source)).toEqual(code);
+  cache.write(source, kept);
+  expect(cache.read(source)).toMatchObject(kept);
   const path = join(root, "code", codeFiles()[0] ?? "");
   const bytes = readFileSync(path);
   const last = bytes.length - 1;
@@ -91,8 +131,8 @@ test("code comes back for the same source, until a bit of it is another", () => 
   expect(cache.read(source)).toBeUndefined();
   writeFileSync(path, "");
   expect(cache.read(source)).toBeUndefined();
-  cache.write(source, code);
-  expect(cache.read(source)).toEqual(code);
+  cache.write(source, kept);
+  expect(cache.read(source)).toMatchObject(kept);
 });
 
 test.each([
@@ -101,29 +141,29 @@ test.each([
   ["the file", (): string => join(root, "code", codeFiles()[0] ?? "")],
 ])("code is not run when others may write %s", (_, place) => {
   const cache = openCodeCache(root);
-  cache.write(source, code);
+  cache.write(source, kept);
   chmodSync(place(), 0o777);
   expect(cache.read(source)).toBeUndefined();
   chmodSync(place(), 0o700);
-  expect(cache.read(source)).toEqual(code);
+  expect(cache.read(source)).toMatchObject(kept);
 });
 
 test("nothing is written into a root that others may write, or that is not there", () => {
   chmodSync(root, 0o777);
-  openCodeCache(root).write(source, code);
+  openCodeCache(root).write(source, kept);
   expect(codeFiles()).toEqual([]);
   const missing = join(root, "missing");
-  openCodeCache(missing).write(source, code);
+  openCodeCache(missing).write(source, kept);
   expect(readdirSync(root)).toEqual([]);
 });
 
 test("a write sweeps what nobody has written anew for a month", () => {
   const cache = openCodeCache(root);
-  cache.write(source, code);
+  cache.write(source, kept);
   const [old = ""] = codeFiles();
   const then = new Date(Date.now() - 31 * 24 * 60 * 60 * 1000);
   utimesSync(join(root, "code", old), then, then);
-  cache.write(Buffer.from("another"), code);
+  cache.write(Buffer.from("another"), kept);
   expect(codeFiles()).toHaveLength(1);
   expect(cache.read(source)).toBeUndefined();
 });
@@ -139,6 +179,6 @@ test.each([
 
 test("a root whose path is no folder's is no root", () => {
   const cache = openCodeCache(join(put("file", ""), "root"));
-  cache.write(source, code);
+  cache.write(source, kept);
   expect(cache.read(source)).toBeUndefined();
 });
