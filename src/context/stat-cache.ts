@@ -1,8 +1,7 @@
 import { readFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { makeFolder, type Digest, errnoOf, writeFileAtomic } from "../core/index.ts";
-import { isSameVersion } from "./stat-key.ts";
-import { decodeStatTable, encodeStatTable, type StatEntry, type StatTable } from "./stat-table.ts";
+import { decodeStatTable, StatTable } from "./stat-table.ts";
 import type { StatCache, StatKey } from "./types.ts";
 
 const dayMs = 24 * 3600 * 1000;
@@ -46,7 +45,7 @@ function readIfThere(path: string): Buffer {
 class FileStatCache implements StatCache {
   readonly #options: StatCacheOptions;
   readonly #table: StatTable;
-  readonly #fresh = new Map<string, StatEntry>();
+  readonly #fresh = new StatTable();
   readonly #today: number;
 
   constructor(options: StatCacheOptions, table: StatTable) {
@@ -56,25 +55,21 @@ class FileStatCache implements StatCache {
   }
 
   get(key: StatKey): Digest | undefined {
-    const fresh = this.#fresh.get(key.path);
-    if (fresh !== undefined) return isSameVersion(fresh.key, key) ? fresh.digest : undefined;
-    return this.#table.find(key, this.#today);
+    const table = this.#fresh.has(key.path) ? this.#fresh : this.#table;
+    return table.find(key, this.#today);
   }
 
   set(entry: { readonly key: StatKey; readonly digest: Digest; readonly readAt: bigint }): void {
     const { key, digest, readAt } = entry;
     if (isRacy(key, readAt)) return;
-    this.#fresh.set(key.path, { key, digest, lastUsed: this.#today });
+    this.#fresh.set({ key, digest, lastUsed: this.#today });
   }
 
   async save(): Promise<void> {
     if (this.#fresh.size === 0) return;
     const { path, tmpDir } = this.#options;
-    const oldest = this.#today - keptDays;
-    const kept = this.#table.entries().filter((entry) => {
-      return entry.lastUsed >= oldest && !this.#fresh.has(entry.key.path);
-    });
-    const content = encodeStatTable([...kept, ...this.#fresh.values()]);
+    this.#fresh.addFrom(this.#table, this.#today - keptDays);
+    const content = this.#fresh.encode();
     makeFolder(dirname(path));
     await writeFileAtomic({ path, tmpDir, content });
   }

@@ -26,54 +26,41 @@ export interface StatEntry {
   readonly lastUsed: number;
 }
 
-/** The table in `file`; an empty one when the bytes are not exactly what `encodeStatTable` made. */
+/** The table in `file`; an empty one when the bytes are not exactly what `encode` made. */
 export function decodeStatTable(file: Buffer): StatTable {
-  const empty = new StatTable(Buffer.alloc(0), []);
-  if (file.length < headerSize || !file.subarray(0, magic.length).equals(magic)) return empty;
+  if (file.length < headerSize || !file.subarray(0, magic.length).equals(magic))
+    return new StatTable();
   const count = file.readUInt32LE(magic.length);
   const body = file.subarray(headerSize);
-  if (body.length < count * recordSize) return empty;
-  if (crc32(body) !== file.readUInt32LE(magic.length + 4)) return empty;
+  if (body.length < count * recordSize) return new StatTable();
+  if (crc32(body) !== file.readUInt32LE(magic.length + 4)) return new StatTable();
   const paths = body.toString("latin1", count * recordSize).split("\0");
-  return paths.length === Math.max(count, 1) ? new StatTable(body, paths.slice(0, count)) : empty;
+  if (paths.length !== Math.max(count, 1)) return new StatTable();
+  return new StatTable(body, paths.slice(0, count));
 }
 
-/** Bytes of a file with these entries; paths are distinct. */
-export function encodeStatTable(entries: readonly StatEntry[]): Buffer {
-  const records = Buffer.alloc(entries.length * recordSize);
-  entries.forEach(({ key, digest, lastUsed }, index) => {
-    const at = index * recordSize;
-    records.writeBigUInt64LE(key.size, at);
-    records.writeBigInt64LE(key.mtimeNs, at + 8);
-    records.writeBigInt64LE(key.ctimeNs, at + 16);
-    records.writeBigUInt64LE(key.inode, at + 24);
-    records.writeBigUInt64LE(key.device, at + 32);
-    records.write(digest.slice("sha256:".length), at + digestAt, 32, "hex");
-    records.writeUInt32LE(lastUsed, at + lastUsedAt);
-  });
-  const paths = Buffer.from(entries.map(({ key }) => key.path).join("\0"), "latin1");
-  const header = Buffer.alloc(headerSize);
-  magic.copy(header);
-  header.writeUInt32LE(entries.length, magic.length);
-  header.writeUInt32LE(crc32(paths, crc32(records)), magic.length + 4);
-  return Buffer.concat([header, records, paths]);
-}
-
-/** Records of a decoded file, found by path. */
+/** Records, found by path. They stay bytes: as objects each takes half a kilobyte. */
 export class StatTable {
-  readonly #records: Buffer;
-  readonly #paths: readonly string[];
+  #records: Buffer;
+  readonly #paths: string[];
   #byPath: Map<string, number> | undefined;
 
-  constructor(records: Buffer, paths: readonly string[]) {
+  constructor(records: Buffer = Buffer.alloc(0), paths: string[] = []) {
     this.#records = records;
     this.#paths = paths;
   }
 
+  get size(): number {
+    return this.#paths.length;
+  }
+
+  has(path: string): boolean {
+    return this.#index().has(path);
+  }
+
   /** The digest of exactly this version; marks the record as used on `day`. */
   find(key: StatKey, day: number): Digest | undefined {
-    this.#byPath ??= new Map(this.#paths.map((path, index) => [path, index]));
-    const index = this.#byPath.get(key.path);
+    const index = this.#index().get(key.path);
     if (index === undefined) return undefined;
     const records = this.#records;
     const at = index * recordSize;
@@ -85,29 +72,62 @@ export class StatTable {
       records.readBigUInt64LE(at + 32) === key.device;
     if (!isSame) return undefined;
     records.writeUInt32LE(day, at + lastUsedAt);
-    return this.#digest(at);
+    return `sha256:${records.toString("hex", at + digestAt, at + digestAt + 32)}` as Digest;
   }
 
-  entries(): StatEntry[] {
+  /** Takes the place of what is known of this path. */
+  set({ key, digest, lastUsed }: StatEntry): void {
+    const at = this.#place(key.path);
     const records = this.#records;
-    return this.#paths.map((path, index) => {
-      const at = index * recordSize;
-      return {
-        key: {
-          path,
-          size: records.readBigUInt64LE(at),
-          mtimeNs: records.readBigInt64LE(at + 8),
-          ctimeNs: records.readBigInt64LE(at + 16),
-          inode: records.readBigUInt64LE(at + 24),
-          device: records.readBigUInt64LE(at + 32),
-        },
-        digest: this.#digest(at),
-        lastUsed: records.readUInt32LE(at + lastUsedAt),
-      };
-    });
+    records.writeBigUInt64LE(key.size, at);
+    records.writeBigInt64LE(key.mtimeNs, at + 8);
+    records.writeBigInt64LE(key.ctimeNs, at + 16);
+    records.writeBigUInt64LE(key.inode, at + 24);
+    records.writeBigUInt64LE(key.device, at + 32);
+    records.write(digest.slice("sha256:".length), at + digestAt, 32, "hex");
+    records.writeUInt32LE(lastUsed, at + lastUsedAt);
   }
 
-  #digest(at: number): Digest {
-    return `sha256:${this.#records.toString("hex", at + digestAt, at + digestAt + 32)}` as Digest;
+  /** Takes over what only `older` knows and somebody asked for on `oldest` or later. */
+  addFrom(older: StatTable, oldest: number): void {
+    for (const [index, path] of older.#paths.entries()) {
+      const at = index * recordSize;
+      if (older.#records.readUInt32LE(at + lastUsedAt) < oldest || this.has(path)) continue;
+      // Not in one expression: the place may move the records.
+      const place = this.#place(path);
+      older.#records.copy(this.#records, place, at, at + recordSize);
+    }
+  }
+
+  /** The table as a file. */
+  encode(): Buffer {
+    const records = this.#records.subarray(0, this.size * recordSize);
+    const paths = Buffer.from(this.#paths.join("\0"), "latin1");
+    const header = Buffer.alloc(headerSize);
+    magic.copy(header);
+    header.writeUInt32LE(this.size, magic.length);
+    header.writeUInt32LE(crc32(paths, crc32(records)), magic.length + 4);
+    return Buffer.concat([header, records, paths]);
+  }
+
+  #index(): Map<string, number> {
+    this.#byPath ??= new Map(this.#paths.map((path, index) => [path, index]));
+    return this.#byPath;
+  }
+
+  /** Where the record of `path` lies; room for a new one unless there is one. */
+  #place(path: string): number {
+    const index = this.#index();
+    const known = index.get(path);
+    if (known !== undefined) return known * recordSize;
+    const at = this.size * recordSize;
+    index.set(path, this.size);
+    this.#paths.push(path);
+    if (at + recordSize > this.#records.length) {
+      const larger = Buffer.alloc(Math.max(64 * recordSize, 2 * at));
+      this.#records.copy(larger, 0, 0, at);
+      this.#records = larger;
+    }
+    return at;
   }
 }
