@@ -10,8 +10,14 @@ import {
   readBootId,
   systemClock,
 } from "../core/index.ts";
-import { parseJson, readJsonFile, readJsonFileSync, writeJsonFile } from "../store/index.ts";
-import { parseBuildRecord, parseCacheKey, parseCacheRecord } from "./record.ts";
+import {
+  parseJson,
+  readJsonFile,
+  readJsonFileSync,
+  writeJsonFile,
+  writeTextFile,
+} from "../store/index.ts";
+import { formatCacheKey, parseBuildRecord, parseCacheKey, parseCacheRecord } from "./record.ts";
 import type { BuildRecord, Cache, CacheEntry, CacheRecord } from "./types.ts";
 
 /** The cache of one machine, in its state root: the only one that a build always has. */
@@ -65,7 +71,7 @@ export function openLocalCache(options: {
       bootId ??= readBootId();
       const facts = { diffIds, chainId, created, durationMs };
       const value: CacheRecord = { version: 1, ...facts, bootId, durable: false };
-      await writeJsonFile({ path: keyPath(key), tmpDir, value: object });
+      await writeTextFile({ path: keyPath(key), tmpDir, content: () => formatCacheKey(object) });
       await writeJsonFile({ path: recordPath(key), tmpDir, value });
     },
     explain: async (key) => readJsonFile(keyPath(key), parseCacheKey),

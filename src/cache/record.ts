@@ -28,6 +28,25 @@ export function parseCacheKey(value: unknown): CacheKeyObject | undefined {
   return { version: 1, kind, fields };
 }
 
+/** The object as JSON; in parts when it names so many files that the whole would be tens of megabytes. */
+export function formatCacheKey(object: CacheKeyObject): string | Iterable<string> {
+  return object.fields.length > fieldsAtOnce
+    ? formatInParts(object)
+    : `${JSON.stringify(object)}\n`;
+}
+
+const fieldsAtOnce = 1000;
+
+function* formatInParts({ version, kind, fields }: CacheKeyObject): Generator<string> {
+  const [head, tail] = JSON.stringify({ version, kind, fields: [] }).split("[]");
+  yield `${head ?? ""}[`;
+  for (let at = 0; at < fields.length; at += fieldsAtOnce) {
+    const part = JSON.stringify(fields.slice(at, at + fieldsAtOnce)).slice(1, -1);
+    yield at === 0 ? part : `,${part}`;
+  }
+  yield `]${tail ?? ""}\n`;
+}
+
 /** undefined when it is damaged. */
 export function parseBuildRecord(value: unknown): BuildRecord | undefined {
   const { steps, finished } = asObject(value) ?? {};

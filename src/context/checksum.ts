@@ -30,6 +30,8 @@ export interface Selection {
 
 /** Reads that wait for a disk at the same time. */
 const concurrency = 8;
+/** Characters that are hashed in one go; all lines of a large tree would be tens of megabytes. */
+const linesAtOnce = 64 * 1024;
 /** Directory contexts answer without a pause; so often timers and signals get their turn. */
 const turnMs = 20;
 
@@ -54,8 +56,15 @@ export async function checksumSelection(selection: Selection): Promise<FileDiges
 
 /** One digest over a list of digests and their paths: equal when nothing was added, removed, renamed or changed. */
 export function selectionDigest(files: readonly FileDigest[]): Digest {
-  const lines = files.map(({ path, digest }) => `${digest} ${String(path.length)}:${path}\n`);
-  return `sha256:${createHash("sha256").update(lines.join("")).digest("hex")}` as Digest;
+  const hash = createHash("sha256");
+  let lines = "";
+  for (const { path, digest } of files) {
+    lines += `${digest} ${String(path.length)}:${path}\n`;
+    if (lines.length < linesAtOnce) continue;
+    hash.update(lines);
+    lines = "";
+  }
+  return `sha256:${hash.update(lines).digest("hex")}` as Digest;
 }
 
 interface Found {

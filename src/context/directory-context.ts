@@ -137,7 +137,7 @@ class DirectoryContext implements BuildContext {
     return this.#rules.match(textOf(byteString(path)));
   }
 
-  pin(path: RootPath, version: StatKey): void {
-    this.local.pin(path, version);
+  pin(_path: RootPath, version: StatKey): void {
+    this.local.pin(version);
   }
 }

@@ -25,7 +25,7 @@ export class LocalDirectory implements LocalTree {
   readonly #realDirectories = new Set<ByteString>([""]);
   /** Whether an excluded directory holds something that is not excluded. */
   readonly #holdsIncluded = new Map<ByteString, boolean>();
-  /** ctime (to 256 ns, what a number holds) of the files whose digest was taken. */
+  /** ctime (to 256 ns, what a number holds) of the files whose digest was taken, by their paths on the host. */
   readonly #pinned = new Map<ByteString, number>();
 
   constructor(root: ByteString, rules: IgnoreRules) {
@@ -73,7 +73,7 @@ export class LocalDirectory implements LocalTree {
     this.#expectVisible(name);
     if (!("statKey" in stat)) throw new Error("the stat is another tree's");
     const { statKey } = stat as HostNodeStat;
-    const pinned = this.#pinned.get(name);
+    const pinned = this.#pinned.get(statKey.path);
     if (pinned !== undefined && pinned !== Number(statKey.ctimeNs)) throw changed(name);
     const fd = this.#openPlain(name);
     if (fd === undefined) return emptyFile();
@@ -93,8 +93,9 @@ export class LocalDirectory implements LocalTree {
     };
   }
 
-  pin(path: RootPath, version: StatKey): void {
-    this.#pinned.set(byteString(path), Number(version.ctimeNs));
+  pin(version: StatKey): void {
+    // One text for each file in all tables that have it.
+    this.#pinned.set(version.path, Number(version.ctimeNs));
   }
 
   #calls(): Syscalls {

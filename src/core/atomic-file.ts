@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { renameSync, rmSync, writeFileSync } from "node:fs";
-import { type FileHandle, open, rename } from "node:fs/promises";
+import { type FileHandle, open, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { coreError } from "./errors.ts";
 import { isDiskFull } from "./syscalls/index.ts";
@@ -9,7 +9,8 @@ export interface AtomicFile {
   readonly path: string;
   /** An existing folder on the same filesystem as `path`, swept when its process is dead. */
   readonly tmpDir: string;
-  readonly content: string | Uint8Array;
+  /** Parts are written one after the other, so that the whole never is in memory. */
+  readonly content: string | Uint8Array | Iterable<string>;
   /** Permission bits before the umask, 0o644 unless given. */
   readonly mode?: number;
   /** fsync before the rename, so that a power cut leaves the old or the new content and never an empty file. */
@@ -23,8 +24,9 @@ export interface AtomicFile {
 export async function writeFileAtomic(file: AtomicFile): Promise<void> {
   const temporary = join(file.tmpDir, `write-${randomBytes(8).toString("hex")}`);
   try {
-    if (file.durable === true || file.content.length > writeAtOnce) await replace(temporary, file);
-    else replaceAtOnce(temporary, file);
+    const { content } = file;
+    if (file.durable !== true && isShort(content)) replaceAtOnce(temporary, { ...file, content });
+    else await replace(temporary, file);
   } catch (error) {
     rmSync(temporary, { force: true });
     throw isDiskFull(error) ? diskFull(file.path, error) : error;
@@ -34,7 +36,10 @@ export async function writeFileAtomic(file: AtomicFile): Promise<void> {
 /** Longest content that is written without leaving the thread: a record, not the table of a large context. */
 const writeAtOnce = 64 * 1024;
 
-function replaceAtOnce(temporary: string, { path, content, mode = 0o644 }: AtomicFile): void {
+function replaceAtOnce(
+  temporary: string,
+  { path, content, mode = 0o644 }: AtomicFile & { readonly content: string | Uint8Array },
+): void {
   writeFileSync(temporary, content, { flag: "wx", mode });
   renameSync(temporary, path);
 }
@@ -47,11 +52,17 @@ async function replace(temporary: string, file: AtomicFile): Promise<void> {
 
 async function fill(handle: FileHandle, file: AtomicFile): Promise<void> {
   try {
-    await handle.writeFile(file.content);
+    await writeFile(handle, file.content);
     if (file.durable === true) await handle.sync();
   } finally {
     await handle.close();
   }
+}
+
+function isShort(content: AtomicFile["content"]): content is string | Uint8Array {
+  return (
+    (typeof content === "string" || content instanceof Uint8Array) && content.length <= writeAtOnce
+  );
 }
 
 /** DISK_FULL about `path`. */

@@ -13,6 +13,7 @@ export {
   readJsonFile,
   readJsonFileSync,
   writeJsonFile,
+  writeTextFile,
   type JsonFile,
 } from "./json-file.ts";
 export { openStore, storeFormat } from "./open-store.ts";

@@ -55,14 +55,22 @@ export function parseJson<T>(
 }
 
 /** Replaces the file by rename; its folder is made when it is missing. @throws DISK_FULL */
-export async function writeJsonFile({ path, tmpDir, value, durable }: JsonFile): Promise<void> {
-  const file = { path, tmpDir, content: `${JSON.stringify(value)}\n`, durable: durable ?? false };
+export async function writeJsonFile({ value, ...file }: JsonFile): Promise<void> {
+  const text = `${JSON.stringify(value)}\n`;
+  await writeTextFile({ ...file, content: () => text });
+}
+
+/** The same of a text, whole or in parts; it may be asked for twice. */
+export async function writeTextFile(
+  file: Omit<JsonFile, "value"> & { readonly content: () => string | Iterable<string> },
+): Promise<void> {
+  const { path, tmpDir, content, durable = false } = file;
   try {
-    await writeFileAtomic(file);
+    await writeFileAtomic({ path, tmpDir, durable, content: content() });
   } catch (error) {
     if (errnoOf(error) !== "ENOENT") throw error;
     makeFolder(dirname(path));
-    await writeFileAtomic(file);
+    await writeFileAtomic({ path, tmpDir, durable, content: content() });
   }
 }
 

@@ -41,6 +41,16 @@ export function testCache(name: string, open: () => Promise<Cache>): void {
       expect(await cache.explain(key)).toEqual(one);
     });
 
+    test.each([999, 1000, 1001, 2500])("a key object of %i fields comes back", async (count) => {
+      const cache = await open();
+      const fields = Array.from({ length: count }, (_, index) => ({
+        name: `file:${String(index)} [] "é"`,
+        value: { source: 0, mode: index },
+      }));
+      await cache.store(key, { ...one, fields }, cacheContent("base"));
+      expect(await cache.explain(key)).toEqual({ ...one, fields });
+    });
+
     test("a result without layers is a record too", async () => {
       const cache = await open();
       await cache.store(key, one, cacheContent());
