@@ -1,5 +1,4 @@
-import { readFileSync } from "node:fs";
-import { rename, writeFile } from "node:fs/promises";
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { errnoOf, extendChain, isDigest, type JsonValue } from "../core/index.ts";
 import type { ChainId, DiffId } from "../core/index.ts";
@@ -14,19 +13,19 @@ const durableName = "meta.json";
 const unsyncedName = "unsynced.json";
 
 /** Writes the record of a new snapshot into its folder. */
-export async function writeMetadata(
+export function writeMetadata(
   folder: string,
   { snapshot, bootId }: { readonly snapshot: Snapshot; readonly bootId: string },
-): Promise<void> {
+): void {
   const { reproducible, ...rest } = snapshot;
   const record = { version: 1, ...rest, tarIsOurs: reproducible, bootId };
-  await writeFile(join(folder, unsyncedName), `${JSON.stringify(record)}\n`);
+  writeFileSync(join(folder, unsyncedName), `${JSON.stringify(record)}\n`);
 }
 
 /** Says of a snapshot that a sync came after it. Harmless when another process was first, or has removed it. */
-export async function markDurable(folder: string): Promise<void> {
+export function markDurable(folder: string): void {
   try {
-    await rename(join(folder, unsyncedName), join(folder, durableName));
+    renameSync(join(folder, unsyncedName), join(folder, durableName));
   } catch (error) {
     if (errnoOf(error) !== "ENOENT") throw error;
   }

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
-import { existsSync } from "node:fs";
-import { mkdir, readdir, rename } from "node:fs/promises";
+import { existsSync, mkdirSync, renameSync } from "node:fs";
+import { readdir, rename } from "node:fs/promises";
 import { join } from "node:path";
 import {
   makeFolder,
@@ -233,7 +233,7 @@ export class DirectorySnapshotter implements Snapshotter {
     if (chains.length === 0) return;
     await sync();
     for (const chainId of chains) {
-      await markDurable(this.#pathOf(chainId));
+      markDurable(this.#pathOf(chainId));
       this.#unsynced.delete(chainId);
     }
   }
@@ -315,11 +315,12 @@ export class DirectorySnapshotter implements Snapshotter {
     const chainId = extendChain(parent, facts.diffId);
     const snapshot: Snapshot = { ...facts, chainId, parent, created: facts.created.toISOString() };
     const staged = this.#temporary();
-    await mkdir(staged);
-    await writeMetadata(staged, { snapshot, bootId: this.#boot() });
+    // At once: each way through the thread pool takes longer than the call, and a build waits for the five of a step.
+    mkdirSync(staged);
+    writeMetadata(staged, { snapshot, bootId: this.#boot() });
     const { draft } = this.#activeOf(active);
     this.#form.writeBeside(draft, staged);
-    await rename(active.directory, join(staged, "fs"));
+    renameSync(active.directory, join(staged, "fs"));
     const published = await this.#publish(staged, snapshot);
     await this.#form.kept(draft, join(this.#pathOf(chainId), "fs"));
     await this.abandon(active);
@@ -330,7 +331,7 @@ export class DirectorySnapshotter implements Snapshotter {
     const path = this.#pathOf(snapshot.chainId);
     for (;;) {
       try {
-        await rename(staged, path);
+        renameSync(staged, path);
         this.#known.set(snapshot.chainId, snapshot);
         this.#unsynced.add(snapshot.chainId);
         return snapshot;
