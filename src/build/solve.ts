@@ -8,6 +8,7 @@ import {
   unreachable,
   type Digest,
   createLimiter,
+  monotonicMs,
 } from "../core/index.ts";
 import type {
   CopyOp,
@@ -80,7 +81,7 @@ type StepRecord = Parameters<Cache["store"]>[2];
 /** Checksums of what an op reads of one input. */
 interface FileFields {
   readonly fields: readonly KeyField[];
-  /** Milliseconds of `performance.now()`. */
+  /** Milliseconds of `monotonicMs`. */
   readonly readAt: number;
 }
 
@@ -391,7 +392,7 @@ class Solver {
     input: { readonly index: number; readonly result: VertexResult },
   ): Promise<readonly KeyField[]> {
     const before = this.#reads.get(`${String(vertex.id)} ${String(input.index)}`);
-    if (before !== undefined && performance.now() - before.readAt < momentMs) return before.fields;
+    if (before !== undefined && monotonicMs() - before.readAt < momentMs) return before.fields;
     const { fields } = await this.#readFields(vertex.op, input);
     if (before !== undefined && !isDeepStrictEqual(fields, before.fields))
       this.#outdated.add(vertex.id);
@@ -410,7 +411,7 @@ class Solver {
     const fields = await this.#reading(() =>
       readFieldsOf({ op, index, tree, digest, environment }),
     );
-    return { fields, readAt: performance.now() };
+    return { fields, readAt: monotonicMs() };
   }
 
   async #runStep(
@@ -425,12 +426,12 @@ class Solver {
     return slots(async () => {
       this.signal.throwIfAborted();
       this.#claimDisplay(vertex.id);
-      const started = performance.now();
+      const started = monotonicMs();
       const { diffIds, chainId, created } = await this.#environment.steps
         .run(vertex.name, async (step) => this.#execute(vertex, { inputs, step }))
         // At once: else the next step would start on the place that becomes free.
         .catch((error: unknown) => this.#fail(vertex.id, error));
-      const durationMs = Math.round(performance.now() - started);
+      const durationMs = Math.round(monotonicMs() - started);
       const record = { diffIds, chainId, created, durationMs };
       await this.#remember(keys.content, record);
       await this.#rememberDefinition(vertex, keys.definition, record);
@@ -452,10 +453,10 @@ class Solver {
     await base.materialize?.();
     return this.#fileSlots(async () => {
       this.signal.throwIfAborted();
-      const started = performance.now();
+      const started = monotonicMs();
       const environment = this.#environment;
       const { diffIds, chainId, created } = await executeMerge({ environment, base, layer });
-      const durationMs = Math.round(performance.now() - started);
+      const durationMs = Math.round(monotonicMs() - started);
       const record = { diffIds, chainId, created, durationMs };
       await this.#remember(keys.content, record);
       await this.#rememberDefinition(vertex, keys.definition, record);

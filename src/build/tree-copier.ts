@@ -1,5 +1,6 @@
 import { setImmediate } from "node:timers/promises";
 import { parseExcludes, type Excludes } from "../context/index.ts";
+import { monotonicMs } from "../core/index.ts";
 import {
   baseName,
   joinRootPath,
@@ -51,7 +52,7 @@ export class TreeCopier {
   readonly #prefix: number;
   readonly #excludes: Excludes;
   readonly #links = new Map<string, RootPath>();
-  #turnEnds = performance.now() + turnMs;
+  #turnEnds = monotonicMs() + turnMs;
 
   /** `root`: the directory of `source` that exclude patterns are relative to. */
   constructor(target: CopyTarget, source: { readonly tree: MergedTree; readonly root: RootPath }) {
@@ -74,7 +75,7 @@ export class TreeCopier {
     const local = this.#local;
     const names = local?.readdir(from) ?? (await this.#source.readdir(from));
     for (const name of names) {
-      if (performance.now() > this.#turnEnds) await this.#takeTurn();
+      if (monotonicMs() > this.#turnEnds) await this.#takeTurn();
       const path = joinRootPath(from, name);
       if (local !== undefined && this.#copyAtOnce({ local, path, name }, folder)) continue;
       await this.child(path, folder);
@@ -228,6 +229,6 @@ export class TreeCopier {
   async #takeTurn(): Promise<void> {
     await setImmediate();
     this.#target.signal.throwIfAborted();
-    this.#turnEnds = performance.now() + turnMs;
+    this.#turnEnds = monotonicMs() + turnMs;
   }
 }

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
-import type { Digest } from "../core/index.ts";
+import { type Digest, monotonicMs } from "../core/index.ts";
 import {
   joinRootPath,
   parentRootPath,
@@ -86,7 +86,7 @@ class ChecksumRun {
   readonly #pending = new Set<Promise<void>>();
   readonly #listedParents = new Set<string>();
   #failure: { readonly error: unknown } | undefined;
-  #turnEnds = performance.now() + turnMs;
+  #turnEnds = monotonicMs() + turnMs;
 
   constructor(selection: Selection) {
     this.#selection = selection;
@@ -144,7 +144,7 @@ class ChecksumRun {
   }): Promise<void> {
     const local = this.#local;
     for (const child of local?.readdir(place.path) ?? (await this.#tree.readdir(place.path))) {
-      if (performance.now() >= this.#turnEnds) await this.#takeTurn();
+      if (monotonicMs() >= this.#turnEnds) await this.#takeTurn();
       const path = joinRootPath(place.path, child);
       const stat = local === undefined ? await this.#tree.lstat(path) : local.lstat(path);
       if (stat === undefined) continue;
@@ -223,7 +223,7 @@ class ChecksumRun {
   async #takeTurn(): Promise<void> {
     this.#selection.signal?.throwIfAborted();
     await setImmediate();
-    this.#turnEnds = performance.now() + turnMs;
+    this.#turnEnds = monotonicMs() + turnMs;
   }
 }
 

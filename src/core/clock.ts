@@ -9,3 +9,12 @@ export const systemClock: Clock = { now: () => new Date() };
 export function fixedClock(time: Date): Clock {
   return { now: () => new Date(time) };
 }
+
+/**
+ * Milliseconds since some moment, never turned back: for how long something took. Not `performance.now()`, because the
+ * first look at that global loads `node:perf_hooks`, which takes a millisecond.
+ */
+export function monotonicMs(): number {
+  const [seconds, nanoseconds] = process.hrtime();
+  return seconds * 1000 + nanoseconds / 1e6;
+}

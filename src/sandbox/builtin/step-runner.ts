@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { coreError } from "../../core/index.ts";
+import { coreError, monotonicMs } from "../../core/index.ts";
 import type { StepCgroup } from "../cgroups/step-cgroup.ts";
 import type { SandboxResult, SandboxSpec, SandboxStdio } from "../types.ts";
 import { endOf } from "./command-end.ts";
@@ -66,7 +66,7 @@ export class StepRunner {
 
   async run({ spec, stdio, signal, isFiltered, plan }: StepRun): Promise<SandboxResult> {
     const filter = isFiltered ? await this.#loadFilter() : undefined;
-    const started = performance.now();
+    const started = monotonicMs();
     const { stateDir } = this.#options;
     const output = stdio.output === "inherit" ? "inherit" : "pipes";
     const lowered = lowerOps(plan({ output, filter }));
@@ -81,7 +81,7 @@ export class StepRunner {
         signal,
         onReady: cgroup?.join,
       });
-      return { ...endOf(outcome), durationMs: performance.now() - started };
+      return { ...endOf(outcome), durationMs: monotonicMs() - started };
     } finally {
       await cgroup?.remove();
     }

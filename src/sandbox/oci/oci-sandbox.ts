@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { mkdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { coreError, errnoOf } from "../../core/index.ts";
+import { coreError, errnoOf, monotonicMs } from "../../core/index.ts";
 import { holdsSecrets } from "../builtin/step-runner.ts";
 import { checkSpec } from "../builtin/check-spec.ts";
 import { encodeProgram } from "../builtin/encode.ts";
@@ -39,14 +39,14 @@ export class OciSandbox implements Sandbox {
       throw coreError("CANCELED", "run a step: canceled", { cause: signal.reason });
     }
     checkSpec(spec);
-    const started = performance.now();
+    const started = monotonicMs();
     const id = await cgroupName(randomBytes(6).toString("hex"));
     const bundle = join(this.#parts.stateDir, id);
     const staged = stageMounts(spec.mounts, privatePathOf(bundle));
     const step = { id, bundle, staged, spec, stdio, signal };
     try {
       const end = await this.#runBundle(step);
-      return { ...end, durationMs: performance.now() - started };
+      return { ...end, durationMs: monotonicMs() - started };
     } finally {
       // Nothing of the container runs any more, so there is nothing to ask the runtime for.
       await Promise.all([
