@@ -71,8 +71,8 @@ export function markEntry(path: RootPath): LayerEntryWithContent {
   return { path, type: "file", mode: 0, uid: 0, gid: 0, mtime: 0n, size: 0 };
 }
 
-/** Whoever unpacks the layer would remove a file instead of making one. */
-function expectTellableName(path: RootPath): void {
+/** Whoever unpacks the layer would remove a file instead of making one. @throws SNAPSHOT_NAME_RESERVED */
+export function expectTellableName(path: RootPath): void {
   if (!isWhiteoutName(baseName(path))) return;
   const name = showName(path);
   throw snapshotError(

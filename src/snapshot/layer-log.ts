@@ -2,7 +2,7 @@ import { readlinkSync } from "node:fs";
 import { diffId, type DiffId } from "../core/index.ts";
 import { type LayerEntryWithContent, LayerTarDigester, type RootPath } from "../layer/index.ts";
 import { isPortableXattr, isWhiteout, locate, nodeStat, statOf } from "./disk.ts";
-import { entryOf, hardlinkEntry } from "./file-entry.ts";
+import { entryOf, expectTellableName, hardlinkEntry } from "./file-entry.ts";
 import type { LayerDisk } from "./layer-disk.ts";
 import type { NodeAttributes } from "./types.ts";
 
@@ -77,6 +77,7 @@ export class LayerLog {
   /**
    * A file is made. What is given back takes its content; undefined when that is not wanted. `endFile` is to follow when
    * the file has its content and looks.
+   * @throws SNAPSHOT_NAME_RESERVED
    */
   beginFile(
     path: RootPath,
@@ -85,6 +86,7 @@ export class LayerLog {
   ): LayerTarDigester | undefined {
     if (!this.#begin(path) || size === undefined || !isPlain(attributes)) return undefined;
     const { mode, uid, gid, mtime } = attributes;
+    expectTellableName(path);
     this.#tar?.header({ path, type: "file", mode, uid, gid, mtime, size });
     this.#digested = size;
     return this.#tar;

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { inspect } from "node:util";
 import { onTestFinished } from "vitest";
 import { openDirectoryContext } from "../../src/context/index.ts";
 import { isTsbuildError, type TsbuildError } from "../../src/core/index.ts";
@@ -46,7 +47,8 @@ export async function openCopyBuild(
     nodesOf: nodes,
     failure: async (dockerfile) => {
       const error = await harness.build(dockerfile).catch((reason: unknown) => reason);
-      if (!isTsbuildError(error)) throw new Error("it did not fail in our words", { cause: error });
+      if (!isTsbuildError(error))
+        throw new Error(`it did not fail in our words: ${inspect(error)}`);
       return error;
     },
   };

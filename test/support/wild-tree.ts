@@ -61,15 +61,16 @@ export function withoutRootTime(dump: WildDump): WildDump {
 }
 
 /** The same, with times in whole seconds: what tars without PAX records can hold. */
-export function inWholeSeconds(dump: WildDump): WildDump {
-  return changeTimes(withoutRootTime(dump), (time) => time.replace(/^-?\d+$/, floorToSeconds));
+export function inWholeSeconds(dump: WildDump, round: "down" | "to the nearest"): WildDump {
+  const added = round === "down" ? 0n : second / 2n;
+  const rounded = (time: string): string => {
+    const moved = BigInt(time) + added;
+    return String(moved - (((moved % second) + second) % second));
+  };
+  return changeTimes(withoutRootTime(dump), (time) => time.replace(/^-?\d+$/, rounded));
 }
 
-function floorToSeconds(time: string): string {
-  const second = 1_000_000_000n;
-  const fraction = ((BigInt(time) % second) + second) % second;
-  return String(BigInt(time) - fraction);
-}
+const second = 1_000_000_000n;
 
 function changeTimes(dump: WildDump, change: (time: string, path: string) => string): WildDump {
   const lines = Object.entries(dump).map(([path, line]): [string, string] => {

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
-import { coreError, loadSyscalls, type Syscalls } from "../../core/index.ts";
+import { coreError, createLimiter, loadSyscalls, type Syscalls } from "../../core/index.ts";
 import { capabilityMask } from "../builtin/capabilities.ts";
 import { checkSpec } from "../builtin/check-spec.ts";
 import { readHost, type Host } from "../builtin/host.ts";
@@ -29,6 +29,8 @@ class ChrootSandbox implements Sandbox {
   readonly #runner: StepRunner;
   readonly #kernel: Syscalls;
   readonly #stateDir: string;
+  /** Steps on one tree follow each other: what one borrows, the other would take for the tree's own. */
+  readonly #turns = new Map<string, ReturnType<typeof createLimiter>>();
 
   constructor(parts: { runner: StepRunner; kernel: Syscalls; stateDir: string }) {
     this.#runner = parts.runner;
@@ -39,8 +41,23 @@ class ChrootSandbox implements Sandbox {
   async run(spec: SandboxSpec, stdio: SandboxStdio, signal?: AbortSignal): Promise<SandboxResult> {
     throwIfCanceled(signal);
     checkSpec(spec);
+    const { path } = completeTree(spec);
+    const turns = this.#turns.get(path) ?? createLimiter(1);
+    this.#turns.set(path, turns);
+    return turns(async () => this.#runOn(path, { spec, stdio, signal }));
+  }
+
+  async #runOn(
+    root: string,
+    step: {
+      readonly spec: SandboxSpec;
+      readonly stdio: SandboxStdio;
+      readonly signal: AbortSignal | undefined;
+    },
+  ): Promise<SandboxResult> {
+    const { spec, stdio, signal } = step;
     const { host } = this.#runner;
-    const { path: root } = completeTree(spec);
+    throwIfCanceled(signal);
     if (spec.network === "none" && !has(host, "CAP_SYS_ADMIN")) {
       throw unsupported("run a step without network", "a network of its own needs CAP_SYS_ADMIN");
     }
@@ -65,7 +82,11 @@ class ChrootSandbox implements Sandbox {
     }
   }
 
-  async #place(spec: SandboxSpec, tree: BorrowedTree, signal?: AbortSignal): Promise<void> {
+  async #place(
+    spec: SandboxSpec,
+    tree: BorrowedTree,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
     const onLoss = (what: string): void => {
       this.#runner.warnOfLimit(what, "in a chroot there are no mounts; see tsbuild doctor");
     };
