@@ -20,21 +20,38 @@ const longestLine = 60_000;
 /** One instruction as text, with the line feed at its end; see `formatDockerfile`. */
 export function formatInstruction(instruction: Instruction, escape: EscapeCharacter): string {
   if (instruction.keyword === "ONBUILD") return formatOnbuild(instruction.trigger, escape);
-  const words = [instruction.keyword, ...flagsOf(instruction, escape), restOf(instruction, escape)];
-  const text = words.filter((word) => word !== "").join(" ");
   const heredocs = "heredocs" in instruction ? instruction.heredocs : [];
+  const quoted = formatLine(instruction, { escape, opensSubstitution: false });
+  // What looks like a marker was none because of a flag that looks like an open substitution: it must go on doing so.
+  const hides = heredocs.length === 0 && findHeredocMarkers(quoted).length > 0;
+  const text = hides ? formatLine(instruction, { escape, opensSubstitution: true }) : quoted;
   return (
     breakLine(text, escape) + formatBodies(text, { keyword: instruction.keyword, heredocs, escape })
   );
 }
 
+interface LineStyle {
+  readonly escape: EscapeCharacter;
+  /** Whether flags that hold `${` are written bare, which takes everything behind them for a part of it. */
+  readonly opensSubstitution: boolean;
+}
+
+function formatLine(
+  instruction: Exclude<Instruction, { readonly keyword: "ONBUILD" }>,
+  style: LineStyle,
+): string {
+  const flags = flagsOf(instruction, style);
+  const words = [instruction.keyword, ...flags, restOf(instruction, style.escape)];
+  return words.filter((word) => word !== "").join(" ");
+}
+
 type FlagValue = string | number | boolean | undefined | readonly string[];
 
-function flagsOf(instruction: Instruction, escape: EscapeCharacter): readonly string[] {
+function flagsOf(instruction: Instruction, style: LineStyle): readonly string[] {
   return Object.entries(flagValuesOf(instruction)).flatMap(([name, value]) => {
     if (value === undefined || value === false) return [];
     const values = typeof value === "object" ? value : [String(value)];
-    return values.map((text) => formatFlag(name, { value: text, escape }));
+    return values.map((text) => formatFlag(name, { value: text, ...style }));
   });
 }
 

@@ -5,11 +5,18 @@ import type { Heredoc } from "./types.ts";
 /** A flag with its value, between quotes where it would fall apart. */
 export function formatFlag(
   name: string,
-  { value, escape }: { readonly value: string; readonly escape: EscapeCharacter },
+  flag: {
+    readonly value: string;
+    readonly escape: EscapeCharacter;
+    /** Without quotes around what looks like an open substitution. */
+    readonly opensSubstitution: boolean;
+  },
 ): string {
+  const { value, escape, opensSubstitution } = flag;
   const isPlain = ![...value].some((character) => isSpecial(character, escape));
   // Outside quotes `<<` takes in the blanks behind it, and hides a marker that follows; so does what looks like an open
   // substitution, which double quotes do not hide.
+  if (isPlain && opensSubstitution && value.includes("${")) return `--${name}=${value}`;
   if (isPlain && !/<<|\$\{/.test(value)) return `--${name}=${value}`;
   if (isPlain && !value.includes("\\")) return `--${name}='${value}'`;
   const quoted = Array.from(value, (character) =>

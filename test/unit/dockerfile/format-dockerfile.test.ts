@@ -49,6 +49,7 @@ describe("what would read differently", () => {
     ["a marker inside of quotes", "FROM x\nCOPY ' <<\\' <<A /\nA\n"],
     ["a marker behind a flag that looks like one", 'FROM x\nCOPY --chown=<< b <<"C" /\nC\n'],
     ["a marker behind an open substitution", "FROM x\nCOPY --chmod='${' <<E b\nE\n"],
+    ["no marker behind an open substitution", "FROM x\nRUN --mount=${ <<'J'\n"],
     ["an open quote before a blank", 'ARG C" \\\f\nFROM x\nENV a=" \\\f\nRUN'],
     ["an old name that ends with an escape", "FROM x\nENV \\  =\n"],
     ["old pairs", 'FROM x\nENV a  b=c  d\nLABEL "e f" g\n'],
