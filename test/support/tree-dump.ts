@@ -61,6 +61,15 @@ export async function dumpMount(mount: RootfsMount): Promise<TreeDump> {
   return dump;
 }
 
+/** A dump as `dumpMount` has it: GNU tar knows of several names only for files and links, not for devices. */
+export function withLinksOfGnuTar(dump: TreeDump): TreeDump {
+  const lines = Object.entries(dump).map(([path, line]): [string, string] => {
+    const first = line.startsWith("hardlink ") ? dump[line.slice("hardlink ".length)] : undefined;
+    return [path, first !== undefined && /^(?:\w+-device|fifo) /.test(first) ? first : line];
+  });
+  return Object.fromEntries(lines);
+}
+
 /** Shell command that mounts a root on "$target". */
 export function mountCommand(mount: RootfsMount): string {
   return mount.type === "directory"

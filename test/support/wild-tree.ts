@@ -60,6 +60,16 @@ export function withoutRootTime(dump: WildDump): WildDump {
   return changeTimes(dump, (time, path) => (path === "" ? "any time" : time));
 }
 
+/** What GNU tar makes of it, which knows of several names only for files and links, not for devices and FIFOs. */
+export function withLinksOfGnuTar(dump: WildDump): WildDump {
+  const lines = Object.entries(dump).map(([path, line]): [string, string] => {
+    const [, first = ""] = /^another name of (.*)$/s.exec(line) ?? [];
+    const firstLine = dump[first] ?? "";
+    return [path, /^0o(?:10|20|60)\d{3,4} /.test(firstLine) ? firstLine : line];
+  });
+  return Object.fromEntries(lines);
+}
+
 /** The same, with times in whole seconds: what tars without PAX records can hold. */
 export function inWholeSeconds(dump: WildDump, round: "down" | "to the nearest"): WildDump {
   const added = round === "down" ? 0n : second / 2n;
