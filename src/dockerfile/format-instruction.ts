@@ -23,7 +23,7 @@ export function formatInstruction(instruction: Instruction, escape: EscapeCharac
   const heredocs = "heredocs" in instruction ? instruction.heredocs : [];
   const quoted = formatLine(instruction, { escape, opensSubstitution: false });
   // What looks like a marker was none because of a flag that looks like an open substitution: it must go on doing so.
-  const hides = heredocs.length === 0 && findHeredocMarkers(quoted).length > 0;
+  const hides = heredocs.length === 0 && markersOf(quoted, escape).length > 0;
   const text = hides ? formatLine(instruction, { escape, opensSubstitution: true }) : quoted;
   return (
     breakLine(text, escape) + formatBodies(text, { keyword: instruction.keyword, heredocs, escape })
@@ -208,13 +208,16 @@ function formatOnbuild(trigger: string, escape: EscapeCharacter): string {
 
 /** Bodies for whatever the line announces, in its order; one that the instruction does not know is empty. */
 function formatBodies(text: string, source: BodySource): string {
-  if (!mayHaveHeredocs(text, source.escape)) return "";
-  const names = findHeredocMarkers(text).map(({ marker }) => marker.name);
+  const names = markersOf(text, source.escape).map(({ marker }) => marker.name);
   const bodies = names.map((name, index) => {
     const isLast = names.lastIndexOf(name) === index;
     return `${bodyOf(source, { name, index, isLast })}${name}\n`;
   });
   return bodies.join("");
+}
+
+function markersOf(text: string, escape: EscapeCharacter): ReturnType<typeof findHeredocMarkers> {
+  return mayHaveHeredocs(text, escape) ? findHeredocMarkers(text) : [];
 }
 
 interface BodySource {

@@ -50,6 +50,7 @@ describe("what would read differently", () => {
     ["a marker behind a flag that looks like one", 'FROM x\nCOPY --chown=<< b <<"C" /\nC\n'],
     ["a marker behind an open substitution", "FROM x\nCOPY --chmod='${' <<E b\nE\n"],
     ["no marker behind an open substitution", "FROM x\nRUN --mount=${ <<'J'\n"],
+    ["a broken marker where there are none", "FROM x\nARG <<${E? }\n"],
     ["an open quote before a blank", 'ARG C" \\\f\nFROM x\nENV a=" \\\f\nRUN'],
     ["an old name that ends with an escape", "FROM x\nENV \\  =\n"],
     ["old pairs", 'FROM x\nENV a  b=c  d\nLABEL "e f" g\n'],
