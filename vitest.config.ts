@@ -9,6 +9,7 @@ export default defineConfig({
         test: {
           name: "fast",
           include: ["test/{unit,contract,golden,property}/**/*.test.ts", "test/*.test.ts"],
+          setupFiles: ["./test/support/property-seed.ts"],
           pool: "forks",
           isolate: false,
           testTimeout: 20_000,
@@ -18,6 +19,7 @@ export default defineConfig({
         test: {
           name: "root",
           include: ["test/{integration,e2e,conformance}/**/*.test.ts"],
+          setupFiles: ["./test/support/property-seed.ts"],
           pool: "forks",
           testTimeout: 300_000,
           hookTimeout: 600_000,
