@@ -2,6 +2,7 @@ import { readdir, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
+import { pseudoRandom } from "../crash/random.ts";
 import { startCli } from "../support/cli.ts";
 import { waitForNothingLeft } from "../support/setup-leftovers.ts";
 import { outcomesOf } from "../support/setup-progress.ts";
@@ -139,14 +140,3 @@ COPY --from=0 /files /files
     expect(await readdir(join(root, "tmp"))).toEqual([]);
   });
 });
-
-/** The same moments in every run (mulberry32); numbers from 0 up to 1. */
-function pseudoRandom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}

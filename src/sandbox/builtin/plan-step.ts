@@ -63,19 +63,24 @@ function planCommand(options: StepPlanOptions): readonly Op[] {
     // Before the working directory: /proc/self/fd/… must not be a way out.
     { type: "close-descriptors", kept: 0 },
     { type: "chdir", path: spec.cwd },
+    ...planExec(options),
+  ];
+}
+
+/** The last of every command: nothing may come between giving up privileges and running it. */
+export function planExec(
+  options: Pick<StepPlanOptions, "spec" | "host" | "filter">,
+): readonly Op[] {
+  const { argv, env, secretEnv = [] } = options.spec;
+  return [
     ...planLimits(options),
     ...planPrivileges(options),
-    {
-      type: "exec",
-      paths: executablePaths(spec.argv, spec.env),
-      argv: spec.argv,
-      env: [...spec.env, ...(spec.secretEnv ?? [])],
-    },
+    { type: "exec", paths: executablePaths(argv, env), argv, env: [...env, ...secretEnv] },
   ];
 }
 
 /** What a step may use up. */
-export function planLimits({ spec, host }: Pick<StepPlanOptions, "spec" | "host">): readonly Op[] {
+function planLimits({ spec, host }: Pick<StepPlanOptions, "spec" | "host">): readonly Op[] {
   const openFiles = {
     name: "nofile",
     soft: Math.min(softOpenFiles, host.maxOpenFiles),
@@ -94,7 +99,7 @@ export function planLimits({ spec, host }: Pick<StepPlanOptions, "spec" | "host"
  * it lets the rest of these calls pass. Changing to a user other than root empties the effective set; what is then set
  * must be a part of it.
  */
-export function planPrivileges({
+function planPrivileges({
   spec,
   host,
   filter,

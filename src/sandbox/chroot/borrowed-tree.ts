@@ -220,7 +220,6 @@ export class BorrowedTree {
   }
 
   /** A copy is made beside the place, which what is there leaves only then. */
-
   async #move(from: string, to: string): Promise<void> {
     try {
       renameSync(from, to);

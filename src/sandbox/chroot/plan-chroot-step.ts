@@ -1,7 +1,6 @@
-import { executablePaths } from "../builtin/executable-paths.ts";
 import type { Host } from "../builtin/host.ts";
 import type { Op } from "../builtin/ops.ts";
-import { planLimits, planPrivileges } from "../builtin/plan-step.ts";
+import { planExec } from "../builtin/plan-step.ts";
 import { planPipes, planStdio, type OutputPlan } from "../builtin/plan-supervision.ts";
 import type { SandboxSpec } from "../types.ts";
 
@@ -66,13 +65,6 @@ function planCommand(options: ChrootStepOptions): readonly Op[] {
     // What was opened before would be a way out.
     { type: "close-descriptors", kept: 0 },
     { type: "chdir", path: spec.cwd },
-    ...planLimits(options),
-    ...planPrivileges(options),
-    {
-      type: "exec",
-      paths: executablePaths(spec.argv, spec.env),
-      argv: spec.argv,
-      env: [...spec.env, ...(spec.secretEnv ?? [])],
-    },
+    ...planExec(options),
   ];
 }
