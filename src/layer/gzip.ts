@@ -12,15 +12,13 @@ const concurrency = Math.min(availableParallelism(), 4);
 /** Takes three quarters of the time of level 6, for one percent more bytes. */
 export const defaultGzipLevel = 4;
 
-/** Names the encoder whose bytes `compressGzip` gives; another version may give other (equally good) bytes. */
-export const gzipEncoder = `zlib-${process.versions.zlib}-${process.arch}-1`;
-
 // Deflate, no flags, no time, no extra flags, operating system unknown.
 const header = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff]);
 
 /**
  * One gzip member. Blocks of 1 MiB are compressed at the same time on libuv's threads, each primed with the 32 KiB
- * before it, as pigz does; the bytes depend on input, level and `gzipEncoder` alone, never on timing.
+ * before it, as pigz does; the bytes depend on input, level and the version of
+ * zlib alone, never on timing.
  */
 export function compressGzip(input: AsyncIterable<Uint8Array>, level: number): Readable {
   return Readable.from(gzipChunks(input, level), { objectMode: false, highWaterMark: blockLength });

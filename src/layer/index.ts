@@ -14,7 +14,8 @@ export {
 } from "./compression.ts";
 export { type ArchiveLimits, archiveLimits } from "./limits.ts";
 export { layerError, type LayerErrorCode } from "./errors.ts";
-export { compressGzip, defaultGzipLevel, gzipEncoder } from "./gzip.ts";
+export { findProgram } from "./filter-program.ts";
+export { compressGzip, defaultGzipLevel } from "./gzip.ts";
 export { digestChunks, openLayer, type OpenedLayer } from "./layer-stream.ts";
 export {
   baseName,

@@ -1,8 +1,9 @@
-import { accessSync, constants, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { release } from "node:os";
 import { join } from "node:path";
 import { readBinfmt } from "../../build/index.ts";
 import { errnoOf } from "../../core/index.ts";
+import { findProgram } from "../../layer/index.ts";
 import type { DoctorRow } from "./doctor.ts";
 
 /** What does not depend on where the state lies. */
@@ -69,23 +70,10 @@ function zstd(): DoctorRow {
   return {
     name: "zstd",
     verdict: "weak",
-    found: "neither this Node has it nor is there a program",
-    weaker: ["images with zstd layers cannot be unpacked"],
+    found: "read by this package; neither this Node nor a program can write it",
+    weaker: ["layers cannot be written with --compression zstd"],
     hints: ["install zstd, or Node 22.15 or newer"],
   };
-}
-
-function findProgram(name: string): string | undefined {
-  for (const folder of (process.env["PATH"] ?? "").split(":").filter((entry) => entry !== "")) {
-    try {
-      const path = join(folder, name);
-      accessSync(path, constants.X_OK);
-      return path;
-    } catch (error) {
-      if (errnoOf(error) === undefined) throw error;
-    }
-  }
-  return undefined;
 }
 
 async function foreignPrograms(): Promise<DoctorRow> {
