@@ -14,11 +14,17 @@ import {
 const path = resolve(import.meta.dirname, "../docs/parity.md");
 
 describe("docs/parity.md", () => {
-  const statements = readStatements("docs/spec/dockerfile.md");
+  const frontend = readStatements("docs/spec/dockerfile.md");
+  const registries = readStatements("docs/spec/registry.md");
   const evidence = findEvidence();
 
   test("is what the names of the tests say; UPDATE_GOLDEN=1 rewrites it", () => {
-    const text = describeParity(statements, evidence);
+    const text = [
+      heading,
+      describeParity(frontend, evidence),
+      registryHeading,
+      describeParity(registries, evidence),
+    ].join("");
     if (process.env["UPDATE_GOLDEN"] === "1") writeFileSync(path, text);
     expect(readFileSync(path, "utf8")).toBe(text);
   });
@@ -28,7 +34,7 @@ describe("docs/parity.md", () => {
   });
 
   test("no test and no note carries a number that does not exist", () => {
-    const known = new Set(statements.map(({ number }) => number));
+    const known = new Set([...frontend, ...registries].map(({ number }) => number));
     const named = [...evidence.keys(), ...Object.keys(parityNotes)];
     expect(named.filter((number) => !known.has(number))).toEqual([]);
   });
@@ -45,7 +51,7 @@ function describeParity(
       missing: findUnassertedTexts(statement, asserted),
     }),
   );
-  return `${heading}\n${rows.join("\n")}\n`;
+  return `${rows.join("\n")}\n`;
 }
 
 const heading = `# Parity with the reference frontend
@@ -54,7 +60,17 @@ Generated from the names of the tests (\`UPDATE_GOLDEN=1 npx vitest run test/par
 [spec/dockerfile.md](spec/dockerfile.md). *pass*: the tests named here show it, and the suite is green. *deviates* and *not applicable* say why.
 
 | statement | state | shown by, or why |
-| --- | --- | --- |`;
+| --- | --- | --- |
+`;
+
+const registryHeading = `
+## Registries
+
+The statements of [spec/registry.md](spec/registry.md), what clients of registries do.
+
+| statement | state | shown by, or why |
+| --- | --- | --- |
+`;
 
 function describeRow(
   { number }: Statement,

@@ -1,4 +1,11 @@
 export {
+  eraseCredentials,
+  saveCredentials,
+  type ErasedCredentials,
+  type SaveCredentialsOptions,
+  type SavedCredentials,
+} from "./credential-writer.ts";
+export {
   findStoredCredentials,
   type CredentialQuery,
   type Credentials,

@@ -2,7 +2,7 @@ const noCacheExport =
   "there is no import and export of caches yet; it does not change what a Dockerfile builds";
 
 /**
- * Statements of docs/spec/dockerfile.md that are not simply true here: what differs and why, in words for the table in
+ * Statements of docs/spec/dockerfile.md and docs/spec/registry.md that are not simply true here: what differs and why, in words for the table in
  * docs/parity.md. A deviation has a test all the same, which shows what tsbuild does instead.
  */
 export const parityNotes: Readonly<

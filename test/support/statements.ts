@@ -8,7 +8,7 @@ const goldens = join(project, "fixtures/dockerfiles");
 
 /** One numbered statement of a compatibility document in docs/spec. */
 export interface Statement {
-  /** `3.17`. */
+  /** `3.17`, or with the letter of its document `R3.17`. */
   readonly number: string;
   readonly text: string;
   /** What stands behind `Error:`: texts that an error's message contains. */
@@ -22,10 +22,10 @@ export interface Evidence {
   readonly title: string;
 }
 
-/** Statements in the order of the document: lines that begin with `- N.M`. */
+/** Statements in the order of the document: lines that begin with `- N.M` or `- RN.M`. */
 export function readStatements(document: string): Statement[] {
   const text = readFileSync(join(project, document), "utf8");
-  return Array.from(text.matchAll(/^- (\d+\.\d+) (.*)$/gm), ([, number = "", body = ""]) => ({
+  return Array.from(text.matchAll(/^- ([A-Z]?\d+\.\d+) (.*)$/gm), ([, number = "", body = ""]) => ({
     number,
     text: body,
     errorTexts: errorTextsOf(body),
@@ -46,7 +46,7 @@ function errorTextsOf(text: string): string[] {
 }
 
 /**
- * Which tests name which statement. A test names one by `[3.17]` or `[3.17, 3.18]` in its title (any string literal of
+ * Which tests name which statement. A test names one by `[3.17]` or `[3.17, R3.18]` in its title (any string literal of
  * a test file counts, so that tables of cases can carry numbers); a golden case by `statements` in its options.json.
  */
 export function findEvidence(): Map<string, Evidence[]> {
@@ -118,7 +118,7 @@ function literalsOf(path: string): string[] {
   return found;
 }
 
-const tag = /\[(\d+\.\d+(?:, \d+\.\d+)*)\]/g;
+const tag = /\[([A-Z]?\d+\.\d+(?:, [A-Z]?\d+\.\d+)*)\]/g;
 
 function numbersIn(text: string): string[] {
   return [...text.matchAll(tag)].flatMap(([, list = ""]) => list.split(", "));

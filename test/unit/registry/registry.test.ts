@@ -1,5 +1,3 @@
-import { chmod, mkdir, writeFile } from "node:fs/promises";
-import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { describe, expect, onTestFinished, test } from "vitest";
 import {
@@ -11,7 +9,6 @@ import {
 } from "../../../src/core/index.ts";
 import { copyGraph, serializeManifest, type Descriptor } from "../../../src/image/index.ts";
 import {
-  findStoredCredentials,
   openRegistry,
   type Credentials,
   type OpenRegistryOptions,
@@ -21,7 +18,6 @@ import { startLocalServer } from "../../support/local-server.ts";
 import { MemoryPlace } from "../../support/memory-place.ts";
 import { makeRandomImage, makeRandomIndex, type RandomImage } from "../../support/random-image.ts";
 import { startFakeRegistry, type FakeRegistry } from "../../support/registry.ts";
-import { temporaryFolder } from "../../support/temporary-folder.ts";
 
 const retry = { attempts: 3, firstDelay: 1 };
 const me: Credentials = { type: "password", username: "me", password: "top-secret" };
@@ -410,116 +406,6 @@ describe("login", () => {
     const pushed = pushTo(open(registry, { access: "push" }), other, "2");
     expect(await failureOf(pushed)).toMatchObject(expected);
   });
-});
-
-describe("stored credentials", () => {
-  const base64 = (pair: string): string => Buffer.from(pair).toString("base64");
-
-  async function find(config: unknown, domain = "host.io:5000", path = "team/app") {
-    const folder = await temporaryFolder();
-    await writeFile(join(folder, "config.json"), JSON.stringify(config));
-    const env = {
-      DOCKER_CONFIG: folder,
-      HOME: folder,
-      PATH: `${folder}:${process.env["PATH"] ?? ""}`,
-    };
-    return { folder, found: () => findStoredCredentials(env)({ domain, path }) };
-  }
-
-  test.each([
-    ["a host", { "host.io:5000": { auth: base64("me:pa:ss") } }],
-    ["a URL", { "https://host.io:5000/v2/": { auth: base64("me:pa:ss\0\0") } }],
-    ["two fields", { "host.io:5000": { username: "me", password: "pa:ss" } }],
-    [
-      "the repository first",
-      {
-        "host.io:5000": { auth: base64("other:x") },
-        "host.io:5000/team": { auth: base64("me:pa:ss") },
-        "host.io:5000/team/other": { auth: base64("other:x") },
-      },
-    ],
-  ])("are found by %s", async (_name, auths) => {
-    const { found } = await find({ auths });
-    expect((await found())?.credentials).toEqual({
-      type: "password",
-      username: "me",
-      password: "pa:ss",
-    });
-  });
-
-  test("of Docker Hub are kept under its old name", async () => {
-    const auths = { "https://index.docker.io/v1/": { identitytoken: "id" } };
-    const { found } = await find({ auths }, "docker.io", "library/app");
-    expect((await found())?.credentials).toEqual({ type: "identity-token", token: "id" });
-  });
-
-  test("of other hosts are not used", async () => {
-    const { found } = await find({ auths: { "host.io": { auth: base64("me:x") } } });
-    expect(await found()).toBeUndefined();
-  });
-
-  test("that cannot be read are told, without what they hold", async () => {
-    const { folder, found } = await find({});
-    await writeFile(join(folder, "config.json"), '{"auths": top-secret}');
-    const error = await failureOf(found());
-    expect(error.code).toBe("REGISTRY_CREDENTIALS_INVALID");
-    expect(`${error.message}${String(error.cause)}`).not.toContain("top-secret");
-  });
-
-  test("are found in Podman's file when Docker's has none", async () => {
-    const { folder, found } = await find({ auths: {} });
-    await mkdir(join(folder, ".config/containers"), { recursive: true });
-    const auths = { "host.io:5000": { auth: base64("me:x") } };
-    await writeFile(join(folder, ".config/containers/auth.json"), JSON.stringify({ auths }));
-    expect((await found())?.origin).toContain("containers/auth.json");
-  });
-
-  const helper = (answer: string, code = 0): string =>
-    `#!/bin/sh\nread server\n[ "$1 $server" = "get host.io:5000" ] || exit 9\necho '${answer}'\nexit ${String(code)}\n`;
-
-  test.each([
-    [
-      "a password",
-      '{"Username":"me","Secret":"x"}',
-      { type: "password", username: "me", password: "x" },
-    ],
-    [
-      "an identity token",
-      '{"Username":"<token>","Secret":"x"}',
-      { type: "identity-token", token: "x" },
-    ],
-  ])("come from a helper as %s", async (_name, answer, expected) => {
-    const { folder, found } = await find({
-      credHelpers: { "host.io:5000": "mine" },
-      credsStore: "missing",
-    });
-    await installHelper(folder, helper(answer));
-    expect((await found())?.credentials).toEqual(expected);
-  });
-
-  test("that a helper does not know are looked for in the file", async () => {
-    const auths = { "host.io:5000": { auth: base64("me:x") } };
-    const { folder, found } = await find({ credsStore: "mine", auths });
-    await installHelper(folder, helper("credentials not found in native keychain", 1));
-    expect((await found())?.credentials.type).toBe("password");
-  });
-
-  test("of a helper that is missing, fails or talks nonsense are an error", async () => {
-    const { folder, found } = await find({ credsStore: "mine" });
-    expect((await failureOf(found())).code).toBe("REGISTRY_CREDENTIALS_INVALID");
-    for (const script of [helper("broken", 1), helper("top-secret")]) {
-      await installHelper(folder, script);
-      const error = await failureOf(found());
-      expect(error.code).toBe("REGISTRY_CREDENTIALS_INVALID");
-      expect(`${error.message}${String(error.cause)}`).not.toContain("top-secret");
-    }
-  });
-
-  async function installHelper(folder: string, script: string): Promise<void> {
-    const path = join(folder, "docker-credential-mine");
-    await writeFile(path, script);
-    await chmod(path, 0o755);
-  }
 });
 
 test("unknown fields of documents survive a copy", async () => {
