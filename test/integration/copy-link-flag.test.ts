@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { openCopyBuild, withoutTime } from "../support/copy-build.ts";
 import { writeEntries } from "../support/setup-context.ts";
+import { usualKind } from "../support/snapshot-kinds.ts";
 
 const file = { mode: 0o644, content: "content" };
 
@@ -56,7 +57,8 @@ test("a --link layer is used again on another parent, without a copy [3.60, 6.11
   if (top === undefined) throw new Error("no layers");
   const stack = await chain.call(harness.environment.snapshots, top);
   const name = stack[2]?.chainId.slice(7, 31) ?? "";
-  const shared = join(root, "snapshots", name, "fs/opt/file");
+  const folder = usualKind === "copy" ? `${name}-files` : name;
+  const shared = join(root, "snapshots", folder, "fs/opt/file");
   expect(existsSync(shared)).toBe(true);
   expect(statSync(shared).nlink).toBe(3);
 });

@@ -1,7 +1,6 @@
 import { openSnapshotter } from "../../src/snapshot/index.ts";
 import { describeSnapshotter } from "../contract/snapshotter-contract.ts";
+import { testedKinds } from "../support/snapshot-kinds.ts";
 
-describeSnapshotter("overlayfs", async (folders) =>
-  openSnapshotter({ ...folders, kind: "overlayfs" }),
-);
-describeSnapshotter("copy", async (folders) => openSnapshotter({ ...folders, kind: "copy" }));
+for (const kind of testedKinds)
+  describeSnapshotter(kind, async (folders) => openSnapshotter({ ...folders, kind }));

@@ -20,6 +20,7 @@ import type { CopyOp, MkdirOp } from "../../src/plan/index.ts";
 import { openSnapshotter } from "../../src/snapshot/index.ts";
 import { openStore } from "../../src/store/index.ts";
 import { layerOf } from "./layer-source.ts";
+import { usualKind } from "./snapshot-kinds.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 
 /** A node as one line: `file 644 0:0 @1000 content`, `symlink 777 0:0 @0 -> target`. Time in nanoseconds. */
@@ -60,7 +61,7 @@ export async function openCopyHarness(
   const root = join(await temporaryFolder(), "root");
   const store = await openStore({ root });
   const folders = { directory: join(root, "snapshots"), tmpDir: store.tmpDir };
-  const snapshots = await openSnapshotter({ ...folders, kind: "overlayfs" });
+  const snapshots = await openSnapshotter({ ...folders, kind: usualKind });
   const notUsed = (): Promise<never> => Promise.reject(new Error("a copy needs none of this"));
   const environment: BuildEnvironment = {
     store,

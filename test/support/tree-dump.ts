@@ -43,18 +43,20 @@ export async function dumpTree(tree: MergedTree): Promise<TreeDump> {
   return dump;
 }
 
-/** The same of what the kernel shows: mounted in a mount namespace of its own and read by GNU tar. */
+/**
+ * The same of what the kernel shows, read by GNU tar. Layers are mounted in a mount namespace of their own; a directory
+ * is looked at where it lies, which takes no privilege.
+ */
 export async function dumpMount(mount: RootfsMount): Promise<TreeDump> {
-  const archive = execFileSync(
-    "unshare",
-    [
-      "-m",
-      "sh",
-      "-ec",
-      `target=$(mktemp -d); ${mountCommand(mount)}; tar -C "$target" --sort=name --format=posix --xattrs --xattrs-include='*' --numeric-owner -c .; umount "$target"; rmdir "$target"`,
-    ],
-    { maxBuffer: 1 << 28 },
-  );
+  const pack = `tar -C "$target" --sort=name --format=posix --xattrs --xattrs-include='*' --numeric-owner -c .`;
+  const command =
+    mount.type === "directory"
+      ? ["sh", "-ec", `target='${mount.path}'; ${pack}`]
+      : [
+          ...["unshare", "-m", "sh", "-ec"],
+          `target=$(mktemp -d); ${mountCommand(mount)}; ${pack}; umount "$target"; rmdir "$target"`,
+        ];
+  const archive = execFileSync("env", command, { maxBuffer: 1 << 28 });
   const dump: TreeDump = {};
   for await (const entry of readLayerTar(Readable.from([archive])))
     dump[rootPathToString(entry.path)] = await entryLine(entry);

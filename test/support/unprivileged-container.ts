@@ -15,6 +15,10 @@ export interface ContainerPrivileges {
   readonly seccomp?: "unconfined";
   /** Folders of the host, writable, at the same path inside. */
   readonly volumes?: readonly string[];
+  /** Files of the host, to be read at the same path inside. */
+  readonly shown?: readonly string[];
+  /** A folder of the host that is what programs of this repository keep below node_modules/.cache, writable. */
+  readonly caches?: string;
   /** A tmpfs there, which like most is nodev. */
   readonly tmpfs?: string;
 }
@@ -104,9 +108,17 @@ export class UnprivilegedContainer {
       dropCapabilities = [],
       seccomp,
       volumes = [],
+      shown: files = [],
+      caches,
       tmpfs,
     } = this.#privileges;
-    const shown = [repository, dirname(process.execPath), "/etc/resolv.conf", "/etc/hosts"];
+    const shown = [
+      repository,
+      dirname(process.execPath),
+      "/etc/resolv.conf",
+      "/etc/hosts",
+      ...files,
+    ];
     const config = makeRuntimeConfig({
       spec: {
         rootfs: { type: "directory", path: join(this.#dir, "root"), readOnly: false },
@@ -132,11 +144,13 @@ export class UnprivilegedContainer {
     const held = config.process.capabilities.bounding
       .filter((name) => !dropCapabilities.includes(name))
       .concat(addCapabilities);
+    const cachePlace = join(repository, "node_modules/.cache");
     const binds = [
-      ...shown.map((source) => ({ source, access: "ro" })),
-      ...volumes.map((source) => ({ source, access: "rw" })),
-    ].map(({ source, access }) => ({
-      destination: source,
+      ...shown.map((source) => ({ source, destination: source, access: "ro" })),
+      ...volumes.map((source) => ({ source, destination: source, access: "rw" })),
+      ...(caches === undefined ? [] : [{ source: caches, destination: cachePlace, access: "rw" }]),
+    ].map(({ source, destination, access }) => ({
+      destination,
       type: "bind",
       source,
       options: ["rbind", access],
