@@ -18,4 +18,5 @@ export * from "./reference.ts";
 export * from "./remove-tree.ts";
 export type * from "./rootfs.ts";
 export * from "./size.ts";
+export * from "./sparse-file.ts";
 export * from "./syscalls/index.ts";

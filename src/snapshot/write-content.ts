@@ -1,24 +1,12 @@
-import {
-  closeSync,
-  constants,
-  fchmodSync,
-  fstatSync,
-  openSync,
-  read as readCallback,
-  readSync,
-  write as writeCallback,
-  writeSync,
-} from "node:fs";
-import { copyFile } from "node:fs/promises";
+import { closeSync, constants, openSync, read as readCallback, readSync, writeSync } from "node:fs";
 import { Readable } from "node:stream";
 import { promisify } from "node:util";
 import { type LayerTarDigester, rootPathToString, type RootPath } from "../layer/index.ts";
-import { errnoOf } from "../core/index.ts";
+import { copyBytes, errnoOf, SparseFileWriter } from "../core/index.ts";
 import { snapshotError } from "./errors.ts";
 import type { FileContent } from "./types.ts";
 
 const read = promisify(readCallback);
-const write = promisify(writeCallback);
 
 const createFlags =
   constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
@@ -58,7 +46,7 @@ export async function writeContent(
     tar?.content(content);
   } else if (content instanceof Readable) await writeStream(fd, content);
   else if (content.size <= smallFile) copySmall(target, content);
-  else if (tar === undefined) await copyInKernel(fd, content.fd);
+  else if (tar === undefined) await copyBytes({ from: content.fd, to: fd });
   else await copyLarge({ ...target, tar }, content);
 }
 
@@ -101,10 +89,11 @@ async function copyLarge(
     const { bytesRead } = await read(source.fd, buffer, 0, length, position);
     return buffer.subarray(0, bytesRead);
   };
+  const writer = new SparseFileWriter(target.fd);
   let part = await readPart(0, 0);
   for (let turn = 1, position = part.length; part.length > 0; turn++) {
     const next = readPart(turn, position);
-    const written = writeWhole(target.fd, part);
+    const written = writer.write(part);
     target.tar.content(part);
     const settled = await Promise.allSettled([next, written]);
     for (const outcome of settled) if (outcome.status === "rejected") throw outcome.reason;
@@ -112,20 +101,7 @@ async function copyLarge(
     position += part.length;
     if (part.length === 0 && position < source.size) throw changed(target.path);
   }
-}
-
-/** Shares the blocks where the filesystem can; on a thread of the pool. */
-async function copyInKernel(fd: number, sourceFd: number): Promise<void> {
-  const { mode } = fstatSync(fd);
-  await copyFile(descriptorPath(sourceFd), descriptorPath(fd), cloneIfPossible);
-  // libuv gives the copy the mode of the source.
-  fchmodSync(fd, mode & 0o7777);
-}
-
-const cloneIfPossible = constants.COPYFILE_FICLONE;
-
-function descriptorPath(fd: number): string {
-  return `/proc/self/fd/${String(fd)}`;
+  await writer.finish();
 }
 
 function writeAll(fd: number, content: Uint8Array): void {
@@ -134,12 +110,9 @@ function writeAll(fd: number, content: Uint8Array): void {
 }
 
 async function writeStream(fd: number, content: Readable): Promise<void> {
-  for await (const chunk of content as AsyncIterable<Buffer>) await writeWhole(fd, chunk);
-}
-
-async function writeWhole(fd: number, content: Buffer): Promise<void> {
-  for (let written = 0; written < content.length;)
-    written += (await write(fd, content, written, content.length - written, null)).bytesWritten;
+  const writer = new SparseFileWriter(fd);
+  for await (const chunk of content as AsyncIterable<Buffer>) await writer.write(chunk);
+  await writer.finish();
 }
 
 function readAll(fd: number, content: Buffer, path: RootPath): void {

@@ -1,7 +1,6 @@
 import { constants } from "node:fs";
 import {
   chmod,
-  copyFile,
   link,
   lstat,
   mkdir,
@@ -14,7 +13,7 @@ import {
   type FileHandle,
 } from "node:fs/promises";
 import { join } from "node:path";
-import { errnoOf, loadSyscalls, removeTree, type Syscalls } from "../../core/index.ts";
+import { copyBytes, errnoOf, loadSyscalls, removeTree, type Syscalls } from "../../core/index.ts";
 import {
   joinRootPath,
   rootPath,
@@ -23,7 +22,7 @@ import {
   type RootPath,
 } from "../../layer/index.ts";
 
-const { O_DIRECTORY, O_NOFOLLOW, O_RDONLY, COPYFILE_EXCL, COPYFILE_FICLONE } = constants;
+const { O_DIRECTORY, O_NOFOLLOW, O_RDONLY } = constants;
 
 export interface WriteDirectoryOptions {
   readonly tree: MergedTree;
@@ -152,8 +151,12 @@ class DirectoryWriter {
       case "file": {
         const file = await tree.openFile(path);
         try {
-          const source = `/proc/self/fd/${String(file.fd)}`;
-          await copyFile(source, partial, COPYFILE_EXCL | COPYFILE_FICLONE);
+          const copy = await open(partial, "wx", 0o600);
+          try {
+            await copyBytes({ from: file.fd, to: copy.fd });
+          } finally {
+            await copy.close();
+          }
         } finally {
           await file.close();
         }
