@@ -2,6 +2,8 @@ import { StepLog } from "../build/index.ts";
 import {
   familiarReference,
   formatPlatform,
+  formatReference,
+  formatRepository,
   hostPlatform,
   parsePlatform,
   parseReference,
@@ -11,8 +13,9 @@ import {
 import { copyGraph } from "../image/index.ts";
 import { isFor } from "./base-images.ts";
 import { withEngine, type Engine, type EngineOptions } from "./engine.ts";
+import { usageError } from "./errors.ts";
 import { findImage, normaliseName } from "./images.ts";
-import { missingInRegistry, nameImage } from "./missing-image.ts";
+import { missingHere, missingInRegistry, nameImage } from "./missing-image.ts";
 import { parseCompression, type CompressionWords } from "./output/compression.ts";
 import { describe, pushGroup } from "./output/push-output.ts";
 
@@ -98,13 +101,49 @@ export async function pushImage(
   },
 ): Promise<PushedImage> {
   const name = normaliseName(options.name);
-  const form = parseCompression(options.compression ?? {});
+  return withEngine(options, async (engine) => pushOne(engine, name, options.compression));
+}
+
+/**
+ * Sends every tag that a repository has here, one after the other; what they share goes once.
+ * @throws USAGE for a name with a tag; IMAGE_NOT_FOUND when it has none; see `pushImage`
+ */
+export async function pushRepository(
+  options: EngineOptions & {
+    readonly name: string;
+    readonly compression?: CompressionWords | undefined;
+  },
+): Promise<readonly PushedImage[]> {
+  const { tag, digest, ...repository } = parseReference(options.name);
+  if (tag !== undefined || digest !== undefined) {
+    throw usageError(
+      `push all tags of ${options.name}: tag can't be used with --all-tags/-a`,
+      "give the name without a tag",
+    );
+  }
   return withEngine(options, async (engine) => {
-    const image = await findImage(engine, name);
-    const steps = new StepLog({ listener: engine.progress, clock: engine.clock });
-    const group = await engine.images.groupOf(image);
-    const root = await pushGroup({ engine, group, names: [name], steps, form });
-    const { digest, tag = digest ?? "latest" } = parseReference(name);
-    return { name, tag, digest: root.digest, size: root.size };
+    const names = (await engine.store.names.list())
+      .map((record) => parseReference(record.name))
+      .filter((each) => formatRepository(each) === formatRepository(repository))
+      .filter((each) => each.digest === undefined)
+      .map(formatReference);
+    if (names.length === 0) throw await missingHere(engine, options.name);
+    const pushed: PushedImage[] = [];
+    for (const name of names) pushed.push(await pushOne(engine, name, options.compression));
+    return pushed;
   });
+}
+
+async function pushOne(
+  engine: Engine,
+  name: string,
+  compression: CompressionWords = {},
+): Promise<PushedImage> {
+  const form = parseCompression(compression);
+  const image = await findImage(engine, name);
+  const steps = new StepLog({ listener: engine.progress, clock: engine.clock });
+  const group = await engine.images.groupOf(image);
+  const root = await pushGroup({ engine, group, names: [name], steps, form });
+  const { digest, tag = digest ?? "latest" } = parseReference(name);
+  return { name, tag, digest: root.digest, size: root.size };
 }

@@ -5,6 +5,8 @@ export type ApiErrorCode =
   | "USAGE"
   | "IMAGE_NOT_FOUND"
   | "IMAGE_IN_USE"
+  /** Under a digest there would be another image than the digest says. */
+  | "IMAGE_CHANGED"
   | "DOCKERFILE_NOT_FOUND"
   | "CONTEXT_NOT_FOUND"
   | "BUILD_ARG_INVALID"

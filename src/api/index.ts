@@ -21,15 +21,24 @@ export {
   type TargetsResult,
 } from "./call/targets.ts";
 export { checkReproducible } from "./build/check-reproducible.ts";
+export { copyImage, type CopiedImage, type CopyImageOptions } from "./copy-image.ts";
 export { differencesOf, formatDifference } from "./compare/format-difference.ts";
 export type { BuildOptions, BuildResult } from "./build/options.ts";
-export { pullImage, pushImage, type PulledImage, type PushedImage } from "./distribution.ts";
+export {
+  pullImage,
+  pushImage,
+  pushRepository,
+  type PulledImage,
+  type PushedImage,
+} from "./distribution.ts";
 export { examine, type DoctorReport, type DoctorRow } from "./doctor/doctor.ts";
 export type { EngineOptions } from "./engine.ts";
 export { defaultRoot } from "../store/index.ts";
 export { isUsageError, usageError, type ApiErrorCode } from "./errors.ts";
 export { listImages, removeImages, tagImage, type ImageRow } from "./images.ts";
 export { imageHistory, inspectImages, type HistoryRow, type InspectedImage } from "./inspect.ts";
+export { inspectPlace, readDocument, type InspectPlaceOptions } from "./inspect-place.ts";
+export { listTags, type ListTagsOptions } from "./list-tags.ts";
 export { parseOutput } from "./output/parse-output.ts";
 export { outputFailed } from "./output/places.ts";
 export type { OutputSpec } from "./output/types.ts";

@@ -1,5 +1,5 @@
 import { chainIdOf, familiarReference, parseReference, type ChainId } from "../core/index.ts";
-import type { ExecConfig } from "../image/index.ts";
+import type { ExecConfig, ImageConfig } from "../image/index.ts";
 import { idOf } from "../local/index.ts";
 import { withEngine, type EngineOptions } from "./engine.ts";
 import { findImage } from "./images.ts";
@@ -31,23 +31,37 @@ export async function inspectImages(
       const image = await findImage(engine, name);
       const { id, config } = image;
       const summary = summaries.find((each) => each.id === id);
-      found.push({
-        Id: idOf(await engine.images.groupOf(image)),
-        RepoTags: tagsOf(summary?.names ?? []),
-        RepoDigests: summary?.repoDigests ?? [],
-        Comment: config.history.at(-1)?.comment ?? "",
-        Created: config.created,
-        Author: config.author ?? "",
-        Config: dockerConfig(config.config),
-        Architecture: config.architecture,
-        ...(config.variant === undefined ? {} : { Variant: config.variant }),
-        Os: config.os,
-        Size: summary?.size ?? 0,
-        RootFS: { Type: "layers", Layers: config.diffIds },
-      });
+      found.push(
+        inspectConfig(config, {
+          Id: idOf(await engine.images.groupOf(image)),
+          RepoTags: tagsOf(summary?.names ?? []),
+          RepoDigests: summary?.repoDigests ?? [],
+          Size: summary?.size ?? 0,
+        }),
+      );
     }
     return found;
   });
+}
+
+/** What a config document tells, in docker's spelling. */
+export function inspectConfig(
+  config: ImageConfig,
+  known: Pick<InspectedImage, "Id" | "RepoTags" | "RepoDigests" | "Size">,
+): InspectedImage {
+  const { Id, RepoTags, RepoDigests, Size } = known;
+  return {
+    ...{ Id, RepoTags, RepoDigests },
+    Comment: config.history.at(-1)?.comment ?? "",
+    Created: config.created,
+    Author: config.author ?? "",
+    Config: dockerConfig(config.config),
+    Architecture: config.architecture,
+    ...(config.variant === undefined ? {} : { Variant: config.variant }),
+    Os: config.os,
+    Size,
+    RootFS: { Type: "layers", Layers: config.diffIds },
+  };
 }
 
 /** A name by digest is no tag; it stands among the digests. */

@@ -33,7 +33,7 @@ import { packArchive, type ArchiveMemberWithContent } from "../layer/index.ts";
 import { blobPath } from "./archive-source.ts";
 import { archiveError } from "./errors.ts";
 import { MemberQueue } from "./member-queue.ts";
-import { namedEntry, repoTag } from "./names.ts";
+import { calledEntry, namedEntry, repoTag } from "./names.ts";
 import type { ArchiveFlavor, ArchiveSink, OpenArchiveSinkOptions } from "./types.ts";
 
 /** Nothing in an archive depends on when it was made. */
@@ -135,6 +135,10 @@ class TarSink implements ArchiveSink {
 
   include(descriptor: Descriptor): void {
     this.#entries.set(descriptor.digest, { descriptor });
+  }
+
+  nameAs(ref: string, descriptor: Descriptor): void {
+    this.#entries.set(ref, { descriptor: calledEntry(descriptor, ref) });
   }
 
   async finish(): Promise<void> {

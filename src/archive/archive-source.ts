@@ -4,7 +4,7 @@ import { maxManifestSize, parseIndex, plainDescriptor, type Descriptor } from ".
 import { openArchiveFiles, type ArchiveFiles } from "./archive-files.ts";
 import { readDockerArchive } from "./docker-archive.ts";
 import { archiveError } from "./errors.ts";
-import { nameOfEntry, normalize } from "./names.ts";
+import { nameOfEntry, normalize, refNameAnnotation } from "./names.ts";
 import type { ArchivedImage, ArchiveSource, OpenArchiveSourceOptions } from "./types.ts";
 
 /** Marks entries that are signatures or the like of another entry. */
@@ -18,7 +18,8 @@ const subjectAnnotation = "io.containerd.manifest.subject";
 export async function openArchiveSource(options: OpenArchiveSourceOptions): Promise<ArchiveSource> {
   const files = await openArchiveFiles(options);
   try {
-    if ((await files.size("index.json")) !== undefined) return await openLayout(files, options);
+    const isLayout = (await files.size("index.json")) !== undefined;
+    if (isLayout && options.readAs === undefined) return await openLayout(files, options);
     if ((await files.size("manifest.json")) !== undefined) return await openDockerArchive(files);
     throw archiveError("ARCHIVE_KIND_UNKNOWN", `read archive ${files.label}: it holds no images`, {
       hint: "an archive of images has an index.json or a manifest.json; a root filesystem has none",
@@ -72,19 +73,26 @@ function groupByDigest(
   entries: readonly Descriptor[],
   repository: string | undefined,
 ): readonly ArchivedImage[] {
-  const images = new Map<Digest, { descriptor: Descriptor; names: Set<string> }>();
+  const images = new Map<
+    Digest,
+    { descriptor: Descriptor; names: Set<string>; refs: Set<string> }
+  >();
   for (const entry of entries) {
     const { platform } = entry;
     const descriptor = {
       ...plainDescriptor(entry),
       ...(platform === undefined ? {} : { platform }),
     };
-    const image = images.get(entry.digest) ?? { descriptor, names: new Set() };
+    const image = images.get(entry.digest) ?? { descriptor, names: new Set(), refs: new Set() };
     const name = nameOfEntry(entry, repository);
+    const ref = entry.annotations?.[refNameAnnotation];
+    if (ref !== undefined && ref !== "") image.refs.add(ref);
     if (name !== undefined) image.names.add(name);
     images.set(entry.digest, image);
   }
-  return [...images.values()].map(({ descriptor, names }) => ({ descriptor, names: [...names] }));
+  return [...images.values()].map(({ descriptor, names, refs }) => ({
+    ...{ descriptor, names: [...names], refs: [...refs] },
+  }));
 }
 
 function resolver(images: readonly ArchivedImage[]): ArchiveSource["resolve"] {

@@ -84,7 +84,11 @@ export async function readDockerArchive(files: ArchiveFiles): Promise<DockerArch
     const names = entry.repoTags.flatMap((tag) => normalize(tag) ?? []);
     const { os, architecture, variant } = config;
     const platform = { os, architecture, ...(variant === undefined ? {} : { variant }) };
-    images.push({ descriptor: { ...describe(manifest.mediaType, bytes), platform }, names });
+    images.push({
+      descriptor: { ...describe(manifest.mediaType, bytes), platform },
+      names,
+      refs: [],
+    });
   }
   return { images, files: paths, documents };
 }

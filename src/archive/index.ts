@@ -1,4 +1,10 @@
 export { openArchiveSink } from "./archive-sink.ts";
+export {
+  openImageDirectory,
+  openImageDirectorySink,
+  type ImageDirectorySink,
+  type ImageDirectorySource,
+} from "./image-directory.ts";
 export { openLayoutSink } from "./layout-sink.ts";
 export { openArchiveSource } from "./archive-source.ts";
 export { archiveError, type ArchiveErrorCode } from "./errors.ts";

@@ -4,12 +4,8 @@ import { dirname, join } from "node:path";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import {
-  claimPartial,
-  diskFull,
   errnoOf,
   formatReference,
-  isDiskFull,
-  isTsbuildError,
   mediaTypes,
   parseReference,
   withDefaultTag,
@@ -17,7 +13,8 @@ import {
 import { parseIndex, serializeIndex, type Descriptor } from "../image/index.ts";
 import { blobPath } from "./archive-source.ts";
 import { archiveError } from "./errors.ts";
-import { namedEntry, nameAnnotation } from "./names.ts";
+import { replaceFile, writeError } from "./replace-file.ts";
+import { calledEntry, namedEntry, nameAnnotation, refNameAnnotation } from "./names.ts";
 import type { ArchiveSink } from "./types.ts";
 
 /**
@@ -60,7 +57,7 @@ class LayoutSink implements ArchiveSink {
     await this.#writing(async () => {
       const path = this.#pathOf(blobPath(digest));
       await this.#makeFolder(dirname(path));
-      await this.#replace(path, async (partial) =>
+      await replaceFile(path, async (partial) =>
         pipeline(content, createWriteStream(partial, { flags: "r+" }), {
           ...(signal === undefined ? {} : { signal }),
         }),
@@ -75,17 +72,25 @@ class LayoutSink implements ArchiveSink {
   }
 
   include(descriptor: Descriptor): void {
-    this.#entries.set(descriptor.digest, descriptor);
+    this.#entries.set(keyOf(descriptor), descriptor);
+  }
+
+  nameAs(ref: string, descriptor: Descriptor): void {
+    for (const [key, { annotations }] of this.#entries) {
+      if (annotations?.[refNameAnnotation] === ref) this.#entries.delete(key);
+    }
+    const entry = calledEntry(descriptor, ref);
+    this.#entries.set(keyOf(entry), entry);
   }
 
   async finish(): Promise<void> {
     await this.#writing(async () => {
       const manifests = [...this.#entries.values()];
       const index = serializeIndex({ mediaType: mediaTypes.ociIndex, manifests });
-      await this.#replace(this.#pathOf("oci-layout"), async (partial) =>
+      await replaceFile(this.#pathOf("oci-layout"), async (partial) =>
         writeFile(partial, JSON.stringify({ imageLayoutVersion: "1.0.0" })),
       );
-      await this.#replace(this.#pathOf("index.json"), async (partial) => writeFile(partial, index));
+      await replaceFile(this.#pathOf("index.json"), async (partial) => writeFile(partial, index));
     });
   }
 
@@ -116,18 +121,6 @@ class LayoutSink implements ArchiveSink {
     }
   }
 
-  /** A file appears under its name when it is whole. */
-  async #replace(path: string, write: (partial: string) => Promise<void>): Promise<void> {
-    const partial = await claimPartial(path, "file");
-    try {
-      await write(partial.path);
-      await partial.commit();
-    } catch (error) {
-      await partial.remove();
-      throw error;
-    }
-  }
-
   #pathOf(path: string): string {
     return join(this.#directory, path);
   }
@@ -141,20 +134,9 @@ class LayoutSink implements ArchiveSink {
   }
 }
 
+/** By its name, else by what it is called, else by its digest; a digest that has several entries keeps them. */
 function keyOf({ annotations, digest }: Descriptor): string {
   const name = annotations?.[nameAnnotation];
-  return name === undefined ? digest : formatReference(parseReference(name));
-}
-
-function writeError(error: unknown, label: string): unknown {
-  if (isTsbuildError(error)) return error;
-  const reason = errnoOf(error);
-  if (isDiskFull(error)) return diskFull(label, error);
-  // A stream that was stopped from outside has its own way of being told.
-  if (reason === undefined || reason === "ABORT_ERR") return error;
-  return archiveError("ARCHIVE_WRITE_FAILED", `write ${label}: ${reason}`, {
-    hint: "give a directory that can be written",
-    details: { path: label, reason },
-    cause: error,
-  });
+  if (name === undefined) return `${digest} ${annotations?.[refNameAnnotation] ?? ""}`;
+  return formatReference(parseReference(name));
 }

@@ -42,6 +42,14 @@ export function namedEntry(descriptor: Descriptor, reference: Reference): Descri
   };
 }
 
+/** The descriptor as an entry that says only what the layout's own rule knows. */
+export function calledEntry(descriptor: Descriptor, ref: string): Descriptor {
+  return {
+    ...descriptor,
+    annotations: { ...descriptor.annotations, [refNameAnnotation]: ref },
+  };
+}
+
 /** `RepoTags` entries have the short form, and no digests. */
 export function repoTag(reference: Reference): string | undefined {
   if (reference.tag === undefined) return undefined;

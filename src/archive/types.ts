@@ -6,6 +6,8 @@ export interface ArchivedImage {
   readonly descriptor: Descriptor;
   /** Normalised names; empty for an image that was saved by its ID. */
   readonly names: readonly string[];
+  /** What the layout's own rule calls it (`org.opencontainers.image.ref.name`), as it stands there: any text. */
+  readonly refs: readonly string[];
 }
 
 /** An archive that is read. Whoever opens it closes it. */
@@ -21,6 +23,8 @@ export interface OpenArchiveSourceOptions {
   readonly input: string | Readable;
   /** Gives names to entries that say a tag only. */
   readonly repository?: string | undefined;
+  /** `docker-archive`: by its `manifest.json`, also where an OCI layout lies beside that. */
+  readonly readAs?: "docker-archive" | undefined;
   /** Folder for streams and compressed archives, which are written down to be read; the system's by default. */
   readonly tmpDir?: string | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -44,6 +48,8 @@ export interface ArchiveSink extends ContentSink {
   readonly isSequential: true;
   /** Adds an image without a name. */
   include(descriptor: Descriptor): void;
+  /** Adds an image that is called `ref`, any text, by the layout's own rule alone. One that was called so is so no more. */
+  nameAs(ref: string, descriptor: Descriptor): void;
   /** Writes the index. @throws ARCHIVE_WRITE_FAILED, DISK_FULL */
   finish(): Promise<void>;
   /** Removes what was written. Does nothing after `finish`. */

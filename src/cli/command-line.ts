@@ -4,6 +4,7 @@ import { addBuildCommand } from "./commands/build.ts";
 import { addBuilderCommand } from "./commands/builder.ts";
 import { addDoctorCommand } from "./commands/doctor.ts";
 import { addHistoryCommand } from "./commands/history.ts";
+import { addImageCommand } from "./commands/image/index.ts";
 import { addImagesCommand } from "./commands/images.ts";
 import { addInspectCommand } from "./commands/inspect.ts";
 import { addLoadCommand } from "./commands/load.ts";
@@ -14,6 +15,7 @@ import { addRunCommand } from "./commands/run.ts";
 import { addSaveCommand } from "./commands/save.ts";
 import { addSystemCommand } from "./commands/system.ts";
 import { addTagCommand } from "./commands/tag.ts";
+import { addTagsCommand } from "./commands/tags.ts";
 import { brokenPipeCode } from "./output-streams.ts";
 import { printError } from "./print-error.ts";
 import { usageHint } from "./usage-hint.ts";
@@ -90,6 +92,8 @@ const commands: Readonly<Record<string, (program: Command, invocation: Invocatio
   load: addLoadCommand,
   pull: addPullCommand,
   push: addPushCommand,
+  tags: addTagsCommand,
+  image: addImageCommand,
   run: addRunCommand,
   builder: addBuilderCommand,
   system: addSystemCommand,

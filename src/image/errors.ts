@@ -7,6 +7,7 @@ export type ImageErrorCode =
   | "IMAGE_TOO_LARGE"
   | "IMAGE_TOO_DEEP"
   | "IMAGE_PLATFORM_NOT_FOUND"
+  | "IMAGE_UNCONVERTIBLE"
   | "IMAGE_COPY_FAILED";
 
 export function imageError(

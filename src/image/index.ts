@@ -1,4 +1,11 @@
 export { maxConfigSize, parseImageConfig, serializeImageConfig } from "./config.ts";
+export {
+  convertIndex,
+  convertManifest,
+  isOfFormat,
+  type Converted,
+  type ManifestFormat,
+} from "./convert-manifest.ts";
 export { copyContent, type CopyContentOptions, type CopyRetry } from "./copy-content.ts";
 export {
   copyGraph,

@@ -7,6 +7,7 @@ import { localError } from "./errors.ts";
 import { checkLayers } from "./check-layers.ts";
 import { exportGroup } from "./export-group.ts";
 import { findImage, findWord, type Found } from "./find-image.ts";
+import { findOriginal } from "./find-original.ts";
 import { describeGroup, groupOf, isWhole, prepareImage } from "./image-group.ts";
 import { openImageRecords } from "./image-records.ts";
 import { collectImages, listImages, type NamedImage } from "./list-images.ts";
@@ -67,6 +68,7 @@ export function openLocalImages(options: {
     ensureUnpacked: async (image, unpackOptions) => unpackImage(place, image, unpackOptions),
     exportImage: async (image, exportOptions) =>
       exportGroup(place, await groupOf(place, image), exportOptions),
+    findOriginal: async (image) => findOriginal(store, image),
     exportGroup: async (group, exportOptions) => exportGroup(place, group, exportOptions),
     sink: ({ fromRegistry = false } = {}) => storeSink(store, { fromRegistry, onTag: recordAll }),
     source: () => storeSource(store),

@@ -164,7 +164,12 @@ export interface LocalImages {
     image: LocalImage,
     options: ExportOptions,
   ): Promise<{ readonly root: Descriptor; readonly source: ContentSource }>;
-  /** The same for images that need not be in the store. */
+  /**
+   * What the image's name stands for exactly as it came, an index with all that it lists, where every byte of it is here:
+   * `source()` has it then. undefined where something would have to be made or fetched.
+   */
+  findOriginal(image: LocalImage): Promise<Descriptor | undefined>;
+  /** `exportImage` for images that need not be in the store. */
   exportGroup(
     group: ImageGroup,
     options: ExportOptions,

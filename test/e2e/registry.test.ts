@@ -33,6 +33,25 @@ test("a second push moves nothing new", async () => {
   expect(await blobsOf(workspace.registry.storage)).toEqual(before);
 });
 
+test("push -a sends every tag of the repository and no other [R17.4]", async () => {
+  const repository = `${workspace.registry.host}/all/tags`;
+  const folder = await context({ Dockerfile: "FROM BUSYBOX\nRUN echo all >/a\n" });
+  await expectCli(["-t", `${repository}:1`, "-t", `${repository}:2`, folder]);
+  await expectCli(["tag", `${repository}:1`, `${repository}-not:1`]);
+  const { stdout } = await expectCli(["push", "-a", repository]);
+  expect(
+    stdout
+      .trim()
+      .split("\n")
+      .map((line) => line.split(":")[0]),
+  ).toEqual(["1", "2"]);
+  const listed = await expectCli(["tags", repository]);
+  expect(listed.stdout.trim().split("\n").sort()).toEqual(["1", "2"]);
+  expect((await cli(["tags", `${repository}-not`])).code).toBe(1);
+  expect((await cli(["push", "-a", `${repository}:1`])).code).toBe(2);
+  expect(errorCode(await cli(["push", "-a", "never-built"]))).toBe("IMAGE_NOT_FOUND");
+});
+
 test("run pulls what is missing", async () => {
   const root = await workspace.freshRoot();
   const { stdout } = await expectCli(["run", "--rm", workspace.busybox, "echo", "pulled"], {

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { pushImage } from "../../api/index.ts";
+import { pushImage, pushRepository, type PushedImage } from "../../api/index.ts";
 import {
   compressionOptions,
   compressionWords,
@@ -8,29 +8,36 @@ import {
 import { globalFlags, type Invocation } from "../invocation.ts";
 import { progressOption, withProgress, type ProgressFlags } from "../with-progress.ts";
 
+interface Flags extends ProgressFlags, CompressionFlags {
+  readonly allTags?: boolean;
+}
+
 /** `tsbuild push NAME` */
 export function addPushCommand(program: Command, invocation: Invocation): void {
   const command = program
     .command("push")
     .description("send an image to a registry")
     .argument("<name>", "image name; its first part names the registry")
+    .option("-a, --all-tags", "every tag that the repository has in the local store")
     .option("-q, --quiet", "print only the name")
     .addOption(progressOption())
-    .action(async (name: string, flags: ProgressFlags & CompressionFlags, command: Command) => {
-      const pushed = await withProgress(flags, (listener) =>
-        pushImage({
-          ...globalFlags(command),
-          name,
-          compression: compressionWords(flags),
-          progress: listener,
-          signal: invocation.signal,
-        }),
+    .action(async (name: string, flags: Flags, command: Command) => {
+      const pushed = await withProgress(
+        flags,
+        async (listener): Promise<readonly PushedImage[]> => {
+          const options = {
+            ...globalFlags(command),
+            ...{ name, compression: compressionWords(flags), progress: listener },
+            signal: invocation.signal,
+          };
+          return flags.allTags === true ? pushRepository(options) : [await pushImage(options)];
+        },
       );
-      process.stdout.write(
-        flags.quiet === true
-          ? `${pushed.name}\n`
-          : `${pushed.tag}: digest: ${pushed.digest} size: ${String(pushed.size)}\n`,
-      );
+      for (const { name: full, tag, digest, size } of pushed) {
+        process.stdout.write(
+          flags.quiet === true ? `${full}\n` : `${tag}: digest: ${digest} size: ${String(size)}\n`,
+        );
+      }
     });
   for (const option of compressionOptions("default: gzip")) command.addOption(option);
 }

@@ -1,0 +1,129 @@
+import {
+  formatReference,
+  formatRepository,
+  parseReference,
+  type Digest,
+} from "../../core/index.ts";
+import type { ContentSink, Descriptor } from "../../image/index.ts";
+import type { Engine } from "../engine.ts";
+import { apiError, usageError } from "../errors.ts";
+import { normaliseTag } from "../images.ts";
+import type { Place } from "./parse-place.ts";
+
+/** A place that an image is copied to. Whoever opens it ends it by `finish` or `abort`, and then closes it. */
+export interface OpenedTarget {
+  readonly sink: ContentSink;
+  /** Gives what was copied the name that the place says. */
+  finish(root: Descriptor): Promise<void>;
+  /** Takes back what can be: nothing has got a name. */
+  abort(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface OpenTargetOptions {
+  readonly engine: Engine;
+  /** Where the image comes from: blobs of another repository of the same registry are linked instead of sent. */
+  readonly from?: Place | undefined;
+  /** Repositories besides that may have the content. */
+  readonly mountFrom?: readonly string[] | undefined;
+  readonly insecure?: boolean | undefined;
+}
+
+/** @throws USAGE, REFERENCE_INVALID, ARCHIVE_WRITE_FAILED */
+export async function openTarget(place: Place, options: OpenTargetOptions): Promise<OpenedTarget> {
+  switch (place.type) {
+    case "store":
+      return localTarget(place.name, options);
+    case "registry":
+      return remoteTarget(place, options);
+    case "directory": {
+      const { openImageDirectorySink } = await import("../../archive/index.ts");
+      const sink = await openImageDirectorySink(place.path);
+      return { sink, finish: (root) => sink.finish(root), abort: nothing, close: nothing };
+    }
+    case "layout":
+    case "oci-archive":
+    case "docker-archive":
+      return archiveTarget(place);
+  }
+}
+
+const nothing = (): Promise<void> => Promise.resolve();
+
+function localTarget(text: string, { engine, from }: OpenTargetOptions): OpenedTarget {
+  const name = normaliseTag(text);
+  const { images, signal } = engine;
+  // Only the registry that the name itself tells can be asked for the layers again.
+  const isOrigin =
+    from?.type === "registry" &&
+    formatRepository(from.reference) === formatRepository(parseReference(name));
+  const sink = images.sink({ fromRegistry: isOrigin });
+  return {
+    sink,
+    finish: async (root) => {
+      const image = await images.adopt(root);
+      // Before a name stands for it. What a registry has, somebody has run.
+      if (from?.type !== "registry") {
+        const { members } = await images.groupOf(image);
+        for (const member of members) await images.checkLayers(member.image, signal);
+      }
+      await sink.tag(name, root, signal);
+    },
+    abort: nothing,
+    close: nothing,
+  };
+}
+
+async function remoteTarget(
+  place: Extract<Place, { readonly type: "registry" }>,
+  options: OpenTargetOptions,
+): Promise<OpenedTarget> {
+  const { engine, from, insecure = false } = options;
+  const { reference } = place;
+  const { openRegistry } = await import("../../registry/index.ts");
+  const isSibling = from?.type === "registry" && from.reference.domain === reference.domain;
+  const mountFrom = [...(isSibling ? [from.reference.path] : []), ...(options.mountFrom ?? [])];
+  const sink = openRegistry({ reference, access: "push", insecure, mountFrom });
+  return {
+    sink,
+    finish: async (root) => {
+      if (reference.digest !== undefined) return checkDigest(place, reference.digest, root);
+      await sink.tag(formatReference(reference), root, engine.signal);
+    },
+    abort: nothing,
+    close: () => sink.close(),
+  };
+}
+
+function checkDigest(place: Place, wanted: Digest, root: Descriptor): void {
+  if (root.digest === wanted) return;
+  throw apiError("IMAGE_CHANGED", `write ${place.text}: the image is another one`, {
+    hint: "give a tag, or no tag and no digest for :latest",
+    details: { expected: wanted, found: root.digest },
+  });
+}
+
+async function archiveTarget(
+  place: Extract<Place, { readonly type: "layout" | "oci-archive" | "docker-archive" }>,
+): Promise<OpenedTarget> {
+  const { ref, path, type } = place;
+  if (type === "docker-archive" && place.number !== undefined) {
+    throw usageError(`write ${place.text}: numbers are for reading`, "give a name instead");
+  }
+  const { openArchiveSink, openLayoutSink } = await import("../../archive/index.ts");
+  const flavor = type === "docker-archive" ? "docker" : "oci";
+  const output = path === "-" ? process.stdout : path;
+  const sink =
+    type === "layout" ? await openLayoutSink(path) : await openArchiveSink({ output, flavor });
+  return {
+    sink,
+    finish: async (root) => {
+      if (ref === undefined) sink.include(root);
+      else if (flavor === "docker") await sink.tag(ref, root);
+      else sink.nameAs(ref, root);
+      await sink.finish();
+    },
+    abort: () => sink.abort(),
+    close: nothing,
+  };
+}

@@ -1,0 +1,13 @@
+import type { Command } from "commander";
+import type { Invocation } from "../../invocation.ts";
+import { addCopyCommand } from "./copy.ts";
+import { addInspectPlaceCommand } from "./inspect.ts";
+
+/** `tsbuild image …`: images wherever they are. */
+export function addImageCommand(program: Command, invocation: Invocation): void {
+  const image = program
+    .command("image")
+    .description("copy, inspect and change images, in the local store or elsewhere");
+  addCopyCommand(image, invocation);
+  addInspectPlaceCommand(image, invocation);
+}

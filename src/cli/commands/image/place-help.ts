@@ -1,0 +1,5 @@
+/** How places are written, for the help of every command that takes one. */
+export const placeHelp = `
+A place is docker://NAME (a registry), oci:DIR[:REF], oci-archive:FILE[:REF],
+docker-archive:FILE[:REF|:@N], dir:DIR, or a name in the local store. FILE may be -.
+`;

@@ -1,0 +1,40 @@
+import { Option, type Command } from "commander";
+import { listTags, usageError } from "../../api/index.ts";
+import type { Invocation } from "../invocation.ts";
+
+interface Flags {
+  readonly limit?: number;
+  readonly last?: string;
+  readonly insecure?: boolean;
+  readonly format: "text" | "json";
+}
+
+/** `tsbuild tags REPO` */
+export function addTagsCommand(program: Command, invocation: Invocation): void {
+  program
+    .command("tags")
+    .description("list the tags of a repository in a registry")
+    .argument("<repository>", "name without a tag, such as host:5000/team/app")
+    .option("--limit <n>", "at most so many", readCount)
+    .option("--last <tag>", "only those behind this one, as the registry orders them")
+    .option("--insecure", "accept any certificate, and plain http")
+    .addOption(
+      new Option("--format <format>", "output format").choices(["text", "json"]).default("text"),
+    )
+    .action(async (repository: string, flags: Flags) => {
+      const { limit, last, insecure, format } = flags;
+      const { signal } = invocation;
+      const tags: string[] = [];
+      for await (const tag of listTags({ repository, limit, last, insecure, signal })) {
+        if (format === "text") process.stdout.write(`${tag}\n`);
+        else tags.push(tag);
+      }
+      if (format === "json") process.stdout.write(`${JSON.stringify(tags, undefined, 2)}\n`);
+    });
+}
+
+function readCount(text: string): number {
+  const count = Number(text);
+  if (/^\d+$/.test(text) && Number.isSafeInteger(count)) return count;
+  throw usageError(`read --limit ${text}`, "give a number of tags");
+}
