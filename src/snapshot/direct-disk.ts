@@ -12,10 +12,19 @@ export class DirectDisk implements LayerDisk {
   readonly directory: LayerDirectory;
   /** Asking for it are two system calls. */
   #umask: number | undefined;
+  #version: number | undefined = 0;
 
   constructor(kernel: Syscalls, directory: LayerDirectory) {
     this.kernel = kernel;
     this.directory = directory;
+  }
+
+  get version(): number | undefined {
+    return this.#version;
+  }
+
+  openToOthers(): void {
+    this.#version = undefined;
   }
 
   stat(absolute: Buffer): BigIntStats | undefined {
@@ -68,6 +77,7 @@ export class DirectDisk implements LayerDisk {
 
   makeOpaque(absolute: Buffer): void {
     this.kernel.lsetxattr(absolute, opaqueXattr, Buffer.from("y"));
+    this.#changed();
   }
 
   share(absolute: Buffer, node: SharedNode): void {
@@ -83,6 +93,14 @@ export class DirectDisk implements LayerDisk {
   }
 
   async removeTree(absolute: Buffer): Promise<void> {
-    return removeTree(absolute);
+    try {
+      await removeTree(absolute);
+    } finally {
+      this.#changed();
+    }
+  }
+
+  #changed(): void {
+    if (this.#version !== undefined) this.#version += 1;
   }
 }

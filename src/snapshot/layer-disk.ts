@@ -7,6 +7,11 @@ import type { Device, NodeAttributes } from "./types.ts";
 export interface LayerView {
   readonly kernel: Syscalls;
   readonly directory: LayerDirectory;
+  /**
+   * Another number after every change that makes something else of a directory: its removal, a mark that it is opaque.
+   * undefined where others may change the layer at any time, so that nothing about it can be remembered.
+   */
+  readonly version: number | undefined;
   /** The node as the image has it (`nodeStat`, `isWhiteout`); undefined when the layer has nothing there. */
   stat(absolute: Buffer): BigIntStats | undefined;
   /** Whether the directory hides everything below it in lower layers. */
@@ -24,6 +29,8 @@ export interface LayerView {
  * Names, links, contents and times are always the disk's own: for them the callers go to the kernel directly.
  */
 export interface LayerDisk extends LayerView {
+  /** From now on a process may write into the layer. */
+  openToOthers(): void;
   /** Tells the names in a directory as Latin-1, in no order; a whiteout says that lower layers' node is gone. */
   eachName(absolute: Buffer, tell: (name: string, isWhiteout: boolean) => void): void;
 

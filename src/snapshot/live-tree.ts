@@ -13,10 +13,23 @@ type Answer =
 
 const liveLayer = -1;
 
-/** A layer that is being written, on a tree that stays. Nothing about the layer is remembered between calls. */
+/** Directories of the layer on the way that was asked for last. */
+interface Trail {
+  readonly version: number;
+  /** The last of them; every path above it is a directory as well. */
+  readonly path: RootPath;
+  /** Length of the first path on the way that hides what is below; Infinity when none does. */
+  readonly hiddenFrom: number;
+}
+
+/**
+ * A layer that is being written, on a tree that stays. Of the layer only the way to the node that was asked for last is
+ * remembered: who resolves a path asks for each of its parents in turn, and would come by all of them each time.
+ */
 export class LiveTree implements MergedTree {
   readonly #disk: LayerView;
   readonly #lower: StackTree;
+  #trail: Trail | undefined;
 
   constructor(options: { readonly disk: LayerView; readonly lower: StackTree }) {
     this.#disk = options.disk;
@@ -80,20 +93,55 @@ export class LiveTree implements MergedTree {
   }
 
   #ask(path: RootPath): Answer {
-    let hidesLower = false;
-    for (let end = 0; ;) {
-      const prefix = path.subarray(0, end);
-      const absolute = locate(this.#disk.directory, prefix);
-      const stat = this.#disk.stat(absolute);
-      if (stat === undefined) return hidesLower ? { type: "gone" } : { type: "lower" };
-      if (isWhiteout(stat)) return { type: "gone" };
-      const isDirectory = stat.isDirectory();
-      // The root of a layer is merged with the roots below whatever its mark says.
-      if (isDirectory && end > 0 && !hidesLower) hidesLower = this.#disk.isOpaque(absolute);
-      if (end === path.length) return { type: "here", stat, hidesLower };
-      if (!isDirectory) return { type: "gone" };
-      const slash = path.indexOf(0x2f, end + 1);
-      end = slash === -1 ? path.length : slash;
+    let { end, hiddenFrom } = this.#knownWay(path);
+    let directory = -1;
+    try {
+      for (;;) {
+        const hidesLower = hiddenFrom < end;
+        const absolute = locate(this.#disk.directory, path.subarray(0, end));
+        const stat = this.#disk.stat(absolute);
+        if (stat === undefined) return hidesLower ? { type: "gone" } : { type: "lower" };
+        if (isWhiteout(stat)) return { type: "gone" };
+        if (stat.isDirectory()) {
+          directory = end;
+          // The root of a layer is merged with the roots below whatever its mark says.
+          if (end > 0 && !hidesLower && this.#disk.isOpaque(absolute)) hiddenFrom = end;
+        }
+        if (end === path.length) return { type: "here", stat, hidesLower: hiddenFrom <= end };
+        if (directory !== end) return { type: "gone" };
+        end = endOfNext(path, end);
+      }
+    } finally {
+      const { version } = this.#disk;
+      const isFound = version !== undefined && directory >= 0;
+      if (isFound) this.#trail = { version, path: path.subarray(0, directory), hiddenFrom };
     }
   }
+
+  /** Up to where (at least one component before the end of) `path` need not be looked at again. */
+  #knownWay(path: RootPath): { readonly end: number; readonly hiddenFrom: number } {
+    const trail = this.#trail;
+    if (trail === undefined || trail.version !== this.#disk.version || path.length === 0)
+      return { end: 0, hiddenFrom: Infinity };
+    const shared = sharedWay(path, trail.path);
+    const hiddenFrom = trail.hiddenFrom <= shared ? trail.hiddenFrom : Infinity;
+    return { end: endOfNext(path, shared), hiddenFrom };
+  }
+}
+
+/** End of the component behind the one that ends at `end`. */
+function endOfNext(path: RootPath, end: number): number {
+  const slash = path.indexOf(0x2f, end + 1);
+  return slash === -1 ? path.length : slash;
+}
+
+/** Length of the deepest directory above `path` (not `path` itself) that is `way` or above it. */
+function sharedWay(path: RootPath, way: RootPath): number {
+  let shared = 0;
+  for (let at = 0; at < path.length; at++) {
+    const isEnd = at === way.length || way[at] === 0x2f;
+    if (path[at] === 0x2f && isEnd) shared = at;
+    if (at === way.length || path[at] !== way[at]) break;
+  }
+  return shared;
 }

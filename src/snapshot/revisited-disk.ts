@@ -19,6 +19,8 @@ interface Left {
 export class RevisitedDisk implements LayerView {
   readonly kernel: Syscalls;
   readonly directory: LayerDirectory;
+  /** The process may be at work still. */
+  readonly version = undefined;
   readonly #before: SidecarDisk;
   readonly #left = new Map<string, Left>();
 

@@ -33,6 +33,7 @@ export class SidecarDisk implements LayerDisk {
   readonly #abilities: Abilities;
   readonly #open: () => LooksBook;
   #book: LooksBook | undefined;
+  #version: number | undefined = 0;
 
   /** `book` is called when the first node is looked at. */
   constructor(place: {
@@ -45,6 +46,14 @@ export class SidecarDisk implements LayerDisk {
     this.directory = place.directory;
     this.#abilities = place.abilities;
     this.#open = place.book;
+  }
+
+  get version(): number | undefined {
+    return this.#version;
+  }
+
+  openToOthers(): void {
+    this.#version = undefined;
   }
 
   get book(): LooksBook {
@@ -131,6 +140,7 @@ export class SidecarDisk implements LayerDisk {
 
   makeOpaque(absolute: Buffer): void {
     this.#note(absolute, { ...(this.looksOf(absolute) ?? plainLooks), isOpaque: true });
+    this.#changed();
   }
 
   link(target: Buffer, absolute: Buffer): void {
@@ -144,7 +154,11 @@ export class SidecarDisk implements LayerDisk {
   }
 
   async removeTree(absolute: Buffer): Promise<void> {
-    await removeTree(absolute);
+    try {
+      await removeTree(absolute);
+    } finally {
+      this.#changed();
+    }
     this.book.dropTree(this.#pathOf(absolute));
   }
 
@@ -179,6 +193,10 @@ export class SidecarDisk implements LayerDisk {
   looksOf(absolute: Buffer): Looks | undefined {
     const { book } = this;
     return book.size === 0 ? undefined : book.get(this.#pathOf(absolute));
+  }
+
+  #changed(): void {
+    if (this.#version !== undefined) this.#version += 1;
   }
 
   #note(absolute: Buffer, looks: Looks): void {

@@ -283,12 +283,14 @@ export class DirectorySnapshotter implements Snapshotter {
       // Who knows the directory, or has it mounted, may write to it: then only a walk tells what is there.
       get directory() {
         draft.log?.close();
+        draft.disk.openToOthers();
         return draft.disk.directory.toString();
       },
       tree,
       showsSkeleton: (path) => tree.showsBelow(path),
       mount: async (options = {}) => {
         draft.log?.close();
+        draft.disk.openToOthers();
         return form.mountDraft(draft, options.skeleton ?? []);
       },
       unmount: async () => form.endMounts(draft),

@@ -1,4 +1,11 @@
-import { type BigIntStats, closeSync, mkdirSync, readdirSync, symlinkSync } from "node:fs";
+import {
+  type BigIntStats,
+  closeSync,
+  type Dirent,
+  mkdirSync,
+  readdirSync,
+  symlinkSync,
+} from "node:fs";
 import {
   diskFull,
   isDiskFull,
@@ -78,6 +85,10 @@ export class LayerWriter implements TreeWriter {
   readonly #modes = new Map<string, number>();
   /** Those of them that hide everything below them in lower layers. */
   readonly #opaque = new Set<string>();
+  /** Those of them that were cleaned of all that was there for the sake of lower layers, down to the last directory. */
+  readonly #sealed = new Set<string>();
+  /** Whether lower layers show in a directory that is ready; none is in here whose parent is not. */
+  readonly #showsLower = new Map<string, boolean>();
   /** Nodes that are in the layer only because something else needed them there: a hard link, a mark, a child. */
   readonly #copiedUp = new Set<string>();
   /** Everything written here; kept for complete trees alone, where the parent's files lie among it. */
@@ -213,7 +224,10 @@ export class LayerWriter implements TreeWriter {
   async remove(path: RootPath): Promise<void> {
     const parent = parentRootPath(path);
     if (parent === undefined) throw new Error("the root cannot be removed");
-    const hidesSomething = (await this.#visibleBelow(path)) !== undefined;
+    // The kernel takes no mark on the root, so what the root hides every name of it has to hide.
+    const isRootsName = parent.length === 0 && this.#sealed.has("");
+    const below = isRootsName ? this.#place.lower.lstat(path) : this.#visibleBelow(path);
+    const hidesSomething = (await below) !== undefined;
     const present = this.#present(path);
     if (present === undefined ? !hidesSomething : isWhiteout(present)) return;
     await this.#ensure(parent);
@@ -231,10 +245,12 @@ export class LayerWriter implements TreeWriter {
   async hideLowerChildren(path: RootPath): Promise<void> {
     await this.#ensure(path);
     if (this.#place.form === "complete") return this.#removeParents(path);
-    await this.#removeCopiedUp(path);
+    // What was hidden once stays so: nothing of it can have been copied up or whited out since.
+    if (this.#sealed.has(key(path))) return;
+    this.#log?.close();
     if (path.length === 0) return this.#hideLowerRoot();
     this.#markOpaque(path);
-    this.#dropWhiteouts(path);
+    await this.#seal(path);
   }
 
   async finish(): Promise<void> {
@@ -322,12 +338,40 @@ export class LayerWriter implements TreeWriter {
       this.#written.delete(key(path));
       return;
     }
+    this.#forget(path);
     await this.#disk.removeTree(absolute);
+  }
+
+  /**
+   * Forgets a directory and all that is in it. Asking the disk what that is costs no more than removing it will; looking
+   * through all that is known would cost as much for every directory that goes as for all of them.
+   */
+  #forget(path: RootPath): void {
     const known = key(path);
-    for (const set of [this.#ready, this.#modes, this.#opaque, this.#copiedUp, this.#written]) {
-      for (const member of set.keys())
-        if (member === known || member.startsWith(`${known}/`)) set.delete(member);
+    for (const set of this.#knowledge) set.delete(known);
+    let names: readonly Dirent[];
+    try {
+      names = readdirSync(this.#locate(path), { encoding: "latin1", withFileTypes: true });
+    } catch {
+      return this.#forgetAllBelow(`${known}/`);
     }
+    for (const entry of names) {
+      const child = joinRootPath(path, Buffer.from(entry.name, "latin1"));
+      if (entry.isDirectory()) this.#forget(child);
+      else for (const set of [this.#copiedUp, this.#written]) set.delete(key(child));
+    }
+  }
+
+  /** What a directory holds that cannot be read: a process may have closed it, or gone deeper than a path can name. */
+  #forgetAllBelow(prefix: string): void {
+    for (const set of this.#knowledge)
+      for (const member of set.keys()) if (member.startsWith(prefix)) set.delete(member);
+  }
+
+  get #knowledge() {
+    const { form } = this.#place;
+    const ofAll = [this.#ready, this.#modes, this.#opaque, this.#sealed, this.#showsLower];
+    return form === "complete" ? [...ofAll, this.#written] : [...ofAll, this.#copiedUp];
   }
 
   /** Makes `path` a directory of the layer, whatever was there; attributes are for the caller to set. */
@@ -388,16 +432,36 @@ export class LayerWriter implements TreeWriter {
 
   /** What the lower layers have at `path`, unless a directory of the layer above it hides them. */
   async #visibleBelow(path: RootPath) {
-    for (let parent = parentRootPath(path); parent !== undefined; parent = parentRootPath(parent)) {
-      if (this.#opaque.has(key(parent))) return undefined;
-      if (this.#ready.has(key(parent))) continue;
-      const present = this.#present(parent);
-      if (present === undefined) continue;
-      if (!present.isDirectory()) return undefined;
-      this.#learn(parent, present);
-      if (this.#opaque.has(key(parent))) return undefined;
-    }
+    const parent = parentRootPath(path);
+    if (parent !== undefined && !this.#mayShowLower(parent)) return undefined;
     return this.#place.lower.lstat(path);
+  }
+
+  /** Whether the layer lets what lower layers have in directory `path` be seen. */
+  #mayShowLower(path: RootPath): boolean {
+    // From `path` up to what is known, and back down: each directory is looked at once.
+    const unknown: RootPath[] = [];
+    let shows = true;
+    for (let at: RootPath | undefined = path; at !== undefined; at = parentRootPath(at)) {
+      const known = this.#showsLower.get(key(at));
+      if (known !== undefined) {
+        shows = known;
+        break;
+      }
+      unknown.push(at);
+    }
+    for (let at = unknown.pop(); at !== undefined && shows; at = unknown.pop()) {
+      if (!this.#ready.has(key(at))) {
+        const present = this.#disk.stat(this.#locate(at));
+        // Nothing of the layer is here or further down.
+        if (present === undefined) return true;
+        if (!present.isDirectory()) return false;
+        this.#learn(at, present);
+      }
+      shows = !this.#opaque.has(key(at));
+      this.#showsLower.set(key(at), shows);
+    }
+    return shows;
   }
 
   /** Makes sure that the layer itself has the node, copied with its looks when only lower layers have it. */
@@ -434,37 +498,45 @@ export class LayerWriter implements TreeWriter {
     this.#log?.close();
     this.#disk.makeOpaque(this.#locate(path));
     this.#opaque.add(key(path));
+    this.#showsLower.clear();
   }
 
   /** Overlayfs ignores the mark on a layer's root, so every name below gets a whiteout of its own. */
   async #hideLowerRoot(): Promise<void> {
     for (const name of await this.#place.lower.readdir(rootPath)) {
       const present = this.#disk.stat(this.#locate(name));
-      if (present === undefined) this.#whiteOut(name);
+      const isOwn = present !== undefined && this.#isOwn(key(name));
+      if (present !== undefined && !isOwn) await this.#clear(name, present);
+      if (!isOwn) this.#whiteOut(name);
       else if (present.isDirectory()) await this.hideLowerChildren(name);
     }
     this.#opaque.add("");
+    this.#sealed.add("");
+    this.#showsLower.clear();
   }
 
-  async #removeCopiedUp(path: RootPath): Promise<void> {
-    this.#log?.close();
-    for (const known of this.#copiedUp) {
-      if (path.length > 0 && !known.startsWith(`${key(path)}/`)) continue;
-      this.#copiedUp.delete(known);
-      const copied = Buffer.from(known, "latin1");
-      const present = this.#disk.stat(this.#locate(copied));
-      if (present !== undefined) await this.#clear(copied, present);
-    }
-  }
-
-  /** Where nothing below shows there is nothing to hide, and the kernel would list the whiteouts as names. */
-  #dropWhiteouts(path: RootPath): void {
+  /**
+   * Takes out of an opaque directory what was copied up into it, and the whiteouts: where nothing below shows there is
+   * nothing to hide, and the kernel would list them as names.
+   */
+  async #seal(path: RootPath): Promise<void> {
+    const children: { readonly name: string; readonly isWhiteout: boolean }[] = [];
     this.#disk.eachName(this.#locate(path), (name, isWhiteout) => {
-      const child = joinRootPath(path, Buffer.from(name, "latin1"));
-      const absolute = this.#locate(child);
-      if (isWhiteout) this.#disk.unlink(absolute);
-      else if (this.#disk.stat(absolute)?.isDirectory() === true) this.#dropWhiteouts(child);
+      children.push({ name, isWhiteout });
     });
+    for (const { name, isWhiteout } of children) {
+      const child = joinRootPath(path, Buffer.from(name, "latin1"));
+      if (this.#sealed.has(key(child))) continue;
+      const absolute = this.#locate(child);
+      if (isWhiteout) {
+        this.#disk.unlink(absolute);
+        continue;
+      }
+      const present = this.#disk.stat(absolute);
+      if (present !== undefined && !this.#isOwn(key(child))) await this.#clear(child, present);
+      else if (present?.isDirectory() === true) await this.#seal(child);
+    }
+    this.#sealed.add(key(path));
   }
 
   /** In a complete tree: removes what came from the parent. */
