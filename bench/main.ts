@@ -1,7 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import { Holder } from "./measure/hold.ts";
 import { measureRow, readyRow, type ReadyRow } from "./measure/measure-row.ts";
-import { readOptions } from "./options.ts";
+import { type BenchOptions, readOptions } from "./options.ts";
 import { drawPicture } from "./report/picture.ts";
 import {
   describeMachine,
@@ -13,6 +13,12 @@ import {
 } from "./report/results.ts";
 import { alignTable, figuresByRow, markdownTable, tableOf } from "./report/table.ts";
 import { rows } from "./rows/index.ts";
+import {
+  onOutsideEnd,
+  privatePlace,
+  privatePlaceWanted,
+  runInPrivatePlace,
+} from "./place/private-place.ts";
 import { openWorkspace } from "./workspace.ts";
 
 const names = rows.map(({ name }) => name);
@@ -22,24 +28,42 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
     interrupted.abort(new Error(`ended by ${signal}`));
   });
 }
+const place = privatePlace();
+if (place !== undefined) onOutsideEnd(() => interrupted.abort(new Error("given up")));
 try {
   const options = readOptions(process.argv.slice(2), names);
-  const results = options.report ? await readOrFail(options.json) : await measureAll(options);
-  const cells = tableOf(results);
-  console.log(`${results.machine}\n${versionsOf(results)}\n`);
-  console.log(options.markdown ? markdownTable(cells) : alignTable(cells));
-  if (options.svg !== undefined) await writeFile(options.svg, pictureOf(results));
-  if (results.rows.some(({ kind }) => kind === "failed")) process.exitCode = 1;
+  if (options.report) await tell(await readOrFail(options.json), options);
+  else if (place !== undefined || !canHavePlace()) await tell(await measureAll(options), options);
+  else process.exitCode = await runInPrivatePlace(interrupted.signal);
 } catch (error) {
   console.error(`bench: ${error instanceof Error ? error.message : String(error)}`);
   process.exitCode = 1;
 }
 
-async function measureAll(options: ReturnType<typeof readOptions>): Promise<Results> {
-  const { only, peers, json, runs, hold } = options;
+function canHavePlace(): boolean {
+  const { isPossible, why } = privatePlaceWanted();
+  if (!isPossible) console.error(`no disk and no daemon of our own: ${why}; see bench/README.md`);
+  return isPossible;
+}
+
+async function tell(results: Results, options: BenchOptions): Promise<void> {
+  const cells = tableOf(results);
+  console.log(`${results.machine}\n${versionsOf(results)}\n`);
+  console.log(options.markdown ? markdownTable(cells) : alignTable(cells));
+  if (options.svg !== undefined) await writeFile(options.svg, pictureOf(results));
+  if (results.rows.some(({ kind }) => kind === "failed")) process.exitCode = 1;
+}
+
+async function measureAll(options: BenchOptions): Promise<Results> {
+  const { only, peers, json, runs, hold, docker } = options;
   const chosen = rows.filter(({ name }) => only === undefined || only.includes(name));
   const { signal } = interrupted;
-  const workspace = await openWorkspace({ signal, ...(peers && { peers }) });
+  const workspace = await openWorkspace({
+    signal,
+    ...(peers && { peers }),
+    ...(docker !== undefined && { docker }),
+    ...(place !== undefined && { place }),
+  });
   const engines = Object.fromEntries(
     workspace.engines.map((engine) => [engine.name, engine.version]),
   );
@@ -55,18 +79,22 @@ async function measureAll(options: ReturnType<typeof readOptions>): Promise<Resu
   };
   const holder = new Holder(hold, signal);
   try {
-    // All are made ready first: the machine is held only while something is measured.
+    // With a hold all are made ready first: the machine is held only while something is measured.
+    const isHeld = hold.length > 0;
     const ready: ReadyRow[] = [];
+    const measure = async (row: ReadyRow): Promise<void> => {
+      console.error(`measuring: ${row.row.name}`);
+      await keep(await measureRow(row, { workspace, runs, holder }));
+    };
     for (const row of chosen) {
       console.error(`making ready: ${row.name}, ${row.what}`);
       const made = await readyRow(row, workspace);
-      if (made.kind === "ready") ready.push(made);
-      else await keep(made);
+      if (made.kind !== "ready") await keep(made);
+      else if (isHeld) ready.push(made);
+      else await measure(made);
+      if (!isHeld) await workspace.tidy();
     }
-    for (const row of ready) {
-      console.error(`measuring: ${row.row.name}`);
-      await keep(await measureRow(row, { workspace, runs, holder }));
-    }
+    for (const row of ready) await measure(row);
   } finally {
     try {
       await holder.release();

@@ -11,6 +11,8 @@ export interface BenchOptions {
   readonly markdown: boolean;
   readonly report: boolean;
   readonly hold: readonly string[];
+  /** Folder with the unpacked packages of docker. */
+  readonly docker?: string;
 }
 
 /** @throws Error that says which argument is wrong and what there is to choose from */
@@ -26,9 +28,10 @@ export function readOptions(args: readonly string[], rowNames: readonly string[]
       markdown: { type: "boolean", default: false },
       report: { type: "boolean", default: false },
       hold: { type: "string", default: "" },
+      docker: { type: "string" },
     },
   });
-  const { only, peers, svg, json, markdown, report } = values;
+  const { only, peers, svg, json, markdown, report, docker } = values;
   const runs = Number(values.runs);
   if (!Number.isInteger(runs) || runs < 1) throw new Error(`--runs ${values.runs}: not a count`);
   if (report && json === undefined) throw new Error("--report reads the file of --json: name it");
@@ -37,6 +40,7 @@ export function readOptions(args: readonly string[], rowNames: readonly string[]
     ...(peers !== undefined && { peers: chosenOf("--peers", peers, peerNames) }),
     runs,
     ...(svg !== undefined && { svg }),
+    ...(docker !== undefined && { docker }),
     ...(json !== undefined && { json }),
     markdown,
     report,

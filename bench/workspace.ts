@@ -5,6 +5,8 @@ import { type RegistryProcess, startRegistryProcess } from "../test/support/regi
 import { findEngines, type PeerName } from "./engines/find-engines.ts";
 import type { Engine } from "./engines/engine.ts";
 import { CommandFailed, execute } from "./measure/run-command.ts";
+import { type DockerDaemon, findDocker, startDocker } from "./place/docker-daemon.ts";
+import { mountDisk, trimDisk } from "./place/private-place.ts";
 
 /** Busybox and a shell; in every contestant's store. */
 export const smallBase = "bench-base:1";
@@ -29,17 +31,46 @@ export interface Workspace {
   once<Made>(key: string, make: () => Promise<Made>): Promise<Made>;
   /** Host and port of a registry of this workspace. */
   registry(): Promise<string>;
+  /** Lets every contestant forget what no name holds, so that the rows before cost the next one nothing. */
+  tidy(): Promise<void>;
   close(): Promise<void>;
 }
 
-export async function openWorkspace(options: {
+/** Where stores and inputs lie. */
+interface Ground {
+  readonly directory: string;
+  /** A disk and a daemon of our own: they go with the process. */
+  readonly daemon?: DockerDaemon;
+  readonly docker?: string;
+  readonly isOwnDisk: boolean;
+}
+
+export interface WorkspaceOptions {
   readonly peers?: readonly PeerName[];
+  /** Folder with the unpacked packages of docker; without it the programs in $PATH. */
+  readonly docker?: string;
+  /** The folder of a process that has mounts and processes of its own (`runInPrivatePlace`). */
+  readonly place?: string;
   readonly signal: AbortSignal;
-}): Promise<Workspace> {
-  const directory = await mkdtemp(join(tmpdir(), "tsbuild-bench-"));
+}
+
+/** @throws when a peer that was asked for does not answer */
+export async function openWorkspace(options: WorkspaceOptions): Promise<Workspace> {
+  const ground = await findGround(options);
+  try {
+    return await openOn(ground, options);
+  } catch (error) {
+    await leave(ground);
+    throw error;
+  }
+}
+
+async function openOn(ground: Ground, options: WorkspaceOptions): Promise<Workspace> {
+  const { directory, daemon, docker } = ground;
   const engines = findEngines({
     folder: directory,
     ...(options.peers && { wanted: options.peers }),
+    ...(docker !== undefined && { docker }),
   });
   const images = new Set<string>();
   const made = new Map<string, Promise<unknown>>();
@@ -73,10 +104,16 @@ export async function openWorkspace(options: {
       return known as Promise<Made>;
     },
     registry: async () => (registry ??= await startRegistryProcess()).host,
+    tidy: async () => {
+      for (const { prune } of engines) {
+        for (const command of prune) await execute(command, options.signal);
+      }
+      if (ground.isOwnDisk) await trimDisk(directory);
+    },
     close: async () => {
       await registry?.stop();
-      await forgetImages(engines, images);
-      await rm(directory, { recursive: true, force: true });
+      if (daemon === undefined) await forgetImages(engines, images);
+      await leave(ground);
     },
   };
   try {
@@ -86,6 +123,26 @@ export async function openWorkspace(options: {
     throw error;
   }
   return workspace;
+}
+
+/** The own disk and daemon where there can be some, else `$TMPDIR` and the daemon that answers. */
+async function findGround({ place, docker, peers, signal }: WorkspaceOptions): Promise<Ground> {
+  const directory =
+    place === undefined ? await mkdtemp(join(tmpdir(), "tsbuild-bench-")) : await mountDisk(place);
+  const isOwnDisk = place !== undefined;
+  // What the registry and others make for themselves shall lie there, too.
+  process.env["TMPDIR"] = directory;
+  const isWanted = peers === undefined || peers.includes("docker");
+  const programs = isOwnDisk && isWanted ? findDocker(docker) : undefined;
+  if (programs === undefined) return { directory, isOwnDisk };
+  const daemon = await startDocker(programs, { directory: join(directory, "docker"), signal });
+  Object.assign(process.env, daemon.environment);
+  return { directory, isOwnDisk, daemon, docker: programs.docker };
+}
+
+async function leave({ daemon, directory, isOwnDisk }: Ground): Promise<void> {
+  await daemon?.stop();
+  if (!isOwnDisk) await rm(directory, { recursive: true, force: true });
 }
 
 async function smallContext(workspace: Workspace): Promise<string> {

@@ -15,6 +15,7 @@ export function buildahEngine(folder: string, version: string): Engine {
     save: (image, file) => [...buildah, "push", "-q", image, `docker-archive:${file}:${image}`],
     load: (file) => [...buildah, "pull", "-q", `docker-archive:${file}`],
     remove: (image) => [...buildah, "rmi", "--force", image],
+    prune: [[...buildah, "rmi", "--prune", "--force"]],
   };
 }
 
@@ -35,6 +36,7 @@ export function podmanEngine(folder: string, version: string): Engine {
     save: (image, file) => [...podman, "save", "-q", "-o", file, image],
     load: (file) => [...podman, "load", "-q", "-i", file],
     remove: (image) => [...podman, "rmi", "--force", image],
+    prune: [[...podman, "image", "prune", "--force"]],
   };
 }
 

@@ -1,21 +1,25 @@
 import type { Engine } from "./engine.ts";
 
-/** The daemon that `docker info` reaches. */
-export function dockerEngine(version: string): Engine {
+/** The daemon that `docker info` reaches; `docker` is the client. */
+export function dockerEngine(docker: string, version: string): Engine {
   return {
     name: "docker",
     version,
     build: ({ context, tag, fresh }) => {
       const cache = fresh ? ["--no-cache"] : [];
-      return ["docker", "build", "-q", "--network", "host", ...cache, "-t", tag, context];
+      return [docker, "build", "-q", "--network", "host", ...cache, "-t", tag, context];
     },
     run: (image, command) => [
-      ...["docker", "run", "--rm", "--quiet", "--network", "host", image],
+      ...[docker, "run", "--rm", "--quiet", "--network", "host", image],
       ...command,
     ],
-    push: (image) => ["docker", "push", "-q", image],
-    save: (image, file) => ["docker", "save", "-o", file, image],
-    load: (file) => ["docker", "load", "-q", "-i", file],
-    remove: (image) => ["docker", "rmi", "--force", image],
+    push: (image) => [docker, "push", "-q", image],
+    save: (image, file) => [docker, "save", "-o", file, image],
+    load: (file) => [docker, "load", "-q", "-i", file],
+    remove: (image) => [docker, "rmi", "--force", image],
+    prune: [
+      [docker, "builder", "prune", "--all", "--force"],
+      [docker, "image", "prune", "--force"],
+    ],
   };
 }

@@ -26,4 +26,6 @@ export interface Engine {
   load(file: string): Argv;
   /** Removes a name, and the layers that nothing else holds. */
   remove(image: string): Argv;
+  /** What is typed, one after the other, to remove all that no name holds, cached steps included. */
+  readonly prune: readonly Argv[];
 }

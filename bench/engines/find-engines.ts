@@ -10,10 +10,10 @@ export type PeerName = Exclude<EngineName, "tsbuild">;
 
 export const peerNames: readonly PeerName[] = ["docker", "buildah", "podman"];
 
-const probes: Readonly<Record<PeerName, Argv>> = {
-  docker: ["docker", "info", "--format", "{{.ServerVersion}}"],
-  buildah: ["buildah", "--version"],
-  podman: ["podman", "--version"],
+const probes: Readonly<Record<PeerName, (program: string) => Argv>> = {
+  docker: (docker) => [docker, "info", "--format", "{{.ServerVersion}}"],
+  buildah: (buildah) => [buildah, "--version"],
+  podman: (podman) => [podman, "--version"],
 };
 
 /**
@@ -25,29 +25,36 @@ export function findEngines(options: {
   /** Folder for the stores of those that can have one of their own. */
   readonly folder: string;
   readonly wanted?: readonly PeerName[];
+  /** Docker's client, when it is not the one in $PATH. */
+  readonly docker?: string;
 }): readonly Engine[] {
-  const peers = (options.wanted ?? peerNames).flatMap((name) => {
-    const version = versionOf(name);
-    if (version !== undefined) return [open(name, options.folder, version)];
-    if (options.wanted === undefined) return [];
-    throw new Error(`${name} does not answer: ${probes[name].join(" ")} fails`);
+  const { wanted, docker = "docker", folder } = options;
+  const peers = (wanted ?? peerNames).flatMap((name) => {
+    const probe = probes[name](name === "docker" ? docker : name);
+    const version = versionOf(probe);
+    if (version !== undefined) return [open(name, { folder, docker, version })];
+    if (wanted === undefined) return [];
+    throw new Error(`${name} does not answer: ${probe.join(" ")} fails`);
   });
   const { version } = JSON.parse(readFileSync(resolve("package.json"), "utf8")) as {
     version: string;
   };
-  return [tsbuildEngine(join(options.folder, "tsbuild"), version), ...peers];
+  return [tsbuildEngine(join(folder, "tsbuild"), version), ...peers];
 }
 
-function versionOf(name: PeerName): string | undefined {
-  const [command = "", ...args] = probes[name];
+function versionOf([command = "", ...args]: Argv): string | undefined {
   const { status, stdout } = spawnSync(command, args, { encoding: "utf8" });
   return status === 0 ? /\d+\.\d+(\.\d+)?/.exec(stdout)?.[0] : undefined;
 }
 
-function open(name: PeerName, folder: string, version: string): Engine {
+function open(
+  name: PeerName,
+  found: { readonly folder: string; readonly docker: string; readonly version: string },
+): Engine {
+  const { folder, docker, version } = found;
   switch (name) {
     case "docker":
-      return dockerEngine(version);
+      return dockerEngine(docker, version);
     case "buildah":
       return buildahEngine(join(folder, "buildah"), version);
     case "podman":

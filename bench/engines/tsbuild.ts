@@ -17,5 +17,6 @@ export function tsbuildEngine(root: string, version: string): Engine {
     save: (image, file) => [...tsbuild, "save", "-o", file, image],
     load: (file) => [...tsbuild, "load", "-q", "-i", file],
     remove: (image) => [...tsbuild, "rmi", image],
+    prune: [[...tsbuild, "system", "prune"]],
   };
 }

@@ -1,9 +1,9 @@
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Engine } from "../engines/engine.ts";
+import type { Argv, Engine } from "../engines/engine.ts";
 import { tsbuildEngine } from "../engines/tsbuild.ts";
 import { type Tree, writeTree } from "../inputs/tree.ts";
-import { execute } from "../measure/run-command.ts";
+import { CommandFailed, execute } from "../measure/run-command.ts";
 import { smallBase, type Workspace } from "../workspace.ts";
 import { isTsbuild } from "./build-row.ts";
 import { usualTree } from "./copy.ts";
@@ -156,15 +156,22 @@ function fromNothing(
   const own = isTsbuild(engine) ? tsbuildEngine(root, engine.version) : engine;
   const command = job(own, tag);
   if (command === undefined) return undefined;
-  let isThere = false;
   return {
     reset: async () => {
       if (isTsbuild(engine)) await workspace.folder("empty-root");
-      else if (isThere) await execute(engine.remove(tag), workspace.signal);
-      isThere = true;
+      else await removeIfThere(workspace, engine.remove(tag));
     },
     command: () => command,
   };
+}
+
+/** Another row may have left it, or none. */
+async function removeIfThere(workspace: Workspace, command: Argv): Promise<void> {
+  try {
+    await execute(command, workspace.signal);
+  } catch (error) {
+    if (!(error instanceof CommandFailed)) throw error;
+  }
 }
 
 function unpackingFloor(

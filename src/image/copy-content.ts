@@ -1,6 +1,6 @@
 import { pipeline, Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
-import { createVerifier, TsbuildError } from "../core/index.ts";
+import { createVerifier, isVouchedFor, TsbuildError, vouchFor } from "../core/index.ts";
 import { onSide, tellSide } from "./copy-side.ts";
 import { inlineContent } from "./read-content.ts";
 import type { ContentSink, ContentSource, Descriptor } from "./types.ts";
@@ -59,16 +59,15 @@ async function copyOnce(options: CopyContentOptions): Promise<void> {
     known === undefined
       ? await onSide("source", source, () => source.fetch(descriptor, signal))
       : Readable.from([known], { objectMode: false });
-  const verified = createVerifier(descriptor, `${descriptor.digest} from ${source.label}`);
-  // Errors reach whoever reads `verified`; the callback only keeps the pipeline from throwing them again.
-  pipeline(content, verified, () => undefined);
+  const verified = verify(content, descriptor, source);
   let sourceFailure: { readonly error: unknown } | undefined;
   const watched = watch(verified, {
     onBytes: options.onBytes,
     onError: (error) => (sourceFailure = { error }),
   });
   try {
-    await sink.push(descriptor, Readable.from(watched, { objectMode: false }), signal);
+    const checked = vouchFor(Readable.from(watched, { objectMode: false }), descriptor.digest);
+    await sink.push(descriptor, checked, signal);
   } catch (error) {
     throw sourceFailure === undefined
       ? tellSide(error, "sink", sink)
@@ -77,6 +76,14 @@ async function copyOnce(options: CopyContentOptions): Promise<void> {
     // After a failure, and when another writer was faster and the sink returned early.
     content.destroy();
   }
+}
+
+function verify(content: Readable, descriptor: Descriptor, { label }: ContentSource): Readable {
+  if (isVouchedFor(content, descriptor.digest)) return content;
+  const verified = createVerifier(descriptor, `${descriptor.digest} from ${label}`);
+  // Errors reach whoever reads `verified`; the callback only keeps the pipeline from throwing them again.
+  pipeline(content, verified, () => undefined);
+  return verified;
 }
 
 /**

@@ -1,5 +1,5 @@
 import { Readable } from "node:stream";
-import { Digester, layerCompression, mediaTypes } from "../core/index.ts";
+import { Digester, layerCompression, mediaTypes, vouchFor } from "../core/index.ts";
 import type { Descriptor } from "../image/index.ts";
 import {
   compressGzip,
@@ -100,10 +100,10 @@ async function plainLayer(
     (await countTar(await openTar(place, layer, options)));
   return {
     descriptor: { mediaType: mediaTypes.ociLayer, digest, size },
-    open: async (signal = options.signal) =>
-      Readable.from(await openTar(place, layer, { ...options, ...(signal && { signal }) }), {
-        objectMode: false,
-      }),
+    open: async (signal = options.signal) => {
+      const tar = await openTar(place, layer, { ...options, ...(signal && { signal }) });
+      return vouchFor(Readable.from(sized(tar, layer, size), { objectMode: false }), digest);
+    },
   };
 }
 
@@ -179,6 +179,16 @@ async function* verifyTar(chunks: AsyncIterable<Uint8Array>, layer: ImageLayer):
   yield* digestChunks(chunks, digester);
   const found = digester.digest();
   if (found !== layer.diffId) throw layerChanged(layer, found);
+}
+
+/** What was promised as `size` is that long, too. */
+async function* sized(chunks: Chunks, layer: ImageLayer, size: number): Chunks {
+  let found = 0;
+  for await (const chunk of chunks) {
+    found += chunk.length;
+    yield chunk;
+  }
+  if (found !== size) throw layerChanged(layer, `${String(found)} bytes`);
 }
 
 async function countTar(chunks: Chunks): Promise<number> {

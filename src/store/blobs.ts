@@ -13,6 +13,7 @@ import {
   diskFull,
   errnoOf,
   isDigest,
+  isVouchedFor,
   isDiskFull,
 } from "../core/index.ts";
 import { storeError } from "./errors.ts";
@@ -72,13 +73,13 @@ async function writeTemporary(job: {
   readonly signal: AbortSignal | undefined;
 }): Promise<Written> {
   const { content, expected, signal } = job;
-  const digester = new Digester(
-    expected === undefined ? "sha256" : digestAlgorithm(expected.digest),
-  );
-  const check =
+  const digester = new Digester();
+  const checks =
     expected === undefined
-      ? countInto(digester)
-      : createVerifier(expected, `blob ${expected.digest}`);
+      ? [countInto(digester)]
+      : isVouchedFor(content, expected.digest)
+        ? []
+        : [createVerifier(expected, `blob ${expected.digest}`)];
   const sink = createWriteStream(job.temporary, {
     flags: "wx",
     mode: 0o644,
@@ -88,7 +89,7 @@ async function writeTemporary(job: {
   });
   const closed = new Promise<void>((done) => sink.once("close", done));
   try {
-    await pipeline(content, check, sink, signal === undefined ? {} : { signal });
+    await pipeline([content, ...checks, sink], signal === undefined ? {} : { signal });
   } finally {
     // A failure may come before the file is even open: it would appear after the caller has removed it.
     await closed;

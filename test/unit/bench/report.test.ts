@@ -153,6 +153,7 @@ describe("options", () => {
     });
     expect(readOptions(["--peers", "none"], names).peers).toEqual([]);
     expect(readOptions(["--hold", "flock /tmp/x"], names).hold).toEqual(["flock", "/tmp/x"]);
+    expect(readOptions(["--docker", "/opt/docker"], names).docker).toBe("/opt/docker");
   });
 
   test("say what there is when a name is unknown, and refuse counts that are none", () => {

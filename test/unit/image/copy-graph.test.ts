@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import {
   digestOf,
   isTsbuildError,
+  isVouchedFor,
   mediaTypes,
   parsePlatform,
   TsbuildError,
@@ -44,6 +45,26 @@ test("content that two images share moves once", async () => {
   const source = new MemoryPlace("source", index.blobs);
   await copyGraph({ source, sink: new MemoryPlace("sink"), root: index.root });
   expect(new Set(source.fetched).size).toBe(source.fetched.length);
+});
+
+test("a sink is told that its content was verified on the way, which is true of the damaged, too", async () => {
+  const image = await makeRandomImage();
+  const told: boolean[] = [];
+  class Asking extends MemoryPlace {
+    override async push(descriptor: Descriptor, content: Readable): Promise<void> {
+      told.push(isVouchedFor(content, descriptor.digest), isVouchedFor(content, digestOf("other")));
+      await super.push(descriptor, content);
+    }
+  }
+  const source = new MemoryPlace("source", image.blobs);
+  await copyGraph({ source, sink: new Asking("sink"), root: image.root });
+  expect(told).toEqual([...image.blobs].flatMap(() => [true, false]));
+  const [layer] = image.manifest.layers;
+  if (layer !== undefined) source.blobs.set(layer.digest, Buffer.alloc(layer.size));
+  const sink = new Asking("sink");
+  const copied = copyGraph({ source, sink, root: image.root });
+  await expect(copied).rejects.toMatchObject({ code: "DIGEST_MISMATCH" });
+  expect(sink.blobs.has(layer?.digest ?? image.root.digest)).toBe(false);
 });
 
 test("what the sink has is not fetched", async () => {
