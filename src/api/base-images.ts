@@ -182,7 +182,7 @@ const outOfReach = [
 ] as const;
 
 /** A sink that says of layers that it has them, so that a graph copy brings only documents. */
-function withoutLayers(sink: ContentSink): ContentSink {
+export function withoutLayers(sink: ContentSink): ContentSink {
   return {
     label: sink.label,
     has: async (descriptor, signal) =>

@@ -73,7 +73,8 @@ function tellMade(
   });
 }
 
-async function convertTo(
+/** The image in another format, with a warning of what that loses; as it is where none is named. */
+export async function convertTo(
   format: ManifestFormat | undefined,
   image: Pick<OpenedImage, "source" | "root">,
   { engine, steps }: { readonly engine: Engine; readonly steps: StepLog },

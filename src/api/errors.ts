@@ -7,6 +7,8 @@ export type ApiErrorCode =
   | "IMAGE_IN_USE"
   /** Under a digest there would be another image than the digest says. */
   | "IMAGE_CHANGED"
+  | "MANIFEST_LIST_EXISTS"
+  | "MANIFEST_LIST_NOT_FOUND"
   | "DOCKERFILE_NOT_FOUND"
   | "CONTEXT_NOT_FOUND"
   | "BUILD_ARG_INVALID"

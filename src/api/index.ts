@@ -39,6 +39,17 @@ export { listImages, removeImages, tagImage, type ImageRow } from "./images.ts";
 export { imageHistory, inspectImages, type HistoryRow, type InspectedImage } from "./inspect.ts";
 export { inspectPlace, readDocument, type InspectPlaceOptions } from "./inspect-place.ts";
 export { listTags, type ListTagsOptions } from "./list-tags.ts";
+export {
+  addToList,
+  annotateList,
+  createList,
+  listExists,
+  removeFromList,
+  removeLists,
+  type ListedDetails,
+} from "./manifests/edit-list.ts";
+export { inspectList, type InspectListOptions } from "./manifests/inspect-list.ts";
+export { pushList, type PushListOptions } from "./manifests/push-list.ts";
 export { parseOutput } from "./output/parse-output.ts";
 export { outputFailed } from "./output/places.ts";
 export type { OutputSpec } from "./output/types.ts";

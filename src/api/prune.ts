@@ -6,7 +6,13 @@ import {
   parseReference,
   type ChainId,
 } from "../core/index.ts";
-import { collectGarbage, diskUsage, type GcRoot, type UsageGroup } from "../local/index.ts";
+import {
+  collectGarbage,
+  diskUsage,
+  openManifestLists,
+  type GcRoot,
+  type UsageGroup,
+} from "../local/index.ts";
 import {
   listContainers,
   readContainers,
@@ -107,11 +113,14 @@ async function collect(
   };
 }
 
-/** Beside names: what containers lie on, and what cache records promise. */
+/** Beside names: what containers lie on, what manifest lists name, and what cache records promise. */
 async function* rootsOf(engine: Engine): AsyncGenerator<GcRoot> {
   for (const container of await readContainers(containersOf(engine))) {
     yield { type: "image", id: container.imageId };
     if (container.chainId !== undefined) yield { type: "chain", chainId: container.chainId };
+  }
+  for (const { images } of await openManifestLists(engine.store).list()) {
+    for (const { descriptor } of images) yield { type: "descriptor", descriptor };
   }
   for await (const { record } of engine.cache.list()) {
     if (record.chainId !== undefined) yield { type: "chain", chainId: record.chainId };

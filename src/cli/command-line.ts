@@ -8,6 +8,7 @@ import { addImageCommand } from "./commands/image/index.ts";
 import { addImagesCommand } from "./commands/images.ts";
 import { addInspectCommand } from "./commands/inspect.ts";
 import { addLoadCommand } from "./commands/load.ts";
+import { addManifestCommand } from "./commands/manifest/index.ts";
 import { addPullCommand } from "./commands/pull.ts";
 import { addPushCommand } from "./commands/push.ts";
 import { addRmiCommand } from "./commands/rmi.ts";
@@ -94,6 +95,7 @@ const commands: Readonly<Record<string, (program: Command, invocation: Invocatio
   push: addPushCommand,
   tags: addTagsCommand,
   image: addImageCommand,
+  manifest: addManifestCommand,
   run: addRunCommand,
   builder: addBuilderCommand,
   system: addSystemCommand,

@@ -9,5 +9,12 @@ export type { LocalErrorCode } from "./errors.ts";
 export { collectGarbage, type GcOptions, type GcReport, type GcRoot, type GcStep } from "./gc.ts";
 export { describeGroup, idOf } from "./image-group.ts";
 export { openLocalImages } from "./local-images.ts";
+export {
+  findListed,
+  type ListedImage,
+  type ManifestList,
+  type ManifestLists,
+  openManifestLists,
+} from "./manifest-lists.ts";
 export type * from "./types.ts";
 export { type StoreDamage, verifyStore, type VerifyOptions, type VerifyReport } from "./verify.ts";
