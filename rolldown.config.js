@@ -62,10 +62,16 @@ export default defineConfig([
       },
     },
   },
-  // What Node starts: it loads the others.
+  // What Node starts, which loads the others; and what a second thread runs, which is to start soon.
   {
     ...shared,
     input: { start: "src/cli/start/main.ts" },
+    treeshake: { moduleSideEffects: false },
+    output: { ...output, cleanDir: false },
+  },
+  {
+    ...shared,
+    input: { "file-thread": "src/build/file-thread.ts" },
     treeshake: { moduleSideEffects: false },
     output: { ...output, cleanDir: false },
   },

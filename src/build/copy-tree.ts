@@ -45,6 +45,8 @@ export async function copySource(
   if (existing !== undefined && to.length > 0)
     await target.writer.setAttributes(to, { mtime: stat.mtime });
   await copier.children(from, await copier.openFolder(to, { isNew: existing === undefined }));
+  // The next source asks the tree what is there.
+  await target.writer.settle();
 }
 
 /**
@@ -83,6 +85,7 @@ export async function copyWithParents(
     if (folders.get(keyOf(path)) === base) await copier.children(path, base);
     else await copier.child(path, await folderOf(parentRootPath(path) ?? rootPath));
   }
+  await target.writer.settle();
 }
 
 /** Latin-1 gives each byte string a string of its own. */

@@ -1,6 +1,6 @@
 import type { Readable } from "node:stream";
 import type { Cache } from "../cache/index.ts";
-import type { Clock } from "../core/index.ts";
+import type { Clock, JobThread } from "../core/index.ts";
 import type { GitRepositories, StatCache } from "../context/index.ts";
 import type { Descriptor } from "../image/index.ts";
 import type { MergedTree } from "../layer/index.ts";
@@ -18,6 +18,8 @@ export interface BuildEnvironment {
   readonly images: LocalImages;
   readonly cache: Cache;
   readonly statCache: StatCache;
+  /** Helps with many files. */
+  readonly thread?: JobThread | undefined;
   readonly sandbox: () => Promise<Sandbox>;
   /** The main context under `context`, named ones under their names. */
   readonly contexts: ReadonlyMap<string, () => Promise<MergedTree>>;

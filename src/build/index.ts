@@ -4,5 +4,6 @@ export { serveAgent, type AgentProxy, type ConnectAgent } from "./mounts/agent-p
 export type { BuildEnvironment } from "./environment.ts";
 export { buildError, type BuildErrorCode } from "./errors.ts";
 export { authorizationFor } from "./ops/http.ts";
+export { openFileThread } from "./open-file-thread.ts";
 export { solve, type Solution, type SolvedStep } from "./solve.ts";
 export { StepLog, type Step } from "./steps.ts";

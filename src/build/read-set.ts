@@ -44,6 +44,7 @@ export async function readFieldsOf(request: {
       // With `--parents` they are relative to the pivot: then rather count too much than miss a change.
       exclude: op.type === "copy" && !op.parents ? op.exclude : [],
       statCache: environment.statCache,
+      thread: environment.thread,
       signal: environment.signal,
     });
     fields.push(fileFields(number, files));

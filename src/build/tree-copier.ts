@@ -200,6 +200,7 @@ export class TreeCopier {
   }
 
   async #namesIn(directory: RootPath): Promise<ReadonlySet<string>> {
+    await this.#target.writer.settle();
     const names = await this.#target.tree.readdir(directory);
     return new Set(names.map((name) => name.toString("latin1")));
   }

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
-import { type Digest, monotonicMs } from "../core/index.ts";
+import { type Digest, type JobThread, monotonicMs } from "../core/index.ts";
 import {
   joinRootPath,
   parentRootPath,
@@ -11,6 +11,7 @@ import {
   type NodeStat,
   type RootPath,
 } from "../layer/index.ts";
+import { DigestBatches, type BatchedFile } from "./digest-batches.ts";
 import { parseExcludes, type Excludes } from "./ignore/parse-excludes.ts";
 import { digestLocalNode, digestNode, smallSize } from "./node-digest.ts";
 import type { BuildContext, FileDigest, HostNodeStat, StatCache, StatKey } from "./types.ts";
@@ -25,6 +26,8 @@ export interface Selection {
   readonly parents?: boolean | undefined;
   /** The tree's own unless given. */
   readonly statCache?: StatCache | undefined;
+  /** Takes a half of the digests where there are many. */
+  readonly thread?: JobThread | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -32,6 +35,8 @@ export interface Selection {
 const concurrency = 8;
 /** Characters that are hashed in one go; all lines of a large tree would be tens of megabytes. */
 const linesAtOnce = 64 * 1024;
+/** Small files whose digests are taken here before a thread is started for others: it costs as much as these. */
+const filesAlone = 500;
 /** Directory contexts answer without a pause; so often timers and signals get their turn. */
 const turnMs = 20;
 
@@ -48,9 +53,11 @@ export async function checksumSelection(selection: Selection): Promise<FileDiges
   const run = new ChecksumRun(selection);
   try {
     for (const path of selection.paths) await run.addSource(path);
-  } finally {
+  } catch (error) {
     await run.settle();
+    throw run.failure?.error ?? error;
   }
+  await run.settle();
   return run.files();
 }
 
@@ -74,6 +81,12 @@ interface Found {
   readonly stat: NodeStat;
 }
 
+/** A file that is in the hands of the other thread, and where its digest is to stand in the list. */
+interface FoundFile extends Found, BatchedFile {
+  readonly slot: number;
+  readonly readAt: bigint;
+}
+
 class ChecksumRun {
   readonly #tree: MergedTree;
   readonly #local: LocalTree | undefined;
@@ -85,7 +98,9 @@ class ChecksumRun {
   readonly #files: (FileDigest | undefined)[] = [];
   readonly #pending = new Set<Promise<void>>();
   readonly #listedParents = new Set<string>();
-  #failure: { readonly error: unknown } | undefined;
+  readonly #batches: DigestBatches<FoundFile> | undefined;
+  #filesAlone = 0;
+  failure: { readonly error: unknown; readonly slot: number } | undefined;
   #turnEnds = monotonicMs() + turnMs;
 
   constructor(selection: Selection) {
@@ -95,6 +110,11 @@ class ChecksumRun {
     this.#context = isContext(selection.tree) ? selection.tree : undefined;
     this.#cache = selection.statCache ?? this.#context?.statCache;
     this.#excludes = parseExcludes(selection.exclude ?? []);
+    const { thread } = selection;
+    if (thread !== undefined && this.#local !== undefined)
+      this.#batches = new DigestBatches(thread, (file, digest) => {
+        this.#takeBack(file, digest);
+      });
   }
 
   async addSource(path: RootPath): Promise<void> {
@@ -117,11 +137,12 @@ class ChecksumRun {
 
   /** Waits until no file is open any more. */
   async settle(): Promise<void> {
+    await this.#batches?.settle();
     await Promise.all(this.#pending);
   }
 
   files(): FileDigest[] {
-    if (this.#failure !== undefined) throw this.#failure.error;
+    if (this.failure !== undefined) throw this.failure.error;
     return this.#files.filter((file) => file !== undefined);
   }
 
@@ -167,11 +188,47 @@ class ChecksumRun {
       return true;
     }
     if (this.#local === undefined || !this.#isPrepared || found.stat.size > smallSize) return false;
-    const readAt = now();
-    const digest = digestLocalNode({ tree: this.#local, path: found.path, stat: found.stat });
-    if (digest instanceof Promise) throw new Error("small files are digested at once");
-    this.#files.push(this.#learn(found, { digest, readAt }));
+    if (found.stat.type !== "file" || !this.#handOver(found, this.#local))
+      this.#digestAtOnce(found, this.#files.push(undefined) - 1);
+    if (this.failure !== undefined) throw this.failure.error;
     return true;
+  }
+
+  /** Gives a file to the other thread, when there is one and it has nothing better to do. */
+  #handOver(found: Found, local: LocalTree): boolean {
+    if (this.#batches === undefined) return false;
+    if (++this.#filesAlone <= filesAlone) return false;
+    this.#selection.thread?.start();
+    const place = local.placeOf(found.path, found.stat);
+    if (place === undefined) return false;
+    const slot = this.#files.length;
+    const version = versionOf(found.stat);
+    if (!this.#batches.take({ ...found, slot, place, version, readAt: now() })) return false;
+    this.#files.push(undefined);
+    return true;
+  }
+
+  #takeBack(file: FoundFile, digest: Digest | undefined): void {
+    if (digest === undefined) this.#digestAtOnce(file, file.slot);
+    else this.#files[file.slot] = this.#learn(file, { digest, readAt: file.readAt });
+  }
+
+  #digestAtOnce(found: Found, slot: number): void {
+    const { path, stat } = found;
+    const readAt = now();
+    try {
+      if (this.#local === undefined) throw new Error("only local trees answer at once");
+      const digest = digestLocalNode({ tree: this.#local, path, stat });
+      if (digest instanceof Promise) throw new Error("small files are digested at once");
+      this.#files[slot] = this.#learn(found, { digest, readAt });
+    } catch (error) {
+      this.#fail(error, slot);
+    }
+  }
+
+  /** Of several failures the first in the order of the list counts, whoever was the first to find one. */
+  #fail(error: unknown, slot: number): void {
+    if (this.failure === undefined || slot < this.failure.slot) this.failure = { error, slot };
   }
 
   async #add(found: Found): Promise<void> {
@@ -179,12 +236,12 @@ class ChecksumRun {
     if (this.#files[slot] !== undefined) return;
     const work = this.#digest(found, slot)
       .catch((error: unknown) => {
-        this.#failure ??= { error };
+        this.#fail(error, slot);
       })
       .finally(() => this.#pending.delete(work));
     this.#pending.add(work);
     if (this.#pending.size >= concurrency) await Promise.race(this.#pending);
-    if (this.#failure !== undefined) throw this.#failure.error;
+    if (this.failure !== undefined) throw this.failure.error;
   }
 
   #known(found: Found): FileDigest | undefined {

@@ -1,4 +1,5 @@
 export { checksumSelection, selectionDigest, type Selection } from "./checksum.ts";
+export { type DigestJob, runDigestJob } from "./digest-job.ts";
 export {
   openDirectoryContext,
   readIgnoreRules,

@@ -73,8 +73,7 @@ export class LocalDirectory implements LocalTree {
     this.#expectVisible(name);
     if (!("statKey" in stat)) throw new Error("the stat is another tree's");
     const { statKey } = stat as HostNodeStat;
-    const pinned = this.#pinned.get(statKey.path);
-    if (pinned !== undefined && pinned !== Number(statKey.ctimeNs)) throw changed(name);
+    if (!this.#isAsPinned(statKey)) throw changed(name);
     const fd = this.#openPlain(name);
     if (fd === undefined) return emptyFile();
     const kernel = this.#calls();
@@ -93,9 +92,19 @@ export class LocalDirectory implements LocalTree {
     };
   }
 
+  placeOf(_path: RootPath, stat: NodeStat): ByteString | undefined {
+    const { statKey } = stat as HostNodeStat;
+    return this.#isAsPinned(statKey) ? statKey.path : undefined;
+  }
+
   pin(version: StatKey): void {
     // One text for each file in all tables that have it.
     this.#pinned.set(version.path, Number(version.ctimeNs));
+  }
+
+  #isAsPinned({ path, ctimeNs }: StatKey): boolean {
+    const pinned = this.#pinned.get(path);
+    return pinned === undefined || pinned === Number(ctimeNs);
   }
 
   #calls(): Syscalls {

@@ -43,17 +43,18 @@ export async function digestNode(
     return digestOfParts(encodeHeader(stat, xattrs), target);
   }
   const file = await tree.openFile(path);
-  try {
-    if (file.size !== stat.size) throw changed(node);
-    const header = encodeHeader(stat, xattrs);
-    const hex = isSmall(stat)
-      ? digestSmall(node, { header, fd: file.fd })
-      : await digestLarge(node, { header, fd: file.fd });
-    file.verify?.();
-    return `sha256:${hex}` as Digest;
-  } finally {
+  if (file.size !== stat.size) {
     await file.close();
+    throw changed(node);
   }
+  const { fd, size } = file;
+  return digestOpenFile(node, {
+    fd,
+    size,
+    xattrs: () => xattrs,
+    verify: () => file.verify?.(),
+    close: async () => file.close(),
+  });
 }
 
 /** The same of a tree that waits for nothing; a promise only where a file is so large that reading it takes a while. */
@@ -66,7 +67,7 @@ export function digestLocalNode(
     return digestOfParts(encodeHeader(stat, tree.xattrs(path)), target);
   }
   const file = tree.open(path, stat);
-  if (!isSmall(stat)) return digestLargeFile(node, file);
+  if (!isSmall(stat)) return digestOpenFile(node, file);
   try {
     const hex = digestSmall(node, { header: encodeHeader(stat, file.xattrs()), fd: file.fd });
     file.verify();
@@ -80,10 +81,15 @@ export function digestLocalNode(
   }
 }
 
-async function digestLargeFile(node: DigestedNode, file: LocalFile): Promise<Digest> {
+type OpenFile = Omit<LocalFile, "close"> & { close(): void | Promise<void> };
+
+async function digestOpenFile(node: DigestedNode, file: OpenFile): Promise<Digest> {
+  const { fd } = file;
   try {
     const header = encodeHeader(node.stat, file.xattrs());
-    const hex = await digestLarge(node, { header, fd: file.fd });
+    const hex = isSmall(node.stat)
+      ? digestSmall(node, { header, fd })
+      : await digestLarge(node, { header, fd });
     file.verify();
     return `sha256:${hex}` as Digest;
   } catch (error) {
@@ -91,7 +97,7 @@ async function digestLargeFile(node: DigestedNode, file: LocalFile): Promise<Dig
     file.verify();
     throw error;
   } finally {
-    file.close();
+    await file.close();
   }
 }
 
@@ -102,8 +108,10 @@ function digestOfParts(header: string, target: Buffer): Digest {
   return `sha256:${hash("sha256", bytes, "hex")}` as Digest;
 }
 
+type HeaderStat = PlainLooks & Pick<NodeStat, "type" | "devMajor" | "devMinor">;
+
 /** One character a byte. */
-function encodeHeader(stat: NodeStat, attributes: Attributes): string {
+function encodeHeader(stat: HeaderStat, attributes: Attributes): string {
   let header = `1 ${stat.type} ${String(stat.mode)} ${String(stat.uid)} ${String(stat.gid)}`;
   if (stat.type === "file") header += ` ${String(stat.size)}`;
   if (stat.type.endsWith("device")) header += ` ${String(stat.devMajor)} ${String(stat.devMinor)}`;
@@ -139,16 +147,40 @@ interface Source {
 }
 
 function digestSmall(node: DigestedNode, { header, fd }: Source): string {
-  const { size } = node.stat;
+  const bytes = readBehind(header, { fd, size: node.stat.size });
+  if (bytes === undefined) throw changed(node);
+  return hash("sha256", bytes, "hex");
+}
+
+/** Header and content, in memory that the next call uses again; undefined when the file is shorter now. */
+function readBehind(
+  header: string,
+  { fd, size }: { readonly fd: number; readonly size: number },
+): Buffer | undefined {
   // XATTR_LIST_MAX does not bound the values: there may be more of them than fit.
   const place =
     header.length + size < scratch.length ? scratch : Buffer.alloc(header.length + size + 1);
   const start = place.write(header, 0, "latin1");
   // A file that grew meanwhile is seen by its version, without one more read to find its end.
   const end = start + readUpTo(fd, place.subarray(start, start + size));
-  if (end !== start + size) throw changed(node);
-  return hash("sha256", place.subarray(0, end), "hex");
+  return end === start + size ? place.subarray(0, end) : undefined;
 }
+
+/** What of a file without attributes enters its digest, but the content. */
+export type PlainLooks = Pick<NodeStat, "mode" | "uid" | "gid" | "size">;
+
+/**
+ * The 32 bytes of what `digestNode` says about an open file of up to `smallSize` bytes that has no attributes; undefined when
+ * it is shorter than `looks` tells.
+ */
+export function digestPlainFile(fd: number, looks: PlainLooks): Buffer | undefined {
+  const header = encodeHeader({ ...plainFile, ...looks }, noAttributes);
+  const bytes = readBehind(header, { fd, size: looks.size });
+  return bytes && hash("sha256", bytes, "buffer");
+}
+
+const plainFile = { type: "file", devMajor: 0, devMinor: 0 } as const;
+const noAttributes: Attributes = new Map();
 
 /** Bytes that were there. */
 function readUpTo(fd: number, target: Buffer): number {

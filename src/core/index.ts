@@ -20,3 +20,5 @@ export type * from "./rootfs.ts";
 export * from "./size.ts";
 export * from "./sparse-file.ts";
 export * from "./syscalls/index.ts";
+export { JobThread } from "./worker/job-thread.ts";
+export { serveJobs } from "./worker/serve-jobs.ts";

@@ -29,7 +29,7 @@ export {
 } from "./paths.ts";
 export { openIfTar, openTarOrBytes } from "./tar/detect.ts";
 export { readLayerTar, type ReadLayerTarOptions } from "./tar/read.ts";
-export { LayerTarDigester } from "./tar/tar-digester.ts";
+export { type ContentPlaces, contentPlaceSize, LayerTarDigester } from "./tar/tar-digester.ts";
 export { layerTarChunks, writeLayerTar } from "./tar/write.ts";
 export { showName, tellEntry } from "./tell-entry.ts";
 export type * from "./types.ts";

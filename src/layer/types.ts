@@ -90,6 +90,11 @@ export interface LocalTree {
   xattrs(path: RootPath): ReadonlyMap<string, Buffer>;
   /** Opens the regular file that `lstat` told of as `stat`. */
   open(path: RootPath, stat: NodeStat): LocalFile;
+  /**
+   * The absolute path of that file, one character a byte, for another thread that opens it without following any symlink;
+   * undefined where only `open` knows the file.
+   */
+  placeOf(path: RootPath, stat: NodeStat): string | undefined;
 }
 
 /** An open file of a LocalTree; the caller closes it. */

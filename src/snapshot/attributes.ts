@@ -3,7 +3,7 @@ import { syscallErrno, type Syscalls } from "../core/index.ts";
 import { showName } from "../layer/index.ts";
 import { isPortableXattr } from "./disk.ts";
 import { snapshotError } from "./errors.ts";
-import type { NewFile } from "./layer-disk.ts";
+import type { FilePlan, NewFile } from "./layer-disk.ts";
 import type { NodeAttributes } from "./types.ts";
 
 /**
@@ -33,13 +33,21 @@ export function setNewFileAttributes(
   path: Buffer,
   file: NewFile & { readonly umask: number },
 ): void {
-  const { mode, uid, gid, mtime, xattrs } = file.attributes;
-  const hasOwner = uid === own.uid && gid === own.gid && (file.parentMode & 0o2000) === 0;
-  if (!hasOwner) kernel.lchown(path, uid, gid);
-  // open(2) gives a new file no special bits, and none that the umask takes.
-  if (!hasOwner || (mode & (0o7000 | file.umask)) !== 0) fchmodSync(file.fd, mode);
+  const { mtime, xattrs } = file.attributes;
+  const { owner, mode } = planFile(file);
+  if (owner !== undefined) kernel.lchown(path, owner.uid, owner.gid);
+  if (mode !== undefined) fchmodSync(file.fd, mode);
   if (xattrs !== undefined && xattrs.size > 0) setXattrs(kernel, path, xattrs);
   kernel.futimens(file.fd, { mtime });
+}
+
+/** What a file that was just made needs to look as it is to look, attributes and time left aside. */
+export function planFile(file: Omit<NewFile, "fd"> & { readonly umask: number }): FilePlan {
+  const { mode, uid, gid } = file.attributes;
+  const hasOwner = uid === own.uid && gid === own.gid && (file.parentMode & 0o2000) === 0;
+  // open(2) gives a new file no special bits, and none that the umask takes.
+  const hasMode = hasOwner && (mode & (0o7000 | file.umask)) === 0;
+  return { owner: hasOwner ? undefined : { uid, gid }, mode: hasMode ? undefined : mode };
 }
 
 const own = { uid: process.geteuid?.() ?? -1, gid: process.getegid?.() ?? -1 };

@@ -8,6 +8,7 @@ import type { Device, NodeAttributes } from "./types.ts";
 
 /** Nodes lie on the disk as they look, marks in the form that overlayfs reads. */
 export class DirectDisk implements LayerDisk {
+  readonly isDirect = true;
   readonly kernel: Syscalls;
   readonly directory: LayerDirectory;
   /** Asking for it are two system calls. */

@@ -6,3 +6,4 @@ export { openSnapshotter, type OpenSnapshotterOptions } from "./open-snapshotter
 export { openSkeleton, type SkeletonStub } from "./skeleton.ts";
 export { openTreeWriter } from "./tree-writer.ts";
 export type * from "./types.ts";
+export { runWriteJob, type WriteJob } from "./write-job.ts";

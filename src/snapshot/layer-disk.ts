@@ -29,6 +29,9 @@ export interface LayerView {
  * Names, links, contents and times are always the disk's own: for them the callers go to the kernel directly.
  */
 export interface LayerDisk extends LayerView {
+  /** Whether nodes look on the disk as they look in the image, so that other threads may read and make plain files. */
+  readonly isDirect: boolean;
+
   /** From now on a process may write into the layer. */
   openToOthers(): void;
   /** Tells the names in a directory as Latin-1, in no order; a whiteout says that lower layers' node is gone. */
@@ -63,6 +66,13 @@ export interface NewFile {
   /** Mode of the directory that it is in. */
   readonly parentMode: number;
   readonly fd: number;
+}
+
+/** What is to be done to a file that was just made, beyond its time. */
+export interface FilePlan {
+  /** undefined for what it has already. */
+  readonly owner: { readonly uid: number; readonly gid: number } | undefined;
+  readonly mode: number | undefined;
 }
 
 /** A node of another layer, or of a tree that a process ran in. */

@@ -1,6 +1,11 @@
 import { readlinkSync } from "node:fs";
 import { diffId, type DiffId } from "../core/index.ts";
-import { type LayerEntryWithContent, LayerTarDigester, type RootPath } from "../layer/index.ts";
+import {
+  type ContentPlaces,
+  type LayerEntryWithContent,
+  LayerTarDigester,
+  type RootPath,
+} from "../layer/index.ts";
 import { isPortableXattr, isWhiteout, locate, nodeStat, statOf } from "./disk.ts";
 import { entryOf, expectTellableName, hardlinkEntry } from "./file-entry.ts";
 import type { LayerDisk } from "./layer-disk.ts";
@@ -45,6 +50,18 @@ export class LayerLog {
   close(): void {
     this.#tar = undefined;
     this.#held = undefined;
+    this.#digested = undefined;
+  }
+
+  /** From now on small contents are read into these places. */
+  usePlaces(places: ContentPlaces): void {
+    this.#tar?.usePlaces(places);
+  }
+
+  /** Whether the log would go on with `path`: it comes behind everything that was written. */
+  isNext(path: RootPath): boolean {
+    if (this.#tar === undefined || this.#isFinished) return false;
+    return this.#last === undefined || comesBehind(path, this.#last);
   }
 
   /** A directory was made or got other looks. Its time is set later, to `mtime`. */
@@ -118,7 +135,7 @@ export class LayerLog {
   /** Whether the log goes on with `path`, which must come behind everything before. */
   #begin(path: RootPath): boolean {
     if (this.#tar === undefined) return false;
-    if (this.#isFinished || (this.#last !== undefined && !comesBehind(path, this.#last))) {
+    if (!this.isNext(path)) {
       this.close();
       return false;
     }
@@ -168,7 +185,8 @@ export function openLayerLog(disk: LayerDisk): LayerLog | undefined {
   return keepsTimes ? new LayerLog(disk) : undefined;
 }
 
-function isPlain({ mode, mtime, xattrs }: NodeAttributes): boolean {
+/** Whether a file that looks so is described by these attributes alone. */
+export function isPlain({ mode, mtime, xattrs }: NodeAttributes): boolean {
   if ((mode & ~0o777) !== 0 || mtime < 0n || mtime > lastTime) return false;
   return xattrs === undefined || xattrs.size === 0 || ![...xattrs.keys()].some(isPortableXattr);
 }

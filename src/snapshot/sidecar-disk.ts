@@ -28,6 +28,7 @@ interface Owner {
  * a device or a whiteout lies an empty file, so that every name of the layer is a name on the disk.
  */
 export class SidecarDisk implements LayerDisk {
+  readonly isDirect = false;
   readonly kernel: Syscalls;
   readonly directory: LayerDirectory;
   readonly #abilities: Abilities;

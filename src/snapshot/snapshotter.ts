@@ -28,6 +28,7 @@ import type {
   PrepareOptions,
   Snapshot,
   Snapshotter,
+  TreeWriter,
 } from "./types.ts";
 
 /** What a commit knows about a layer beside its files. */
@@ -41,6 +42,7 @@ interface LayerFacts {
 
 interface Active extends ActiveSnapshot {
   readonly draft: Draft;
+  readonly writers: readonly TreeWriter[];
   /** Removed as a whole; absent when the folder is somebody else's. */
   readonly folder: string | undefined;
 }
@@ -115,7 +117,8 @@ export class DirectorySnapshotter implements Snapshotter {
   }
 
   async abandon(active: ActiveSnapshot): Promise<void> {
-    const { draft, folder } = this.#activeOf(active);
+    const { draft, folder, writers } = this.#activeOf(active);
+    for (const writer of writers) await writer.stop();
     await this.#form.dropMounts(draft);
     if (folder !== undefined) return removeTree(folder);
     await removeTree(draft.disk.directory);
@@ -278,7 +281,7 @@ export class DirectorySnapshotter implements Snapshotter {
     const { draft, parent, folder } = made;
     const form = this.#form;
     const tree = form.liveTree(draft);
-    let writers = 0;
+    const writers: TreeWriter[] = [];
     const active: Active = {
       key: folder,
       parent,
@@ -297,10 +300,13 @@ export class DirectorySnapshotter implements Snapshotter {
       },
       unmount: async () => form.endMounts(draft),
       openWriter: (options) => {
-        if (writers++ > 0) draft.log?.close();
-        return form.openWriter(draft, options);
+        if (writers.length > 0) draft.log?.close();
+        const writer = form.openWriter(draft, options);
+        writers.push(writer);
+        return writer;
       },
       draft,
+      writers,
       folder: made.isOurs ? folder : undefined,
     };
     this.#actives.set(active, active);

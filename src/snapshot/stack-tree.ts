@@ -56,6 +56,10 @@ export class StackTree implements MergedTree {
       const disk = this.#diskOf(this.#found(path));
       return disk.xattrs(locate(disk.directory, path)) ?? noAttributes;
     },
+    placeOf: (path) => {
+      const { isDirect, directory } = this.#diskOf(this.#found(path));
+      return isDirect ? locate(directory, path).toString("latin1") : undefined;
+    },
     open: (path, stat) => {
       const fd = this.#open(path);
       return {

@@ -34,16 +34,18 @@ import type {
   TreeWriter,
   TreeWriterOptions,
 } from "./types.ts";
-import type { LayerLog } from "./layer-log.ts";
+import { isPlain, type LayerLog } from "./layer-log.ts";
 import {
   closingAfter,
-  copySmall,
   createFile,
   createFileIfFree,
   lengthOf,
+  readSmall,
   smallFile,
+  writeAll,
   writeContent,
 } from "./write-content.ts";
+import { type QueuedFile, WriteQueue } from "./write-queue.ts";
 
 export interface TreeWriterPlace {
   readonly disk: LayerDisk;
@@ -79,6 +81,7 @@ export class LayerWriter implements TreeWriter {
   readonly #disk: LayerDisk;
   readonly #implied: NodeAttributes;
   readonly #log: LayerLog | undefined;
+  readonly #queue: WriteQueue | undefined;
   /** Directories that are in the layer, with the time that each is to have in the end. */
   readonly #ready = new Map<string, bigint>();
   /** Modes of those that got files, until they change. */
@@ -99,6 +102,10 @@ export class LayerWriter implements TreeWriter {
     this.#disk = place.disk;
     this.#log = place.log;
     this.#implied = options.implied ?? defaultParent;
+    const { thread } = options;
+    if (thread === undefined || place.log === undefined || !place.disk.isDirect) return;
+    this.#queue = new WriteQueue(thread);
+    place.log.usePlaces(this.#queue);
   }
 
   async directory(path: RootPath, attributes: NodeAttributes): Promise<void> {
@@ -108,6 +115,8 @@ export class LayerWriter implements TreeWriter {
 
   async #writeDirectory(path: RootPath, attributes: NodeAttributes): Promise<void> {
     const known = key(path);
+    // Behind everything that was written, nothing can be in the way that is not on the disk yet.
+    if (this.#log?.isNext(path) !== true) await this.settle();
     if (!this.#ready.has(known)) await this.#makeDirectory(path);
     const absolute = this.#locate(path);
     this.#modes.delete(known);
@@ -136,17 +145,15 @@ export class LayerWriter implements TreeWriter {
   ): boolean {
     const parent = parentRootPath(path);
     if (content.size > smallFile || parent === undefined) return false;
-    if (!this.#ready.has(key(parent))) return false;
+    if (!this.#ready.has(key(parent)) || !this.#isUndisturbed(path, attributes)) return false;
     const absolute = this.#locate(path);
     try {
-      const fd = createFileIfFree(absolute, attributes.mode & 0o777);
-      if (fd === undefined) return false;
-      try {
-        const tar = this.#log?.beginFile(path, attributes, content.size);
-        copySmall({ fd, path, tar }, content);
-        this.#finishFile({ path, absolute, fd }, attributes);
-      } finally {
-        closeSync(fd);
+      const tar = this.#log?.beginFile(path, attributes, content.size);
+      const bytes = readSmall({ path, tar }, content);
+      const file = { path, absolute, attributes, parentMode: this.#modeOf(parent), content: bytes };
+      if (this.#queue?.take(file) !== true && !this.#makeFile(file)) {
+        this.#log?.close();
+        return false;
       }
       this.#log?.endFile(path);
     } catch (error) {
@@ -168,6 +175,7 @@ export class LayerWriter implements TreeWriter {
   async hardlink(path: RootPath, target: RootPath): Promise<void> {
     // Replacing a directory by a link to what it holds would remove the target first.
     if (key(target).startsWith(`${key(path)}/`)) throw notDirectory(target);
+    await this.settle();
     await this.#bringUp(target);
     if (this.#ready.has(key(target))) throw notFile(target);
     if (path.equals(target)) return;
@@ -207,6 +215,7 @@ export class LayerWriter implements TreeWriter {
   }
 
   async setAttributes(path: RootPath, attributes: Partial<NodeAttributes>): Promise<void> {
+    await this.settle();
     await this.#bringUp(path);
     const absolute = this.#locate(path);
     const isSymlink = this.#disk.stat(absolute)?.isSymbolicLink() === true;
@@ -224,6 +233,7 @@ export class LayerWriter implements TreeWriter {
   async remove(path: RootPath): Promise<void> {
     const parent = parentRootPath(path);
     if (parent === undefined) throw new Error("the root cannot be removed");
+    await this.settle();
     // The kernel takes no mark on the root, so what the root hides every name of it has to hide.
     const isRootsName = parent.length === 0 && this.#sealed.has("");
     const below = isRootsName ? this.#place.lower.lstat(path) : this.#visibleBelow(path);
@@ -236,6 +246,7 @@ export class LayerWriter implements TreeWriter {
   }
 
   async hideLower(path: RootPath): Promise<void> {
+    await this.settle();
     const present = this.#present(path);
     if (present === undefined || isWhiteout(present) || !this.#isOwn(key(path)))
       return this.remove(path);
@@ -243,6 +254,7 @@ export class LayerWriter implements TreeWriter {
   }
 
   async hideLowerChildren(path: RootPath): Promise<void> {
+    await this.settle();
     await this.#ensure(path);
     if (this.#place.form === "complete") return this.#removeParents(path);
     // What was hidden once stays so: nothing of it can have been copied up or whited out since.
@@ -253,11 +265,43 @@ export class LayerWriter implements TreeWriter {
     await this.#seal(path);
   }
 
+  async settle(): Promise<void> {
+    const refused = (await this.#queue?.settle()) ?? [];
+    for (const { path, attributes, content } of refused) {
+      this.#log?.close();
+      await this.file(path, attributes, content);
+    }
+  }
+
+  async stop(): Promise<void> {
+    await this.#queue?.settle();
+  }
+
   async finish(): Promise<void> {
+    await this.settle();
     for (const [known, mtime] of this.#ready) {
       this.#disk.kernel.utimens(this.#locate(Buffer.from(known, "latin1")), { mtime });
     }
     this.#log?.finish();
+  }
+
+  /** Whether the file neither waits for those in the queue nor ends what they rely on, the order of the layer. */
+  #isUndisturbed(path: RootPath, attributes: NodeAttributes): boolean {
+    if (this.#queue?.isBusy !== true) return true;
+    return !this.#queue.hasRefused && isPlain(attributes) && this.#log?.isNext(path) === true;
+  }
+
+  /** False when something has the name. */
+  #makeFile({ path, absolute, attributes, content }: QueuedFile): boolean {
+    const fd = createFileIfFree(absolute, attributes.mode & 0o777);
+    if (fd === undefined) return false;
+    try {
+      writeAll(fd, content);
+      this.#finishFile({ path, absolute, fd }, attributes);
+    } finally {
+      closeSync(fd);
+    }
+    return true;
   }
 
   #finishFile(
@@ -313,6 +357,8 @@ export class LayerWriter implements TreeWriter {
     if (parent === undefined) throw notDirectory(rootPath);
     if (!this.#ready.has(key(parent))) await this.#ensure(parent);
     const absolute = this.#locate(path);
+    // Behind everything that was written, nothing can be in the way that is not on the disk yet.
+    if (this.#queue?.hasRefused === true || this.#log?.isNext(path) !== true) await this.settle();
     try {
       try {
         await make(absolute);

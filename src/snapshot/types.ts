@@ -1,5 +1,5 @@
 import type { Readable } from "node:stream";
-import type { ChainId, DiffId, RootfsMount } from "../core/index.ts";
+import type { ChainId, DiffId, JobThread, RootfsMount } from "../core/index.ts";
 import type { LayerEntryWithContent, MergedTree, OpenedFile, RootPath } from "../layer/index.ts";
 
 /** A committed snapshot: one layer's files on its parents. Named by its chainId, so equal stacks are one snapshot. */
@@ -40,6 +40,8 @@ export interface Device {
 export interface TreeWriterOptions {
   /** Looks of parents that exist nowhere yet; 0755, 0:0, time 0 unless given. */
   readonly implied?: NodeAttributes;
+  /** Makes a part of the files of `smallFile`. */
+  readonly thread?: JobThread | undefined;
 }
 
 /**
@@ -70,7 +72,8 @@ export interface TreeWriter {
   file(path: RootPath, attributes: NodeAttributes, content: FileContent): Promise<void>;
   /**
    * The same at once, for a file of up to a megabyte where nothing is in the way. False, with nothing done, when that is
-   * not so: then `file` is to be called.
+   * not so: then `file` is to be called. With a thread, the content is read when this returns, but the file is only sure
+   * to be there after `settle`, `finish`, or any other method that waits.
    */
   smallFile(
     path: RootPath,
@@ -105,6 +108,10 @@ export interface TreeWriter {
   hideLower(path: RootPath): Promise<void>;
   /** A layer's opaque mark: the same for everything below directory `path`, which is created when missing. */
   hideLowerChildren(path: RootPath): Promise<void>;
+  /** Waits until everything is on the disk that was written. */
+  settle(): Promise<void>;
+  /** Waits until nothing is being written any more, whatever is missing: before the layer is given up. */
+  stop(): Promise<void>;
   /** Sets the times of directories. Call it once, at the end. */
   finish(): Promise<void>;
 }

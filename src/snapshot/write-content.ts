@@ -45,7 +45,7 @@ export async function writeContent(
     writeAll(fd, content);
     tar?.content(content);
   } else if (content instanceof Readable) await writeStream(fd, content);
-  else if (content.size <= smallFile) copySmall(target, content);
+  else if (content.size <= smallFile) writeAll(fd, readSmall(target, content));
   else if (tar === undefined) await copyBytes({ from: content.fd, to: fd });
   else await copyLarge({ ...target, tar }, content);
 }
@@ -56,22 +56,18 @@ export function lengthOf(content: FileContent): number | undefined {
   return content instanceof Readable ? undefined : content.size;
 }
 
-/** One read and one write; for up to `smallFile` bytes. @throws SNAPSHOT_SOURCE_CHANGED */
-export function copySmall(
-  target: {
-    readonly fd: number;
-    readonly path: RootPath;
-    readonly tar: LayerTarDigester | undefined;
-  },
+/** The content of up to `smallFile` bytes; told to `tar`, where it may lie. @throws SNAPSHOT_SOURCE_CHANGED */
+export function readSmall(
+  target: { readonly path: RootPath; readonly tar: LayerTarDigester | undefined },
   source: { readonly fd: number; readonly size: number },
-): void {
+): Buffer {
   const { tar } = target;
   // The tar takes parts of up to half a megabyte as they are read.
   const isReserved = tar !== undefined && source.size <= smallFile / 2;
   const content = isReserved ? tar.reserve(source.size) : Buffer.allocUnsafe(source.size);
   readAll(source.fd, content, target.path);
-  writeAll(target.fd, content);
   if (!isReserved) tar?.content(content);
+  return content;
 }
 
 /**
@@ -104,7 +100,8 @@ async function copyLarge(
   await writer.finish();
 }
 
-function writeAll(fd: number, content: Uint8Array): void {
+/** Writes to the end, at the place of the descriptor. */
+export function writeAll(fd: number, content: Uint8Array): void {
   for (let written = 0; written < content.length;)
     written += writeSync(fd, content, written, content.length - written);
 }
@@ -115,6 +112,7 @@ async function writeStream(fd: number, content: Readable): Promise<void> {
   await writer.finish();
 }
 
+/** Fills `target` from the beginning of the file. @throws SNAPSHOT_SOURCE_CHANGED */
 function readAll(fd: number, content: Buffer, path: RootPath): void {
   for (let length = 0; length < content.length;) {
     const count = readSync(fd, content, length, content.length - length, length);

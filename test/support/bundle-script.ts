@@ -1,14 +1,18 @@
-import { join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { rolldown } from "rolldown";
 
 const repository = resolve(import.meta.dirname, "../..");
 
 /**
- * Bundles a TypeScript file of test/support/ into one module that a child `node` can run, and answers its path. It lies
+ * Bundles a TypeScript file, named from test/support/ without its ending, into one module that a child `node` can run, and answers its path. It lies
  * below node_modules/ so that packages left outside of the bundle are found.
  */
 export async function bundleScript(name: string): Promise<string> {
-  const file = join(repository, "node_modules/.cache/tsbuild-test", `${name}-${process.pid}.mjs`);
+  const file = join(
+    repository,
+    "node_modules/.cache/tsbuild-test",
+    `${basename(name)}-${process.pid}.mjs`,
+  );
   const bundle = await rolldown({
     input: join(import.meta.dirname, `${name}.ts`),
     platform: "node",

@@ -7,7 +7,7 @@ import { executeMkdir } from "../../src/build/ops/mkdir.ts";
 import type { OpRequest } from "../../src/build/ops/request.ts";
 import type { LayersResult, VertexResult } from "../../src/build/result.ts";
 import { openLocalCache } from "../../src/cache/index.ts";
-import { systemClock } from "../../src/core/index.ts";
+import { type JobThread, systemClock } from "../../src/core/index.ts";
 import {
   joinRootPath,
   type LayerEntryWithContent,
@@ -56,9 +56,15 @@ export interface CopyHarness {
 
 /** Runs COPY, ADD and WORKDIR on real snapshots without plan, keys and cache; everything goes away with the test. */
 export async function openCopyHarness(
-  options: { readonly signal?: AbortSignal; readonly implicitTime?: bigint } = {},
+  options: {
+    readonly signal?: AbortSignal;
+    readonly implicitTime?: bigint;
+    readonly thread?: JobThread | undefined;
+    /** Where its root is to be made. */
+    readonly folder?: string;
+  } = {},
 ): Promise<CopyHarness> {
-  const root = join(await temporaryFolder(), "root");
+  const root = join(options.folder ?? (await temporaryFolder()), "root");
   const store = await openStore({ root });
   const folders = { directory: join(root, "snapshots"), tmpDir: store.tmpDir };
   const snapshots = await openSnapshotter({ ...folders, kind: usualKind });
@@ -69,6 +75,7 @@ export async function openCopyHarness(
     images: openLocalImages({ store, snapshots, clock: systemClock }),
     cache: openLocalCache({ directory: root, tmpDir: store.tmpDir }),
     statCache: { get: () => undefined, set: () => undefined, save: () => Promise.resolve() },
+    thread: options.thread,
     sandbox: notUsed,
     contexts: new Map(),
     fetchLayer: notUsed,

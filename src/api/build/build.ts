@@ -100,9 +100,11 @@ async function buildFrom(sources: BuildSources, work: BuildWork): Promise<BuildR
       steps,
       epoch: plan.sourceDateEpoch,
     });
-    const solution = await solve(plan, { ...environment, ...given }).catch((error: unknown) => {
-      throw pinpointWord(error, parsed);
-    });
+    const solution = await solve(plan, { ...environment, ...given })
+      .catch((error: unknown) => {
+        throw pinpointWord(error, parsed);
+      })
+      .finally(() => environment.thread?.close());
     // Before anything is named: what a name leads to must outlive a power cut.
     await engine.snapshots.makeDurable(() => engine.store.sync());
     const images = await assembleImages({ plan, solution, environment, targets, options });

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import type { BuildEnvironment, StepLog } from "../../build/index.ts";
+import { type BuildEnvironment, openFileThread, type StepLog } from "../../build/index.ts";
 import { openDirectoryContext, openStatCache, type StatCache } from "../../context/index.ts";
 import { digestHex, digestOf } from "../../core/index.ts";
 import type { MergedTree } from "../../layer/index.ts";
@@ -32,6 +32,7 @@ export async function openEnvironment(
   return {
     ...engine,
     statCache,
+    thread: openFileThread(),
     steps,
     contexts: contextsOf(request, statCache),
     git: remotes.git,

@@ -50,7 +50,7 @@ async function openTarget(
   const mode = op.chmod === undefined ? undefined : parseMode(op.chmod);
   return {
     tree,
-    writer: openTreeWriter(place.active),
+    writer: openTreeWriter(place.active, { thread: environment.thread }),
     destination: op.destination,
     owner,
     changeMode: mode?.apply,

@@ -4,6 +4,14 @@ import { blockSize, paddingOf } from "./format.ts";
 import { formatHeader } from "./write-header.ts";
 
 const chunkSize = 512 * 1024;
+
+/** Where headers and small contents lie until they are hashed. */
+export interface ContentPlaces {
+  /** Memory of `contentPlaceSize` bytes. Of what it gave before nothing will be used any more. */
+  next(): Buffer;
+}
+
+export const contentPlaceSize = chunkSize;
 const zeros = Buffer.alloc(2 * blockSize);
 
 /**
@@ -18,8 +26,15 @@ const zeros = Buffer.alloc(2 * blockSize);
  */
 export class LayerTarDigester {
   readonly #digester = new Digester();
+  #places: ContentPlaces = ownPlace();
   #chunk: Buffer | undefined;
   #length = 0;
+
+  /** From the next piece on, `reserve` gives places in this memory. */
+  usePlaces(places: ContentPlaces): void {
+    this.#flush();
+    this.#places = places;
+  }
 
   /** Begins an entry; a file's content and padding are to follow. */
   header(entry: LayerEntry): void {
@@ -29,7 +44,7 @@ export class LayerTarDigester {
   /** A place for the next `size` bytes of content, to be filled before anything else is called. */
   reserve(size: number): Buffer {
     if (size > chunkSize - this.#length) this.#flush();
-    const chunk = (this.#chunk ??= Buffer.allocUnsafeSlow(chunkSize));
+    const chunk = (this.#chunk ??= this.#places.next());
     if (size > chunkSize) throw new Error("larger contents come in parts");
     const place = chunk.subarray(this.#length, this.#length + size);
     this.#length += size;
@@ -55,7 +70,7 @@ export class LayerTarDigester {
   finish(): { readonly digest: Digest; readonly size: number } {
     this.#add(zeros);
     this.#flush();
-    this.#chunk = undefined;
+    this.#places = ownPlace();
     return { digest: this.#digester.digest(), size: this.#digester.size };
   }
 
@@ -69,6 +84,13 @@ export class LayerTarDigester {
   #flush(): void {
     if (this.#length === 0 || this.#chunk === undefined) return;
     this.#digester.update(this.#chunk.subarray(0, this.#length));
+    this.#chunk = undefined;
     this.#length = 0;
   }
+}
+
+/** The same memory again and again. */
+function ownPlace(): ContentPlaces {
+  let place: Buffer | undefined;
+  return { next: () => (place ??= Buffer.allocUnsafeSlow(chunkSize)) };
 }
