@@ -1,10 +1,11 @@
-import { readFileSync, realpathSync } from "node:fs";
+import { realpathSync } from "node:fs";
 import { join, relative } from "node:path";
-import { errnoOf } from "../core/index.ts";
+import { errnoOf, readSmallFile, whyUnreadable } from "../core/index.ts";
 import type { OpenedFile, RootPath } from "../layer/index.ts";
 import { type ByteString, byteString, textOf } from "./byte-strings.ts";
 import { changed, shown, unreadable } from "./context-problems.ts";
 import { lstatNode } from "./host-files.ts";
+import { contextError } from "./errors.ts";
 import { IgnoreRules } from "./ignore/ignore-rules.ts";
 import { parseIgnoreFile } from "./ignore/parse-ignore-file.ts";
 import { LocalDirectory } from "./local-directory.ts";
@@ -67,12 +68,19 @@ export async function readIgnoreRules(
 
 function readIfThere(path: string): Buffer | undefined {
   try {
-    return readFileSync(path);
+    return readSmallFile(path, { limit: maxIgnoreFile });
   } catch (error) {
     if (errnoOf(error) === "ENOENT") return undefined;
-    throw unreadable(path, error);
+    throw contextError("CONTEXT_UNREADABLE", `read ${path}: ${whyUnreadable(error)}`, {
+      hint: "an ignore file is a plain file of up to 4 MiB; mend it or remove it",
+      details: { path },
+      cause: error,
+    });
   }
 }
+
+/** Bytes. */
+const maxIgnoreFile = 4 * 1024 * 1024;
 
 /** Everything is known at once; promises are for callers who do not know that. */
 class DirectoryContext implements BuildContext {

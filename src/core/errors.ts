@@ -99,6 +99,8 @@ export type CoreErrorCode =
   | "SYSCALL_FAILED"
   | "SYSCALLS_UNAVAILABLE"
   | "DISK_FULL"
+  /** A pipe, a device or a directory where a file is meant, or a file that is far too large. */
+  | "FILE_UNSUITABLE"
   | "CANCELED"
   | "INTERNAL";
 

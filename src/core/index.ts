@@ -14,6 +14,7 @@ export * from "./media-types.ts";
 export * from "./output-file.ts";
 export * from "./partial.ts";
 export * from "./platform.ts";
+export * from "./read-small-file.ts";
 export * from "./reference.ts";
 export * from "./remove-tree.ts";
 export type * from "./rootfs.ts";

@@ -1,7 +1,6 @@
-import { readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { errnoOf } from "../core/index.ts";
+import { errnoOf, readSmallFile, whyUnreadable } from "../core/index.ts";
 import { registryError } from "./errors.ts";
 
 /** Environment variables. */
@@ -48,7 +47,7 @@ function homeOf(env: Environment): string {
  * @throws REGISTRY_CREDENTIALS_INVALID when it cannot be read or understood
  */
 export async function readAuthFile(path: string): Promise<AuthFile | undefined> {
-  const text = await readIfThere(path);
+  const text = readIfThere(path);
   // Podman leaves an empty file behind when the last login is gone.
   if (text === undefined || text.trim() === "") return undefined;
   const document = parseAuthDocument(path, text);
@@ -56,18 +55,26 @@ export async function readAuthFile(path: string): Promise<AuthFile | undefined> 
   return { path, text, document: { auths: document } };
 }
 
-async function readIfThere(path: string): Promise<string | undefined> {
+function readIfThere(path: string): string | undefined {
   try {
-    return await readFile(path, "utf8");
+    return readSmallFile(path, { limit: maxAuthFile }).toString("utf8");
   } catch (error) {
     if (["ENOENT", "ENOTDIR"].includes(errnoOf(error) ?? "")) return undefined;
-    throw registryError("REGISTRY_CREDENTIALS_INVALID", `read credentials file ${path}`, {
-      hint: "make the file readable, or point DOCKER_CONFIG elsewhere",
-      details: { path, reason: errnoOf(error) },
-      cause: error,
-    });
+    const reason = whyUnreadable(error);
+    throw registryError(
+      "REGISTRY_CREDENTIALS_INVALID",
+      `read credentials file ${path}: ${reason}`,
+      {
+        hint: "make the file readable, or point DOCKER_CONFIG elsewhere",
+        details: { path, reason: errnoOf(error) },
+        cause: error,
+      },
+    );
   }
 }
+
+/** Bytes. */
+const maxAuthFile = 16 * 1024 * 1024;
 
 /** @throws REGISTRY_CREDENTIALS_INVALID */
 export function parseAuthDocument(path: string, text: string): JsonObject {

@@ -1,8 +1,7 @@
-import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import type { StepLog } from "../../build/index.ts";
-import { errnoOf } from "../../core/index.ts";
+import { errnoOf, readSmallFile } from "../../core/index.ts";
 
 const fields = {
   HTTP_PROXY: "httpProxy",
@@ -39,7 +38,7 @@ function readProxies(
   const folder = env["DOCKER_CONFIG"] || join(env["HOME"] ?? homedir(), ".docker");
   const path = join(folder, "config.json");
   try {
-    const config = toObject(JSON.parse(readFileSync(path, "utf8")));
+    const config = toObject(JSON.parse(readSmallFile(path, { limit: maxConfig }).toString("utf8")));
     return toObject(toObject(config["proxies"])["default"]);
   } catch (error) {
     if (["ENOENT", "ENOTDIR"].includes(errnoOf(error) ?? "")) return {};
@@ -51,6 +50,9 @@ function readProxies(
     return {};
   }
 }
+
+/** Bytes. */
+const maxConfig = 16 * 1024 * 1024;
 
 function toObject(value: unknown): Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null ? { ...value } : {};

@@ -1,7 +1,12 @@
-import { readFileSync, statSync } from "node:fs";
-import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { errnoOf, isTsbuildError, TsbuildError } from "../../core/index.ts";
+import {
+  errnoOf,
+  isTsbuildError,
+  readSmallFile,
+  readSmallInput,
+  TsbuildError,
+  whyUnreadable,
+} from "../../core/index.ts";
 import type { MergedTree } from "../../layer/index.ts";
 import { apiError } from "../errors.ts";
 import { isHttpUrl, resolveHere, type ContextPlace } from "./context-place.ts";
@@ -59,7 +64,7 @@ export async function readLocalDockerfile(
     basename(wanted) === "Dockerfile" ? [wanted, join(wanted, "../dockerfile")] : [wanted];
   for (const path of candidates) {
     try {
-      return { path, shown: file ?? basename(path), bytes: await readText(path) };
+      return { path, shown: file ?? basename(path), bytes: await readText(path, file) };
     } catch (error) {
       if (errnoOf(error) !== "ENOENT") throw unreadable(wanted, error);
     }
@@ -67,15 +72,19 @@ export async function readLocalDockerfile(
   throw unreadable(wanted, undefined);
 }
 
-/** A pipe (`-f <(generate)`) may take its time; a file is there at once, and a way through the thread pool is not free. */
-async function readText(path: string): Promise<Buffer> {
-  return statSync(path).isFile() ? readFileSync(path) : readFile(path);
+/** A pipe that the user names (`-f <(generate)`) is read; one that lies in the context is none of the user's. */
+async function readText(path: string, named: string | undefined): Promise<Buffer> {
+  const limit = maxLocalDockerfile;
+  return named === undefined ? readSmallFile(path, { limit }) : readSmallInput(path, { limit });
 }
+
+/** Bytes; the reference cannot take more in one message either. */
+const maxLocalDockerfile = 16 * 1024 * 1024;
 
 /** Without a cause the file is simply not there. */
 function unreadable(path: string, cause: unknown): Error {
   const errno = errnoOf(cause);
-  const reason = unreadableReasons[errno ?? "ENOENT"] ?? "it cannot be read";
+  const reason = cause === undefined ? "there is no such file" : whyUnreadable(cause);
   return apiError("DOCKERFILE_NOT_FOUND", `read the Dockerfile ${path}: ${reason}`, {
     hint:
       errno === "EACCES"
@@ -85,12 +94,6 @@ function unreadable(path: string, cause: unknown): Error {
     cause,
   });
 }
-
-const unreadableReasons: Readonly<Record<string, string>> = {
-  ENOENT: "there is no such file",
-  EACCES: "permission denied",
-  EISDIR: "it is a directory",
-};
 
 /** Errors located in the Dockerfile carry its text, so that whoever prints them can show the line. */
 export function withSource(

@@ -1,6 +1,7 @@
-import { readdir, readFile } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { SecureContext } from "node:tls";
+import { readSmallFile } from "../read-small-file.ts";
 import type { ProxyEnvironment } from "./proxy.ts";
 
 /** Where Linux distributions keep the bundle of certificate authorities that their administrators trust. */
@@ -25,23 +26,30 @@ export async function loadAuthorities(env: ProxyEnvironment): Promise<SecureCont
 
 async function readBundles(env: ProxyEnvironment): Promise<readonly string[]> {
   const own = env["SSL_CERT_FILE"];
-  const bundles =
-    own === undefined || own === "" ? await firstOf(systemBundles) : [await readFile(own, "utf8")];
+  const bundles = own === undefined || own === "" ? firstOf(systemBundles) : [readText(own)];
   for (const folder of (env["SSL_CERT_DIR"] ?? "").split(":")) {
     if (folder !== "") bundles.push(...(await readFolder(folder)));
   }
   const extra = env["NODE_EXTRA_CA_CERTS"];
   // Node only warns when this file is missing, and so the program runs.
-  if (extra !== undefined && extra !== "") bundles.push(...(await firstOf([extra])));
+  if (extra !== undefined && extra !== "") bundles.push(...firstOf([extra]));
   return bundles;
 }
 
-async function firstOf(paths: readonly string[]): Promise<string[]> {
+/** Folders of certificates hold other things as well: a file that cannot be read is passed by. */
+function firstOf(paths: readonly string[]): string[] {
   for (const path of paths) {
-    const text = await readFile(path, "utf8").catch(() => undefined);
-    if (text !== undefined) return [text];
+    try {
+      return [readText(path)];
+    } catch {
+      continue;
+    }
   }
   return [];
+}
+
+function readText(path: string): string {
+  return readSmallFile(path, { limit: 16 * 1024 * 1024 }).toString("utf8");
 }
 
 async function readFolder(folder: string): Promise<readonly string[]> {
@@ -49,7 +57,7 @@ async function readFolder(folder: string): Promise<readonly string[]> {
   for (const name of (await readdir(folder)).sort()) {
     // Folders made by c_rehash also hold links with hashed names, and other files.
     if (!/\.(pem|crt|0)$/.test(name)) continue;
-    const text = await readFile(join(folder, name), "utf8").catch(() => "");
+    const [text = ""] = firstOf([join(folder, name)]);
     if (text.includes("-----BEGIN CERTIFICATE-----")) texts.push(text);
   }
   return texts;

@@ -1,8 +1,8 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { mkdir, readFile } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { errnoOf, removeTree } from "../../../core/index.ts";
+import { errnoOf, readSmallInput, removeTree, whyUnreadable } from "../../../core/index.ts";
 import { apiError } from "../../errors.ts";
 
 /** An agent that was started for some key files. */
@@ -44,9 +44,12 @@ export async function startKeyAgent(options: {
   return { socket: join(folder, "agent.sock"), stop };
 }
 
+/** Bytes. */
+const maxKey = 1024 * 1024;
+
 async function addKey(path: string, folder: string): Promise<void> {
-  const key = await readFile(path).catch((cause: unknown) => {
-    throw unavailable(`read the key ${path}: ${errnoOf(cause) ?? "?"}`, cause);
+  const key = await readSmallInput(path, { limit: maxKey }).catch((cause: unknown) => {
+    throw unavailable(`read the key ${path}: ${whyUnreadable(cause)}`, cause);
   });
   const adding = start("ssh-add", ["-q", "-"], folder);
   adding.child.stdin?.end(key);

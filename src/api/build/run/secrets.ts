@@ -1,6 +1,6 @@
-import { open, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
-import { errnoOf } from "../../../core/index.ts";
+import { isTsbuildError, readSmallInput, whyUnreadable } from "../../../core/index.ts";
 import { apiError, usageError } from "../../errors.ts";
 
 /** Bytes; the reference has the same limit. */
@@ -87,29 +87,18 @@ function sourceOf(
 
 async function checkFile(id: string, path: string): Promise<void> {
   const found = await stat(path).catch((cause: unknown) => {
-    throw unreadable(id, path, { reason: errnoOf(cause) ?? "", cause });
+    throw unreadable(id, path, { reason: whyUnreadable(cause), cause });
   });
   if (found.isDirectory()) throw unreadable(id, path, { reason: "it is a directory" });
   if (found.size > maxSecretSize) throw tooBig(id);
 }
 
-/** One byte more than there may be is read, whatever the file's size says: it may be a pipe. */
 async function readLimited(id: string, path: string): Promise<Buffer> {
-  const handle = await open(path).catch((cause: unknown) => {
-    throw unreadable(id, path, { reason: errnoOf(cause) ?? "", cause });
-  });
   try {
-    const chunks: Buffer[] = [];
-    let size = 0;
-    for await (const chunk of handle.createReadStream({ autoClose: false })) {
-      const bytes = Buffer.from(chunk as Uint8Array);
-      chunks.push(bytes);
-      size += bytes.length;
-      if (size > maxSecretSize) throw tooBig(id);
-    }
-    return Buffer.concat(chunks);
-  } finally {
-    await handle.close();
+    return await readSmallInput(path, { limit: maxSecretSize });
+  } catch (cause) {
+    if (isTsbuildError(cause, "FILE_UNSUITABLE") && "limit" in cause.details) throw tooBig(id);
+    throw unreadable(id, path, { reason: whyUnreadable(cause), cause });
   }
 }
 
