@@ -17,14 +17,23 @@ const skippableMagic = 0x184d2a5;
 /** A frame that holds nothing, for streams in which there is none to decode. */
 const emptyFrame = Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0x20, 0x00, 0x01, 0x00, 0x00]);
 
+/** A part of a frame, as it stands in the stream. */
+export interface ZstdPiece {
+  /** A checksum is the low half of the content's XXH64. */
+  readonly part: "header" | "block" | "checksum";
+  readonly bytes: Buffer;
+  /** Of a header that tells it: bytes of content. */
+  readonly contentSize?: number | undefined;
+}
+
 /**
  * A zstd stream in pieces, each a header or one whole block, without skippable frames; it has one frame at least. Decoders
  * thereby see no stream that is cut, wants more memory than allowed, or expands by more than 128 KiB a piece, and need
- * not be trusted to notice.
+ * not be trusted to notice. Whether the content is what its checksum says is left to them.
  * @see RFC 8878, section 3
  * @throws LAYER_TRUNCATED, LAYER_COMPRESSION_BROKEN, LAYER_COMPRESSION_UNSUPPORTED, LAYER_LIMIT_EXCEEDED
  */
-export async function* zstdPieces(source: ByteSource): AsyncGenerator<Buffer, void, undefined> {
+export async function* zstdPieces(source: ByteSource): AsyncGenerator<ZstdPiece, void, undefined> {
   let frames = 0;
   for (;;) {
     const start = await source.take(4);
@@ -37,7 +46,7 @@ export async function* zstdPieces(source: ByteSource): AsyncGenerator<Buffer, vo
       frames += 1;
     } else throw broken("no frame begins where one should");
   }
-  if (frames === 0) yield emptyFrame;
+  if (frames === 0) yield { part: "header", bytes: emptyFrame };
 }
 
 async function skipFrame(source: ByteSource): Promise<void> {
@@ -48,10 +57,10 @@ async function skipFrame(source: ByteSource): Promise<void> {
 async function* framePieces(
   source: ByteSource,
   magic: Buffer,
-): AsyncGenerator<Buffer, void, undefined> {
+): AsyncGenerator<ZstdPiece, void, undefined> {
   const descriptor = await exactly(source, 1);
-  const { hasChecksum, bytes } = await readFrameHeader(source, descriptor.readUInt8());
-  yield Buffer.concat([magic, descriptor, bytes]);
+  const { hasChecksum, contentSize, bytes } = await readFrameHeader(source, descriptor.readUInt8());
+  yield { part: "header", bytes: Buffer.concat([magic, descriptor, bytes]), contentSize };
   for (let isLast = false; !isLast;) {
     const header = await exactly(source, 3);
     const fields = header.readUIntLE(0, 3);
@@ -60,16 +69,21 @@ async function* framePieces(
     const size = fields >>> 3;
     if (type === 3 || size > maxBlock) throw broken("a block is of no known kind or too large");
     // A run is one byte, repeated.
-    yield Buffer.concat([header, await exactly(source, type === 1 ? 1 : size)]);
+    const content = await exactly(source, type === 1 ? 1 : size);
+    yield { part: "block", bytes: Buffer.concat([header, content]) };
   }
-  if (hasChecksum) yield await exactly(source, 4);
+  if (hasChecksum) yield { part: "checksum", bytes: await exactly(source, 4) };
 }
 
 /** What follows the descriptor: the window, the dictionary, the size of the content. */
 async function readFrameHeader(
   source: ByteSource,
   descriptor: number,
-): Promise<{ readonly hasChecksum: boolean; readonly bytes: Buffer }> {
+): Promise<{
+  readonly hasChecksum: boolean;
+  readonly contentSize: number | undefined;
+  readonly bytes: Buffer;
+}> {
   const isSingle = (descriptor & 0x20) !== 0;
   if ((descriptor & 0x08) !== 0) throw broken("a frame header uses a reserved bit");
   const windowLength = isSingle ? 0 : 1;
@@ -79,9 +93,11 @@ async function readFrameHeader(
   const sizeStart = windowLength + dictionaryLength;
   const dictionary = dictionaryLength === 0 ? 0 : bytes.readUIntLE(windowLength, dictionaryLength);
   if (dictionary !== 0) throw dictionaryNeeded(dictionary);
-  const window = isSingle ? contentSize(bytes.subarray(sizeStart)) : windowSize(bytes.readUInt8());
+  const contentSize = sizeLength === 0 ? undefined : readSize(bytes.subarray(sizeStart));
+  // In a frame of one segment the content is its own window.
+  const window = isSingle ? (contentSize ?? 0) : windowSize(bytes.readUInt8());
   if (window > maxZstdWindow) throw windowTooLarge(window);
-  return { hasChecksum: (descriptor & 0x04) !== 0, bytes };
+  return { hasChecksum: (descriptor & 0x04) !== 0, contentSize, bytes };
 }
 
 function windowSize(descriptor: number): number {
@@ -89,8 +105,8 @@ function windowSize(descriptor: number): number {
   return base + (base / 8) * (descriptor & 7);
 }
 
-/** In a frame of one segment the content is its own window. Two bytes count from 256. */
-function contentSize(field: Buffer): number {
+/** Two bytes count from 256. */
+function readSize(field: Buffer): number {
   if (field.length === 8) return Number(field.readBigUInt64LE());
   return field.readUIntLE(0, field.length) + (field.length === 2 ? 256 : 0);
 }

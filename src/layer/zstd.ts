@@ -1,9 +1,11 @@
 import { pipeline, Readable, type Transform } from "node:stream";
+import type { Decompress } from "fzstd";
 import { errnoOf, isTsbuildError } from "../core/index.ts";
 import { ByteSource } from "./byte-source.ts";
 import { layerError } from "./errors.ts";
 import { findProgram, pipeThrough } from "./filter-program.ts";
-import { zstdPieces } from "./zstd-frames.ts";
+import { XxHash64 } from "./xxhash64.ts";
+import { zstdPieces, type ZstdPiece } from "./zstd-frames.ts";
 
 /** What Node has since 22.15. */
 interface NodeZstd {
@@ -30,14 +32,18 @@ export async function* decodeZstd(
   const pieces = zstdPieces(source);
   const program = createZstdDecompress === undefined ? findProgram("zstd") : undefined;
   try {
-    if (createZstdDecompress !== undefined) yield* pipeTo(createZstdDecompress(), pieces);
+    if (createZstdDecompress !== undefined) yield* pipeTo(createZstdDecompress(), bytesOf(pieces));
     else if (program === undefined) yield* decodeHere(pieces);
-    else yield* pipeThrough({ program, args: ["-dcq"], attempt: "decompress" }, pieces);
+    else yield* pipeThrough({ program, args: ["-dcq"], attempt: "decompress" }, bytesOf(pieces));
   } catch (error) {
     throw isZstdError(error) ? broken(error) : error;
   } finally {
     await source.close();
   }
+}
+
+async function* bytesOf(pieces: AsyncIterable<ZstdPiece>): AsyncGenerator<Buffer, void, undefined> {
+  for await (const { bytes } of pieces) yield bytes;
 }
 
 /** Levels are zstd's own, 0 to 22; 0 means its default, which is 3. */
@@ -78,26 +84,65 @@ async function* pipeTo(
   yield* transform as AsyncIterable<Buffer>;
 }
 
-/** Loaded when it is needed. A piece gives 128 KiB at most, so its parts need no waiting place of their own. */
+/** The decoder is loaded when it is needed. */
 async function* decodeHere(
-  pieces: AsyncIterable<Buffer>,
+  pieces: AsyncIterable<ZstdPiece>,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const { Decompress } = await import("fzstd");
-  const parts: Uint8Array[] = [];
-  const decoder = new Decompress((part) => void parts.push(part));
-  const push = (piece: Uint8Array, isLast: boolean): void => {
+  let frame: FrameDecoder | undefined;
+  for await (const piece of pieces) {
+    if (piece.part === "header") {
+      if (frame !== undefined) yield* frame.end();
+      frame = new FrameDecoder(Decompress, piece.contentSize);
+    }
+    if (frame !== undefined) yield* frame.push(piece);
+  }
+  if (frame !== undefined) yield* frame.end();
+}
+
+/**
+ * One frame, by a decoder that looks at neither length nor checksum: we do. A piece gives 128 KiB at most, so its parts
+ * need no waiting place of their own; those of a frame of a few bytes come only with its end.
+ */
+class FrameDecoder {
+  readonly #decoder: Decompress;
+  readonly #parts: Uint8Array[] = [];
+  readonly #content = new XxHash64();
+  readonly #size: number | undefined;
+  #checksum: number | undefined;
+
+  constructor(Decoder: typeof Decompress, size: number | undefined) {
+    this.#decoder = new Decoder((part) => void this.#parts.push(part));
+    this.#size = size;
+  }
+
+  /** @throws LAYER_COMPRESSION_BROKEN */
+  push({ part, bytes }: ZstdPiece): readonly Uint8Array[] {
+    if (part === "checksum") this.#checksum = bytes.readUInt32LE();
+    return this.#push(bytes, false);
+  }
+
+  /** @throws LAYER_COMPRESSION_BROKEN */
+  end(): readonly Uint8Array[] {
+    const parts = this.#push(new Uint8Array(0), true);
+    if (this.#size !== undefined && this.#content.size !== this.#size)
+      throw broken(new Error("the content is not as long as its header says"));
+    const found = Number(this.#content.digest() & 0xffffffffn);
+    if (this.#checksum !== undefined && this.#checksum !== found)
+      throw broken(new Error("the content is not what its checksum says"));
+    return parts;
+  }
+
+  #push(bytes: Uint8Array, isLast: boolean): readonly Uint8Array[] {
     try {
-      decoder.push(piece, isLast);
+      this.#decoder.push(bytes, isLast);
     } catch (error) {
       throw broken(error);
     }
-  };
-  for await (const piece of pieces) {
-    push(piece, false);
-    yield* parts.splice(0);
+    const parts = this.#parts.splice(0);
+    for (const part of parts) this.#content.update(part);
+    return parts;
   }
-  push(new Uint8Array(0), true);
-  yield* parts.splice(0);
 }
 
 function isZstdError(error: unknown): boolean {

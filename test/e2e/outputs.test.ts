@@ -119,7 +119,7 @@ describe("files [7.2]", () => {
 
   test("a failure says what is left", async () => {
     const out = await makeFolder("small");
-    const big = { Dockerfile: "FROM scratch\nCOPY big /\n", big: new Uint8Array(4 * 1024 * 1024) };
+    const big = { Dockerfile: "FROM scratch\nCOPY big /\n", big: Buffer.alloc(4e6, "x") };
     const folder = await context(big);
     await runProgram("mount", ["-t", "tmpfs", "-o", "size=1m", "none", out]);
     try {

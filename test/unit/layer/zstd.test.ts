@@ -9,8 +9,10 @@ import { compressZstd, decompress } from "../../../src/layer/index.ts";
 const text = Buffer.from("some text, again and again. ".repeat(40_000));
 const sample = Buffer.concat([text, randomBytes(200_000), text, Buffer.alloc(500_000)]);
 
+const program = findProgram("zstd") ?? "zstd";
+
 function byProgram(args: readonly string[], input: Buffer): Buffer {
-  return execFileSync("zstd", ["-cq", ...args], { input, maxBuffer: 1 << 27 });
+  return execFileSync(program, ["-cq", ...args], { input, maxBuffer: 1 << 27 });
 }
 
 /** In pieces of a size that fits nothing. */
@@ -98,6 +100,28 @@ describe.runIf(makesZstd).for([
     const followed = Buffer.concat([byProgram([], text), Buffer.from("rest")]);
     await expect(decoded(damaged)).rejects.toMatchObject({ code: "LAYER_COMPRESSION_BROKEN" });
     await expect(decoded(followed)).rejects.toMatchObject({ code: "LAYER_COMPRESSION_BROKEN" });
+  });
+
+  test("content that is not what its checksum or its length says is broken", async () => {
+    const whole = byProgram([], sample);
+    const badSum = Buffer.from(whole);
+    badSum[badSum.length - 1] = ~(badSum.at(-1) ?? 0) & 0xff;
+    // A raw block of "hello", whose header says that it is four bytes.
+    const hello = Buffer.from([0x29, 0x00, 0x00, ...Buffer.from("hello")]);
+    const badSize = Buffer.concat([Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0x20, 0x04]), hello]);
+    const badContent = byProgram(["--check", "-1"], randomBytes(999));
+    badContent[500] = ~(badContent[500] ?? 0) & 0xff;
+    for (const bytes of [badSum, Buffer.concat([whole, badSum, whole]), badSize, badContent])
+      await expect(decoded(bytes)).rejects.toMatchObject({ code: "LAYER_COMPRESSION_BROKEN" });
+  });
+
+  test("a checksum is right for content of every length", async () => {
+    for (const length of [0, 1, 3, 4, 7, 8, 31, 32, 33, 63, 64, 100, 131_071, 131_072, 131_073]) {
+      const bytes = randomBytes(length);
+      expect((await decoded(byProgram(["--check"], bytes))).equals(bytes), String(length)).toBe(
+        true,
+      );
+    }
   });
 
   test("a window of 128 MiB is read, a larger one is refused before any memory is taken", async () => {
