@@ -7,6 +7,8 @@ export type ApiErrorCode =
   | "IMAGE_IN_USE"
   /** Under a digest there would be another image than the digest says. */
   | "IMAGE_CHANGED"
+  /** The image does not lie on the base that it is to be taken from. */
+  | "IMAGE_REBASE_REFUSED"
   | "MANIFEST_LIST_EXISTS"
   | "MANIFEST_LIST_NOT_FOUND"
   | "DOCKERFILE_NOT_FOUND"

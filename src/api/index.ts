@@ -1,6 +1,13 @@
 export { loadImages, saveImages, type LoadedImage } from "./archive.ts";
 export { build } from "./build/build.ts";
 export {
+  diffImages,
+  type ComparedImage,
+  type DifferingLayer,
+  type ImageDiff,
+} from "./diff-images.ts";
+export { mutateImage, type MutateImageOptions } from "./mutate/mutate-image.ts";
+export {
   checkDockerfile,
   toCheckDocument,
   type CheckDocument,

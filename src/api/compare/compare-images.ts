@@ -108,7 +108,8 @@ async function* entriesOf(
   }
 }
 
-function nameLayer({ config }: LocalImage, index: number): string {
+/** `layer 2 (RUN make)`, counted from 1. */
+export function nameLayer({ config }: LocalImage, index: number): string {
   const { createdBy } = config.history.filter(({ emptyLayer }) => emptyLayer !== true)[index] ?? {};
   const number = `layer ${String(index + 1)}`;
   return createdBy === undefined ? number : `${number} (${createdBy})`;
@@ -123,7 +124,8 @@ function compareConfigs(first: LocalImage, second: LocalImage): ImageDifference[
   }));
 }
 
-function fieldsOf({ configBytes }: LocalImage): unknown {
+/** A config document without its layers. */
+export function fieldsOf({ configBytes }: LocalImage): unknown {
   const fields = JSON.parse(configBytes.toString()) as Record<string, unknown>;
   return { ...fields, rootfs: undefined };
 }

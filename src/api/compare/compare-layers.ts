@@ -66,17 +66,29 @@ async function compareEntries(
       ? { path, field: "entry", first: there, second: missing }
       : { path, field: "entry", first: missing, second: there };
   }
-  const path = shownPath(one);
-  const theirs = headerFields(other);
-  for (const [field, value] of headerFields(one)) {
-    const second = theirs.get(field) ?? "";
-    if (value !== second) return { path, field, first: value, second };
-  }
-  const differing = await compareContents(one, other);
-  return differing === undefined ? undefined : { path, field: "content", ...differing };
+  const [difference] = await compareNodes(one, other);
+  return difference;
 }
 
-function compareTimes(
+/** Everything but the time in which two entries of one path differ; content only where it has the same size. */
+export async function compareNodes(
+  one: LayerEntryWithContent,
+  other: LayerEntryWithContent,
+): Promise<readonly LayerDifference[]> {
+  const path = shownPath(one);
+  const theirs = headerFields(other);
+  const differences = [...headerFields(one)].flatMap(([field, first]): LayerDifference[] => {
+    const second = theirs.get(field) ?? "";
+    return first === second ? [] : [{ path, field, first, second }];
+  });
+  if (one.type !== other.type || one.size !== other.size) return differences;
+  const differing = await compareContents(one, other);
+  if (differing !== undefined) differences.push({ path, field: "content", ...differing });
+  return differences;
+}
+
+/** The time alone. */
+export function compareTimes(
   one: LayerEntryWithContent,
   other: LayerEntryWithContent,
 ): LayerDifference | undefined {
@@ -85,7 +97,8 @@ function compareTimes(
   return { path: shownPath(one), field: "mtime", first, second };
 }
 
-function shownPath({ path }: LayerEntryWithContent): string {
+/** As in an error: with a slash in front. */
+export function shownPath({ path }: Pick<LayerEntryWithContent, "path">): string {
   return `/${rootPathToString(path)}`;
 }
 

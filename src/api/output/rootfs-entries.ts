@@ -53,24 +53,34 @@ export async function* rootfsEntries(
   }
   for await (const node of walkRootfs(tree)) {
     const { path, stat, firstName } = node;
-    const { mode, uid, gid, devMajor, devMinor } = stat;
-    const looks = { path: place(path), mode, uid, gid, mtime: options.mtime ?? stat.mtime };
+    const { mode, uid, gid } = stat;
+    const looks = { path: place(path), mtime: options.mtime ?? stat.mtime };
     if (firstName !== undefined) {
-      yield { ...looks, type: "hardlink", size: 0, linkTarget: place(firstName) };
+      const linkTarget = place(firstName);
+      yield { ...looks, mode, uid, gid, type: "hardlink", size: 0, linkTarget };
       continue;
     }
-    const type = stat.type === "socket" ? "fifo" : stat.type;
-    const xattrs = await tree.xattrs(path);
-    yield {
-      ...looks,
-      type,
-      size: type === "file" ? stat.size : 0,
-      ...(type === "symlink" ? { linkTarget: await tree.readlink(path) } : {}),
-      ...(type === "char-device" || type === "block-device" ? { devMajor, devMinor } : {}),
-      ...(xattrs.size === 0 ? {} : { xattrs }),
-      ...(type === "file" ? { open: () => Readable.from(contentOf(tree, path)) } : {}),
-    };
+    yield { ...(await nodeEntry(tree, path, stat)), ...looks };
   }
+}
+
+/** A node of a tree as the entry of a tar. */
+export async function nodeEntry(
+  tree: MergedTree,
+  path: RootPath,
+  stat: NodeStat,
+): Promise<LayerEntryWithContent> {
+  const { mode, uid, gid, mtime, devMajor, devMinor } = stat;
+  const type = stat.type === "socket" ? "fifo" : stat.type;
+  const xattrs = await tree.xattrs(path);
+  return {
+    ...{ path, mode, uid, gid, mtime, type },
+    size: type === "file" ? stat.size : 0,
+    ...(type === "symlink" ? { linkTarget: await tree.readlink(path) } : {}),
+    ...(type === "char-device" || type === "block-device" ? { devMajor, devMinor } : {}),
+    ...(xattrs.size === 0 ? {} : { xattrs }),
+    ...(type === "file" ? { open: () => Readable.from(contentOf(tree, path)) } : {}),
+  };
 }
 
 async function* contentOf(

@@ -1,7 +1,9 @@
 import type { Command } from "commander";
 import type { Invocation } from "../../invocation.ts";
 import { addCopyCommand } from "./copy.ts";
+import { addDiffCommand } from "./diff.ts";
 import { addInspectPlaceCommand } from "./inspect.ts";
+import { addMutateCommand } from "./mutate.ts";
 
 /** `tsbuild image …`: images wherever they are. */
 export function addImageCommand(program: Command, invocation: Invocation): void {
@@ -10,4 +12,6 @@ export function addImageCommand(program: Command, invocation: Invocation): void 
     .description("copy, inspect and change images, in the local store or elsewhere");
   addCopyCommand(image, invocation);
   addInspectPlaceCommand(image, invocation);
+  addDiffCommand(image, invocation);
+  addMutateCommand(image, invocation);
 }
