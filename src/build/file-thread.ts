@@ -1,13 +1,16 @@
 import { type DigestJob, runDigestJob } from "../context/index.ts";
 import { serveJobs, unreachable } from "../core/index.ts";
+import { type FillJob, runFillJob } from "../layer/index.ts";
 import { runWriteJob, type WriteJob } from "../snapshot/index.ts";
 
-/** A script of its own: the second thread of a build that has many files to read or to make (`openFileThread`). */
+/** A script of its own: the second thread where there are many files to read or to make (`openFileThread`). */
 serveJobs((job) => {
-  const known = job as DigestJob | WriteJob;
+  const known = job as DigestJob | FillJob | WriteJob;
   switch (known.kind) {
     case "digest":
       return runDigestJob(known);
+    case "fill":
+      return runFillJob(known);
     case "write":
       return runWriteJob(known);
     default:

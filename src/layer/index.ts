@@ -30,7 +30,8 @@ export {
 export { openIfTar, openTarOrBytes } from "./tar/detect.ts";
 export { readLayerTar, type ReadLayerTarOptions } from "./tar/read.ts";
 export { type ContentPlaces, contentPlaceSize, LayerTarDigester } from "./tar/tar-digester.ts";
-export { layerTarChunks, writeLayerTar } from "./tar/write.ts";
+export { type FillJob, runFillJob } from "./tar/fill-job.ts";
+export { layerTarChunks, type LayerTarOptions, writeLayerTar } from "./tar/write.ts";
 export { showName, tellEntry } from "./tell-entry.ts";
 export type * from "./types.ts";
 export {

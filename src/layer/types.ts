@@ -43,6 +43,8 @@ export interface LayerEntryWithContent extends LayerEntry {
    * `size` bytes, is a place that may be used for it; the result tells whether it was.
    */
   readonly read?: (target?: Buffer) => Buffer;
+  /** Absolute path of a file that has the content and keeps it: `read` may be called at any time, or another thread read it. */
+  readonly place?: Buffer;
 }
 
 /** What `lstat` knows about a node of a merged tree. */

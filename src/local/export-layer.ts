@@ -167,7 +167,8 @@ async function openTar(
 ): Promise<Chunks> {
   const origin = await findTar(place, layer, options);
   if (origin.type === "snapshot") {
-    return verifyTar(layerTarChunks(place.snapshots.diff(layer.chainId)), layer);
+    const entries = place.snapshots.diff(layer.chainId);
+    return verifyTar(layerTarChunks(entries, { thread: options.thread }), layer);
   }
   const blob = origin.type === "blob" ? origin.blob : await ensureLayerBlob(place, layer, options);
   const { content } = await decompress(await place.store.blobs.open(blob.digest));

@@ -1,5 +1,5 @@
 import type { Readable } from "node:stream";
-import type { ChainId, Digest, LayerCompression, Platform } from "../core/index.ts";
+import type { ChainId, Digest, JobThread, LayerCompression, Platform } from "../core/index.ts";
 import type { ContentSink, ContentSource, Descriptor, ImageConfig } from "../image/index.ts";
 
 /** An image that is known here: its config over layers that are snapshots, blobs, or still in a registry. */
@@ -69,6 +69,8 @@ export interface ExportOptions {
   readonly dockerTypes?: boolean;
   /** For layers that are only in a registry. Called when their content is wanted. */
   readonly fetchLayer?: FetchLayer;
+  /** Reads files of layers that are made into tars. */
+  readonly thread?: JobThread | undefined;
   readonly signal?: AbortSignal;
 }
 

@@ -49,10 +49,13 @@ export function entryOf(
   };
 }
 
-function contentOf(absolute: Buffer, size: number): Pick<LayerEntryWithContent, "open" | "read"> {
+function contentOf(
+  absolute: Buffer,
+  size: number,
+): Pick<LayerEntryWithContent, "open" | "read" | "place"> {
   const open = () => createReadStream(absolute, { highWaterMark: 1024 * 1024 });
   const read = (target: Buffer = Buffer.allocUnsafe(size)): Buffer => readWhole(absolute, target);
-  return size <= smallFile ? { open, read } : { open };
+  return size <= smallFile ? { open, read, place: absolute } : { open };
 }
 
 /** A further name of a node whose entry came before. @throws SNAPSHOT_NAME_RESERVED */

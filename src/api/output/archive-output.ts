@@ -1,5 +1,6 @@
 import type { Writable } from "node:stream";
 import { familiarReference, parseReference, type LayerCompression } from "../../core/index.ts";
+import { openFileThread } from "../../build/index.ts";
 import { copyGraph, type Descriptor } from "../../image/index.ts";
 import type { ArchiveFlavor } from "../../archive/index.ts";
 import type { FetchLayer, ImageGroup } from "../../local/index.ts";
@@ -48,6 +49,7 @@ export async function writeArchive(request: {
   const { compression = flavor === "oci" ? "gzip" : "none" } = form;
   const isPlainDocker = flavor === "docker" && form.compression === undefined;
   const roots: Descriptor[] = [];
+  const thread = openFileThread();
   try {
     for (const { group, names, rootAnnotations } of images) {
       const { root, source } = await engine.images.exportGroup(group, {
@@ -56,6 +58,7 @@ export async function writeArchive(request: {
         reuse: !isPlainDocker && form.forceCompression !== true,
         ...(form.dockerTypes === true ? { dockerTypes: true } : {}),
         ...fetching(group, bases),
+        thread,
         signal,
       });
       await copyGraph({ source, sink, root, signal });
@@ -72,6 +75,7 @@ export async function writeArchive(request: {
     throw error;
   } finally {
     await bases.close();
+    await thread?.close();
   }
 }
 

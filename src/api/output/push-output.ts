@@ -5,7 +5,7 @@ import {
   shortDigest,
   type LayerCompression,
 } from "../../core/index.ts";
-import type { StepLog } from "../../build/index.ts";
+import { openFileThread, type StepLog } from "../../build/index.ts";
 import { copyGraph, type CopyProgress, type Descriptor } from "../../image/index.ts";
 import type { ImageGroup } from "../../local/index.ts";
 import type { RegistryRepository } from "../../registry/index.ts";
@@ -40,6 +40,7 @@ export async function pushGroup(request: PushRequest): Promise<Descriptor> {
   const bases = new BaseImages(engine, { pull: false });
   const { compression = "gzip", compressionLevel, forceCompression, dockerTypes } = form;
   const repositories = await openRepositories(request);
+  const thread = openFileThread();
   try {
     for (const { repository } of repositories) await signIn(repository, group, signal);
     const exported = await steps.run("compressing layers", () =>
@@ -49,6 +50,7 @@ export async function pushGroup(request: PushRequest): Promise<Descriptor> {
         ...(compressionLevel === undefined ? {} : { compressionLevel }),
         ...(dockerTypes === true ? { dockerTypes } : {}),
         ...fetching(group, bases),
+        thread,
         signal,
       }),
     );
@@ -57,6 +59,7 @@ export async function pushGroup(request: PushRequest): Promise<Descriptor> {
   } finally {
     for (const { repository } of repositories) await repository.close();
     await bases.close();
+    await thread?.close();
   }
 }
 

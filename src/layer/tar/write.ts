@@ -1,7 +1,9 @@
 import { Readable } from "node:stream";
+import type { JobThread } from "../../core/index.ts";
 import { layerError } from "../errors.ts";
 import { rootPathToString } from "../paths.ts";
 import type { LayerEntryWithContent } from "../types.ts";
+import { fillAhead, type MissingFile, type Piece } from "./fill-ahead.ts";
 import { blockSize, paddingOf } from "./format.ts";
 import { formatHeader } from "./write-header.ts";
 
@@ -18,13 +20,30 @@ export function writeLayerTar(entries: Entries): Readable {
   });
 }
 
+export interface LayerTarOptions {
+  /** Reads files that say their `place`. */
+  readonly thread?: JobThread | undefined;
+}
+
 /**
  * A layer tar of the entries in the order given: ustar, PAX only where an entry needs it, ended by two empty blocks.
  * Equal entries give equal bytes. A chunk belongs to the reader.
  * @throws LAYER_SIZE_MISMATCH when a file's content is not `size` bytes
  */
-export async function* layerTarChunks(entries: Entries): AsyncGenerator<Buffer, void, undefined> {
-  const chunk = new Chunk();
+export async function* layerTarChunks(
+  entries: Entries,
+  { thread }: LayerTarOptions = {},
+): AsyncGenerator<Buffer, void, undefined> {
+  if (thread !== undefined) return yield* fillAhead(gather(entries, true), thread);
+  for await (const { bytes } of gather(entries, false)) yield bytes;
+}
+
+/** The tar in pieces. With `isShared`, contents of files with a place are missing in them, and the memory is shared. */
+async function* gather(
+  entries: Entries,
+  isShared: boolean,
+): AsyncGenerator<Piece, void, undefined> {
+  const chunk = new Chunk(isShared);
   for await (const entry of entries) {
     const header = formatHeader(entry);
     if (!chunk.fits(header.length)) yield* chunk.take();
@@ -45,8 +64,15 @@ const zeros = Buffer.alloc(2 * blockSize);
 
 /** Where headers and small files are laid next to one another: files are read straight into their place. */
 class Chunk {
-  #bytes = Buffer.allocUnsafeSlow(chunkSize);
+  readonly isShared: boolean;
+  #bytes: Buffer;
   #length = 0;
+  #missing: MissingFile[] = [];
+
+  constructor(isShared: boolean) {
+    this.isShared = isShared;
+    this.#bytes = this.#makeRoom();
+  }
 
   fits(size: number): boolean {
     return size <= chunkSize - this.#length;
@@ -54,14 +80,18 @@ class Chunk {
 
   /** Larger parts than a chunk make it grow: long PAX headers. */
   add(part: Uint8Array): void {
-    if (part.length > this.#bytes.length - this.#length)
-      this.#bytes = Buffer.concat([
-        this.#bytes.subarray(0, this.#length),
-        part,
-        Buffer.alloc(chunkSize),
-      ]);
+    if (part.length > this.#bytes.length - this.#length) this.#grow(part.length);
     this.#bytes.set(part, this.#length);
     this.#length += part.length;
+  }
+
+  #grow(size: number): void {
+    const room = this.#length + size + chunkSize;
+    const grown = this.isShared
+      ? Buffer.from(new SharedArrayBuffer(room))
+      : Buffer.allocUnsafeSlow(room);
+    grown.set(this.#bytes.subarray(0, this.#length));
+    this.#bytes = grown;
   }
 
   /** A place for the next `size` bytes. */
@@ -71,32 +101,54 @@ class Chunk {
     return place;
   }
 
+  /** The same, to be filled later. */
+  reserveFor(file: Omit<MissingFile, "at">): void {
+    this.#missing.push({ ...file, at: this.#length });
+    this.#length += file.size;
+  }
+
   /** What was gathered, if anything; it is the reader's from now on. */
-  *take(): Generator<Buffer, void, undefined> {
+  *take(): Generator<Piece, void, undefined> {
     if (this.#length === 0) return;
-    yield this.#bytes.subarray(0, this.#length);
-    this.#bytes = Buffer.allocUnsafeSlow(chunkSize);
+    yield { bytes: this.#bytes.subarray(0, this.#length), files: this.#missing };
+    this.#bytes = this.#makeRoom();
     this.#length = 0;
+    this.#missing = [];
+  }
+
+  #makeRoom(): Buffer {
+    if (this.isShared) return Buffer.from(new SharedArrayBuffer(chunkSize));
+    return Buffer.allocUnsafeSlow(chunkSize);
   }
 }
 
 function* smallContent(
   chunk: Chunk,
   entry: LayerEntryWithContent,
-): Generator<Buffer, void, undefined> {
+): Generator<Piece, void, undefined> {
   const { read, size } = entry;
   if (!chunk.fits(size)) yield* chunk.take();
+  if (chunk.isShared && entry.place !== undefined && chunk.fits(size)) {
+    chunk.reserveFor({ path: entry.place, size, fill: (place) => readInto(place, entry) });
+    return;
+  }
   const place = chunk.fits(size) ? chunk.reserve(size) : undefined;
   const content = read?.(place) ?? zeros.subarray(0, 0);
   if (content.length !== size) throw sizeMismatch(entry, content.length);
-  if (place === undefined) yield content;
+  if (place === undefined) yield { bytes: content, files: [] };
   else if (content !== place) place.set(content);
+}
+
+function readInto(place: Buffer, entry: LayerEntryWithContent): void {
+  const content = entry.read?.(place) ?? zeros.subarray(0, 0);
+  if (content.length !== entry.size) throw sizeMismatch(entry, content.length);
+  if (content !== place) place.set(content);
 }
 
 async function* largeContent(
   chunk: Chunk,
   entry: LayerEntryWithContent,
-): AsyncGenerator<Buffer, void, undefined> {
+): AsyncGenerator<Piece, void, undefined> {
   if (entry.open === undefined) throw sizeMismatch(entry, 0);
   let found = 0;
   for await (const part of entry.open() as AsyncIterable<Buffer>) {
@@ -107,7 +159,7 @@ async function* largeContent(
       continue;
     }
     yield* chunk.take();
-    yield part;
+    yield { bytes: part, files: [] };
   }
   if (found !== entry.size) throw sizeMismatch(entry, found);
 }
