@@ -32,7 +32,7 @@ export async function* listTags(options: ListTagsOptions): AsyncGenerator<string
     let count = 0;
     if (limit <= 0) return;
     let isBehind = last === undefined;
-    for await (const tag of repository.listTags(signal)) {
+    for await (const tag of repository.listTags({ signal })) {
       if (isBehind) {
         yield tag;
         if (++count >= limit) return;

@@ -72,7 +72,7 @@ async function knownTags(
 ): Promise<readonly string[] | undefined> {
   const tags: string[] = [];
   try {
-    for await (const tag of repository.listTags(signal)) {
+    for await (const tag of repository.listTags({ signal })) {
       tags.push(tag);
       if (tags.length >= searchedTags) break;
     }

@@ -1,4 +1,5 @@
 /** The one door to the network. */
+export type { TlsMaterial } from "./http/certificates.ts";
 export {
   openHttpClient,
   type HttpClient,
@@ -9,5 +10,5 @@ export {
 export { downloadUrl, type Download } from "./http/download.ts";
 export { displayUrl } from "./http/errors.ts";
 export { bareHost, isLoopback } from "./http/host.ts";
-export { requestFollowing, type FollowOptions } from "./http/redirects.ts";
+export { requestFollowing, withoutIdentities, type FollowOptions } from "./http/redirects.ts";
 export { discardBody, readBody } from "./http/response-body.ts";

@@ -1,4 +1,4 @@
-import { discardBody, readBody, type HttpClient, type HttpResponse } from "../core/index.ts";
+import { readBody, type HttpResponse } from "../core/index.ts";
 import { parseChallenges, type Challenge } from "./challenge.ts";
 import type {
   CredentialQuery,
@@ -6,22 +6,34 @@ import type {
   CredentialSource,
   FoundCredentials,
 } from "./credentials.ts";
-import { checkTarget, type Endpoint } from "./endpoint.ts";
+import type { Endpoint } from "./endpoint.ts";
 import { registryError } from "./errors.ts";
 import { responseError } from "./response-error.ts";
-import { sendPatiently, type RetryPolicy } from "./retry.ts";
+import { joinScopes, scopesOf } from "./scopes.ts";
+import {
+  basicAuthorization,
+  realmOf,
+  requestToken,
+  type TokenPath,
+  type TokenRequest,
+} from "./token-request.ts";
 
-export interface AuthenticatorOptions {
-  readonly client: HttpClient;
+export interface AuthenticatorOptions extends TokenPath {
   readonly query: CredentialQuery;
   readonly source: CredentialSource;
-  readonly policy: RetryPolicy;
 }
 
 interface Token {
   readonly value: string;
   /** Milliseconds since the epoch. */
   readonly expires: number;
+}
+
+/** A token that was asked for; `value` once it is there. */
+interface KeptToken {
+  readonly scopes: readonly string[];
+  readonly token: Promise<Token>;
+  value?: string;
 }
 
 const tokenBodyLimit = 64 * 1024;
@@ -34,10 +46,13 @@ const safetyMargin = 10_000;
  */
 export class Authenticator {
   readonly #options: AuthenticatorOptions;
-  readonly #tokens = new Map<string, Promise<Token>>();
+  readonly #tokens = new Map<string, KeptToken>();
+  /** What the registry demanded of requests that want certain scopes, beside these. */
+  readonly #demanded = new Map<string, readonly string[]>();
   #challenge: Challenge | undefined;
   #found: Promise<FoundCredentials | undefined> | undefined;
-  #identityToken: string | undefined;
+  /** A newer identity token than the stored one. */
+  #renewed: Credentials | undefined;
   /** Where the credentials in use came from, once it is known. */
   credentialOrigin: string | undefined;
   /** Everything that must not appear in messages. */
@@ -58,7 +73,9 @@ export class Authenticator {
     const credentials = await this.#credentials(signal);
     if (credentials?.type === "registry-token") return `Bearer ${credentials.token}`;
     if (challenge.scheme === "basic") return basicAuthorization(credentials);
-    const token = await this.#token({ endpoint, challenge, credentials, scopes, signal });
+    const demanded = this.#demanded.get(keyOf(scopes)) ?? [];
+    const wanted = joinScopes(demanded, scopes);
+    const token = await this.#token({ endpoint, challenge, credentials, scopes: wanted, signal });
     return `Bearer ${token.value}`;
   }
 
@@ -68,130 +85,104 @@ export class Authenticator {
    */
   async learn(
     response: HttpResponse,
-    sent: string | undefined,
-    signal: AbortSignal | undefined,
+    request: {
+      readonly sent: string | undefined;
+      readonly scopes: readonly string[];
+      readonly signal: AbortSignal | undefined;
+    },
   ): Promise<boolean> {
+    const { sent, scopes, signal } = request;
     const challenges = parseChallenges(response.headers("www-authenticate"));
     const challenge = ["bearer", "basic"]
       .map((scheme) => challenges.find((candidate) => candidate.scheme === scheme))
       .find((candidate) => candidate !== undefined);
     if (challenge === undefined) return false;
-    const isRefused = sent !== undefined && challenge.parameters["error"] === "insufficient_scope";
     const wasKnown = this.#challenge?.scheme === challenge.scheme;
     this.#challenge = challenge;
-    this.#tokens.clear();
+    const credentials = await this.#credentials(signal);
+    if (credentials?.type === "registry-token") return sent === undefined;
     if (challenge.scheme === "basic") {
-      return !wasKnown && basicAuthorization(await this.#credentials(signal)) !== undefined;
+      const header = basicAuthorization(credentials);
+      return header !== undefined && header !== sent;
     }
-    return !isRefused || !wasKnown;
+    const refused = this.#drop(sent);
+    const demanded = scopesOf(challenge.parameters["scope"]);
+    if (demanded.length > 0) this.#demanded.set(keyOf(scopes), demanded);
+    // The same token once more would be refused once more.
+    const isFinal =
+      challenge.parameters["error"] === "insufficient_scope" &&
+      refused !== undefined &&
+      keyOf(refused.scopes) === keyOf(joinScopes(demanded, scopes));
+    return !isFinal || !wasKnown;
+  }
+
+  /** Forgets the token that a refused request carried; another request may have replaced it meanwhile. */
+  #drop(sent: string | undefined): KeptToken | undefined {
+    for (const [key, kept] of this.#tokens) {
+      if (sent !== `Bearer ${kept.value ?? ""}`) continue;
+      this.#tokens.delete(key);
+      return kept;
+    }
+    return undefined;
   }
 
   async #credentials(signal: AbortSignal | undefined): Promise<Credentials | undefined> {
-    this.#found ??= this.#options.source(this.#options.query, signal);
+    this.#found ??= this.#options.source(this.#options.query, signal).catch((error: unknown) => {
+      this.#found = undefined;
+      throw error;
+    });
     const found = await this.#found;
     if (found === undefined) return undefined;
     if (this.credentialOrigin === undefined) {
       this.credentialOrigin = found.origin;
       this.secrets.push(...secretsOf(found.credentials));
     }
-    return found.credentials;
+    return this.#renewed ?? found.credentials;
   }
 
   async #token(request: TokenRequest): Promise<Token> {
-    const scopes = scopeSet(request.challenge.parameters["scope"], request.scopes);
-    const key = [...scopes].sort().join(" ");
+    const key = keyOf(request.scopes);
     const known = this.#tokens.get(key);
-    if (known !== undefined && (await known).expires > Date.now() + safetyMargin) return known;
+    if (known !== undefined && (await known.token).expires > Date.now() + safetyMargin) {
+      return known.token;
+    }
     // Whoever else found it expired asks for the same new one.
     if (known !== undefined && this.#tokens.get(key) !== known) return this.#token(request);
-    const fetched = this.#fetchToken({ ...request, scopes });
-    this.#tokens.set(key, fetched);
-    fetched.catch(() => this.#tokens.delete(key));
-    return fetched;
+    const kept: KeptToken = { scopes: request.scopes, token: this.#fetchToken(request) };
+    this.#tokens.set(key, kept);
+    kept.token.then(
+      ({ value }) => (kept.value = value),
+      () => this.#tokens.delete(key),
+    );
+    return kept.token;
   }
 
   async #fetchToken(request: TokenRequest): Promise<Token> {
-    const realm = realmOf(request);
-    const { credentials } = request;
-    const identity =
-      this.#identityToken ??
-      (credentials?.type === "identity-token" ? credentials.token : undefined);
-    const response =
-      identity === undefined
-        ? await this.#getToken(realm, request)
-        : await this.#postToken(realm, request, identity);
-    if (response.status !== 200) {
-      throw await responseError(response, {
-        attempt: `ask ${realm.host} for a token`,
-        host: realm.host,
-        credentialOrigin: this.credentialOrigin,
-        secrets: this.secrets,
-      });
+    const { host } = realmOf(request);
+    const response = await requestToken(this.#options, request);
+    if (response.status === 200) {
+      return this.#readToken(host, request, await readBody(response, tokenBodyLimit));
     }
-    return this.#readToken(realm, await readBody(response, tokenBodyLimit));
-  }
-
-  async #getToken(realm: URL, request: TokenRequest): Promise<HttpResponse> {
-    const { service } = request.challenge.parameters;
-    const url = new URL(realm);
-    if (service !== undefined) url.searchParams.append("service", service);
-    for (const scope of request.scopes) url.searchParams.append("scope", scope);
-    const authorization = basicAuthorization(request.credentials);
-    return this.#send(request, {
-      method: "GET",
-      url,
-      headers: authorization === undefined ? {} : { authorization },
+    throw await responseError(response, {
+      attempt: `ask ${host} for a token`,
+      host,
+      credentialOrigin: this.credentialOrigin,
+      secrets: this.secrets,
     });
   }
 
-  /** @see distribution, docs/spec/auth/oauth.md */
-  async #postToken(realm: URL, request: TokenRequest, identity: string): Promise<HttpResponse> {
-    const form = new URLSearchParams({
-      grant_type: "refresh_token",
-      client_id: "tsbuild",
-      service: request.challenge.parameters["service"] ?? "",
-      scope: request.scopes.join(" "),
-      refresh_token: identity,
-    });
-    const response = await this.#send(request, {
-      method: "POST",
-      url: realm,
-      headers: { "content-type": "application/x-www-form-urlencoded" },
-      body: Buffer.from(form.toString()),
-    });
-    if (response.status !== 404) return response;
-    // Token servers of the first generation know only GET.
-    await discardBody(response);
-    return this.#getToken(realm, request);
-  }
-
-  #send(
-    { endpoint, signal }: TokenRequest,
-    request: { method: string; url: URL; headers: Record<string, string>; body?: Buffer },
-  ): Promise<HttpResponse> {
-    const { client, policy } = this.#options;
-    const insecure = endpoint.isUnverified;
-    return sendPatiently({
-      policy,
-      signal,
-      send: () => client.request({ ...request, insecure, signal }),
-    });
-  }
-
-  #readToken(realm: URL, body: Buffer): Token {
+  #readToken(host: string, { credentials }: TokenRequest, body: Buffer): Token {
     const answer = parseAnswer(body);
     const value = textOf(answer["token"]) ?? textOf(answer["access_token"]);
     if (value === undefined) {
-      throw registryError(
-        "REGISTRY_ANSWER_INVALID",
-        `ask ${realm.host} for a token: it gives none`,
-        {
-          details: { host: realm.host },
-        },
-      );
+      throw registryError("REGISTRY_ANSWER_INVALID", `ask ${host} for a token: it gives none`, {
+        details: { host },
+      });
     }
     const refresh = textOf(answer["refresh_token"]);
-    if (refresh !== undefined && this.#identityToken !== undefined) this.#identityToken = refresh;
+    if (refresh !== undefined && credentials?.type === "identity-token") {
+      this.#renewed = { type: "identity-token", token: refresh };
+    }
     this.secrets.push(value, ...(refresh === undefined ? [] : [refresh]));
     const seconds = answer["expires_in"];
     const lifetime = typeof seconds === "number" ? Math.max(seconds, 60) : 60;
@@ -199,48 +190,8 @@ export class Authenticator {
   }
 }
 
-interface TokenRequest {
-  readonly endpoint: Endpoint;
-  readonly challenge: Challenge;
-  readonly credentials: Credentials | undefined;
-  readonly scopes: readonly string[];
-  readonly signal: AbortSignal | undefined;
-}
-
-/** The scope that the registry demands comes first, since some token servers look at the first one only. */
-function scopeSet(demanded: string | undefined, wanted: readonly string[]): readonly string[] {
-  const first = (demanded ?? "").split(" ").filter((scope) => scope !== "");
-  return [...new Set([...first, ...wanted])];
-}
-
-function realmOf({ challenge, endpoint }: TokenRequest): URL {
-  const registry = new URL(endpoint.origin);
-  const text = challenge.parameters["realm"] ?? "";
-  if (!URL.canParse(text)) {
-    throw registryError(
-      "REGISTRY_ANSWER_INVALID",
-      `log in to ${registry.host}: its challenge has no realm`,
-      {
-        details: { host: registry.host },
-      },
-    );
-  }
-  const realm = new URL(text);
-  const isPlain = realm.protocol !== "https:" && realm.host !== registry.host;
-  if (isPlain && registry.protocol === "https:") {
-    throw registryError("REGISTRY_TARGET_REFUSED", `log in to ${registry.host} at ${realm.host}`, {
-      hint: "the registry names a token server without TLS, which would show it the credentials",
-      details: { host: registry.host, target: realm.host, what: "token server" },
-    });
-  }
-  checkTarget(realm, registry, "token server");
-  return realm;
-}
-
-function basicAuthorization(credentials: Credentials | undefined): string | undefined {
-  if (credentials?.type !== "password") return undefined;
-  const pair = `${credentials.username}:${credentials.password}`;
-  return `Basic ${Buffer.from(pair).toString("base64")}`;
+function keyOf(scopes: readonly string[]): string {
+  return [...scopes].sort().join(" ");
 }
 
 function secretsOf(credentials: Credentials): readonly string[] {

@@ -6,23 +6,34 @@ import { registryError } from "./errors.ts";
 export interface Endpoint {
   /** Scheme and host, such as `https://registry-1.docker.io`. */
   readonly origin: string;
+  /** The path below which the API is, without a slash at its end; `/v2` nearly everywhere. */
+  readonly api: string;
   /** Whether certificates are not checked. */
   readonly isUnverified: boolean;
 }
 
+/** The host that serves a registry's API. */
+export function apiHost(domain: string): string {
+  return domain === "docker.io" ? "registry-1.docker.io" : domain;
+}
+
 /**
  * The ways to try for a registry, in order. https is the only one, except that
- * - loopback is tried over plain http first (nobody else can listen in), then over https with any certificate;
+ * - loopback is tried over plain http first (nobody else can listen in), then over https with any certificate, unless
+ *   somebody laid down authorities for it;
  * - `insecure` hosts are tried over https with any certificate, then over http.
  */
-export function endpointsFor(domain: string, insecure: boolean): readonly Endpoint[] {
-  const host = domain === "docker.io" ? "registry-1.docker.io" : domain;
-  const plain = { origin: `http://${host}`, isUnverified: false };
-  const unverified = { origin: `https://${host}`, isUnverified: true };
-  if (isLoopback(bareHost(new URL(plain.origin)))) {
-    return host.endsWith(":443") ? [unverified, plain] : [plain, unverified];
-  }
-  return insecure ? [unverified, plain] : [{ origin: `https://${host}`, isUnverified: false }];
+export function endpointsFor(
+  domain: string,
+  { insecure, hasAuthorities = false }: { insecure: boolean; hasAuthorities?: boolean },
+): readonly Endpoint[] {
+  const host = apiHost(domain);
+  const plain = { origin: `http://${host}`, api: "/v2", isUnverified: false };
+  const verified = { origin: `https://${host}`, api: "/v2", isUnverified: false };
+  const unverified = { ...verified, isUnverified: true };
+  if (insecure) return [unverified, plain];
+  if (hasAuthorities || !isLoopback(bareHost(new URL(plain.origin)))) return [verified];
+  return host.endsWith(":443") ? [unverified, plain] : [plain, unverified];
 }
 
 const addressClasses: readonly (readonly [string, readonly (readonly [string, number])[]])[] = [

@@ -4,6 +4,7 @@ import {
   discardBody,
   formatRepository,
   isDigest,
+  isTsbuildError,
   isIndexType,
   isManifestType,
   mediaTypes,
@@ -26,10 +27,15 @@ import {
 import { findStoredCredentials } from "./credentials.ts";
 import { downloadBlob } from "./download.ts";
 import { registryError } from "./errors.ts";
+import { readLinkedContent } from "./linked-content.ts";
+import { readTags, type ListOptions } from "./listings.ts";
+import { addToStandIn, keepsReferrers, listReferrers, referrerOf } from "./referrers.ts";
+import { removeLabel, removeManifest } from "./removal.ts";
 import { defaultRetryPolicy, type RetryPolicy } from "./retry.ts";
-import { Transport } from "./transport.ts";
+import { Route } from "./route.ts";
+import type { Transport } from "./transport.ts";
 import type { OpenRegistryOptions, RegistryRepository } from "./types.ts";
-import { cancelUpload, openUpload, sendBlob, type UploadSession } from "./upload.ts";
+import { Uploads } from "./uploads.ts";
 
 /** Schema 1 is listed so that it is sent, and can be refused by its name. */
 const acceptedManifests = [
@@ -54,61 +60,60 @@ class Repository implements RegistryRepository {
   readonly hasChildrenToo = true;
   readonly #options: OpenRegistryOptions;
   readonly #name: string;
-  readonly #host: string;
-  readonly #path: string;
   readonly #policy: RetryPolicy;
   readonly #client: HttpClient;
-  readonly #transport: Transport;
+  readonly #route: Route;
+  readonly #uploads: Uploads;
   readonly #sent = new Map<Digest, Buffer>();
-  /** Uploads that were opened by asking for a mount in vain. */
-  readonly #sessions = new Map<Digest, UploadSession>();
 
   constructor(options: OpenRegistryOptions) {
-    const { domain, path } = options.reference;
     this.#options = options;
-    this.#host = domain;
-    this.#path = path;
     this.#name = formatRepository(options.reference);
     this.label = `registry ${this.#name}`;
     this.#policy = options.retry ?? defaultRetryPolicy;
     this.#client = options.client ?? openHttpClient();
-    this.#transport = new Transport({
+    this.#route = new Route(options, {
       client: this.#client,
-      domain,
-      path,
-      scopes: [`repository:${path}:${options.access === "push" ? "pull,push" : "pull"}`],
       source: options.credentials ?? findStoredCredentials(),
-      insecure: options.insecure ?? false,
       policy: this.#policy,
-      onWarning: options.onWarning,
     });
+    this.#uploads = new Uploads(this.#route, this.#policy, options.mountFrom ?? []);
   }
 
   async resolve(name: string, signal?: AbortSignal): Promise<Descriptor | undefined> {
     const label = this.#labelOf(name);
-    const response = await this.#sendManifestRequest("HEAD", label, [200, 404, 405], signal);
-    await discardBody(response);
-    if (response.status === 404) return undefined;
-    return (
-      (response.status === 200 ? headDescriptor(response) : undefined) ?? this.#get(label, signal)
-    );
+    return this.#route.ask(isDigest(label) ? "digests" : "tags", async (transport) => {
+      const request = { transport, method: "HEAD", label, accept: [200, 404, 405] } as const;
+      const response = await this.#sendManifestRequest(request, signal);
+      await discardBody(response);
+      if (response.status === 404) return undefined;
+      const told = response.status === 200 ? headDescriptor(response) : undefined;
+      return told ?? this.#get(transport, label, signal);
+    });
   }
 
   async fetch(descriptor: Descriptor, signal?: AbortSignal): Promise<Readable> {
-    const transport = this.#transport;
-    const common = { transport, descriptor, host: this.#host, policy: this.#policy, signal };
-    if (!isDocument(descriptor)) return downloadBlob(common);
-    const response = await this.#sendManifestRequest("GET", descriptor.digest, [200, 404], signal);
-    if (response.status === 200) return response.body;
-    await discardBody(response);
+    const manifest = isDocument(descriptor)
+      ? await this.#fetchManifest(descriptor, signal)
+      : undefined;
+    if (manifest !== undefined) return manifest;
     // Some registries keep the manifests of an index among the blobs.
-    return downloadBlob(common);
+    const transports = await this.#route.readers("digests");
+    try {
+      return await downloadBlob({ transports, descriptor, policy: this.#policy, signal });
+    } catch (error) {
+      if (!isTsbuildError(error, "REGISTRY_NOT_FOUND")) throw error;
+      const linked = await this.#fetchLinked(descriptor, signal);
+      if (linked === undefined) throw error;
+      return linked;
+    }
   }
 
   async has(descriptor: Descriptor, signal?: AbortSignal): Promise<boolean> {
     const { digest } = descriptor;
     if (isDocument(descriptor)) return this.#hasManifest(digest, signal);
-    const response = await this.#transport.send({
+    const transport = await this.#route.primary();
+    const response = await transport.send({
       method: "HEAD",
       target: `/blobs/${digest}`,
       accept: [200, ...absentStatuses],
@@ -116,14 +121,15 @@ class Repository implements RegistryRepository {
       signal,
     });
     await discardBody(response);
-    return response.status === 200 || this.#mount(descriptor, signal);
+    if (response.status === 200) return true;
+    return this.#options.access === "push" && this.#uploads.mount(descriptor, signal);
   }
 
   async push(descriptor: Descriptor, content: Readable, signal?: AbortSignal): Promise<void> {
     try {
       await (isDocument(descriptor)
         ? this.#pushManifest(descriptor, content, signal)
-        : this.#pushBlob(descriptor, content, signal));
+        : this.#uploads.push(descriptor, content, signal));
     } finally {
       content.destroy();
     }
@@ -138,31 +144,38 @@ class Repository implements RegistryRepository {
     await this.#putManifest({ label, descriptor, bytes, signal });
   }
 
-  async *listTags(signal?: AbortSignal): AsyncGenerator<string> {
-    let target: string | URL = "/tags/list?n=1000";
-    const seen = new Set<string>();
-    for (;;) {
-      const response: HttpResponse = await this.#transport.send({
-        method: "GET",
-        target,
-        accept: [200],
-        attempt: `list the tags of ${this.#name}`,
-        signal,
+  async *listTags(options: ListOptions = {}): AsyncGenerator<string> {
+    yield* readTags(await this.#route.primary(), this.#name, options);
+  }
+
+  async listReferrers(
+    digest: Digest,
+    options: { readonly artifactType?: string | undefined; readonly signal?: AbortSignal } = {},
+  ): Promise<readonly Descriptor[]> {
+    return listReferrers(await this.#place(), { digest, ...options });
+  }
+
+  async deleteTag(tag: string, signal?: AbortSignal): Promise<void> {
+    await removeLabel(await this.#place(), this.#labelOf(tag), signal);
+  }
+
+  async deleteManifest(digest: Digest, signal?: AbortSignal): Promise<void> {
+    const descriptor = await this.resolve(digest, signal);
+    if (descriptor === undefined) {
+      throw registryError("REGISTRY_NOT_FOUND", `remove ${this.#shown(digest)}: it is not there`, {
+        details: { host: this.#options.reference.domain, digest },
       });
-      yield* parseTags(await readBody(response, maxManifestSize), this.#name);
-      const next = nextPage(response);
-      // A link to a page that was read already would never end.
-      if (next === undefined || seen.has(next.href)) return;
-      seen.add(next.href);
-      target = next;
     }
+    await removeManifest(await this.#place(), { descriptor, source: this }, signal);
   }
 
   async close(): Promise<void> {
-    const place = this.#uploadPlace();
-    for (const session of this.#sessions.values()) await cancelUpload(place, session);
-    this.#sessions.clear();
+    await this.#uploads.close();
     if (this.#options.client === undefined) await this.#client.close();
+  }
+
+  async #place() {
+    return { transport: await this.#route.primary(), name: this.#name };
   }
 
   /** The tag or digest that a name means here. */
@@ -172,19 +185,27 @@ class Repository implements RegistryRepository {
     const reference = withDefaultTag(parseReference(name));
     if (formatRepository(reference) !== this.#name) {
       throw registryError("REGISTRY_FAILED", `use ${name} in ${this.#name}: another repository`, {
-        details: { host: this.#host, expected: this.#name, found: formatRepository(reference) },
+        details: {
+          host: this.#options.reference.domain,
+          expected: this.#name,
+          found: formatRepository(reference),
+        },
       });
     }
     return reference.digest ?? reference.tag ?? "latest";
   }
 
   #sendManifestRequest(
-    method: "GET" | "HEAD",
-    label: string,
-    accept: readonly number[],
+    request: {
+      readonly transport: Transport;
+      readonly method: "GET" | "HEAD";
+      readonly label: string;
+      readonly accept: readonly number[];
+    },
     signal: AbortSignal | undefined,
   ): Promise<HttpResponse> {
-    return this.#transport.send({
+    const { transport, method, label, accept } = request;
+    return transport.send({
       method,
       target: `/manifests/${label}`,
       headers: { accept: acceptedManifests, "accept-encoding": "identity" },
@@ -199,8 +220,13 @@ class Repository implements RegistryRepository {
   }
 
   /** What a name stands for by the document itself, where HEAD does not tell. */
-  async #get(label: string, signal: AbortSignal | undefined): Promise<Descriptor | undefined> {
-    const response = await this.#sendManifestRequest("GET", label, [200, 404], signal);
+  async #get(
+    transport: Transport,
+    label: string,
+    signal: AbortSignal | undefined,
+  ): Promise<Descriptor | undefined> {
+    const request = { transport, method: "GET", label, accept: [200, 404] } as const;
+    const response = await this.#sendManifestRequest(request, signal);
     const bytes = await readBody(response, maxManifestSize + 1);
     if (response.status === 404) return undefined;
     const type = contentType(response);
@@ -210,49 +236,39 @@ class Repository implements RegistryRepository {
     return { mediaType, digest: digestOf(bytes), size: bytes.length };
   }
 
+  #fetchManifest(
+    { digest }: Descriptor,
+    signal: AbortSignal | undefined,
+  ): Promise<Readable | undefined> {
+    return this.#route.ask("digests", async (transport) => {
+      const request = { transport, method: "GET", label: digest, accept: [200, 404] } as const;
+      const response = await this.#sendManifestRequest(request, signal);
+      if (response.status === 200) return response.body;
+      await discardBody(response);
+      return undefined;
+    });
+  }
+
+  async #fetchLinked(
+    descriptor: Descriptor,
+    signal: AbortSignal | undefined,
+  ): Promise<Readable | undefined> {
+    const { host } = await this.#route.primary();
+    const registry = new URL(host.endpoints[0]?.origin ?? `https://${host.domain}`);
+    const [client, policy] = [this.#client, this.#policy];
+    return readLinkedContent({ descriptor, client, registry, policy, signal });
+  }
+
   async #hasManifest(digest: Digest, signal: AbortSignal | undefined): Promise<boolean> {
+    const transport = await this.#route.primary();
     const accept = [200, ...absentStatuses, 405];
-    const response = await this.#sendManifestRequest("HEAD", digest, accept, signal);
+    const request = { transport, label: digest, accept };
+    const response = await this.#sendManifestRequest({ ...request, method: "HEAD" }, signal);
     await discardBody(response);
     if (response.status !== 405) return response.status === 200;
-    const again = await this.#sendManifestRequest("GET", digest, [200, ...absentStatuses], signal);
+    const again = await this.#sendManifestRequest({ ...request, method: "GET" }, signal);
     await discardBody(again);
     return again.status === 200;
-  }
-
-  async #mount(descriptor: Descriptor, signal: AbortSignal | undefined): Promise<boolean> {
-    const candidates = this.#options.access === "push" ? (this.#options.mountFrom ?? []) : [];
-    const mountFrom = candidates.find((path) => path !== this.#path);
-    if (mountFrom === undefined || this.#sessions.has(descriptor.digest)) return false;
-    let session: UploadSession | undefined;
-    try {
-      session = await openUpload(this.#uploadPlace(), { descriptor, mountFrom, signal });
-    } catch (error) {
-      if (signal?.aborted === true) throw error;
-      // The other repository may be closed to us, and some registries know no mounts: then the blob is sent.
-      return false;
-    }
-    if (session === undefined) return true;
-    this.#sessions.set(descriptor.digest, session);
-    return false;
-  }
-
-  async #pushBlob(
-    descriptor: Descriptor,
-    content: Readable,
-    signal: AbortSignal | undefined,
-  ): Promise<void> {
-    const place = this.#uploadPlace();
-    const opened = this.#sessions.get(descriptor.digest);
-    this.#sessions.delete(descriptor.digest);
-    const session = opened ?? (await openUpload(place, { descriptor, signal }));
-    if (session === undefined) return;
-    try {
-      await sendBlob(place, { session, descriptor, content, signal });
-    } catch (error) {
-      await cancelUpload(place, session);
-      throw error;
-    }
   }
 
   async #pushManifest(
@@ -263,7 +279,16 @@ class Repository implements RegistryRepository {
     const chunks: Buffer[] = [];
     for await (const chunk of content) chunks.push(chunk as Buffer);
     const bytes = Buffer.concat(chunks);
-    await this.#putManifest({ label: descriptor.digest, descriptor, bytes, signal });
+    const response = await this.#putManifest({
+      label: descriptor.digest,
+      descriptor,
+      bytes,
+      signal,
+    });
+    const referrer = referrerOf(descriptor, bytes);
+    if (referrer !== undefined && !keepsReferrers(response)) {
+      await addToStandIn(await this.#place(), referrer, signal);
+    }
     this.#sent.set(descriptor.digest, bytes);
     const oldest = this.#sent.keys().next().value;
     if (this.#sent.size > rememberedManifests && oldest !== undefined) this.#sent.delete(oldest);
@@ -274,29 +299,33 @@ class Repository implements RegistryRepository {
     readonly descriptor: Descriptor;
     readonly bytes: Buffer;
     readonly signal: AbortSignal | undefined;
-  }): Promise<void> {
+  }): Promise<HttpResponse> {
     const { label, descriptor, bytes, signal } = options;
-    const response = await this.#transport.send({
+    const transport = await this.#route.primary();
+    const attempt = `write manifest ${this.#shown(label)} of ${String(bytes.length)} bytes`;
+    const response = await transport.send({
       method: "PUT",
       target: `/manifests/${label}`,
       headers: { "content-type": descriptor.mediaType },
       body: bytes,
       accept: [200, 201, 202, 204],
-      attempt: `write manifest ${this.#shown(label)}`,
+      attempt,
       signal,
     });
     await discardBody(response);
     const told = response.header("docker-content-digest");
-    if (told === undefined || told === descriptor.digest) return;
+    if (told === undefined || told === descriptor.digest) return response;
     throw registryError(
       "REGISTRY_ANSWER_INVALID",
-      `write manifest ${this.#shown(label)}: the registry stored something else`,
-      { details: { host: this.#host, expected: descriptor.digest, found: told.slice(0, 160) } },
+      `${attempt}: the registry stored something else`,
+      {
+        details: {
+          host: transport.host.domain,
+          expected: descriptor.digest,
+          found: told.slice(0, 160),
+        },
+      },
     );
-  }
-
-  #uploadPlace() {
-    return { transport: this.#transport, host: this.#host, path: this.#path };
   }
 }
 
@@ -320,25 +349,4 @@ function headDescriptor(response: HttpResponse): Descriptor | undefined {
 
 function contentType(response: HttpResponse): string | undefined {
   return response.header("content-type")?.split(";", 1)[0]?.trim();
-}
-
-function parseTags(body: Buffer, name: string): readonly string[] {
-  let value: unknown;
-  try {
-    value = JSON.parse(body.toString("utf8"));
-  } catch (cause) {
-    throw registryError("REGISTRY_ANSWER_INVALID", `list the tags of ${name}: it is not JSON`, {
-      cause,
-    });
-  }
-  const tags = typeof value === "object" && value !== null && "tags" in value ? value.tags : [];
-  return Array.isArray(tags) ? tags.filter((tag) => typeof tag === "string") : [];
-}
-
-/** The next page by `Link: <…>; rel="next"`, on the same registry only. */
-function nextPage(response: HttpResponse): URL | undefined {
-  const link = /<([^>]*)>\s*;\s*rel="?next"?/i.exec(response.header("link") ?? "")?.[1];
-  if (link === undefined || !URL.canParse(link, response.url.href)) return undefined;
-  const next = new URL(link, response.url);
-  return next.origin === response.url.origin ? next : undefined;
 }

@@ -11,7 +11,6 @@ export interface AnswerCircumstances {
   readonly credentialOrigin: string | undefined;
   /** Texts that must not be shown, although the registry may repeat them. */
   readonly secrets: readonly string[];
-  readonly hint?: string | undefined;
 }
 
 const errorBodyLimit = 64 * 1024;
@@ -28,19 +27,34 @@ export async function responseError(
   const told = parseErrors(body).map((error) => ({
     code: clean(error.code, secrets),
     message: clean(error.message, secrets),
+    ...(error.detail === undefined ? {} : { detail: clean(error.detail, secrets) }),
   }));
+  const rateLimit = rateLimitOf(response);
   const code = codeFor(status, told[0]?.code);
   const reason = told.map(({ code: name, message }) => message || name).join("; ");
   return registryError(code, `${attempt}: ${reason || `the registry answers ${String(status)}`}`, {
-    hint: circumstances.hint ?? hintFor(code, circumstances),
+    hint: status === 413 ? tooLarge : hintFor(code, circumstances, rateLimit),
     details: {
       host,
       status,
       errors: told as readonly JsonValue[],
       isRetryable: isRetryableStatus(status),
       retryAfter: response.header("retry-after"),
+      ...(rateLimit === undefined ? {} : { rateLimit }),
     },
   });
+}
+
+const tooLarge = "it is larger than the registry, or a proxy before it, takes";
+
+/** Docker Hub and others tell how much is left: `100;w=21600`. */
+function rateLimitOf(
+  response: HttpResponse,
+): { readonly limit: string; readonly remaining: string } | undefined {
+  const [limit, remaining] = ["ratelimit-limit", "ratelimit-remaining"].map(
+    (name) => /^\d+/.exec(response.header(name) ?? "")?.[0],
+  );
+  return limit === undefined || remaining === undefined ? undefined : { limit, remaining };
 }
 
 function codeFor(status: number, first: string | undefined): RegistryErrorCode {
@@ -58,7 +72,11 @@ function codeFor(status: number, first: string | undefined): RegistryErrorCode {
   }
 }
 
-function hintFor(code: RegistryErrorCode, about: AnswerCircumstances): string | undefined {
+function hintFor(
+  code: RegistryErrorCode,
+  about: AnswerCircumstances,
+  rateLimit: ReturnType<typeof rateLimitOf>,
+): string | undefined {
   const who =
     about.credentialOrigin === undefined
       ? `no credentials for ${about.host} are stored; log in with docker login or podman login`
@@ -71,15 +89,26 @@ function hintFor(code: RegistryErrorCode, about: AnswerCircumstances): string | 
     case "REGISTRY_NOT_FOUND":
       return "check the spelling of the name and the tag";
     case "REGISTRY_LIMITED":
-      return about.credentialOrigin === undefined
-        ? "wait, or log in for a higher limit"
-        : "wait until the registry allows more requests";
+      return [
+        about.credentialOrigin === undefined
+          ? "wait, or log in for a higher limit"
+          : "wait until the registry allows more requests",
+        ...(rateLimit === undefined
+          ? []
+          : [`${rateLimit.remaining} of ${rateLimit.limit} requests are left`]),
+      ].join("; ");
     default:
       return undefined;
   }
 }
 
-function parseErrors(body: Buffer): readonly { readonly code: string; readonly message: string }[] {
+interface ToldError {
+  readonly code: string;
+  readonly message: string;
+  readonly detail: string | undefined;
+}
+
+function parseErrors(body: Buffer): readonly ToldError[] {
   let value: unknown;
   try {
     value = JSON.parse(body.toString("utf8"));
@@ -91,11 +120,12 @@ function parseErrors(body: Buffer): readonly { readonly code: string; readonly m
     isObject(value) && Array.isArray(value["errors"]) ? (value["errors"] as unknown[]) : [];
   return list.slice(0, 5).flatMap((entry) => {
     if (!isObject(entry)) return [];
-    const { code, message } = entry;
+    const { code, message, detail } = entry;
     return [
       {
         code: typeof code === "string" ? code : "",
         message: typeof message === "string" ? message : "",
+        detail: detail === undefined || detail === null ? undefined : JSON.stringify(detail),
       },
     ];
   });

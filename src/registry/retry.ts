@@ -12,6 +12,8 @@ export interface RetryPolicy {
 export const defaultRetryPolicy: RetryPolicy = { attempts: 5, baseDelay: 300 };
 
 const maxDelay = 60_000;
+/** Waits that are longer than so many milliseconds are told. */
+const worthTelling = 1000;
 
 /** Answers that another try may change. */
 export function isRetryableStatus(status: number): boolean {
@@ -55,28 +57,60 @@ function parseRetryAfter(text: string, now: Date): number | undefined {
   return Number.isNaN(date) ? undefined : Math.max(0, date - now.getTime());
 }
 
-/**
- * Sends a request again while its failure looks passing. Returns the last answer, whatever it is.
- * `send` is called for each try, so it must be able to send the same thing again.
- * @throws what `send` throws in the last try
- */
-export async function sendPatiently(options: {
+/** Until when nobody asks a host again, in milliseconds since the epoch: what one request learned, all obey. */
+const pauses = new Map<string, number>();
+
+/** Waits until a host may be asked again. @throws CANCELED */
+async function waitForHost(host: string, signal: AbortSignal | undefined): Promise<void> {
+  for (;;) {
+    const left = (pauses.get(host) ?? 0) - Date.now();
+    if (left <= 0) return;
+    await waitFor(left, signal);
+  }
+}
+
+function pauseHost(host: string, delay: number): void {
+  pauses.set(host, Math.max(pauses.get(host) ?? 0, Date.now() + delay));
+}
+
+export interface PatientRequest {
+  /** `host:port` that is asked, whose pauses are obeyed. */
+  readonly host: string;
   readonly policy: RetryPolicy;
   readonly signal: AbortSignal | undefined;
+  /** Sends the same thing at each call. */
   readonly send: () => Promise<HttpResponse>;
-}): Promise<HttpResponse> {
-  const { policy, signal, send } = options;
+  /** Called with a sentence when people have to wait for longer than a moment. */
+  readonly onWait?: ((text: string) => void) | undefined;
+}
+
+/**
+ * Sends a request again while its failure looks passing. Returns the last answer, whatever it is.
+ * @throws what `send` throws in the last try; CANCELED
+ */
+export async function sendPatiently(request: PatientRequest): Promise<HttpResponse> {
+  const { host, policy, signal, send } = request;
   for (let attempt = 1; ; attempt += 1) {
     const isLast = attempt >= policy.attempts;
     let retryAfter: string | undefined;
+    let reason: string;
+    await waitForHost(host, signal);
     try {
       const response = await send();
       if (isLast || !isRetryableStatus(response.status)) return response;
       retryAfter = response.header("retry-after");
+      reason = `answers ${String(response.status)}`;
       await discardBody(response);
     } catch (error) {
       if (isLast || !isRetryableError(error)) throw error;
+      reason = "cannot be reached";
     }
-    await waitFor(retryDelay({ attempt, policy, retryAfter }), signal);
+    const delay = retryDelay({ attempt, policy, retryAfter });
+    pauseHost(host, delay);
+    if (delay > worthTelling) request.onWait?.(waitText(host, reason, delay));
   }
+}
+
+function waitText(host: string, reason: string, delay: number): string {
+  return `${host} ${reason}: trying again in ${String(Math.ceil(delay / 1000))} s`;
 }

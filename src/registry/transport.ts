@@ -3,50 +3,61 @@ import {
   discardBody,
   isTsbuildError,
   requestFollowing,
+  withoutIdentities,
   type HttpClient,
   type HttpRequest,
   type HttpResponse,
 } from "../core/index.ts";
 import { Authenticator } from "./authenticator.ts";
 import type { CredentialSource } from "./credentials.ts";
-import { checkTarget, endpointsFor, type Endpoint } from "./endpoint.ts";
+import { checkTarget, type Endpoint } from "./endpoint.ts";
 import { registryError } from "./errors.ts";
+import type { RegistryHost } from "./hosts/types.ts";
 import { responseError } from "./response-error.ts";
 import { isRetryableError, retryDelay, sendPatiently, waitFor, type RetryPolicy } from "./retry.ts";
 
 export interface TransportOptions {
   readonly client: HttpClient;
-  readonly domain: string;
-  readonly path: string;
+  readonly host: RegistryHost;
   readonly scopes: readonly string[];
   readonly source: CredentialSource;
-  readonly insecure: boolean;
   readonly policy: RetryPolicy;
   readonly onWarning: ((text: string) => void) | undefined;
 }
 
 export interface RegistryRequest {
-  readonly method: "GET" | "HEAD" | "POST" | "PUT" | "DELETE";
+  readonly method: "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE";
   /** Below the repository, such as `/blobs/uploads/?mount=…`; or a whole URL that the registry gave. */
   readonly target: string | URL;
+  /** `target` is below the API itself, not below the repository. */
+  readonly ofApi?: boolean | undefined;
   readonly headers?: Readonly<Record<string, string>>;
   /** A stream can be sent once only, so its request is never repeated. */
   readonly body?: Uint8Array | Readable | undefined;
   /** Scopes beyond the repository's own. */
   readonly scopes?: readonly string[];
+  /** Not repeated when it fails, although its body could be. */
+  readonly once?: boolean | undefined;
   /** Statuses that are no failure. */
   readonly accept: readonly number[];
   /** Lower case, for messages: what is attempted on what. */
   readonly attempt: string;
-  readonly hint?: string | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
 /** How often one request may learn from a 401: the first challenge, and one expired token. */
 const maxChallenges = 2;
 
-/** Requests to one repository: the right scheme, credentials, patience, and failures in our words. */
+/** A request with everything that it needs to be sent. */
+interface Way {
+  readonly endpoint: Endpoint;
+  readonly url: URL;
+  readonly authorization: string | undefined;
+}
+
+/** Requests to one repository on one host: the right scheme, credentials, patience, and failures in our words. */
 export class Transport {
+  readonly host: RegistryHost;
   readonly #options: TransportOptions;
   readonly #auth: Authenticator;
   readonly #warned = new Set<string>();
@@ -54,56 +65,105 @@ export class Transport {
 
   constructor(options: TransportOptions) {
     this.#options = options;
-    const { client, domain, path, source, policy } = options;
-    this.#auth = new Authenticator({ client, query: { domain, path }, source, policy });
+    this.host = options.host;
+    this.#auth = this.#authenticator(options.source);
   }
 
   /** @throws REGISTRY_* codes for everything that is not in `accept`; CANCELED */
   async send(request: RegistryRequest): Promise<HttpResponse> {
     const endpoint = await this.#connect(request);
+    const url = this.#urlOf(request, endpoint);
+    const isOwn = url.origin === endpoint.origin;
+    const scopes = [...this.#options.scopes, ...(request.scopes ?? [])];
     for (let challenges = 0; ; challenges += 1) {
-      const url = this.#urlOf(request, endpoint);
-      const isOwn = url.origin === endpoint.origin;
-      const scopes = [...this.#options.scopes, ...(request.scopes ?? [])];
       const authorization = isOwn
         ? await this.#told(request, () =>
             this.#auth.authorization(endpoint, scopes, request.signal),
           )
         : undefined;
-      const response = await this.#sendOnce(request, { endpoint, url, authorization });
+      const way = { endpoint, url, authorization };
+      const response = await this.#sendOnce(request, way);
       this.#warn(response);
       if (request.accept.includes(response.status)) return response;
-      const isChallenge = response.status === 401 && response.url.origin === endpoint.origin;
-      if (isChallenge && challenges < maxChallenges) {
-        const isWiser = await this.#auth.learn(response, authorization, request.signal);
+      if (response.status === 401 && response.url.origin !== endpoint.origin) {
+        return this.#answerStranger(response, request, way);
+      }
+      if (response.status === 401 && challenges < maxChallenges) {
+        const { signal } = request;
+        const isWiser = await this.#auth.learn(response, { sent: authorization, scopes, signal });
         if (isWiser && isStream(request.body)) throw await this.#expired(response, request);
         if (isWiser) {
           await discardBody(response);
           continue;
         }
       }
-      throw await this.#refused(response, request);
+      throw await this.#refused(response, request, way);
     }
   }
 
-  #urlOf({ target }: RegistryRequest, endpoint: Endpoint): URL {
-    if (typeof target !== "string") return target;
-    return new URL(`${endpoint.origin}/v2/${this.#options.path}${target}`);
+  #authenticator(source: CredentialSource): Authenticator {
+    const { client, policy, onWarning, host } = this.#options;
+    const { domain, path, tls } = host;
+    return new Authenticator({
+      client,
+      query: { domain, path },
+      source,
+      policy,
+      tls,
+      onWait: onWarning,
+    });
   }
 
-  #sendOnce(
+  #urlOf({ target, ofApi, method }: RegistryRequest, endpoint: Endpoint): URL {
+    if (typeof target !== "string") return target;
+    const base = ofApi === true ? endpoint.api : `${endpoint.api}/${this.host.path}`;
+    const url = new URL(`${endpoint.origin}${base}${target}`);
+    const { namespace } = this.host;
+    const isReading = method === "GET" || method === "HEAD";
+    if (namespace !== undefined && isReading) url.searchParams.append("ns", namespace);
+    return url;
+  }
+
+  /**
+   * Where a redirect led to somebody who wants to know who we are: there we are nobody, and may have what nobody may
+   * have.
+   */
+  async #answerStranger(
+    response: HttpResponse,
     request: RegistryRequest,
-    way: { endpoint: Endpoint; url: URL; authorization: string | undefined },
+    way: Way,
   ): Promise<HttpResponse> {
-    const { client, policy } = this.#options;
+    const { signal } = request;
+    const endpoint = { ...way.endpoint, origin: response.url.origin };
+    const nobody = this.#authenticator(() => Promise.resolve(undefined));
+    const isWiser = await nobody.learn(response, { sent: undefined, scopes: [], signal });
+    if (!isWiser) throw await this.#refused(response, request, way);
+    await discardBody(response);
+    const authorization = await this.#told(request, () =>
+      nobody.authorization(endpoint, [], signal),
+    );
+    const again = await this.#sendOnce(request, { endpoint, url: response.url, authorization });
+    if (request.accept.includes(again.status)) return again;
+    throw await this.#refused(again, request, way);
+  }
+
+  #sendOnce(request: RegistryRequest, way: Way): Promise<HttpResponse> {
+    const { client, policy, onWarning } = this.#options;
     const { endpoint, url, authorization } = way;
     const { method, body, signal } = request;
+    const isOwn = url.origin === endpoint.origin;
+    const own = isOwn ? this.host.headers : {};
     const sent: HttpRequest = {
       method,
       url,
-      headers: { ...request.headers, ...(authorization === undefined ? {} : { authorization }) },
+      headers: {
+        ...own,
+        ...request.headers,
+        ...(authorization === undefined ? {} : { authorization }),
+      },
       body,
       insecure: endpoint.isUnverified,
+      tls: isOwn ? this.host.tls : withoutIdentities(this.host.tls),
       signal,
     };
     const registry = new URL(endpoint.origin);
@@ -113,12 +173,19 @@ export class Transport {
         ? requestFollowing({
             client,
             request: sent,
+            ownHeaders: Object.keys(own),
             checkTarget: (target) => checkTarget(target, registry, "redirect"),
           })
         : client.request(sent);
-    const attempts = isStream(body) ? 1 : policy.attempts;
+    const attempts = isStream(body) || request.once === true ? 1 : policy.attempts;
     return this.#told(request, () =>
-      sendPatiently({ policy: { ...policy, attempts }, signal, send }),
+      sendPatiently({
+        host: url.host,
+        policy: { ...policy, attempts },
+        signal,
+        send,
+        onWait: onWarning,
+      }),
     );
   }
 
@@ -132,12 +199,12 @@ export class Transport {
   }
 
   async #findEndpoint(request: RegistryRequest): Promise<Endpoint> {
-    const { domain, insecure, policy } = this.#options;
-    const endpoints = endpointsFor(domain, insecure);
+    const { policy } = this.#options;
+    const { endpoints } = this.host;
     const [only] = endpoints;
     if (only !== undefined && endpoints.length === 1) return only;
     for (let attempt = 1; ; attempt += 1) {
-      const { endpoint, failure } = await this.#ping(endpoints, request.signal);
+      const { endpoint, failure } = await this.#ping(request.signal);
       if (endpoint !== undefined) return endpoint;
       if (attempt >= policy.attempts || !isRetryableError(failure)) {
         return this.#told(request, () => Promise.reject(asError(failure)));
@@ -148,19 +215,20 @@ export class Transport {
 
   /** The first endpoint that answers like a registry, else the first that answers, else the first failure. */
   async #ping(
-    endpoints: readonly Endpoint[],
     signal: AbortSignal | undefined,
   ): Promise<{ readonly endpoint?: Endpoint | undefined; readonly failure?: unknown }> {
+    const { tls } = this.host;
     let failure: unknown;
     let second: Endpoint | undefined;
-    for (const endpoint of endpoints) {
-      const url = new URL(`${endpoint.origin}/v2/`);
+    for (const endpoint of this.host.endpoints) {
+      const url = new URL(`${endpoint.origin}${endpoint.api}/`);
       const insecure = endpoint.isUnverified;
       try {
         const response = await this.#options.client.request({
           method: "GET",
           url,
           insecure,
+          tls,
           signal,
         });
         await discardBody(response);
@@ -180,21 +248,36 @@ export class Transport {
     try {
       return await work();
     } catch (error) {
-      throw unreachableError(error, request.attempt, this.#options.domain);
+      throw unreachableError(error, request.attempt, this.host.domain);
     }
   }
 
-  #refused(response: HttpResponse, { attempt, hint }: RegistryRequest): Promise<Error> {
+  async #refused(response: HttpResponse, request: RegistryRequest, way: Way): Promise<Error> {
     const { credentialOrigin, secrets } = this.#auth;
-    const host = this.#options.domain;
-    return responseError(response, { attempt, host, credentialOrigin, secrets, hint });
+    const { attempt, method } = request;
+    const telling = method === "HEAD" ? await this.#askForReason(response, request, way) : response;
+    const host = this.host.domain;
+    return responseError(telling, { attempt, host, credentialOrigin, secrets });
+  }
+
+  /** An answer to HEAD has no body: the same question by GET gets the registry's words. */
+  async #askForReason(
+    response: HttpResponse,
+    request: RegistryRequest,
+    way: Way,
+  ): Promise<HttpResponse> {
+    if (![401, 403].includes(response.status)) return response;
+    const asked = await this.#sendOnce({ ...request, method: "GET" }, way).catch(() => undefined);
+    if (asked?.status === response.status) return asked;
+    if (asked !== undefined) await discardBody(asked);
+    return response;
   }
 
   /** The token expired under an upload: the same upload succeeds with a fresh stream. */
   async #expired(response: HttpResponse, { attempt }: RegistryRequest): Promise<Error> {
     await discardBody(response);
     return registryError("REGISTRY_UNAUTHORIZED", `${attempt}: the access token has expired`, {
-      details: { host: this.#options.domain, status: 401, isRetryable: true },
+      details: { host: this.host.domain, status: 401, isRetryable: true },
     });
   }
 

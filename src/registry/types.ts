@@ -1,5 +1,7 @@
-import type { HttpClient, Reference } from "../core/index.ts";
-import type { ContentSink, ContentSource } from "../image/index.ts";
+import type { Digest, HttpClient, Reference } from "../core/index.ts";
+import type { ContentSink, ContentSource, Descriptor } from "../image/index.ts";
+import type { Environment } from "./auth-file.ts";
+import type { ListOptions } from "./listings.ts";
 import type { CredentialSource } from "./credentials.ts";
 import type { RetryPolicy } from "./retry.ts";
 
@@ -12,30 +14,61 @@ export interface OpenRegistryOptions {
   readonly credentials?: CredentialSource | undefined;
   /** Accepts any certificate, and plain http when there is no TLS. Credentials are then sent in the clear. */
   readonly insecure?: boolean | undefined;
-  /** Repositories of the same registry that may have the layers already: they are linked instead of sent. */
-  readonly mountFrom?: readonly string[] | undefined;
+  /**
+   * Repositories of the same registry that may have a layer already, the likeliest first: it is linked instead of sent.
+   */
+  readonly mountFrom?: MountSource | undefined;
   /** Shared connections; a client of its own is opened, and closed by `close`, when absent. */
   readonly client?: HttpClient | undefined;
   readonly retry?: RetryPolicy | undefined;
-  /** Texts that the registry wants people to see, each once. */
+  /** Texts that people should see: what the registry wants to tell, each once, and why they have to wait. */
   readonly onWarning?: ((text: string) => void) | undefined;
+  /** Where certificates, mirrors and insecure registries are looked up: this process' environment and `/etc`. */
+  readonly settings?: RegistrySettings | undefined;
 }
+
+export interface RegistrySettings {
+  readonly env?: Environment | undefined;
+  /** In place of `/etc`. */
+  readonly system?: string | undefined;
+}
+
+/** Names of repositories, or who knows them for a certain layer. */
+export type MountSource =
+  | readonly string[]
+  | ((descriptor: Descriptor, signal?: AbortSignal) => Promise<readonly string[]>);
 
 /**
  * One repository of a registry as a content place.
  *
- * Names (`resolve`, `tag`) are a tag, a digest, or a whole reference of this repository. As a source, interrupted
- * downloads go on where they broke off. As a sink, everything is idempotent; blobs that fail with
- * `details.isRetryable` can be pushed again with a fresh stream, which `copyGraph` does.
+ * Names (`resolve`, `tag`) are a tag, a digest, or a whole reference of this repository. As a source, mirrors are asked
+ * before the registry itself, and interrupted downloads go on where they broke off. As a sink, everything is idempotent;
+ * blobs that fail with `details.isRetryable` can be pushed again with a fresh stream, which `copyGraph` does. A manifest
+ * with a subject is entered among the subject's referrers.
  *
  * @throws REGISTRY_UNREACHABLE, REGISTRY_UNAUTHORIZED, REGISTRY_DENIED, REGISTRY_NOT_FOUND, REGISTRY_LIMITED,
- * REGISTRY_FAILED, REGISTRY_ANSWER_INVALID, REGISTRY_TARGET_REFUSED, REGISTRY_CREDENTIALS_INVALID, CANCELED from
- * every method
+ * REGISTRY_FAILED, REGISTRY_ANSWER_INVALID, REGISTRY_TARGET_REFUSED, REGISTRY_CREDENTIALS_INVALID,
+ * REGISTRY_SETTINGS_INVALID, REGISTRY_BLOCKED, CANCELED from every method
  * @see OCI distribution spec
  */
 export interface RegistryRepository extends ContentSource, ContentSink {
   readonly hasChildrenToo: true;
-  /** All tags, in the registry's order. */
-  listTags(signal?: AbortSignal): AsyncIterable<string>;
+  /** Its tags, in the registry's order. */
+  listTags(options?: ListOptions): AsyncIterable<string>;
+  /** What names some content as its subject, each once; empty also when nobody knows that content. */
+  listReferrers(
+    digest: Digest,
+    options?: {
+      readonly artifactType?: string | undefined;
+      readonly signal?: AbortSignal | undefined;
+    },
+  ): Promise<readonly Descriptor[]>;
+  /** Removes one tag and nothing else. @throws REGISTRY_UNSUPPORTED where the registry does not do that */
+  deleteTag(tag: string, signal?: AbortSignal): Promise<void>;
+  /**
+   * Removes a manifest or index by its digest, with all its tags, and from the referrers of its subject. Layers stay.
+   * @throws REGISTRY_UNSUPPORTED where the registry does not do that
+   */
+  deleteManifest(digest: Digest, signal?: AbortSignal): Promise<void>;
   close(): Promise<void>;
 }

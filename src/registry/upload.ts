@@ -16,6 +16,8 @@ export interface UploadPlace {
 /** An upload that the registry has opened; good for one blob. */
 export interface UploadSession {
   readonly location: URL;
+  /** Bytes that every chunk but the last one must have; 0 when the registry does not say. */
+  readonly minChunk: number;
 }
 
 /** Blobs up to so many bytes are held in memory while they are sent, so that a request can be repeated. */
@@ -53,7 +55,9 @@ export async function openUpload(
     signal,
   });
   await discardBody(response);
-  return response.status === 201 ? undefined : { location: locationOf(response, place) };
+  if (response.status === 201) return undefined;
+  const minChunk = /^\d+$/.exec(response.header("oci-chunk-min-length") ?? "")?.[0] ?? "0";
+  return { location: locationOf(response, place), minChunk: Number(minChunk) };
 }
 
 /**
@@ -70,42 +74,77 @@ export async function sendBlob(
   },
 ): Promise<void> {
   const { session, descriptor, content, signal } = options;
-  const attempt = `send blob ${descriptor.digest} to ${place.host}/${place.path}`;
   const isSmall = descriptor.size <= heldInMemory;
+  await finishUpload(place, {
+    location: session.location,
+    descriptor,
+    body: isSmall ? await buffer(content) : content,
+    signal,
+  });
+}
+
+/** Ends an upload with its last bytes, and compares what the registry says that it has now. */
+export async function finishUpload(
+  place: UploadPlace,
+  options: {
+    readonly location: URL;
+    readonly descriptor: Descriptor;
+    readonly body: Uint8Array | Readable;
+    readonly signal: AbortSignal | undefined;
+  },
+): Promise<void> {
+  const { location, descriptor, body, signal } = options;
+  const { digest, size } = descriptor;
+  const attempt = uploadAttempt(place, descriptor);
+  const length = body instanceof Uint8Array ? body.length : size;
   const response = await place.transport.send({
     method: "PUT",
-    target: withDigest(session.location, descriptor),
-    headers: {
-      "content-type": "application/octet-stream",
-      "content-length": String(descriptor.size),
-    },
-    body: isSmall ? await buffer(content) : content,
+    target: withDigest(location, descriptor),
+    headers: { "content-type": "application/octet-stream", "content-length": String(length) },
+    body,
     accept: [200, 201, 202, 204, 404],
     attempt,
     signal,
   });
   await discardBody(response);
-  if (response.status !== 404) return;
-  throw registryError("REGISTRY_FAILED", `${attempt}: the registry has lost the upload`, {
+  if (response.status === 404) throw lostUpload(place, attempt);
+  const told = response.header("docker-content-digest");
+  if (told === undefined || told === digest) return;
+  throw registryError("REGISTRY_ANSWER_INVALID", `${attempt}: the registry stored something else`, {
+    details: { host: place.host, expected: digest, found: told.slice(0, 160) },
+  });
+}
+
+export function uploadAttempt({ host, path }: UploadPlace, { digest, size }: Descriptor): string {
+  return `send blob ${digest} of ${String(size)} bytes to ${host}/${path}`;
+}
+
+/** A fresh upload may succeed. */
+export function lostUpload(place: UploadPlace, attempt: string): Error {
+  return registryError("REGISTRY_FAILED", `${attempt}: the registry has lost the upload`, {
     details: { host: place.host, status: 404, isRetryable: true },
   });
 }
 
 /** Tells the registry that an upload will not go on. Only a courtesy: it forgets such uploads by itself. */
-export async function cancelUpload(place: UploadPlace, session: UploadSession): Promise<void> {
+export async function cancelUpload(
+  place: UploadPlace,
+  { location }: Pick<UploadSession, "location">,
+): Promise<void> {
   await place.transport
     .send({
       method: "DELETE",
-      target: session.location,
-      accept: [200, 202, 204],
+      target: location,
+      accept: [200, 202, 204, 404],
       attempt: `cancel an upload to ${place.host}/${place.path}`,
+      once: true,
       signal: AbortSignal.timeout(2000),
     })
     .then(discardBody, () => undefined);
 }
 
 /** Relative and absolute addresses are both legal; the query is the registry's own business. */
-function locationOf(response: HttpResponse, place: UploadPlace): URL {
+export function locationOf(response: HttpResponse, place: UploadPlace): URL {
   const text = response.header("location");
   if (text === undefined || !URL.canParse(text, response.url.href)) {
     throw registryError(

@@ -4,6 +4,14 @@ import type { SecureContext } from "node:tls";
 import { readSmallFile } from "../read-small-file.ts";
 import type { ProxyEnvironment } from "./proxy.ts";
 
+/** What one host needs beside what all others do. The same object means the same connections. */
+export interface TlsMaterial {
+  /** Authorities that are trusted beside the system's; PEM texts. */
+  readonly authorities: readonly string[];
+  /** Who we are, for servers that ask for a certificate; PEM texts, tried in order. */
+  readonly identities: readonly { readonly certificate: string; readonly key: string }[];
+}
+
 /** Where Linux distributions keep the bundle of certificate authorities that their administrators trust. */
 const systemBundles = [
   "/etc/ssl/certs/ca-certificates.crt",
@@ -18,10 +26,25 @@ const systemBundles = [
  * SSL_CERT_DIR, plus NODE_EXTRA_CA_CERTS (which Node itself drops as soon as any list is given). Made once, since
  * parsing hundreds of certificates for every connection would be slow.
  */
-export async function loadAuthorities(env: ProxyEnvironment): Promise<SecureContext> {
+export async function loadAuthorities(
+  env: ProxyEnvironment,
+  own: TlsMaterial = { authorities: [], identities: [] },
+): Promise<SecureContext> {
   const { createSecureContext, rootCertificates } = await import("node:tls");
-  const found = [...rootCertificates, ...(await readBundles(env))];
-  return createSecureContext({ ca: found });
+  const found = [...rootCertificates, ...(await readBundles(env)), ...own.authorities];
+  return createSecureContext({ ca: found, ...identityOf(own) });
+}
+
+/** The client certificates in the form that Node's TLS takes. */
+export function identityOf({ identities }: TlsMaterial): {
+  readonly cert?: string[];
+  readonly key?: string[];
+} {
+  if (identities.length === 0) return {};
+  return {
+    cert: identities.map(({ certificate }) => certificate),
+    key: identities.map(({ key }) => key),
+  };
 }
 
 async function readBundles(env: ProxyEnvironment): Promise<readonly string[]> {

@@ -1,6 +1,7 @@
 import { Readable } from "node:stream";
 import type { Dispatcher } from "undici";
 import { coreError } from "../errors.ts";
+import type { TlsMaterial } from "./certificates.ts";
 import { httpError } from "./errors.ts";
 import type { ProxyEnvironment } from "./proxy.ts";
 
@@ -14,6 +15,8 @@ export interface HttpRequest {
   readonly body?: Uint8Array | Readable | undefined;
   /** Accepts any certificate. */
   readonly insecure?: boolean | undefined;
+  /** Certificates for this host; the same object for the same host, so that connections are shared. */
+  readonly tls?: TlsMaterial | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -55,6 +58,7 @@ class UndiciClient implements HttpClient {
   readonly #connectTimeout: number;
   readonly #idleTimeout: number;
   readonly #dispatchers = new Map<string, Promise<Dispatcher>>();
+  readonly #materials = new Map<TlsMaterial, string>();
   #isClosed = false;
 
   constructor(options: HttpClientOptions) {
@@ -92,28 +96,40 @@ class UndiciClient implements HttpClient {
     for (const result of opened) if (result.status === "fulfilled") await result.value.destroy();
   }
 
-  async #dispatcherFor({ url, insecure = false }: HttpRequest): Promise<Dispatcher> {
+  async #dispatcherFor({ url, insecure = false, tls }: HttpRequest): Promise<Dispatcher> {
     const { proxyFor } = await import("./proxy.ts");
     const proxy = proxyFor(url, this.#env);
     const isSecure = url.protocol === "https:";
-    const key = `${proxy ?? "direct"} ${isSecure ? (insecure ? "unverified" : "tls") : "plain"}`;
+    const certificates = isSecure && tls !== undefined ? this.#nameOf(tls) : "";
+    const kind = isSecure ? (insecure ? "unverified" : "tls") : "plain";
+    const key = `${proxy ?? "direct"} ${kind} ${certificates}`;
     const known = this.#dispatchers.get(key);
     if (known !== undefined) return known;
-    const opened = this.#open({ proxy, isSecure, insecure });
+    const opened = this.#open({ proxy, isSecure, insecure, tls });
     this.#dispatchers.set(key, opened);
     return opened;
+  }
+
+  #nameOf(tls: TlsMaterial): string {
+    const name = this.#materials.get(tls) ?? String(this.#materials.size + 1);
+    this.#materials.set(tls, name);
+    return name;
   }
 
   async #open(way: {
     readonly proxy: string | undefined;
     readonly isSecure: boolean;
     readonly insecure: boolean;
+    readonly tls: TlsMaterial | undefined;
   }): Promise<Dispatcher> {
     const undici = await import("undici");
-    const { loadAuthorities } = await import("./certificates.ts");
+    const { identityOf, loadAuthorities } = await import("./certificates.ts");
+    const isVerified = way.isSecure && !way.insecure;
     const tls = {
-      ...(way.isSecure && !way.insecure ? { secureContext: await loadAuthorities(this.#env) } : {}),
-      ...(way.insecure ? { rejectUnauthorized: false } : {}),
+      ...(isVerified ? { secureContext: await loadAuthorities(this.#env, way.tls) } : {}),
+      ...(way.insecure
+        ? { rejectUnauthorized: false, ...(way.tls === undefined ? {} : identityOf(way.tls)) }
+        : {}),
     };
     const common = { keepAliveTimeout: 10_000, connections: 16, pipelining: 1 };
     if (way.proxy === undefined) {

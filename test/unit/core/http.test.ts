@@ -38,11 +38,11 @@ describe("proxies", () => {
     ["http://localhost/", undefined],
     ["http://a.localhost/", undefined],
     ["http://[::1]:5000/", undefined],
-  ])("%s", (url, expected) => {
+  ])("%s [R2.20]", (url, expected) => {
     expect(proxyFor(new URL(url), env)).toBe(expected);
   });
 
-  test("lower-case names win, and a star excepts everything", () => {
+  test("lower-case names win, and a star excepts everything [R2.20]", () => {
     const url = new URL("http://example.io");
     expect(proxyFor(url, { ...env, http_proxy: "http://lower:3" })).toBe("http://lower:3");
     expect(proxyFor(url, { ...env, no_proxy: "*" })).toBeUndefined();

@@ -35,7 +35,7 @@ describe("names are normalised", () => {
     [`app:${"t".repeat(128)}`, `docker.io/library/app:${"t".repeat(128)}`],
     [`host.io/${"a".repeat(255)}`, `host.io/${"a".repeat(255)}`],
     [`library/${hex}`, `docker.io/library/${hex}`],
-  ])("%s", (text, expected) => {
+  ])("%s [R1.1, R1.2, R1.3]", (text, expected) => {
     expect(formatReference(parseReference(text))).toBe(expected);
   });
 });
@@ -64,11 +64,11 @@ describe("invalid names are refused", () => {
     [`host.io/${"a".repeat(256)}`],
     ["https://example.com/app"],
     [`app@${digest}@${digest}`],
-  ])("%j", (text) => {
+  ])("%j [R1.1, R1.3, R1.4, R1.7]", (text) => {
     expect(codeOf(() => parseReference(text))).toBe("REFERENCE_INVALID");
   });
 
-  test("an upper-case path is told in its lower-case spelling", () => {
+  test("an upper-case path is told in its lower-case spelling [R1.4]", () => {
     expect(hintOf(() => parseReference("host.io/Team/App"))).toContain('"team/app"');
     expect(hintOf(() => parseReference("Ubuntu:22.04"))).toContain('"ubuntu"');
   });
@@ -82,7 +82,7 @@ describe("familiar form", () => {
     ["docker.io/localhost/app", "docker.io/localhost/app"],
     ["docker.io/library/a/b", "library/a/b"],
     [`library/${hex}`, `library/${hex}`],
-  ])("%s", (text, expected) => {
+  ])("%s [R1.5]", (text, expected) => {
     expect(familiarReference(parseReference(text))).toBe(expected);
   });
 
@@ -103,7 +103,7 @@ describe("familiar form", () => {
   });
 });
 
-test("latest is the default of a name without tag and digest only", () => {
+test("latest is the default of a name without tag and digest only [R1.5]", () => {
   expect(withDefaultTag(parseReference("app")).tag).toBe("latest");
   expect(withDefaultTag(parseReference("app:1")).tag).toBe("1");
   expect(withDefaultTag(parseReference(`app@${digest}`)).tag).toBeUndefined();

@@ -25,7 +25,7 @@ import {
   type RandomImage,
 } from "../../support/random-image.ts";
 
-test("children arrive before their parents, each once", async () => {
+test("children arrive before their parents, each once [R4.15, R7.1]", async () => {
   const image = await makeRandomIndex(["linux/amd64", "linux/arm64"], { layers: 3 });
   const sink = new MemoryPlace("sink");
   await copyGraph({ source: new MemoryPlace("source", image.blobs), sink, root: image.root });
@@ -160,7 +160,7 @@ describe("platform", () => {
 });
 
 describe("failures", () => {
-  test("damaged content is the source's fault, and nothing of it is stored", async () => {
+  test("damaged content is the source's fault, and nothing of it is stored [R4.8]", async () => {
     const image = await makeRandomImage();
     const layer = image.manifest.layers[1]?.digest ?? image.root.digest;
     const blobs = new Map(image.blobs);
@@ -176,7 +176,7 @@ describe("failures", () => {
     expect(sink.blobs.has(image.root.digest)).toBe(false);
   });
 
-  test("content that is too short or too long is told", async () => {
+  test("content that is too short or too long is told [R4.8]", async () => {
     const image = await makeRandomImage({ layers: 1 });
     const layer = image.manifest.layers[0]?.digest ?? image.root.digest;
     const good = image.blobs.get(layer) ?? Buffer.alloc(0);
@@ -278,7 +278,7 @@ describe("failures", () => {
     expect(await failureOf(copy)).toMatchObject({ code: "CANCELED" });
   });
 
-  test("indexes in indexes come to an end", async () => {
+  test("indexes in indexes come to an end [R4.7]", async () => {
     let graph: RandomImage = await makeRandomImage();
     for (let depth = 0; depth < 9; depth += 1) graph = makeIndex([graph]);
     const source = new MemoryPlace("source", graph.blobs);
@@ -290,7 +290,7 @@ describe("failures", () => {
   });
 });
 
-test("content that a descriptor carries inline is taken from there, if it is true", async () => {
+test("content that a descriptor carries inline is taken from there, if it is true [R4.9]", async () => {
   const config = Buffer.from("{}");
   const descriptor: Descriptor = {
     mediaType: mediaTypes.ociEmpty,
@@ -311,7 +311,7 @@ test("content that a descriptor carries inline is taken from there, if it is tru
   expect(source.fetched).toEqual([root.digest]);
 });
 
-test("layers that must not be redistributed stay behind unless asked for", async () => {
+test("layers that must not be redistributed stay behind unless asked for [R7.14]", async () => {
   const image = await makeRandomImage();
   const foreign = Buffer.from("foreign");
   const layer = {

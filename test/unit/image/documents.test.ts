@@ -88,23 +88,23 @@ describe("manifests", () => {
     ["a layer that is null", { config: descriptor, layers: [null] }],
     ["annotations that are numbers", { config: descriptor, layers: [], annotations: { a: 1 } }],
     ["a list", []],
-  ])("with %s are refused", (_name, value) => {
+  ])("with %s are refused [R4.3]", (_name, value) => {
     expect(codeOf(() => parseManifestOrIndex(json(value)))).toBe("IMAGE_INVALID");
   });
 
-  test("that are no JSON, no UTF-8, or too large are refused", () => {
+  test("that are no JSON, no UTF-8, or too large are refused [R4.7]", () => {
     expect(codeOf(() => parseManifest(Buffer.from("{")))).toBe("IMAGE_INVALID");
     expect(codeOf(() => parseManifest(Buffer.from([0x22, 0xff, 0x22])))).toBe("IMAGE_INVALID");
     expect(codeOf(() => parseManifest(Buffer.alloc(9 * 1024 * 1024, " ")))).toBe("IMAGE_TOO_LARGE");
   });
 
-  test("served as something else than they say are refused", () => {
+  test("served as something else than they say are refused [R4.3]", () => {
     const bytes = json({ mediaType: mediaTypes.ociManifest, config: descriptor, layers: [] });
     expect(codeOf(() => parseManifest(bytes, mediaTypes.ociIndex))).toBe("IMAGE_INVALID");
     expect(codeOf(() => parseIndex(bytes))).toBe("IMAGE_INVALID");
   });
 
-  test("of schema 1 are refused by name, however they are served", () => {
+  test("of schema 1 are refused by name, however they are served [R4.2]", () => {
     const bytes = json({ schemaVersion: 1, name: "app", fsLayers: [] });
     for (const type of [undefined, mediaTypes.dockerSchema1, mediaTypes.ociManifest]) {
       expect(codeOf(() => parseManifest(bytes, type))).toBe("IMAGE_SCHEMA1");

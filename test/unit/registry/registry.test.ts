@@ -23,7 +23,7 @@ const retry = { attempts: 3, firstDelay: 1 };
 const me: Credentials = { type: "password", username: "me", password: "top-secret" };
 
 describe("requests", () => {
-  test("a new image needs no more of them than its content", async () => {
+  test("a new image needs no more of them than its content [R7.1, R7.4, R7.6]", async () => {
     const registry = await startFakeRegistry();
     const image = await makeRandomImage({ layers: 1 });
     const repository = open(registry, { access: "push" });
@@ -44,7 +44,7 @@ describe("requests", () => {
     );
   });
 
-  test("an image that is there needs two", async () => {
+  test("an image that is there needs two [R7.2]", async () => {
     const registry = await startFakeRegistry();
     const image = await makeRandomImage();
     await pushTo(open(registry, { access: "push" }), image, "1");
@@ -55,7 +55,7 @@ describe("requests", () => {
     expect(registry.log()).toEqual([`HEAD /v2/app/manifests/${image.root.digest}`]);
   });
 
-  test("a layer of another repository is linked, not sent", async () => {
+  test("a layer of another repository is linked, not sent [R7.3]", async () => {
     const registry = await startFakeRegistry();
     const image = await makeRandomImage();
     for (const [digest, bytes] of image.blobs) registry.repository("base").blobs.set(digest, bytes);
@@ -64,7 +64,7 @@ describe("requests", () => {
     expect(registry.repository("app").blobs.size).toBe(3);
   });
 
-  test("a layer that the other repository lacks is sent into the upload that the question opened", async () => {
+  test("a layer that the other repository lacks is sent into the upload that the question opened [R7.3]", async () => {
     const registry = await startFakeRegistry();
     const image = await makeRandomImage({ layers: 1 });
     await pushTo(open(registry, { access: "push", mountFrom: ["base"] }), image, "1");
@@ -73,7 +73,7 @@ describe("requests", () => {
   });
 
   test.each(["absolute", "relative", "query"] as const)(
-    "uploads go to %s addresses",
+    "uploads go to %s addresses [R7.10]",
     async (kind) => {
       const registry = await startFakeRegistry({ uploadLocation: kind });
       const image = await makeRandomImage({ layers: 1, layerSize: 500_000 });
@@ -85,7 +85,7 @@ describe("requests", () => {
     },
   );
 
-  test("tags come in pages", async () => {
+  test("tags come in pages [R4.16]", async () => {
     const registry = await startFakeRegistry();
     const names = ["a", "b", "c", "d", "e"];
     for (const name of names) registry.repository("app").tags.set(name, "x");
@@ -112,7 +112,7 @@ describe("names", () => {
     });
   });
 
-  test("without a digest header, or without HEAD, the document itself tells", async () => {
+  test("without a digest header, or without HEAD, the document itself tells [R4.4]", async () => {
     const image = await makeRandomImage();
     for (const status of [undefined, 405]) {
       const registry = await startFakeRegistry({ withoutDigestHeader: true });
@@ -128,7 +128,7 @@ describe("names", () => {
     }
   });
 
-  test("schema 1 is refused by its name", async () => {
+  test("schema 1 is refused by its name [R4.1, R4.2]", async () => {
     const registry = await startFakeRegistry();
     const bytes = Buffer.from('{"schemaVersion":1,"fsLayers":[]}');
     const { manifests, tags } = registry.repository("app");
@@ -139,7 +139,7 @@ describe("names", () => {
 });
 
 describe("faults on the way", () => {
-  test.each([408, 429, 500, 502, 503, 504])("a passing %i is outlived", async (status) => {
+  test.each([408, 429, 500, 502, 503, 504])("a passing %i is outlived [R6.1]", async (status) => {
     const { registry, image } = await filled();
     for (const path of [/manifests/, /blobs/]) {
       for (const method of ["GET", "HEAD"]) {
@@ -149,7 +149,7 @@ describe("faults on the way", () => {
     expectSame(await pull(registry), image);
   });
 
-  test("the wish of Retry-After is obeyed", async () => {
+  test("the wish of Retry-After is obeyed [R6.2]", async () => {
     const { registry, image } = await filled();
     const headers = { "retry-after": "1" };
     const act = { type: "status", status: 429, headers } as const;
@@ -159,7 +159,7 @@ describe("faults on the way", () => {
     expect(performance.now() - started).toBeGreaterThan(990);
   });
 
-  test("a lasting failure is told after as many tries as allowed", async () => {
+  test("a lasting failure is told after as many tries as allowed [R6.1, R3.25]", async () => {
     const { registry } = await filled();
     const body = '{"errors":[{"code":"X","message":"disk\\u001b[31m full"}]}';
     const act = { type: "status", status: 500, body } as const;
@@ -174,7 +174,7 @@ describe("faults on the way", () => {
     expect(registry.log().filter((line) => line.startsWith("GET")).length).toBe(3);
   });
 
-  test("cut connections are outlived", async () => {
+  test("cut connections are outlived [R6.1]", async () => {
     const { registry, image } = await filled();
     for (const method of ["GET", "HEAD"]) {
       registry.addFault({ method, path: /./, times: 2, act: { type: "cut" } });
@@ -183,7 +183,7 @@ describe("faults on the way", () => {
   });
 
   test.each([false, true])(
-    "an interrupted download goes on where it broke off (ranges ignored: %s)",
+    "an interrupted download goes on where it broke off (ranges ignored: %s) [R4.11]",
     async (ignoreRanges) => {
       const { registry, image } = await filled({ ignoreRanges });
       const after = 150_000;
@@ -200,7 +200,7 @@ describe("faults on the way", () => {
     },
   );
 
-  test("another range than asked for is refused", async () => {
+  test("another range than asked for is refused [R4.11]", async () => {
     const { registry, image } = await filled();
     const path = new RegExp(image.manifest.layers[0]?.digest ?? "");
     registry.addFault({ method: "GET", path, act: { type: "truncate", after: 150_000 } });
@@ -210,13 +210,13 @@ describe("faults on the way", () => {
     expect(await failureOf(failed)).toMatchObject({ code: "REGISTRY_ANSWER_INVALID" });
   });
 
-  test("damaged content is noticed", async () => {
+  test("damaged content is noticed [R4.8]", async () => {
     const { registry } = await filled();
     registry.addFault({ method: "GET", path: /blobs/, act: { type: "damage" } });
     expect(await failureOf(pull(registry))).toMatchObject({ code: "DIGEST_MISMATCH" });
   });
 
-  test("a registry that lies about a tag's digest is noticed", async () => {
+  test("a registry that lies about a tag's digest is noticed [R4.5]", async () => {
     const { registry, image } = await filled();
     const headers = { "docker-content-digest": image.manifest.config.digest };
     registry.addFault({ method: "HEAD", path: /manifests/, act: { type: "headers", headers } });
@@ -227,7 +227,7 @@ describe("faults on the way", () => {
     ["cut in the middle", { type: "cut-upload" }],
     ["refused for the moment", { type: "status", status: 503 }],
     ["lost by the registry", { type: "status", status: 404 }],
-  ] as const)("an upload that is %s is sent again", async (_name, act) => {
+  ] as const)("an upload that is %s is sent again [R6.4]", async (_name, act) => {
     const registry = await startFakeRegistry();
     const image = await makeRandomImage({ layers: 2, layerSize: 600_000 });
     registry.addFault({ method: "PUT", path: /blobs/, times: 2, act });
@@ -236,7 +236,7 @@ describe("faults on the way", () => {
     expect(registry.openUploads).toBe(0);
   });
 
-  test("a manifest that the registry stores as something else is noticed", async () => {
+  test("a manifest that the registry stores as something else is noticed [R7.11]", async () => {
     const registry = await startFakeRegistry();
     const image = await makeRandomImage();
     const headers = { "docker-content-digest": digestOf("other") };
@@ -248,7 +248,7 @@ describe("faults on the way", () => {
     });
   });
 
-  test("content that a server compresses on the way is what it was", async () => {
+  test("content that a server compresses on the way is what it was [R4.13]", async () => {
     const bytes = Buffer.from("plain ".repeat(1000));
     const { gzipSync } = await import("node:zlib");
     const server = await startLocalServer((_request, response) => {
@@ -259,7 +259,7 @@ describe("faults on the way", () => {
     expect(await text(await repository.fetch(descriptor))).toBe(bytes.toString());
   });
 
-  test("nobody there is REGISTRY_UNREACHABLE, at once", async () => {
+  test("nobody there is REGISTRY_UNREACHABLE, at once [R6.4]", async () => {
     const server = await startLocalServer(() => undefined);
     await server.close();
     const repository = open({ host: new URL(server.origin).host });
@@ -279,7 +279,7 @@ describe("faults on the way", () => {
     expect(await failureOf(failed)).toMatchObject({ code: "CANCELED" });
   });
 
-  test("an abort in the middle of a push ends it and cancels its uploads", async () => {
+  test("an abort in the middle of a push ends it and cancels its uploads [R7.15]", async () => {
     const registry = await startFakeRegistry();
     const image = await makeRandomImage({ layers: 1, layerSize: 3_000_000 });
     const abort = new AbortController();
@@ -304,7 +304,7 @@ describe("login", () => {
     expectSame(await pull(registry), image);
   });
 
-  test("one token serves many requests", async () => {
+  test("one token serves many requests [R3.11, R3.17, R3.10]", async () => {
     const login = { scheme: "bearer", username: "me", password: "top-secret" } as const;
     const { registry, image } = await filled({ login });
     registry.requests.length = 0;
@@ -315,7 +315,7 @@ describe("login", () => {
     ]);
   });
 
-  test("a token that expires in the middle is replaced", async () => {
+  test("a token that expires in the middle is replaced [R3.20]", async () => {
     const login = {
       scheme: "bearer",
       username: "me",
@@ -326,7 +326,7 @@ describe("login", () => {
     expectSame(await pull(registry), image);
   });
 
-  test("an identity token is traded for access", async () => {
+  test("an identity token is traded for access [R3.12]", async () => {
     const login = { scheme: "bearer", identityToken: "identity" } as const;
     const registry = await startFakeRegistry({ login });
     const image = await makeRandomImage();
@@ -356,7 +356,7 @@ describe("login", () => {
     },
   );
 
-  test("secrets that a registry repeats are not shown", async () => {
+  test("secrets that a registry repeats are not shown [R3.24]", async () => {
     const login = { scheme: "basic", username: "me", password: "top-secret" } as const;
     const { registry } = await filled({ login });
     const body = '{"errors":[{"code":"DENIED","message":"not with top-secret"}]}';
@@ -369,7 +369,7 @@ describe("login", () => {
     expect(error.message).toContain("not with ***");
   });
 
-  test("credentials stay with the registry when blobs are elsewhere", async () => {
+  test("credentials stay with the registry when blobs are elsewhere [R3.21, R4.14]", async () => {
     const login = { scheme: "basic", username: "me", password: "top-secret" } as const;
     const { registry, image } = await filled({ login, redirectBlobs: true });
     expectSame(await pull(registry), image);
@@ -378,7 +378,7 @@ describe("login", () => {
     expect(signed.every(({ headers }) => headers.authorization === undefined)).toBe(true);
   });
 
-  test("a token server inside our own network is refused", async () => {
+  test("a token server inside our own network is refused [R3.23]", async () => {
     const registry = await startFakeRegistry();
     const headers = {
       "www-authenticate": 'Bearer realm="http://169.254.169.254/latest",service="x"',
@@ -390,7 +390,7 @@ describe("login", () => {
     });
   });
 
-  test("a redirect and an upload into our own network are refused", async () => {
+  test("a redirect and an upload into our own network are refused [R3.23]", async () => {
     const { registry, image } = await filled();
     const headers = { location: "http://10.1.2.3/x" };
     registry.addFault({
@@ -408,7 +408,7 @@ describe("login", () => {
   });
 });
 
-test("unknown fields of documents survive a copy", async () => {
+test("unknown fields of documents survive a copy [R7.13]", async () => {
   const registry = await startFakeRegistry();
   const image = await makeRandomImage();
   const text = serializeManifest(image.manifest).toString().replace("{", '{ "custom": { "a": 1 },');
@@ -419,7 +419,7 @@ test("unknown fields of documents survive a copy", async () => {
   expect(registry.repository("app").manifests.get(root.digest)?.bytes).toEqual(bytes);
 });
 
-test("warnings of the registry are told once, without control characters", async () => {
+test("warnings of the registry are told once, without control characters [R4.17]", async () => {
   const { registry } = await filled();
   const headers = { warning: '299 - "will \\"close\\" \u0085soon"' };
   const act = { type: "headers", headers } as const;

@@ -1,0 +1,221 @@
+import { mediaTypes, readBody, type Digest, type HttpResponse } from "../core/index.ts";
+import {
+  maxManifestSize,
+  parseIndex,
+  parseManifestOrIndex,
+  serializeIndex,
+  type Descriptor,
+  type Index,
+} from "../image/index.ts";
+import { registryError } from "./errors.ts";
+import { readPages } from "./paging.ts";
+import type { Transport } from "./transport.ts";
+
+/** A repository whose referrers are meant. */
+export interface ReferrersPlace {
+  readonly transport: Transport;
+  /** For messages: `host/path`. */
+  readonly name: string;
+}
+
+/**
+ * What refers to some content: signatures, attestations and other artifacts that name it as their subject. By the
+ * referrers API, else by the tag that stands in for it. Empty also when the content itself is unknown.
+ * @throws REGISTRY_* codes
+ * @see OCI distribution spec, "Listing Referrers"
+ */
+export async function listReferrers(
+  place: ReferrersPlace,
+  options: {
+    readonly digest: Digest;
+    /** Only artifacts of this type. */
+    readonly artifactType?: string | undefined;
+    readonly signal?: AbortSignal | undefined;
+  },
+): Promise<readonly Descriptor[]> {
+  const { digest, artifactType } = options;
+  const known = await askApi(place, options);
+  const found = known ?? (await readStandIn(place, options)).index.manifests;
+  const isWanted = (descriptor: Descriptor): boolean =>
+    artifactType === undefined || descriptor.artifactType === artifactType;
+  const wanted = new Map<Digest, Descriptor>();
+  for (const descriptor of found) {
+    if (isWanted(descriptor) && descriptor.digest !== digest) {
+      wanted.set(descriptor.digest, descriptor);
+    }
+  }
+  return [...wanted.values()];
+}
+
+/** Undefined when the registry does not know the API. */
+async function askApi(
+  { transport, name }: ReferrersPlace,
+  options: Parameters<typeof listReferrers>[1],
+): Promise<readonly Descriptor[] | undefined> {
+  const { digest, artifactType, signal } = options;
+  const filter =
+    artifactType === undefined ? "" : `?artifactType=${encodeURIComponent(artifactType)}`;
+  const found: Descriptor[] = [];
+  const pages = readPages(transport, {
+    target: `/referrers/${digest}${filter}`,
+    headers: { accept: mediaTypes.ociIndex },
+    // Registries of before answer as for any path that they do not know.
+    accept: [200, 400, 404, 405],
+    attempt: `list what refers to ${name}@${digest}`,
+    signal,
+  });
+  for await (const { response, body } of pages) {
+    if (response.status !== 200) return undefined;
+    const index = readIndex(body, response);
+    // Some answer every path with a page for people: that is no API, and nothing is known.
+    if (index === undefined) return found.length === 0 ? undefined : found;
+    found.push(...index.manifests);
+  }
+  return found;
+}
+
+function readIndex(body: Buffer, response: HttpResponse): Index | undefined {
+  if (body.length > maxManifestSize) return undefined;
+  try {
+    const type = response.header("content-type")?.split(";", 1)[0]?.trim();
+    return type === mediaTypes.ociIndex ? parseIndex(body) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The tag that stands in for the referrers API: `sha256-<hex>`. @see OCI distribution spec, "Referrers Tag Schema" */
+export function standInTag(digest: Digest): string {
+  const [algorithm = "", encoded = ""] = digest.split(":");
+  return `${algorithm.slice(0, 32)}-${encoded.slice(0, 64)}`.replace(/[^\w.-]/g, "-");
+}
+
+interface StandIn {
+  readonly index: Index;
+  readonly etag: string | undefined;
+  readonly isThere: boolean;
+}
+
+const emptyIndex: Index = { mediaType: mediaTypes.ociIndex, manifests: [] };
+
+async function readStandIn(
+  { transport, name }: ReferrersPlace,
+  { digest, signal }: { readonly digest: Digest; readonly signal?: AbortSignal | undefined },
+): Promise<StandIn> {
+  const tag = standInTag(digest);
+  const attempt = `read what refers to ${name}@${digest} at the tag ${tag}`;
+  const response = await transport.send({
+    method: "GET",
+    target: `/manifests/${tag}`,
+    headers: { accept: mediaTypes.ociIndex },
+    accept: [200, 404],
+    attempt,
+    signal,
+  });
+  const body = await readBody(response, maxManifestSize + 1);
+  if (response.status === 404) return { index: emptyIndex, etag: undefined, isThere: false };
+  const index = readIndex(body, response);
+  if (index !== undefined) return { index, etag: response.header("etag"), isThere: true };
+  throw registryError("REGISTRY_ANSWER_INVALID", `${attempt}: it is no index`, {
+    hint: "the tag is used for something else; remove it, or use another repository",
+    details: { host: transport.host.domain, tag },
+  });
+}
+
+/** A manifest or index that names a subject, as its entry among the subject's referrers. */
+export interface Referrer {
+  readonly subject: Digest;
+  readonly entry: Descriptor;
+}
+
+/** Reads from a document whether it refers to something, and what a list of referrers says of it. */
+export function referrerOf(descriptor: Descriptor, bytes: Buffer): Referrer | undefined {
+  const document = parseManifestOrIndex(bytes, descriptor.mediaType);
+  const found = document.type === "manifest" ? document.manifest : document.index;
+  if (found.subject === undefined) return undefined;
+  const config = document.type === "manifest" ? document.manifest.config.mediaType : undefined;
+  const artifactType = found.artifactType ?? config;
+  const { mediaType, digest, size } = descriptor;
+  return {
+    subject: found.subject.digest,
+    entry: {
+      mediaType,
+      digest,
+      size,
+      ...(artifactType === undefined ? {} : { artifactType }),
+      ...(found.annotations === undefined ? {} : { annotations: found.annotations }),
+    },
+  };
+}
+
+/** Adds an entry to the tag that stands in for the referrers API, unless it is there. @throws REGISTRY_* codes */
+export async function addToStandIn(
+  place: ReferrersPlace,
+  { subject, entry }: Referrer,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  await changeStandIn(place, { digest: subject, signal }, (entries) =>
+    entries.some(({ digest }) => digest === entry.digest) ? entries : [...entries, entry],
+  );
+}
+
+/** Takes an entry out again. @throws REGISTRY_* codes */
+export async function removeFromStandIn(
+  place: ReferrersPlace,
+  { subject, entry }: Referrer,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  await changeStandIn(place, { digest: subject, signal }, (entries) =>
+    entries.filter(({ digest }) => digest !== entry.digest),
+  );
+}
+
+/** How often the index is read again because somebody else changed it meanwhile. */
+const maxRaces = 5;
+
+async function changeStandIn(
+  place: ReferrersPlace,
+  about: { readonly digest: Digest; readonly signal: AbortSignal | undefined },
+  change: (entries: readonly Descriptor[]) => readonly Descriptor[],
+): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    const { index, etag } = await readStandIn(place, about);
+    const manifests = change(index.manifests);
+    if (manifests.length === index.manifests.length) return;
+    const isLast = attempt === maxRaces;
+    if (await writeStandIn(place, about, { index: { ...index, manifests }, etag, isLast })) return;
+  }
+}
+
+/** False when somebody else was faster. */
+async function writeStandIn(
+  { transport, name }: ReferrersPlace,
+  { digest, signal }: { readonly digest: Digest; readonly signal: AbortSignal | undefined },
+  {
+    index,
+    etag,
+    isLast,
+  }: { readonly index: Index; readonly etag: string | undefined; readonly isLast: boolean },
+): Promise<boolean> {
+  const tag = standInTag(digest);
+  const bytes = serializeIndex(index);
+  const response = await transport.send({
+    method: "PUT",
+    target: `/manifests/${tag}`,
+    headers: {
+      "content-type": index.mediaType,
+      ...(etag === undefined ? {} : { "if-match": etag }),
+    },
+    body: bytes,
+    accept: [200, 201, 202, 204, ...(isLast ? [] : [412])],
+    attempt: `write what refers to ${name}@${digest} to the tag ${tag}`,
+    signal,
+  });
+  await readBody(response, 1);
+  return response.status !== 412;
+}
+
+/** Whether the registry itself keeps the list of referrers: it says so when it takes one. */
+export function keepsReferrers(response: HttpResponse): boolean {
+  return response.header("oci-subject") !== undefined;
+}
