@@ -1,36 +1,75 @@
 import type { Readable, Writable } from "node:stream";
-import { familiarReference, parseReference, type Digest } from "../core/index.ts";
+import {
+  familiarReference,
+  formatReference,
+  formatRepository,
+  parseReference,
+  type Digest,
+} from "../core/index.ts";
 import { copyGraph } from "../image/index.ts";
 import { idOf } from "../local/index.ts";
-import { withEngine, type EngineOptions } from "./engine.ts";
+import { withEngine, type Engine, type EngineOptions } from "./engine.ts";
+import { usageError } from "./errors.ts";
 import { findImage, normaliseName } from "./images.ts";
 import { parseCompression, type CompressionWords } from "./output/compression.ts";
-import { writeArchive } from "./output/archive-output.ts";
+import { writeArchive, type NamedGroup } from "./output/archive-output.ts";
 
 /**
- * Writes images into one tar that is an OCI layout and a docker archive at once. An image given by ID has no name in
- * it.
- * @throws IMAGE_NOT_FOUND, OUTPUT_FAILED; USAGE, OUTPUT_UNSUPPORTED for the compression
+ * - `docker-archive`: one tar that is an OCI layout and a docker archive at once;
+ * - `oci-archive`: one that is an OCI layout and nothing else;
+ * - `oci-dir`: the directory of a layout; images that it has already stay.
+ */
+export type SaveFormat = "docker-archive" | "oci-archive" | "oci-dir";
+
+/**
+ * Writes images into one archive. An image given by ID has no name in it; a name without a tag stands for every tag that
+ * its repository has here.
+ * @throws IMAGE_NOT_FOUND, ARCHIVE_WRITE_FAILED; USAGE, OUTPUT_UNSUPPORTED for the compression
  */
 export async function saveImages(
   options: EngineOptions & {
     readonly images: readonly string[];
     /** File name or stream. */
     readonly output: string | Writable;
-    /** Of the layers; none unless given. */
+    /** `docker-archive` unless given. */
+    readonly format?: SaveFormat | undefined;
+    /** Of the layers; unless given none for a docker archive, gzip for a layout. */
     readonly compression?: CompressionWords | undefined;
   },
 ): Promise<void> {
   const form = parseCompression(options.compression ?? {});
+  const { output, format = "docker-archive" } = options;
+  const isDirectory = format === "oci-dir";
+  if (isDirectory && typeof output !== "string") {
+    throw usageError("write a layout directory to a stream", "name a directory with -o");
+  }
+  const flavor = format === "docker-archive" ? "docker" : "oci";
   await withEngine(options, async (engine) => {
-    const found = [];
-    for (const name of options.images) {
-      const image = await findImage(engine, name);
-      const group = await engine.images.groupOf(image);
-      found.push({ group, names: isId(name) ? [] : [normaliseName(name)] });
-    }
-    await writeArchive({ engine, flavor: "docker", output: options.output, images: found, form });
+    const images = [];
+    for (const word of options.images) images.push(...(await findNamed(engine, word)));
+    await writeArchive({ engine, flavor, output, isDirectory, images, form });
   });
+}
+
+async function findNamed(engine: Engine, word: string): Promise<readonly NamedGroup[]> {
+  const names = isId(word) ? [] : await namesOf(engine, word);
+  const found: NamedGroup[] = [];
+  for (const name of names.length === 0 ? [word] : names) {
+    const group = await engine.images.groupOf(await findImage(engine, name));
+    found.push({ group, names: isId(name) ? [] : [normaliseName(name)] });
+  }
+  return found;
+}
+
+/** Names here that a word stands for: itself, or without a tag all of its repository's. */
+async function namesOf({ store }: Engine, word: string): Promise<readonly string[]> {
+  const reference = parseReference(word);
+  if (reference.tag !== undefined || reference.digest !== undefined) return [word];
+  const repository = formatRepository(reference);
+  const names = (await store.names.list()).map((record) => parseReference(record.name));
+  return names
+    .filter((each) => each.digest === undefined && formatRepository(each) === repository)
+    .map(formatReference);
 }
 
 function isId(name: string): boolean {
@@ -41,6 +80,8 @@ export interface LoadedImage {
   /** Familiar form; absent when the archive names nothing. */
   readonly name?: string;
   readonly id: Digest;
+  /** The image that had the name until now, where that was another one. */
+  readonly replaced?: Digest;
 }
 
 /**
@@ -67,8 +108,11 @@ export async function loadImages(
         // Before a name can stand for the image. Its layers are unpacked when something needs their files.
         await engine.images.checkLayers(image, engine.signal);
         for (const name of names) {
+          const replaced = await idUnder(engine, name);
           await sink.tag(name, root, engine.signal);
-          loaded.push({ name: familiarReference(parseReference(name)), id });
+          const isOther = replaced !== undefined && replaced !== id;
+          const familiar = familiarReference(parseReference(name));
+          loaded.push({ name: familiar, id, ...(isOther ? { replaced } : {}) });
         }
         if (names.length === 0) loaded.push({ id });
       }
@@ -77,4 +121,9 @@ export async function loadImages(
       await source.close();
     }
   });
+}
+
+async function idUnder({ images }: Engine, name: string): Promise<Digest | undefined> {
+  const image = await images.find(name);
+  return image === undefined ? undefined : idOf(await images.groupOf(image));
 }

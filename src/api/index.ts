@@ -1,4 +1,4 @@
-export { loadImages, saveImages, type LoadedImage } from "./archive.ts";
+export { loadImages, saveImages, type LoadedImage, type SaveFormat } from "./archive.ts";
 export { build } from "./build/build.ts";
 export {
   diffImages,

@@ -5,7 +5,7 @@ import { readArchive } from "../support/setup-archive.ts";
 import { makeFolder } from "../support/setup-context.ts";
 import { errorCode, runProgram, useWorkspace } from "../support/setup-workspace.ts";
 
-const workspace = useWorkspace();
+const workspace = useWorkspace({ programs: ["umoci"] });
 const { cli, context, expectCli, inspect } = workspace;
 
 async function build(name: string, text: string): Promise<void> {
@@ -39,6 +39,47 @@ test("the archive has the files that docker, podman and skopeo look for, for eve
   }[];
   expect(manifest.flatMap(({ RepoTags }) => RepoTags)).toEqual(["names:1", "names:2"]);
   for (const layer of manifest.flatMap(({ Layers }) => Layers)) expect(files).toContain(layer);
+});
+
+test("save writes every tag of a repository, in any form, to a file or a stream [R10.9, R10.10]", async () => {
+  await build("every:1", "RUN echo 1 >/1\n");
+  await build("every:2", "RUN echo 2 >/2\n");
+  await build("everyone:1", "RUN echo 3 >/3\n");
+  const folder = await makeFolder();
+  const layout = join(folder, "layout");
+  await expectCli(["save", "--format", "oci-dir", "-o", layout, "every"]);
+  const tags = (await runProgram("umoci", ["list", "--layout", layout])).trim().split("\n");
+  expect(tags.sort()).toEqual(["1", "2"]);
+  const script =
+    '"$0" "$1" save --format oci-archive -o - every >"$2" && "$0" "$1" load -i - <"$2"';
+  const bin = join(import.meta.dirname, "../../bin/tsbuild.js");
+  const root = await workspace.freshRoot();
+  const file = join(folder, "every.tar");
+  const env = { ...process.env, TSBUILD_ROOT: workspace.root };
+  await runProgram("sh", ["-c", script, process.execPath, bin, file], { env });
+  const loaded = await expectCli(["load", "-i", layout], { root });
+  expect(loaded.stdout.trim().split("\n").sort()).toEqual([
+    "Loaded image: every:1",
+    "Loaded image: every:2",
+  ]);
+  expect((await expectCli(["run", "--rm", "every:2", "cat", "/2"], { root })).stdout).toBe("2\n");
+  const { index, files } = await readArchive(file);
+  expect(files).not.toContain("manifest.json");
+  expect(index.manifests).toHaveLength(2);
+  expect(errorCode(await cli(["save", "-o", file, "no-such-repository"]))).toBe("IMAGE_NOT_FOUND");
+  expect((await cli(["save", "--format", "oci-dir", "every"])).code).toBe(2);
+});
+
+test("a loaded name that another image had is told [R10.11]", async () => {
+  await build("moved:1", "RUN echo new >/n\n");
+  const archive = join(await makeFolder(), "moved.tar");
+  await expectCli(["save", "-o", archive, "moved:1"]);
+  expect((await expectCli(["load", "-i", archive])).stdout).toBe("Loaded image: moved:1\n");
+  await build("moved:1", "RUN echo other >/n\n");
+  const { Id } = await inspect("moved:1");
+  expect((await expectCli(["load", "-i", archive])).stdout).toBe(
+    `The image moved:1 already exists, renaming the old one with ID ${Id} to empty string\nLoaded image: moved:1\n`,
+  );
 });
 
 test("saving twice gives the same bytes", async () => {

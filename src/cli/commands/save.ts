@@ -1,5 +1,5 @@
-import type { Command } from "commander";
-import { saveImages, usageError } from "../../api/index.ts";
+import { Option, type Command } from "commander";
+import { saveImages, usageError, type SaveFormat } from "../../api/index.ts";
 import {
   compressionOptions,
   compressionWords,
@@ -7,30 +7,37 @@ import {
 } from "../compression-options.ts";
 import { globalFlags, type Invocation } from "../invocation.ts";
 
+interface Flags extends CompressionFlags {
+  readonly output?: string;
+  readonly format: SaveFormat;
+}
+
 /** `tsbuild save [-o FILE] IMAGE…` */
 export function addSaveCommand(program: Command, invocation: Invocation): void {
   const command = program
     .command("save")
-    .description("write images to a tar that is an OCI layout and a docker archive")
+    .description("write images to an archive; a name without a tag stands for all its tags")
     .argument("<image...>", "image names or IDs")
-    .option("-o, --output <file>", "file to write (default: standard output)")
-    .action(
-      async (
-        images: string[],
-        flags: CompressionFlags & { readonly output?: string },
-        command: Command,
-      ) => {
-        if (flags.output === undefined && process.stdout.isTTY) {
-          throw usageError("save to a terminal", "give a file with -o, or redirect the output");
-        }
-        await saveImages({
-          ...globalFlags(command),
-          images,
-          compression: compressionWords(flags),
-          output: flags.output ?? process.stdout,
-          signal: invocation.signal,
-        });
-      },
-    );
-  for (const option of compressionOptions("default: uncompressed")) command.addOption(option);
+    .option("-o, --output <file>", "file or directory to write (default, and -: standard output)")
+    .addOption(
+      new Option("--format <format>", "kind of archive")
+        .choices(["docker-archive", "oci-archive", "oci-dir"])
+        .default("docker-archive"),
+    )
+    .action(async (images: string[], flags: Flags, command: Command) => {
+      const isStream = flags.output === undefined || flags.output === "-";
+      if (isStream && process.stdout.isTTY) {
+        throw usageError("save to a terminal", "give a file with -o, or redirect the output");
+      }
+      await saveImages({
+        ...globalFlags(command),
+        images,
+        format: flags.format,
+        compression: compressionWords(flags),
+        output: isStream ? process.stdout : (flags.output ?? process.stdout),
+        signal: invocation.signal,
+      });
+    });
+  for (const option of compressionOptions("default: uncompressed; gzip in layouts"))
+    command.addOption(option);
 }
