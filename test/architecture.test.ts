@@ -34,6 +34,7 @@ const owners: Readonly<Record<string, readonly string[]>> = {
   "tar-stream": ["layer"],
   fzstd: ["layer"],
   minimatch: ["context"],
+  "smol-toml": ["registry"],
   commander: ["cli"],
   ora: ["cli"],
 };
