@@ -1,7 +1,13 @@
+import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { defineConfig } from "rolldown";
+import { parseAst } from "rolldown/parseAst";
+import { seldomUsed } from "./rolldown.seldom.js";
 
 const library = resolve(import.meta.dirname, "src/api/index.ts");
+const seldomFiles = Object.entries(seldomUsed).flatMap(([folder, names]) =>
+  names.map((name) => resolve(import.meta.dirname, "src", folder, name)),
+);
 
 /** The library and everything that it imports; what it imports when it is needed only is not among them. */
 function reachable(graph) {
@@ -13,6 +19,59 @@ function reachable(graph) {
 }
 
 let eager;
+
+/** Which file of `dist/` a module belongs to; null for one that is loaded on demand anyway. */
+function chooseFile(id, graph) {
+  if (id === library || !(eager ??= reachable(graph)).has(id)) return null;
+  const isSeldom = seldomFiles.some((path) => id === `${path}.ts` || id.startsWith(`${path}/`));
+  return isSeldom || id.includes("/node_modules/") ? "seldom" : "library";
+}
+
+/**
+ * A file asks for the others when it is loaded. For the seldom used one it asks when it first needs something of it, and
+ * by then the library is complete, which that one needs in its turn.
+ */
+const loadSeldom = {
+  name: "load-seldom",
+  buildStart() {
+    const isThere = (path) => existsSync(path) || existsSync(`${path}.ts`);
+    for (const path of seldomFiles.filter((path) => !isThere(path))) {
+      this.warn(`rolldown.seldom.js names what is not there: ${path}`);
+    }
+  },
+  renderChunk(code, { fileName }) {
+    const request = /^const require_seldom = (require\("[^"]+"\));$/m;
+    if (!request.test(code)) return null;
+    const [tooEarly] = fileName === "index.js" ? [] : membersUsedAtOnce(code, "require_seldom");
+    if (tooEarly !== undefined) {
+      throw new Error(`${fileName} uses ${tooEarly} while it is loaded: see rolldown.seldom.js`);
+    }
+    const lazy = code
+      .replaceAll(/\brequire_seldom\./g, "require_seldom().")
+      .replace(request, "let seldom; const require_seldom = () => (seldom ??= $1);");
+    // The lines are where they were.
+    return { code: lazy, map: null };
+  },
+};
+
+/** Members of a variable that are used outside of functions. */
+function membersUsedAtOnce(code, variable) {
+  const found = [];
+  const walk = (node) => {
+    if (Array.isArray(node)) return node.forEach(walk);
+    if (typeof node?.type !== "string" || isPutOff(node)) return;
+    if (node.type === "MemberExpression" && node.object.name === variable) {
+      found.push(node.property.name);
+    }
+    Object.values(node).forEach(walk);
+  };
+  walk(parseAst(code));
+  return found;
+}
+
+function isPutOff(node) {
+  return /Function/.test(node.type) || (node.type === "PropertyDefinition" && !node.static);
+}
 
 /** The package says "module", and Node's loader for those takes five milliseconds more. */
 const commonJs = {
@@ -46,19 +105,17 @@ export default defineConfig([
   {
     ...shared,
     input: { cli: "src/cli/main.ts", index: "src/api/index.ts" },
-    plugins: [commonJs],
+    plugins: [commonJs, loadSeldom],
+    // The entry of the library only tells names: the command has no need of that file.
+    treeshake: { moduleSideEffects: (id) => id !== library },
     output: {
       ...output,
       cleanDir: true,
       chunkFileNames: "chunks/[name]-[hash].js",
       // What every command loads lies in one file: a dozen of them cost fifteen milliseconds at start.
       codeSplitting: {
-        groups: [
-          {
-            name: (id, graph) => ((eager ??= reachable(graph)).has(id) ? "library" : null),
-            debugName: "library",
-          },
-        ],
+        includeDependenciesRecursively: false,
+        groups: [{ name: chooseFile, debugName: "library" }],
       },
     },
   },

@@ -1,4 +1,3 @@
-import { setImmediate } from "node:timers/promises";
 import { outputFailed } from "../api/index.ts";
 import { diskFull, errnoOf, isDiskFull } from "../core/index.ts";
 import { printError } from "./print-error.ts";
@@ -54,5 +53,5 @@ export async function endOutput(): Promise<void> {
     ),
   );
   // A write that failed at once tells so by an event of its own.
-  await setImmediate();
+  await new Promise((resolve) => setImmediate(resolve));
 }

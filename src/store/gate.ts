@@ -1,9 +1,9 @@
-import { closeSync, openSync, readdirSync, rmSync } from "node:fs";
+import { closeSync, openSync, readdirSync } from "node:fs";
 import { access } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isAbsence } from "./json-file.ts";
-import { probeFolder, type ProcessFolder, tmpEntryKind } from "./process-folder.ts";
+import { probeFolder, type ProcessFolder, tmpEntryKind, unlinkIfThere } from "./process-folder.ts";
 
 type Mark = "shared" | "exclusive";
 
@@ -86,7 +86,7 @@ export class Gate {
   }
 
   #clear(mark: Mark): void {
-    rmSync(join(this.#folder.path, mark), { force: true });
+    unlinkIfThere(join(this.#folder.path, mark));
   }
 }
 

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { constants, mkdirSync, renameSync, rmdirSync, rmSync } from "node:fs";
+import { constants, mkdirSync, renameSync, rmdirSync, unlinkSync } from "node:fs";
 import { type FileHandle, lstat, open } from "node:fs/promises";
 import { connect, createServer, type Server } from "node:net";
 import { join } from "node:path";
@@ -70,12 +70,21 @@ export async function claimProcessFolder(tmp: string): Promise<ProcessFolder> {
 /** False when there is more in the folder than its lock. */
 function removeIfUnused(folder: string): boolean {
   try {
-    rmSync(join(folder, lockName), { force: true });
+    unlinkIfThere(join(folder, lockName));
     rmdirSync(folder);
     return true;
   } catch (error) {
     if (errnoOf(error) === "ENOTEMPTY" || errnoOf(error) === "EEXIST") return false;
     throw error;
+  }
+}
+
+/** `rmSync` with `force` does the same, but loads a module for it. */
+export function unlinkIfThere(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch (error) {
+    if (errnoOf(error) !== "ENOENT") throw error;
   }
 }
 
@@ -139,12 +148,24 @@ async function holdSocket(folder: string): Promise<Unlock> {
 async function listen(server: Server, address: string): Promise<void> {
   const failed = new Promise<never>((_, reject) => server.once("error", reject));
   failed.catch(() => undefined);
-  server.listen(address);
+  listenAlone(server, address);
   // Bound inside the call; only a failure is told by an event.
   if (!server.listening) await failed;
   server.removeAllListeners("error");
   // A failed accept, as with EMFILE, takes nothing from whoever asked: connecting was the answer.
   server.on("error", () => undefined);
+}
+
+/**
+ * `listen` without its question whether this process belongs to a cluster, for which Node loads `cluster`, `dgram` and
+ * `child_process`, ten modules and 1.2 ms. The method is what `listen` calls itself; a Node without it is asked the
+ * documented way.
+ */
+function listenAlone(server: Server, address: string): void {
+  const listen: unknown = Reflect.get(server, "_listen2");
+  const isPath = -1;
+  if (typeof listen === "function") Reflect.apply(listen, server, [address, isPath, isPath]);
+  else server.listen(address);
 }
 
 async function probeSocket(folder: string): Promise<"alive" | "dead" | "unlocked"> {

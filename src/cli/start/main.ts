@@ -2,11 +2,15 @@ import { join } from "node:path";
 import type * as cli from "../main.ts";
 import { noCodeCache, openCodeCache } from "./code-cache.ts";
 import { findRoot } from "./find-root.ts";
-import { ScriptLoader } from "./script-loader.ts";
+import { type Require, ScriptLoader } from "./script-loader.ts";
+
+/** This file is CommonJS once it is built. */
+declare const require: Require;
 
 const args = process.argv.slice(2);
 const root = findRoot(args);
-const loader = new ScriptLoader(root === undefined ? noCodeCache : openCodeCache(root));
+const cache = root === undefined ? noCodeCache : openCodeCache(root);
+const loader = new ScriptLoader({ cache, require });
 const { main } = loader.load(join(import.meta.dirname, "cli.js")) as typeof cli;
 
 void main(args).then(() => {

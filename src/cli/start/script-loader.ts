@@ -1,11 +1,10 @@
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { Script } from "node:vm";
 import type { CodeCache, KeptCode } from "./code-cache.ts";
 import { loadWhenUsed } from "./load-when-used.ts";
 
-type Require = (id: string) => unknown;
+export type Require = (id: string) => unknown;
 
 interface LoadedScript {
   readonly source: Buffer;
@@ -15,13 +14,14 @@ interface LoadedScript {
 }
 
 /** What `Module.wrap` of node:module makes, which the parameters of a CommonJS module come from. */
-const wrapper = ["(function (exports, require, module, __filename, __dirname) { ", "\n})"] as const;
+const head = Buffer.from("(function (exports, require, module, __filename, __dirname) { ");
+const tail = Buffer.from("\n})");
 
 /**
- * Modules of Node that take 0.7 to 1.3 ms to load, and for which a cached build has no use. What stands for them is an
- * object, so none whose exports are a class or a function may be among them.
+ * Modules of Node that take 0.3 to 1.3 ms to load, and for which a cached build has no use. What stands for them is an
+ * object that has their members, so none that is a class or a function itself and used as such may be among them.
  */
-const seldomUsed = ["node:child_process", "node:fs/promises", "node:zlib"];
+const seldomUsed = ["node:child_process", "node:fs/promises", "node:timers/promises", "node:zlib"];
 
 /**
  * Loads the CommonJS files of `dist/` as `require` does, except that what V8 compiled of them comes from a cache, and
@@ -30,11 +30,17 @@ const seldomUsed = ["node:child_process", "node:fs/promises", "node:zlib"];
  */
 export class ScriptLoader {
   readonly #cache: CodeCache;
+  readonly #require: Require;
   readonly #modules = new Map<string, { readonly exports: unknown }>();
   readonly #scripts: LoadedScript[] = [];
 
-  constructor(cache: CodeCache) {
-    this.#cache = cache;
+  /**
+   * @param options.require Node's own, of a file from which the same packages are found as from those that are loaded:
+   *   `createRequire` would bring in the loader for ES modules.
+   */
+  constructor(options: { readonly cache: CodeCache; readonly require: Require }) {
+    this.#cache = options.cache;
+    this.#require = options.require;
   }
 
   /** @param path absolute */
@@ -60,13 +66,12 @@ export class ScriptLoader {
   }
 
   #compile(path: string): Script {
-    const source = readFileSync(path);
+    const source = readWrapped(path);
     const kept = this.#cache.read(source);
     // The bundler writes ASCII, and of that V8 needs one byte a character.
-    const code = wrapper.join(source.toString("latin1"));
-    const script = new Script(code, {
+    const script = new Script(source.toString("latin1"), {
       filename: path,
-      columnOffset: -wrapper[0].length,
+      columnOffset: -head.length,
       ...(kept === undefined ? {} : { cachedData: kept.code }),
     });
     const isTaken = script.cachedDataRejected === false;
@@ -76,11 +81,29 @@ export class ScriptLoader {
 
   #requireFor(path: string): Require {
     const isRelative = /^\.\.?\//;
-    let others: Require | undefined;
     return (id) => {
       if (isRelative.test(id)) return this.load(resolve(dirname(path), id));
-      const load = (others ??= createRequire(path));
+      const load = this.#require;
       return seldomUsed.includes(id) ? loadWhenUsed(() => load(id) as object) : load(id);
     };
+  }
+}
+
+/** A file between `head` and `tail`, read to where it is needed: joined later, half a megabyte would be copied twice. */
+function readWrapped(path: string): Buffer {
+  const file = openSync(path, "r");
+  try {
+    const end = head.length + fstatSync(file).size;
+    const source = Buffer.allocUnsafeSlow(end + tail.length);
+    let at = head.copy(source);
+    while (at < end) {
+      const count = readSync(file, source, at, end - at, null);
+      if (count === 0) throw new Error(`${path} became shorter while it was read`);
+      at += count;
+    }
+    tail.copy(source, end);
+    return source;
+  } finally {
+    closeSync(file);
   }
 }

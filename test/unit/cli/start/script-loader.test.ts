@@ -1,5 +1,6 @@
 import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { utimesSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -27,6 +28,9 @@ function put(name: string, source: string): string {
   return path;
 }
 
+const newLoader = (): ScriptLoader =>
+  new ScriptLoader({ cache: openCodeCache(root), require: createRequire(import.meta.url) });
+
 const codeFiles = (): string[] =>
   readdirSync(root).includes("code") ? readdirSync(join(root, "code")).sort() : [];
 
@@ -37,14 +41,14 @@ test("scripts see each other as CommonJS modules do, circles too, and Node's own
      exports.separator = require("node:path").sep; exports.name = [__filename, __dirname];`,
   );
   put("part.js", `module.exports = { seen: require("./main.js").early };`);
-  const loaded = new ScriptLoader(openCodeCache(root)).load(main) as Record<string, unknown>;
+  const loaded = newLoader().load(main) as Record<string, unknown>;
   expect(loaded).toMatchObject({ part: { seen: 1 }, separator: "/", name: [main, dist] });
   expect(loaded["again"]).toBe(loaded["part"]);
 });
 
 /** As the second, third … command of a root does. */
 function runAgain(main: string): number {
-  const loader = new ScriptLoader(openCodeCache(root));
+  const loader = newLoader();
   const { two } = loader.load(main) as { two: () => number };
   const answer = two();
   loader.keepCode();
@@ -53,7 +57,7 @@ function runAgain(main: string): number {
 
 test("the first three commands keep what they compiled, and later the first of a day", () => {
   const main = put("main.js", `exports.two = () => 1 + 1;`);
-  const first = new ScriptLoader(openCodeCache(root));
+  const first = newLoader();
   first.load(main);
   expect(codeFiles()).toEqual([]);
   first.keepCode();
@@ -78,7 +82,7 @@ test("what a later command compiles is there for the next one", () => {
   runAgain(main);
   const size = (): number => statSync(join(root, "code", codeFiles()[0] ?? "")).size;
   const before = size();
-  const loader = new ScriptLoader(openCodeCache(root));
+  const loader = newLoader();
   (loader.load(main) as { more: (value: number) => void }).more(1);
   loader.keepCode();
   expect(size()).toBeGreaterThan(before + 500);
@@ -103,7 +107,7 @@ test("Node's own modules are loaded when something of them is used", () => {
 
 test("a script that changed without getting longer is not run from the code of the old one", () => {
   const answer = (): unknown => {
-    const loader = new ScriptLoader(openCodeCache(root));
+    const loader = newLoader();
     const { get } = loader.load(join(dist, "main.js")) as { get: () => unknown };
     const got = get();
     loader.keepCode();
