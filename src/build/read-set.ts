@@ -1,10 +1,9 @@
-import type { KeyField } from "../cache/index.ts";
 import type { Digest } from "../core/index.ts";
 import { checksumSelection, selectSources } from "../context/index.ts";
 import type { MergedTree } from "../layer/index.ts";
 import type { Op } from "../plan/index.ts";
 import type { BuildEnvironment } from "./environment.ts";
-import { fileFields } from "./keys.ts";
+import { FileFields } from "./keys.ts";
 import type { VertexResult } from "./result.ts";
 
 /** A result as a tree to read from; fetches a lazy base image first. */
@@ -25,14 +24,13 @@ export async function readFieldsOf(request: {
   /** What the whole tree is, when that is known without reading it: a downloaded file. */
   readonly digest?: Digest | undefined;
   readonly environment: BuildEnvironment;
-}): Promise<KeyField[]> {
+}): Promise<FileFields[]> {
   const { op, index, tree, digest, environment } = request;
-  // Joined at the end: spreading the fields of 200,000 files into a call overflows the stack.
-  const fields: KeyField[][] = [];
+  const fields: FileFields[] = [];
   for (const [number, pattern] of readPatterns(op, index)) {
     if (digest !== undefined) {
       const path = pattern.replaceAll(/\\(.)/g, "$1");
-      fields.push(fileFields(number, [{ path, digest, mode: 0o600 }]));
+      fields.push(new FileFields(number, [{ path, digest, mode: 0o600 }]));
       continue;
     }
     const parents = op.type === "copy" && op.parents;
@@ -47,9 +45,9 @@ export async function readFieldsOf(request: {
       thread: environment.thread,
       signal: environment.signal,
     });
-    fields.push(fileFields(number, files));
+    fields.push(new FileFields(number, files));
   }
-  return fields.flat();
+  return fields;
 }
 
 function readPatterns(op: Op, index: number): [number, string][] {

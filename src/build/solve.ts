@@ -1,6 +1,5 @@
 import { availableParallelism } from "node:os";
-import { isDeepStrictEqual } from "node:util";
-import type { Cache, KeyField } from "../cache/index.ts";
+import type { Cache } from "../cache/index.ts";
 import {
   coreError,
   isTsbuildError,
@@ -21,7 +20,14 @@ import type {
   VertexId,
 } from "../plan/index.ts";
 import type { BuildEnvironment } from "./environment.ts";
-import { makeKey, opFields, type CacheKey } from "./keys.ts";
+import {
+  isSameRead,
+  makeKey,
+  opFields,
+  type CacheKey,
+  type FileFields,
+  type KeyPart,
+} from "./keys.ts";
 import { openContext } from "./ops/context.ts";
 import { executeCopy } from "./ops/copy.ts";
 import { executeExec } from "./ops/exec.ts";
@@ -79,8 +85,8 @@ export async function solve(plan: Plan, environment: BuildEnvironment): Promise<
 type StepRecord = Parameters<Cache["store"]>[2];
 
 /** Checksums of what an op reads of one input. */
-interface FileFields {
-  readonly fields: readonly KeyField[];
+interface FilesRead {
+  readonly fields: readonly FileFields[];
   /** Milliseconds of `monotonicMs`. */
   readonly readAt: number;
 }
@@ -106,7 +112,7 @@ class Solver {
   readonly #execSlots = createLimiter(Math.max(8, 2 * availableParallelism()));
   readonly #reading = createLimiter(1);
   /** What definitions were made of, by vertex and input. */
-  readonly #reads = new Map<string, FileFields>();
+  readonly #reads = new Map<string, FilesRead>();
   /** Steps whose files are others by now than their definitions tell, and all that stands on them. */
   readonly #outdated = new Set<VertexId>();
   readonly #emptied = new Map<string, Promise<void>>();
@@ -349,7 +355,7 @@ class Solver {
   async #computeDefinition(vertex: Vertex): Promise<CacheKey> {
     const { op } = vertex;
     const environment = this.#environment;
-    const fields: (readonly KeyField[])[] =
+    const fields: KeyPart[] =
       op.type === "git"
         ? [await gitFields(op, environment)]
         : [opFields(op, environment.implicitTime)];
@@ -357,29 +363,29 @@ class Solver {
       if (isForeignTree(this.#vertex(id).op)) {
         const read = await this.#readFields(op, { index, result: await this.#result(id) });
         this.#reads.set(`${String(vertex.id)} ${String(index)}`, read);
-        fields.push(read.fields);
+        fields.push(...read.fields);
       } else {
         const { digest } = await this.#definitionOf(id);
         fields.push([{ name: index === 0 ? "parent" : `from.${String(index)}`, value: digest }]);
       }
     }
-    return makeKey("definition", fields.flat());
+    return makeKey("definition", fields);
   }
 
   /** Op, the exact root that it works on, and the checksums of exactly the files that it reads. */
   async #contentKey(vertex: Vertex, inputs: readonly VertexResult[]): Promise<CacheKey> {
     const { op } = vertex;
-    const fields: (readonly KeyField[])[] = [opFields(op, this.#environment.implicitTime)];
+    const fields: KeyPart[] = [opFields(op, this.#environment.implicitTime)];
     for (const [index, input] of inputs.entries()) {
       if (index === 0 && input.type === "layers") {
         fields.push([{ name: "base", value: input.chainId ?? "scratch" }]);
       } else if (op.type === "merge" && input.type === "layers") {
         fields.push([{ name: "layers", value: input.diffIds }]);
       } else {
-        fields.push(await this.#contentFields(vertex, { index, result: input }));
+        fields.push(...(await this.#contentFields(vertex, { index, result: input })));
       }
     }
-    return makeKey("content", fields.flat());
+    return makeKey("content", fields);
   }
 
   /**
@@ -390,12 +396,11 @@ class Solver {
   async #contentFields(
     vertex: Vertex,
     input: { readonly index: number; readonly result: VertexResult },
-  ): Promise<readonly KeyField[]> {
+  ): Promise<readonly FileFields[]> {
     const before = this.#reads.get(`${String(vertex.id)} ${String(input.index)}`);
     if (before !== undefined && monotonicMs() - before.readAt < momentMs) return before.fields;
     const { fields } = await this.#readFields(vertex.op, input);
-    if (before !== undefined && !isDeepStrictEqual(fields, before.fields))
-      this.#outdated.add(vertex.id);
+    if (before !== undefined && !isSameRead(fields, before.fields)) this.#outdated.add(vertex.id);
     return fields;
   }
 
@@ -403,7 +408,7 @@ class Solver {
   async #readFields(
     op: Op,
     input: { readonly index: number; readonly result: VertexResult },
-  ): Promise<FileFields> {
+  ): Promise<FilesRead> {
     const { index, result } = input;
     const environment = this.#environment;
     const tree = await treeOf(result, environment);

@@ -20,7 +20,7 @@ export function diffKeys(
   if (previous.kind !== current.kind) {
     return { field: "kind", previous: previous.kind, current: current.kind };
   }
-  const before = new Map(previous.fields.map(({ name, value }) => [name, value]));
+  const before = new Map(Array.from(previous.fields, ({ name, value }) => [name, value]));
   for (const { name, value } of current.fields) {
     const old = before.get(name);
     if (old === undefined) return { field: name, current: value };
@@ -29,7 +29,7 @@ export function diffKeys(
     before.delete(name);
   }
   for (const [name, value] of before) return { field: name, previous: value };
-  const order = (key: CacheKeyObject): string[] => key.fields.map(({ name }) => name);
+  const order = (key: CacheKeyObject): string[] => Array.from(key.fields, ({ name }) => name);
   const [was, is] = [order(previous), order(current)];
   return was.join("\n") === is.join("\n")
     ? undefined

@@ -7,5 +7,6 @@ export type {
   CacheEntry,
   CacheKeyObject,
   CacheRecord,
+  KeptCacheKey,
   KeyField,
 } from "./types.ts";

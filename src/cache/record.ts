@@ -1,6 +1,6 @@
 import { type Digest, type DiffId, isDigest, chainIdOf } from "../core/index.ts";
 import { asObject } from "../store/index.ts";
-import type { BuildRecord, CacheKeyObject, CacheRecord, KeyField } from "./types.ts";
+import type { BuildRecord, CacheKeyObject, CacheRecord, KeptCacheKey, KeyField } from "./types.ts";
 
 /**
  * A record as it lies on disk or came from elsewhere; undefined when anything about it is not right, above all when its
@@ -19,7 +19,7 @@ export function parseCacheRecord(value: unknown): CacheRecord | undefined {
 }
 
 /** undefined when it is damaged. */
-export function parseCacheKey(value: unknown): CacheKeyObject | undefined {
+export function parseCacheKey(value: unknown): KeptCacheKey | undefined {
   const object = asObject(value);
   if (object?.["version"] !== 1) return undefined;
   const { kind, fields } = object;
@@ -30,21 +30,28 @@ export function parseCacheKey(value: unknown): CacheKeyObject | undefined {
 
 /** The object as JSON; in parts when it names so many files that the whole would be tens of megabytes. */
 export function formatCacheKey(object: CacheKeyObject): string | Iterable<string> {
-  return object.fields.length > fieldsAtOnce
-    ? formatInParts(object)
-    : `${JSON.stringify(object)}\n`;
+  let whole = "";
+  for (const part of formatInParts(object)) {
+    if (whole !== "") return formatInParts(object);
+    whole = part;
+  }
+  return whole;
 }
 
 const fieldsAtOnce = 1000;
 
-function* formatInParts({ version, kind, fields }: CacheKeyObject): Generator<string> {
+function* formatInParts(object: CacheKeyObject): Generator<string, void, undefined> {
+  const { version, kind, fields } = object;
   const [head, tail] = JSON.stringify({ version, kind, fields: [] }).split("[]");
-  yield `${head ?? ""}[`;
-  for (let at = 0; at < fields.length; at += fieldsAtOnce) {
-    const part = JSON.stringify(fields.slice(at, at + fieldsAtOnce)).slice(1, -1);
-    yield at === 0 ? part : `,${part}`;
+  let part = `${head ?? ""}[`;
+  let count = 0;
+  for (const field of fields) {
+    part += count === 0 ? JSON.stringify(field) : `,${JSON.stringify(field)}`;
+    if (++count % fieldsAtOnce > 0) continue;
+    yield part;
+    part = "";
   }
-  yield `]${tail ?? ""}\n`;
+  yield `${part}]${tail ?? ""}\n`;
 }
 
 /** undefined when it is damaged. */

@@ -8,6 +8,11 @@ import type { ChainId, Digest, DiffId, JsonValue } from "../core/index.ts";
 export interface CacheKeyObject {
   readonly version: 1;
   readonly kind: "definition" | "content";
+  readonly fields: Iterable<KeyField>;
+}
+
+/** A key object that was kept. */
+export interface KeptCacheKey extends CacheKeyObject {
   readonly fields: readonly KeyField[];
 }
 
@@ -45,7 +50,7 @@ export interface Cache {
     record: Omit<CacheRecord, "version" | "bootId" | "durable">,
   ): Promise<void>;
   /** The key object of a record, for explanations; undefined when it is not known. */
-  explain(key: Digest): Promise<CacheKeyObject | undefined>;
+  explain(key: Digest): Promise<KeptCacheKey | undefined>;
   /** Idempotent. */
   remove(key: Digest): Promise<void>;
   /** Records that a lookup would find, in byte order of their keys. */

@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
 import { type Digest, type JobThread, monotonicMs } from "../core/index.ts";
 import {
@@ -12,9 +11,10 @@ import {
   type RootPath,
 } from "../layer/index.ts";
 import { DigestBatches, type BatchedFile } from "./digest-batches.ts";
+import { FileDigests } from "./file-digests.ts";
 import { parseExcludes, type Excludes } from "./ignore/parse-excludes.ts";
 import { digestLocalNode, digestNode, smallSize } from "./node-digest.ts";
-import type { BuildContext, FileDigest, HostNodeStat, StatCache, StatKey } from "./types.ts";
+import type { BuildContext, HostNodeStat, StatCache, StatKey } from "./types.ts";
 
 export interface Selection {
   readonly tree: MergedTree;
@@ -33,8 +33,6 @@ export interface Selection {
 
 /** Reads that wait for a disk at the same time. */
 const concurrency = 8;
-/** Characters that are hashed in one go; all lines of a large tree would be tens of megabytes. */
-const linesAtOnce = 64 * 1024;
 /** Small files whose digests are taken here before a thread is started for others: it costs as much as these. */
 const filesAlone = 500;
 /** Directory contexts answer without a pause; so often timers and signals get their turn. */
@@ -49,7 +47,7 @@ const turnMs = 20;
  *
  * @throws CONTEXT_FILE_CHANGED when a file changes while it is read; CONTEXT_UNREADABLE
  */
-export async function checksumSelection(selection: Selection): Promise<FileDigest[]> {
+export async function checksumSelection(selection: Selection): Promise<FileDigests> {
   const run = new ChecksumRun(selection);
   try {
     for (const path of selection.paths) await run.addSource(path);
@@ -59,19 +57,6 @@ export async function checksumSelection(selection: Selection): Promise<FileDiges
   }
   await run.settle();
   return run.files();
-}
-
-/** One digest over a list of digests and their paths: equal when nothing was added, removed, renamed or changed. */
-export function selectionDigest(files: readonly FileDigest[]): Digest {
-  const hash = createHash("sha256");
-  let lines = "";
-  for (const { path, digest } of files) {
-    lines += `${digest} ${String(path.length)}:${path}\n`;
-    if (lines.length < linesAtOnce) continue;
-    hash.update(lines);
-    lines = "";
-  }
-  return `sha256:${hash.update(lines).digest("hex")}` as Digest;
 }
 
 interface Found {
@@ -95,7 +80,7 @@ class ChecksumRun {
   readonly #cache: StatCache | undefined;
   readonly #excludes: Excludes;
   readonly #selection: Selection;
-  readonly #files: (FileDigest | undefined)[] = [];
+  readonly #files = new FileDigests();
   readonly #pending = new Set<Promise<void>>();
   readonly #listedParents = new Set<string>();
   readonly #batches: DigestBatches<FoundFile> | undefined;
@@ -141,9 +126,9 @@ class ChecksumRun {
     await Promise.all(this.#pending);
   }
 
-  files(): FileDigest[] {
+  files(): FileDigests {
     if (this.failure !== undefined) throw this.failure.error;
-    return this.#files.filter((file) => file !== undefined);
+    return this.#files;
   }
 
   async #addParents(path: RootPath): Promise<void> {
@@ -182,35 +167,35 @@ class ChecksumRun {
 
   /** False when that would take waiting. Most nodes take none, and a promise costs as much as a system call. */
   #addAtOnce(found: Found): boolean {
+    const { stat } = found;
     const known = this.#known(found);
-    if (known !== undefined) {
-      this.#files.push(known);
-      return true;
-    }
-    if (this.#local === undefined || !this.#isPrepared || found.stat.size > smallSize) return false;
-    if (found.stat.type !== "file" || !this.#handOver(found, this.#local))
-      this.#digestAtOnce(found, this.#files.push(undefined) - 1);
+    const local = this.#isPrepared && stat.size <= smallSize ? this.#local : undefined;
+    if (known === undefined && local === undefined) return false;
+    const slot = this.#addSlot(found);
+    if (known !== undefined) this.#files.setDigest(slot, known);
+    else if (stat.type !== "file" || local === undefined || !this.#handOver(found, { local, slot }))
+      this.#digestAtOnce(found, slot);
     if (this.failure !== undefined) throw this.failure.error;
     return true;
   }
 
   /** Gives a file to the other thread, when there is one and it has nothing better to do. */
-  #handOver(found: Found, local: LocalTree): boolean {
+  #handOver(
+    found: Found,
+    { local, slot }: { readonly local: LocalTree; readonly slot: number },
+  ): boolean {
     if (this.#batches === undefined) return false;
     if (++this.#filesAlone <= filesAlone) return false;
     this.#selection.thread?.start();
     const place = local.placeOf(found.path, found.stat);
     if (place === undefined) return false;
-    const slot = this.#files.length;
     const version = versionOf(found.stat);
-    if (!this.#batches.take({ ...found, slot, place, version, readAt: now() })) return false;
-    this.#files.push(undefined);
-    return true;
+    return this.#batches.take({ ...found, slot, place, version, readAt: now() });
   }
 
   #takeBack(file: FoundFile, digest: Digest | undefined): void {
     if (digest === undefined) this.#digestAtOnce(file, file.slot);
-    else this.#files[file.slot] = this.#learn(file, { digest, readAt: file.readAt });
+    else this.#learn(file, { ...file, digest });
   }
 
   #digestAtOnce(found: Found, slot: number): void {
@@ -220,7 +205,7 @@ class ChecksumRun {
       if (this.#local === undefined) throw new Error("only local trees answer at once");
       const digest = digestLocalNode({ tree: this.#local, path, stat });
       if (digest instanceof Promise) throw new Error("small files are digested at once");
-      this.#files[slot] = this.#learn(found, { digest, readAt });
+      this.#learn(found, { slot, digest, readAt });
     } catch (error) {
       this.#fail(error, slot);
     }
@@ -232,8 +217,12 @@ class ChecksumRun {
   }
 
   async #add(found: Found): Promise<void> {
-    const slot = this.#files.push(this.#known(found)) - 1;
-    if (this.#files[slot] !== undefined) return;
+    const slot = this.#addSlot(found);
+    const known = this.#known(found);
+    if (known !== undefined) {
+      this.#files.setDigest(slot, known);
+      return;
+    }
     const work = this.#digest(found, slot)
       .catch((error: unknown) => {
         this.#fail(error, slot);
@@ -244,13 +233,15 @@ class ChecksumRun {
     if (this.failure !== undefined) throw this.failure.error;
   }
 
-  #known(found: Found): FileDigest | undefined {
-    const { name, stat } = found;
-    const version = versionOf(stat);
+  #addSlot({ name, stat }: Found): number {
+    return this.#files.add({ path: name, mode: stat.mode });
+  }
+
+  #known(found: Found): Digest | undefined {
+    const version = versionOf(found.stat);
     const digest = version === undefined ? undefined : this.#cache?.get(version);
-    if (digest === undefined) return undefined;
-    this.#pin(found, version);
-    return { path: name, digest, mode: stat.mode };
+    if (digest !== undefined) this.#pin(found, version);
+    return digest;
   }
 
   async #digest(found: Found, slot: number): Promise<void> {
@@ -262,15 +253,18 @@ class ChecksumRun {
     const digest = await (local === undefined
       ? digestNode({ tree: this.#tree, path, stat })
       : digestLocalNode({ tree: local, path, stat }));
-    this.#files[slot] = this.#learn(found, { digest, readAt });
+    this.#learn(found, { slot, digest, readAt });
   }
 
-  #learn(found: Found, read: { readonly digest: Digest; readonly readAt: bigint }): FileDigest {
-    const { name, stat } = found;
-    const version = versionOf(stat);
-    if (version !== undefined) this.#cache?.set({ key: version, ...read });
+  #learn(
+    found: Found,
+    read: { readonly slot: number; readonly digest: Digest; readonly readAt: bigint },
+  ): void {
+    const { slot, digest, readAt } = read;
+    const version = versionOf(found.stat);
+    if (version !== undefined) this.#cache?.set({ key: version, digest, readAt });
     this.#pin(found, version);
-    return { path: name, digest: read.digest, mode: stat.mode };
+    this.#files.setDigest(slot, digest);
   }
 
   #pin({ path, stat }: Found, version: StatKey | undefined): void {

@@ -1,4 +1,4 @@
-export { checksumSelection, selectionDigest, type Selection } from "./checksum.ts";
+export { checksumSelection, type Selection } from "./checksum.ts";
 export { type DigestJob, runDigestJob } from "./digest-job.ts";
 export {
   openDirectoryContext,
@@ -6,6 +6,7 @@ export {
   type DirectoryContextOptions,
 } from "./directory-context.ts";
 export { contextError, type ContextErrorCode } from "./errors.ts";
+export { FileDigests, selectionDigest } from "./file-digests.ts";
 export { openGitRepositories, type GitRepositoriesOptions } from "./git/repositories.ts";
 export type * from "./git/types.ts";
 export { parseExcludes, type Excludes } from "./ignore/parse-excludes.ts";

@@ -61,7 +61,7 @@ async function isIntact({ environment }: CopyHarness, { chainId }: LayersResult)
 }
 
 async function checksums(context: BuildContext, thread?: JobThread) {
-  return checksumSelection({ tree: context, paths: [rootPath], thread });
+  return [...(await checksumSelection({ tree: context, paths: [rootPath], thread }))];
 }
 
 describe("a second thread changes nothing but the time", () => {

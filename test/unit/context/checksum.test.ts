@@ -53,7 +53,9 @@ function localOf(context: BuildContext): LocalTree {
 async function checksum(pattern: string, request: Request = {}): Promise<FileDigest[]> {
   const { context, ...rest } = request;
   const tree = context ?? (await openDirectoryContext({ directory }));
-  return checksumSelection({ tree, paths: await selectSources(tree, pattern), ...rest });
+  return [
+    ...(await checksumSelection({ tree, paths: await selectSources(tree, pattern), ...rest })),
+  ];
 }
 
 async function digest(pattern: string, request?: Request): Promise<Digest> {
