@@ -179,6 +179,7 @@ function escapes(path: Buffer): Error {
 function loop(path: Buffer): Error {
   const text = rootPathToString(path);
   return layerError("LAYER_SYMLINK_LOOP", `follow ${text}: too many symlinks`, {
+    hint: "symlinks of the image lead in a circle there; remove them first, or name another path",
     details: { path: text, errno: "ELOOP" },
   });
 }

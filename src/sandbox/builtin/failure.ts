@@ -38,11 +38,7 @@ export function failureOf(failed: FailedCall): TsbuildError<SandboxErrorCode> {
     case "mount":
     case "make-read-only":
       return sandboxError("SANDBOX_MOUNT_FAILED", message, {
-        hint:
-          op.type === "attach" &&
-          (failed.errno === errnos.EINVAL || failed.errno === errnos.ENOTDIR)
-            ? `a directory is mounted on a directory and a file on a file; look what ${op.target} is`
-            : undefined,
+        hint: mountHint(op, failed.errno),
         details: { ...details, target: op.target },
       });
     case "make-mount-point":
@@ -62,6 +58,18 @@ export function failureOf(failed: FailedCall): TsbuildError<SandboxErrorCode> {
     default:
       return sandboxError("SANDBOX_SETUP_FAILED", message, { details });
   }
+}
+
+function mountHint(
+  op: OpOf<"attach"> | OpOf<"mount"> | OpOf<"make-read-only">,
+  errno: number,
+): string | undefined {
+  if (errno === errnos.ELOOP)
+    return `the image has a symlink at ${op.target} that cannot be followed; put a directory there`;
+  const isOtherKind = errno === errnos.EINVAL || errno === errnos.ENOTDIR;
+  return op.type === "attach" && isOtherKind
+    ? `a directory is mounted on a directory and a file on a file; look what ${op.target} is`
+    : undefined;
 }
 
 function openTreeFailure(

@@ -90,5 +90,6 @@ export const errno = {
   ENOSPC: 28,
   EROFS: 30,
   ENOSYS: 38,
+  ELOOP: 40,
   EDQUOT: 122,
 } as const;

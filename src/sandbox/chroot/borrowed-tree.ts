@@ -273,6 +273,7 @@ function moveUnlessGone(from: string, to: string): void {
 function mountFailed(target: string, error: unknown): Error {
   const errno = syscallErrno(error);
   return sandboxError("SANDBOX_MOUNT_FAILED", `place something at ${target}: ${errno ?? "?"}`, {
+    hint: `look what the image has at ${target}: a directory above it may be a symlink to nowhere`,
     details: { operation: "replace", target, ...(errno === undefined ? {} : { errno }) },
     cause: error,
   });
