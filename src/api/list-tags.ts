@@ -1,5 +1,5 @@
-import { parseReference } from "../core/index.ts";
-import { explainSystemError } from "../core/index.ts";
+import { explainSystemError, parseReference } from "../core/index.ts";
+import type { RegistryRepository } from "../registry/index.ts";
 import { usageError } from "./errors.ts";
 
 export interface ListTagsOptions {
@@ -18,7 +18,7 @@ export interface ListTagsOptions {
  * @throws USAGE, REFERENCE_INVALID, REGISTRY_*
  */
 export async function* listTags(options: ListTagsOptions): AsyncGenerator<string, void, undefined> {
-  const { limit = Infinity, last, insecure = false, signal } = options;
+  const { limit, last, insecure = false, signal } = options;
   const reference = parseReference(options.repository.replace(/^docker:\/\//, ""));
   if (reference.tag !== undefined || reference.digest !== undefined) {
     throw usageError(
@@ -29,18 +29,35 @@ export async function* listTags(options: ListTagsOptions): AsyncGenerator<string
   const { openRegistry } = await import("../registry/index.ts");
   const repository = openRegistry({ reference, access: "pull", insecure });
   try {
-    let count = 0;
-    if (limit <= 0) return;
-    let isBehind = last === undefined;
-    for await (const tag of repository.listTags({ signal })) {
-      if (isBehind) {
-        yield tag;
-        if (++count >= limit) return;
-      } else isBehind = tag === last;
-    }
+    if (last === undefined) yield* repository.listTags({ limit, signal });
+    else yield* await listBehind(repository, { last, limit, signal });
   } catch (error) {
     throw explainSystemError(error);
   } finally {
     await repository.close();
   }
+}
+
+/** Registries of old ignore what a page is to begin behind; that shows by a tag that does not come behind it. */
+async function listBehind(
+  repository: RegistryRepository,
+  page: {
+    readonly last: string;
+    readonly limit: number | undefined;
+    readonly signal: AbortSignal | undefined;
+  },
+): Promise<readonly string[]> {
+  const { last, limit, signal } = page;
+  const tags = await collect(repository.listTags(page));
+  if (tags.every((tag) => tag > last)) return tags;
+  const all = await collect(repository.listTags({ signal }));
+  const at = all.indexOf(last);
+  const behind = at < 0 ? all.filter((tag) => tag > last) : all.slice(at + 1);
+  return behind.slice(0, limit);
+}
+
+async function collect(tags: AsyncIterable<string>): Promise<readonly string[]> {
+  const found: string[] = [];
+  for await (const tag of tags) found.push(tag);
+  return found;
 }

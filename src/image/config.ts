@@ -1,4 +1,4 @@
-import { diffId, hostPlatform, isDigest } from "../core/index.ts";
+import { diffId, hostPlatform, isDigest, type Platform } from "../core/index.ts";
 import { withoutUndefined } from "./descriptor.ts";
 import { imageError } from "./errors.ts";
 import {
@@ -42,6 +42,12 @@ export function parseImageConfig(bytes: Uint8Array): ImageConfig {
     diffIds: readDiffIds(door),
     history: (readDoors(door, "history") ?? []).map(readHistoryEntry),
   });
+}
+
+/** The platform that an image is made for. */
+export function configPlatform(config: ImageConfig): Platform {
+  const { os, architecture, variant, osVersion, osFeatures } = config;
+  return withoutUndefined({ os, architecture, variant, osVersion, osFeatures });
 }
 
 /**

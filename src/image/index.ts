@@ -1,4 +1,4 @@
-export { maxConfigSize, parseImageConfig, serializeImageConfig } from "./config.ts";
+export { configPlatform, maxConfigSize, parseImageConfig, serializeImageConfig } from "./config.ts";
 export {
   convertIndex,
   convertManifest,

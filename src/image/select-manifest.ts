@@ -1,13 +1,15 @@
 import {
   choosePlatform,
   formatPlatform,
+  isConfigType,
   isIndexType,
   isManifestType,
   type Digest,
   type Platform,
 } from "../core/index.ts";
 import { imageError } from "./errors.ts";
-import { maxManifestSize, parseIndex } from "./manifest.ts";
+import { configPlatform, maxConfigSize, parseImageConfig } from "./config.ts";
+import { maxManifestSize, parseIndex, parseManifest } from "./manifest.ts";
 import { readContent } from "./read-content.ts";
 import type { ContentSource, Descriptor, Index } from "./types.ts";
 
@@ -36,9 +38,17 @@ export interface SelectedManifest {
 export async function selectManifest(options: SelectManifestOptions): Promise<SelectedManifest> {
   const { root, platform } = options;
   if (!isIndexType(root.mediaType)) return { manifest: root, indexes: [] };
-  const found = await collectCandidates({ ...options, path: [], seen: new Set() });
-  const chosen = choosePlatform(found, platform);
-  if (chosen !== undefined) return { manifest: chosen.manifest, indexes: chosen.indexes };
+  const listed = await collectCandidates({ ...options, path: [], seen: new Set() });
+  const named = listed.filter(isNamed);
+  const choose = (from: readonly NamedCandidate[]): SelectedManifest | undefined => {
+    const chosen = choosePlatform(from, platform);
+    return chosen && { manifest: chosen.manifest, indexes: chosen.indexes };
+  };
+  const chosen = choose(named);
+  if (chosen !== undefined) return chosen;
+  const found = [...named, ...(await askConfigs(options, listed))];
+  const asked = choose(found);
+  if (asked !== undefined) return asked;
   const available = [
     ...new Set(found.map((candidate) => formatPlatform(candidate.platform))),
   ].sort();
@@ -54,7 +64,41 @@ export async function selectManifest(options: SelectManifestOptions): Promise<Se
 }
 
 interface Candidate extends SelectedManifest {
-  readonly platform: Platform;
+  /** What the index says. */
+  readonly platform: Platform | undefined;
+}
+
+type NamedCandidate = Candidate & { readonly platform: Platform };
+
+function isNamed(candidate: Candidate): candidate is NamedCandidate {
+  return candidate.platform !== undefined;
+}
+
+/** Entries without a platform that are looked into; an index may have thousands. */
+const maxAsked = 16;
+
+/** Where the index does not say for which platform an image is, its config does. */
+async function askConfigs(
+  options: SelectManifestOptions,
+  listed: readonly Candidate[],
+): Promise<readonly NamedCandidate[]> {
+  const { source, signal } = options;
+  const silent = listed.filter((candidate) => !isNamed(candidate)).slice(0, maxAsked);
+  const asked: NamedCandidate[] = [];
+  for (const candidate of silent) {
+    const { manifest: descriptor } = candidate;
+    const bytes = await readContent({ source, descriptor, limit: maxManifestSize, signal });
+    const { config, artifactType } = parseManifest(bytes, descriptor.mediaType);
+    if (artifactType !== undefined || !isConfigType(config.mediaType)) continue;
+    const document = await readContent({
+      source,
+      descriptor: config,
+      limit: maxConfigSize,
+      signal,
+    });
+    asked.push({ ...candidate, platform: configPlatform(parseImageConfig(document)) });
+  }
+  return asked;
 }
 
 async function collectCandidates(
@@ -75,7 +119,7 @@ async function collectCandidates(
   for (const entry of parseIndex(bytes, root.mediaType).manifests) {
     if (isIndexType(entry.mediaType)) {
       candidates.push(...(await collectCandidates({ ...options, root: entry, path: indexes })));
-    } else if (isRunnable(entry)) {
+    } else if (isImage(entry)) {
       candidates.push({ manifest: entry, indexes, platform: entry.platform });
     }
   }
@@ -100,10 +144,14 @@ export function listRunnable(
 }
 
 function isRunnable(entry: Descriptor): entry is Descriptor & { readonly platform: Platform } {
+  return entry.platform !== undefined && isImage(entry);
+}
+
+function isImage(entry: Descriptor): boolean {
   return (
     isManifestType(entry.mediaType) &&
-    entry.platform !== undefined &&
-    entry.platform.os !== "unknown" &&
+    entry.platform?.os !== "unknown" &&
+    entry.artifactType === undefined &&
     entry.annotations?.["vnd.docker.reference.type"] === undefined
   );
 }

@@ -128,7 +128,7 @@ describe("mistakes of beginners are answered with what was meant", () => {
   test("a build without its context, and a command that there is not", async () => {
     expect((await cli(["build", "-t", "x"])).stderr).toContain("tsbuild -t app:1.0 .");
     expect((await cli(["imags"])).stderr).toContain("there is no command imags");
-    expect((await cli(["image", "ls"])).stderr).toContain("there is no command image");
+    expect((await cli(["volume", "ls"])).stderr).toContain("there is no command volume");
   });
 
   test("a tag that is almost right, here and in the registry", async () => {
@@ -151,7 +151,7 @@ describe("mistakes of beginners are answered with what was meant", () => {
     expect(stderr).toMatch(/^hint: .*outside of the build context/m);
   });
 
-  test("an image for another platform than the one that was asked for", async () => {
+  test("an image for another platform than the one that was asked for [R5.9]", async () => {
     const run = await cli(["run", "--rm", "--platform", "linux/s390x", workspace.busybox, "true"]);
     expect(run.code).toBe(125);
     expect(errorCode(run)).toBe("IMAGE_NOT_FOUND");

@@ -28,6 +28,10 @@ export const parityNotes: Readonly<
     state: "deviates",
     why: "tsbuild makes no attestations; whoever asks for one is warned",
   },
+  "R5.10": {
+    state: "not applicable",
+    why: "this machine counts as plain amd64, as it does with docker: what is built or pulled here without --platform is for every amd64, and amd64/v2 to v4 is taken when it is asked for",
+  },
   "7.8": {
     state: "deviates",
     why: "tsbuild makes no provenance, so an image of one platform is a plain manifest without --provenance=false",

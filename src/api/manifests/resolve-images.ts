@@ -8,6 +8,7 @@ import {
   withDefaultTag,
 } from "../../core/index.ts";
 import {
+  configPlatform,
   copyGraph,
   maxConfigSize,
   maxManifestSize,
@@ -124,16 +125,8 @@ async function withPlatform(
     entry.mediaType,
   );
   if (manifest.artifactType !== undefined) return { ...plain, artifactType: manifest.artifactType };
-  const { os, architecture, variant, osVersion, osFeatures } = parseImageConfig(
+  const config = parseImageConfig(
     await readContent({ source, descriptor: manifest.config, limit: maxConfigSize, signal }),
   );
-  return {
-    ...plain,
-    platform: {
-      ...{ os, architecture },
-      ...(variant === undefined ? {} : { variant }),
-      ...(osVersion === undefined ? {} : { osVersion }),
-      ...(osFeatures === undefined ? {} : { osFeatures }),
-    },
-  };
+  return { ...plain, platform: configPlatform(config) };
 }

@@ -8,7 +8,7 @@ import {
   parsePlatform,
 } from "../../../src/core/index.ts";
 
-describe("parse and normalise", () => {
+describe("parse and normalise [R5.1, R5.2]", () => {
   test.each([
     ["linux/amd64", "linux/amd64"],
     ["linux/x86_64", "linux/amd64"],
@@ -31,7 +31,7 @@ describe("parse and normalise", () => {
     expect(parsePlatform(expected)).toEqual(parsePlatform(text));
   });
 
-  test("a lone word is a system if there is one of that name, else an architecture", () => {
+  test("a lone word is a system if there is one of that name, else an architecture [R5.2]", () => {
     const host = hostPlatform();
     expect(parsePlatform("windows")).toEqual({ ...host, os: "windows" });
     expect(parsePlatform("aarch64")).toEqual({ os: host.os, architecture: "arm64" });
@@ -51,7 +51,7 @@ describe("parse and normalise", () => {
   );
 });
 
-describe("choice", () => {
+describe("choice [R5.3, R5.4]", () => {
   const choose = (wanted: string, candidates: readonly string[]): string | undefined => {
     const made = candidates.map((text) => ({ text, platform: parsePlatform(text) }));
     return choosePlatform(made, parsePlatform(wanted))?.text;
@@ -61,6 +61,7 @@ describe("choice", () => {
     ["linux/amd64", ["linux/arm64", "linux/386", "linux/amd64"], "linux/amd64"],
     ["linux/amd64", ["linux/386"], "linux/386"],
     ["linux/amd64", ["linux/amd64/v2"], undefined],
+    ["linux/arm64", ["linux/arm/v5", "linux/arm/v8", "linux/arm/v7"], "linux/arm/v8"],
     ["linux/amd64/v4", ["linux/amd64", "linux/amd64/v2", "linux/amd64/v3"], "linux/amd64/v3"],
     ["linux/amd64/v3", ["linux/amd64/v4", "linux/amd64"], "linux/amd64"],
     ["linux/arm/v7", ["linux/arm/v5", "linux/arm/v6"], "linux/arm/v6"],
@@ -73,6 +74,8 @@ describe("choice", () => {
     ["linux/amd64", ["linux/s390x"], undefined],
     ["linux/riscv64", ["linux/riscv64"], "linux/riscv64"],
     ["windows(10.0.17763.1)/amd64", ["windows(10.0.14393.9)/amd64"], undefined],
+    ["windows(10.0.17763.1)/amd64", ["windows(10.0.17763.9)/amd64"], "windows(10.0.17763.9)/amd64"],
+    ["linux/amd64", ["linux(+a)/amd64"], undefined],
     ["linux(+a)/amd64", ["linux/amd64", "linux(+a)/amd64", "linux(+a+b)/amd64"], "linux(+a)/amd64"],
   ])("%s of %j", (wanted, candidates, expected) => {
     expect(choose(wanted, candidates)).toBe(expected);
