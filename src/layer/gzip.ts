@@ -9,8 +9,8 @@ const blockLength = 1024 * 1024;
 const windowSize = 32 * 1024;
 const concurrency = Math.min(availableParallelism(), 4);
 
-/** Takes three quarters of the time of level 6, for one percent more bytes. */
-export const defaultGzipLevel = 4;
+/** Takes half the time of level 6, for two to three percent of the plain size more; with level 4 it is three quarters and one. */
+export const defaultGzipLevel = 2;
 
 // Deflate, no flags, no time, no extra flags, operating system unknown.
 const header = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff]);

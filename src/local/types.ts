@@ -61,7 +61,7 @@ export type FetchLayer = (descriptor: Descriptor, signal?: AbortSignal) => Promi
 /** Form in which layers leave: as plain tars (save), compressed (push), or whatever exists (copy). */
 export interface ExportOptions {
   readonly compression: LayerCompression;
-  /** 0 to 9 for gzip, 4 unless given; 0 to 22 for zstd, 3 unless given. */
+  /** 0 to 9 for gzip, 2 unless given; 0 to 22 for zstd, 3 unless given. */
   readonly compressionLevel?: number;
   /** Leave layers in the form in which they came, such as those of a base as it was pulled. */
   readonly reuse: boolean;
