@@ -2,6 +2,7 @@ import type { Readable } from "node:stream";
 import { discardBody, isTsbuildError, type HttpResponse } from "../core/index.ts";
 import type { Descriptor } from "../image/index.ts";
 import { registryError } from "./errors.ts";
+import { tooLargeHint } from "./response-error.ts";
 import { isRetryableError, retryDelay, waitFor, type RetryPolicy } from "./retry.ts";
 import {
   cancelUpload,
@@ -98,9 +99,8 @@ class ChunkSender {
         this.#offset = end;
         return undefined;
       }
-      failure = registryError("REGISTRY_FAILED", `${this.#attempt}: a chunk is refused`, {
-        details: { host: this.#place.host, status: response.status, isRetryable: true },
-      });
+      failure = this.#refused(response.status);
+      if (response.status === 413) throw failure;
     } catch (error) {
       if (!(error instanceof Error) || !isRetryableError(error) || isLost(error)) throw error;
       failure = error;
@@ -125,6 +125,13 @@ class ChunkSender {
       accept: [200, 201, 202, 204, 404, 413, 416],
       attempt: this.#attempt,
       signal: this.#upload.signal,
+    });
+  }
+
+  #refused(status: number): Error {
+    return registryError("REGISTRY_FAILED", `${this.#attempt}: a chunk is refused`, {
+      hint: status === 413 ? tooLargeHint : undefined,
+      details: { host: this.#place.host, status, isRetryable: status !== 413 },
     });
   }
 

@@ -33,7 +33,7 @@ export async function responseError(
   const code = codeFor(status, told[0]?.code);
   const reason = told.map(({ code: name, message }) => message || name).join("; ");
   return registryError(code, `${attempt}: ${reason || `the registry answers ${String(status)}`}`, {
-    hint: status === 413 ? tooLarge : hintFor(code, circumstances, rateLimit),
+    hint: status === 413 ? tooLargeHint : hintFor(code, circumstances, rateLimit),
     details: {
       host,
       status,
@@ -45,7 +45,8 @@ export async function responseError(
   });
 }
 
-const tooLarge = "it is larger than the registry, or a proxy before it, takes";
+/** What to think of 413. */
+export const tooLargeHint = "it is larger than the registry, or a proxy before it, takes";
 
 /** Docker Hub and others tell how much is left: `100;w=21600`. */
 function rateLimitOf(

@@ -25,6 +25,12 @@ export interface FakeRegistryOptions {
   /** Ranges are not known: every answer begins at 0. */
   readonly ignoreRanges?: boolean;
   readonly withoutDigestHeader?: boolean;
+  /** Request bodies of more bytes are refused with 413. */
+  readonly maxBody?: number;
+  /** Keeps lists of referrers itself, and says so. */
+  readonly referrers?: boolean;
+  /** Removes tags and manifests. */
+  readonly deletes?: boolean;
 }
 
 /** A fault that some requests meet, instead of or before their answer. */
@@ -85,7 +91,7 @@ export class FakeRegistry {
   readonly repositories = new Map<string, Repository>();
   readonly #options: FakeRegistryOptions;
   readonly #faults: { readonly fault: Fault; left: number }[] = [];
-  readonly #sessions = new Map<string, string>();
+  readonly #sessions = new Map<string, { readonly name: string; bytes: Buffer }>();
   readonly #tokens = new Map<string, { readonly scopes: readonly string[]; uses: number }>();
   readonly #servers: LocalServer[] = [];
   #storageOrigin = "";
@@ -184,10 +190,11 @@ export class FakeRegistry {
   }
 
   async #route(request: IncomingMessage, response: ServerResponse, url: URL): Promise<void> {
-    const match = /^\/v2\/(.+?)\/(manifests|blobs|tags)\/(.*)$/.exec(url.pathname);
+    const match = /^\/v2\/(.+?)\/(manifests|blobs|tags|referrers)\/(.*)$/.exec(url.pathname);
     if (match === null) return void response.writeHead(404).end();
     const [, name = "", kind = "", rest = ""] = match;
     if (kind === "tags") return this.#listTags(response, name, url);
+    if (kind === "referrers") return this.#listReferrers(response, name, rest);
     if (kind === "manifests") return this.#manifests(request, response, { name, label: rest });
     if (rest.startsWith("uploads/")) return this.#uploads(request, response, { name, url });
     const bytes = this.repository(name).blobs.get(rest);
@@ -220,6 +227,11 @@ export class FakeRegistry {
     { name, label }: { name: string; label: string },
   ): Promise<void> {
     const { manifests, tags } = this.repository(name);
+    if (request.method === "DELETE") {
+      if (this.#options.deletes !== true) return void response.writeHead(405).end();
+      const isThere = label.includes(":") ? manifests.delete(label) : tags.delete(label);
+      return void response.writeHead(isThere ? 202 : 404).end();
+    }
     if (request.method === "PUT") {
       const bytes = await buffer(request);
       const digest = digestText(bytes);
@@ -227,7 +239,12 @@ export class FakeRegistry {
       if (label.includes(":")) {
         if (label !== digest) return sendError(response, 400, "DIGEST_INVALID");
       } else tags.set(label, digest);
-      return void response.writeHead(201, { "docker-content-digest": digest }).end();
+      const subject = this.#options.referrers === true ? subjectOf(bytes) : undefined;
+      response.writeHead(201, {
+        "docker-content-digest": digest,
+        ...(subject === undefined ? {} : { "oci-subject": subject }),
+      });
+      return void response.end();
     }
     const digest = tags.get(label) ?? label;
     const found = manifests.get(digest);
@@ -255,16 +272,36 @@ export class FakeRegistry {
         return void response.writeHead(201, { location: `/v2/${name}/blobs/${mount ?? ""}` }).end();
       }
       const id = String(++this.#counter);
-      this.#sessions.set(id, name);
+      this.#sessions.set(id, { name, bytes: Buffer.alloc(0) });
       return void response.writeHead(202, { location: this.#location(name, id) }).end();
     }
     const id = url.searchParams.get("session") ?? url.pathname.split("/").at(-1) ?? "";
-    if (this.#sessions.get(id) !== name) return sendError(response, 404, "BLOB_UPLOAD_UNKNOWN");
+    const session = this.#sessions.get(id);
+    if (session?.name !== name) return sendError(response, 404, "BLOB_UPLOAD_UNKNOWN");
     if (request.method === "DELETE") {
       this.#sessions.delete(id);
       return void response.writeHead(204).end();
     }
-    const bytes = await buffer(request);
+    const length = session.bytes.length;
+    const state = {
+      location: this.#location(name, id),
+      range: `0-${String(Math.max(length - 1, 0))}`,
+    };
+    if (request.method === "GET") return void response.writeHead(204, state).end();
+    const chunk = await buffer(request);
+    if (chunk.length > (this.#options.maxBody ?? Infinity)) {
+      return void response.writeHead(413).end();
+    }
+    const start = /^(\d+)-/.exec(request.headers["content-range"] ?? "")?.[1];
+    if (start !== undefined && Number(start) !== length) {
+      return void response.writeHead(416, state).end();
+    }
+    session.bytes = Buffer.concat([session.bytes, chunk]);
+    if (request.method === "PATCH") {
+      const range = `0-${String(session.bytes.length - 1)}`;
+      return void response.writeHead(202, { ...state, range }).end();
+    }
+    const bytes = session.bytes;
     const digest = url.searchParams.get("digest") ?? "";
     if (digestText(bytes, digest.split(":")[0]) !== digest) {
       return sendError(response, 400, "DIGEST_INVALID");
@@ -272,6 +309,22 @@ export class FakeRegistry {
     this.#sessions.delete(id);
     blobs.set(digest, bytes);
     response.writeHead(201, { location: `/v2/${name}/blobs/${digest}` }).end();
+  }
+
+  #listReferrers(response: ServerResponse, name: string, subject: string): void {
+    if (this.#options.referrers !== true) return void response.writeHead(404).end();
+    const { manifests } = this.repository(name);
+    const found = [...manifests]
+      .filter(([, { bytes }]) => subjectOf(bytes) === subject)
+      .map(([digest, { type, bytes }]) => ({
+        mediaType: type,
+        digest,
+        size: bytes.length,
+        artifactType: (JSON.parse(bytes.toString()) as { artifactType?: string }).artifactType,
+      }));
+    const mediaType = "application/vnd.oci.image.index.v1+json";
+    response.writeHead(200, { "content-type": mediaType });
+    response.end(JSON.stringify({ schemaVersion: 2, mediaType, manifests: found }));
   }
 
   /** Uploads that were opened and neither finished nor canceled. */
@@ -309,12 +362,12 @@ export class FakeRegistry {
       if (sent === basic(login.username, login.password)) return true;
       return refuse(request, response, 'Basic realm="fake"');
     }
-    const name = /^\/v2\/(.+?)\/(?:manifests|blobs|tags)\//.exec(url.pathname)?.[1];
+    const name = /^\/v2\/(.+?)\/(?:manifests|blobs|tags|referrers)\//.exec(url.pathname)?.[1];
     const access = ["GET", "HEAD"].includes(request.method ?? "") ? "pull" : "pull,push";
     const token = this.#tokens.get(sent?.replace("Bearer ", "") ?? "");
     const scope = name === undefined ? undefined : `repository:${name}:${access}`;
     const isEnough =
-      scope === undefined || token?.scopes.some((given) => given.startsWith(scope)) === true;
+      name === undefined || token?.scopes.some((given) => covers(given, name, access)) === true;
     if (token !== undefined && isEnough && token.uses-- > 0) return true;
     const demanded = scope === undefined ? "" : `,scope="${scope}"`;
     return refuse(
@@ -339,6 +392,17 @@ export class FakeRegistry {
     this.#tokens.set(token, { scopes, uses: login.tokenUses ?? Infinity });
     response.end(JSON.stringify({ [isPost ? "access_token" : "token"]: token, expires_in: 300 }));
   }
+}
+
+/** Whether a scope opens a repository for some actions, whatever their order. */
+function covers(given: string, name: string, actions: string): boolean {
+  const [prefix, list] = [`repository:${name}:`, given.split(":").at(-1)?.split(",") ?? []];
+  return given.startsWith(prefix) && actions.split(",").every((action) => list.includes(action));
+}
+
+function subjectOf(bytes: Buffer): string | undefined {
+  const { subject } = JSON.parse(bytes.toString("utf8")) as { subject?: { digest: string } };
+  return subject?.digest;
 }
 
 function refuse(request: IncomingMessage, response: ServerResponse, challenge: string): false {

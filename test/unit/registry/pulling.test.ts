@@ -1,0 +1,140 @@
+import { text } from "node:stream/consumers";
+import { gzipSync } from "node:zlib";
+import { describe, expect, test } from "vitest";
+import { digestOf } from "../../../src/core/index.ts";
+import { startLocalServer } from "../../support/local-server.ts";
+import { startFakeRegistry } from "../../support/registry.ts";
+import { makeRandomImage } from "../../support/random-image.ts";
+import {
+  failureOf,
+  openTestRepository as open,
+  pullContent,
+  pushContent,
+} from "../../support/registry-scenes.ts";
+
+test("a manifest that is kept among the blobs is found there [R4.6]", async () => {
+  const registry = await startFakeRegistry();
+  const image = await makeRandomImage();
+  await pushContent(open(registry.host, { access: "push" }), image, "1");
+  const { manifests, blobs } = registry.repository("app");
+  const bytes = manifests.get(image.root.digest)?.bytes ?? Buffer.alloc(0);
+  manifests.delete(image.root.digest);
+  blobs.set(image.root.digest, bytes);
+  expect(await text(await open(registry.host).fetch(image.root))).toBe(bytes.toString());
+});
+
+test("a length that cannot be right is told before anything is read [R4.8]", async () => {
+  const registry = await startFakeRegistry();
+  const image = await makeRandomImage({ layers: 1 });
+  await pushContent(open(registry.host, { access: "push" }), image, "1");
+  const [layer = image.root] = image.manifest.layers;
+  const failed = open(registry.host).fetch({ ...layer, size: layer.size + 1 });
+  expect(await failureOf(failed)).toMatchObject({
+    code: "REGISTRY_ANSWER_INVALID",
+    details: { expected: layer.size + 1, found: layer.size },
+  });
+});
+
+test("a blob that is gzip itself and said to be coded so stays as it is [R4.13]", async () => {
+  const bytes = gzipSync("a layer ".repeat(100));
+  const server = await startLocalServer((_request, response) => {
+    const length = String(bytes.length);
+    response.writeHead(200, { "content-encoding": "gzip", "content-length": length }).end(bytes);
+  });
+  const blob = { mediaType: "text/plain", digest: digestOf(bytes), size: bytes.length };
+  const content = await open(new URL(server.origin).host).fetch(blob);
+  const chunks: Buffer[] = [];
+  for await (const chunk of content) chunks.push(chunk as Buffer);
+  expect(digestOf(Buffer.concat(chunks))).toBe(blob.digest);
+});
+
+test("416 begins anew [R4.11]", async () => {
+  const registry = await startFakeRegistry();
+  const image = await makeRandomImage({ layers: 1, layerSize: 400_000 });
+  await pushContent(open(registry.host, { access: "push" }), image, "1");
+  const path = new RegExp(image.manifest.layers[0]?.digest ?? "");
+  registry.addFault({ method: "GET", path, act: { type: "truncate", after: 150_000 } });
+  registry.addFault({ method: "GET", path, act: { type: "status", status: 416 } });
+  const found = await pullContent(open(registry.host), "1");
+  expect(found.size).toBe(image.blobs.size);
+});
+
+test("progress makes patience new [R4.12]", async () => {
+  const registry = await startFakeRegistry();
+  const image = await makeRandomImage({ layers: 1, layerSize: 8_000_000 });
+  await pushContent(open(registry.host, { access: "push" }), image, "1");
+  const path = new RegExp(image.manifest.layers[0]?.digest ?? "");
+  // Five failures are more than three tries, but each got more than a MiB further.
+  const act = { type: "truncate", after: 1_300_000 } as const;
+  registry.addFault({ method: "GET", path, times: 5, act });
+  const found = await pullContent(open(registry.host), "1");
+  expect(found.size).toBe(image.blobs.size);
+});
+
+describe("urls of a descriptor", () => {
+  const bytes = Buffer.from("foreign layer");
+
+  async function fetchBlob(urls: readonly string[]) {
+    const registry = await startFakeRegistry({
+      login: { scheme: "basic", username: "me", password: "top-secret" },
+    });
+    const credentials = () =>
+      Promise.resolve({
+        credentials: { type: "password", username: "me", password: "top-secret" } as const,
+        origin: "test",
+      });
+    const repository = open(registry.host, { credentials });
+    const blob = { mediaType: "text/plain", digest: digestOf(bytes), size: bytes.length, urls };
+    return { registry, content: repository.fetch(blob) };
+  }
+
+  test("are asked when the registry does not have it, without credentials [R4.10]", async () => {
+    const elsewhere = await startLocalServer((_request, response) => void response.end(bytes));
+    const { content } = await fetchBlob(["ftp://x/y", `${elsewhere.origin}/layer`]);
+    expect(await text(await content)).toBe(bytes.toString());
+    expect(elsewhere.messages[0]?.headers.authorization).toBeUndefined();
+  });
+
+  test("do not lead into our own network; what none has is not found [R4.10]", async () => {
+    const inside = (await fetchBlob(["http://169.254.169.254/latest"])).content;
+    expect((await failureOf(inside)).code).toBe("REGISTRY_TARGET_REFUSED");
+    const gone = await startLocalServer((_request, response) => {
+      response.writeHead(404).end();
+    });
+    const missing = (await fetchBlob([gone.origin])).content;
+    expect((await failureOf(missing)).code).toBe("REGISTRY_NOT_FOUND");
+  });
+});
+
+describe("patience", () => {
+  test("a wish to wait holds for all requests to the host, and is told [R6.2, R6.3]", async () => {
+    const registry = await startFakeRegistry();
+    const image = await makeRandomImage();
+    await pushContent(open(registry.host, { access: "push" }), image, "1");
+    const act = { type: "status", status: 429, headers: { "retry-after": "2" } } as const;
+    registry.addFault({ method: "HEAD", path: /manifests/, act });
+    const told: string[] = [];
+    const first = open(registry.host, { onWarning: (line) => told.push(line) });
+    const started = performance.now();
+    const resolved = first.resolve("1");
+    while (told.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    await open(registry.host).resolve(image.root.digest);
+    expect(performance.now() - started).toBeGreaterThan(1900);
+    expect((await resolved)?.digest).toBe(image.root.digest);
+    expect(told).toEqual([`${registry.host} answers 429: trying again in 2 s`]);
+  });
+
+  test("what is left of a limit is told when it is used up [R6.5]", async () => {
+    const registry = await startFakeRegistry();
+    const headers = { "ratelimit-limit": "100;w=21600", "ratelimit-remaining": "0;w=21600" };
+    const act = { type: "status", status: 429, headers } as const;
+    registry.addFault({ method: "GET", path: /tags/, times: 9, act });
+    const tags = open(registry.host).listTags();
+    const error = await failureOf(tags[Symbol.asyncIterator]().next());
+    expect(error).toMatchObject({
+      code: "REGISTRY_LIMITED",
+      details: { rateLimit: { limit: "100", remaining: "0" } },
+    });
+    expect(error.hint).toContain("0 of 100 requests are left");
+  });
+});
