@@ -22,6 +22,7 @@ export const seldomUsed = {
     "inspect",
     "inspect-place",
     "list-tags",
+    "login",
     "manifests",
     "missing-image",
     "mutate",

@@ -8,6 +8,7 @@ import { addImageCommand } from "./commands/image/index.ts";
 import { addImagesCommand } from "./commands/images.ts";
 import { addInspectCommand } from "./commands/inspect.ts";
 import { addLoadCommand } from "./commands/load.ts";
+import { addLoginCommand, addLogoutCommand } from "./commands/login.ts";
 import { addManifestCommand } from "./commands/manifest/index.ts";
 import { addPullCommand } from "./commands/pull.ts";
 import { addPushCommand } from "./commands/push.ts";
@@ -93,6 +94,8 @@ const commands: Readonly<Record<string, (program: Command, invocation: Invocatio
   load: addLoadCommand,
   pull: addPullCommand,
   push: addPushCommand,
+  login: addLoginCommand,
+  logout: addLogoutCommand,
   tags: addTagsCommand,
   image: addImageCommand,
   manifest: addManifestCommand,
