@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, statSync } from "node:fs";
 import { errnoOf } from "../../src/core/index.ts";
 
 export interface MarkedProcess {
@@ -8,8 +8,8 @@ export interface MarkedProcess {
 
 /**
  * Processes of the whole machine whose environment or command line holds `mark`, zombies left out: how a test finds
- * what it started, however deep in whatever namespace. One whose environment is not ours to read counts as well, as
- * every one of another user's does where root lacks CAP_SYS_PTRACE: better too many than one overlooked.
+ * what it started, however deep in whatever namespace. One of another user's whose environment is not ours to read counts as well,
+ * unless it ran before: where root lacks CAP_SYS_PTRACE, better too many than one overlooked.
  */
 export function findMarkedProcesses(mark: string): readonly MarkedProcess[] {
   return readdirSync("/proc")
@@ -17,20 +17,29 @@ export function findMarkedProcesses(mark: string): readonly MarkedProcess[] {
     .flatMap((pid) => {
       const command = readProcFile(pid, "cmdline").replaceAll("\0", " ").trim();
       const isMarked = [command, readProcFile(pid, "environ")].some((text) => text.includes(mark));
-      if (!isMarked && !isHidden(pid)) return [];
+      if (!isMarked && (hiddenBefore.has(pid) || !isHidden(pid))) return [];
       return [{ pid: Number(pid), command }];
     });
 }
 
-/** Also not one of a process that has meanwhile ended, as a kernel thread's or a zombie's is readable and empty. */
+/** Not a process that has meanwhile ended: a zombie's environment is readable and empty. */
 function isHidden(pid: string): boolean {
   try {
     readFileSync(`/proc/${pid}/environ`);
     return false;
   } catch (error) {
-    return ["EACCES", "EPERM"].includes(errnoOf(error) ?? "");
+    return ["EACCES", "EPERM"].includes(errnoOf(error) ?? "") && isOfAnother(pid);
   }
 }
+
+function isOfAnother(pid: string): boolean {
+  const uid = statSync(`/proc/${pid}`, { throwIfNoEntry: false })?.uid;
+  return uid !== undefined && uid !== process.getuid?.();
+}
+
+const hiddenBefore = new Set(
+  readdirSync("/proc").filter((name) => /^\d+$/.test(name) && isHidden(name)),
+);
 
 /** Processes that `pid` has started and that still run, or have not been waited for. */
 export function childrenOf(pid: number): readonly number[] {
