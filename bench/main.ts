@@ -1,4 +1,4 @@
-import { writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { Holder } from "./measure/hold.ts";
 import { measureRow, readyRow, type ReadyRow } from "./measure/measure-row.ts";
 import { type BenchOptions, readOptions } from "./options.ts";
@@ -11,7 +11,7 @@ import {
   type RowResult,
   writeResults,
 } from "./report/results.ts";
-import { alignTable, figuresByRow, markdownTable, tableOf } from "./report/table.ts";
+import { alignTable, figuresByRow, markdownTable, replaceTable, tableOf } from "./report/table.ts";
 import { rows } from "./rows/index.ts";
 import {
   onOutsideEnd,
@@ -50,6 +50,7 @@ async function tell(results: Results, options: BenchOptions): Promise<void> {
   const cells = tableOf(results);
   console.log(`${results.machine}\n${versionsOf(results)}\n`);
   console.log(options.markdown ? markdownTable(cells) : alignTable(cells));
+  if (options.into !== undefined) await writeInto(options.into, results);
   if (options.svg !== undefined) await writeFile(options.svg, pictureOf(results));
   if (results.rows.some(({ kind }) => kind === "failed")) process.exitCode = 1;
 }
@@ -108,6 +109,12 @@ async function measureAll(options: BenchOptions): Promise<Results> {
 function tellTrouble(result: RowResult): void {
   if (result.kind !== "measured") console.error(`${result.name} ${result.kind}: ${result.why}`);
   else for (const { name, why } of result.refused) console.error(`${result.name}: ${name}: ${why}`);
+}
+
+async function writeInto(path: string, results: Results): Promise<void> {
+  const { machine } = results;
+  const table = `${machine}; ${versionsOf(results)}.\n\n${markdownTable(tableOf(results))}`;
+  await writeFile(path, replaceTable(await readFile(path, "utf8"), table));
 }
 
 async function readOrFail(path: string | undefined): Promise<Results> {

@@ -8,6 +8,8 @@ export interface BenchOptions {
   readonly runs: number;
   readonly svg?: string;
   readonly json?: string;
+  /** File whose table is replaced. */
+  readonly into?: string;
   readonly markdown: boolean;
   readonly report: boolean;
   readonly hold: readonly string[];
@@ -25,13 +27,14 @@ export function readOptions(args: readonly string[], rowNames: readonly string[]
       runs: { type: "string", default: "5" },
       svg: { type: "string" },
       json: { type: "string" },
+      into: { type: "string" },
       markdown: { type: "boolean", default: false },
       report: { type: "boolean", default: false },
       hold: { type: "string", default: "" },
       docker: { type: "string" },
     },
   });
-  const { only, peers, svg, json, markdown, report, docker } = values;
+  const { only, peers, svg, json, markdown, report, docker, into } = values;
   const runs = Number(values.runs);
   if (!Number.isInteger(runs) || runs < 1) throw new Error(`--runs ${values.runs}: not a count`);
   if (report && json === undefined) throw new Error("--report reads the file of --json: name it");
@@ -40,6 +43,7 @@ export function readOptions(args: readonly string[], rowNames: readonly string[]
     ...(peers !== undefined && { peers: chosenOf("--peers", peers, peerNames) }),
     runs,
     ...(svg !== undefined && { svg }),
+    ...(into !== undefined && { into }),
     ...(docker !== undefined && { docker }),
     ...(json !== undefined && { json }),
     markdown,

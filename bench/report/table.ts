@@ -34,6 +34,15 @@ export function markdownTable(cells: readonly (readonly string[])[]): string {
   return [head, rule, ...rows].map((row) => `| ${row.join(" | ")} |\n`).join("");
 }
 
+const [begin, end] = ["<!-- what npm run bench wrote -->\n", "<!-- end of it -->"];
+
+/** The page with `table` between the two marks. @throws when they are not there */
+export function replaceTable(page: string, table: string): string {
+  const [from, to] = [page.indexOf(begin), page.indexOf(end)];
+  if (from === -1 || to < from) throw new Error(`the page has no place for the table: ${begin}`);
+  return `${page.slice(0, from + begin.length)}\n${table}\n${page.slice(to)}`;
+}
+
 /** What of the goals was met, word for word. */
 export function describeGoals(judged: readonly Judged[]): string {
   const told = judged.filter(({ goal, verdict }) => goal.of !== "memory" || verdict === "missed");

@@ -4,7 +4,7 @@ import { type Figures, judge } from "../../../bench/report/goals.ts";
 import { drawPicture, escapeXml } from "../../../bench/report/picture.ts";
 import { mergeResults, type RowResult, type Results } from "../../../bench/report/results.ts";
 import { median } from "../../../bench/report/statistics.ts";
-import { alignTable, markdownTable, tableOf } from "../../../bench/report/table.ts";
+import { alignTable, markdownTable, replaceTable, tableOf } from "../../../bench/report/table.ts";
 import { rows } from "../../../bench/rows/index.ts";
 
 const figures: Figures = { tsbuild: 1, floor: 0.5, peakBytes: 150e6, units: 100, peers: [4, 2.5] };
@@ -139,6 +139,16 @@ describe("picture", () => {
     );
     expect(own).toBe(peer);
   });
+});
+
+test("a table takes the place of the last one, and of nothing else", () => {
+  const page = "# Before\n\n<!-- what npm run bench wrote -->\n<!-- end of it -->\n\nafter\n";
+  const once = replaceTable(page, "| old |\n");
+  expect(once).toContain("| old |");
+  const twice = replaceTable(once, "| new |\n");
+  expect(twice).toBe(replaceTable(page, "| new |\n"));
+  expect(twice.endsWith("<!-- end of it -->\n\nafter\n")).toBe(true);
+  expect(() => replaceTable("nothing", "| new |\n")).toThrow("no place for the table");
 });
 
 describe("options", () => {
