@@ -13,6 +13,7 @@ import {
   splitDevice,
 } from "./host-files.ts";
 import type { IgnoreRules } from "./ignore/ignore-rules.ts";
+import { PathIndex } from "./path-index.ts";
 import { isSameVersion, statKeyOf } from "./stat-key.ts";
 import type { HostNodeStat, StatKey } from "./types.ts";
 
@@ -25,8 +26,10 @@ export class LocalDirectory implements LocalTree {
   readonly #realDirectories = new Set<ByteString>([""]);
   /** Whether an excluded directory holds something that is not excluded. */
   readonly #holdsIncluded = new Map<ByteString, boolean>();
-  /** ctime (to 256 ns, what a number holds) of the files whose digest was taken, by their paths on the host. */
-  readonly #pinned = new Map<ByteString, number>();
+  /** The files whose digest was taken, by their paths on the host. */
+  readonly #pinnedPaths = new PathIndex();
+  /** Their ctime in nanoseconds. */
+  #pinnedTimes = new BigInt64Array(64);
 
   constructor(root: ByteString, rules: IgnoreRules) {
     this.#root = root;
@@ -98,13 +101,18 @@ export class LocalDirectory implements LocalTree {
   }
 
   pin(version: StatKey): void {
-    // One text for each file in all tables that have it.
-    this.#pinned.set(version.path, Number(version.ctimeNs));
+    const number = this.#pinnedPaths.add(version.path);
+    if (number >= this.#pinnedTimes.length) {
+      const times = new BigInt64Array(Math.ceil(1.5 * number));
+      times.set(this.#pinnedTimes);
+      this.#pinnedTimes = times;
+    }
+    this.#pinnedTimes[number] = version.ctimeNs;
   }
 
   #isAsPinned({ path, ctimeNs }: StatKey): boolean {
-    const pinned = this.#pinned.get(path);
-    return pinned === undefined || pinned === Number(ctimeNs);
+    const number = this.#pinnedPaths.find(path);
+    return number === undefined || this.#pinnedTimes[number] === ctimeNs;
   }
 
   #calls(): Syscalls {

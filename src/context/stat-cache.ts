@@ -16,6 +16,8 @@ const tickNs = 20_000_000n;
 const coarseNs = 2_000_000_000n;
 const secondNs = 1_000_000_000n;
 
+const entriesAtOnce = 1000;
+
 export interface StatCacheOptions {
   /** The cache's file; missing or broken is the same as empty. Its folder is created when needed. */
   readonly path: string;
@@ -69,7 +71,9 @@ class FileStatCache implements StatCache {
     if (this.#fresh.size === 0) return;
     const { path, tmpDir } = this.#options;
     this.#fresh.addFrom(this.#table, this.#today - keptDays);
-    const content = this.#fresh.encode();
+    const parts = this.#fresh.encode();
+    // What is short is written at once.
+    const content = this.#fresh.size > entriesAtOnce ? parts : Buffer.concat(parts);
     makeFolder(dirname(path));
     await writeFileAtomic({ path, tmpDir, content });
   }

@@ -1,5 +1,6 @@
-import { hash } from "node:crypto";
+import { createHash } from "node:crypto";
 import type { Digest } from "../core/index.ts";
+import { PathIndex } from "./path-index.ts";
 import type { StatKey } from "./types.ts";
 
 /**
@@ -33,34 +34,33 @@ export function decodeStatTable(file: Buffer): StatTable {
   const count = file.readUInt32LE(magic.length);
   const body = file.subarray(headerSize);
   if (body.length < count * recordSize) return new StatTable();
-  if (checkOf(body) !== file.readUInt32LE(magic.length + 4)) return new StatTable();
-  const paths = body.toString("latin1", count * recordSize).split("\0");
-  if (paths.length !== Math.max(count, 1)) return new StatTable();
-  return new StatTable(body, paths.slice(0, count));
+  if (checkOf([body]) !== file.readUInt32LE(magic.length + 4)) return new StatTable();
+  const paths = new PathIndex(body.subarray(count * recordSize), count);
+  return new StatTable(body.subarray(0, count * recordSize), paths);
 }
 
 /** Records, found by path. They stay bytes: as objects each takes half a kilobyte. */
 export class StatTable {
   #records: Buffer;
-  readonly #paths: string[];
-  #byPath: Map<string, number> | undefined;
+  /** Their numbers are those of the records. */
+  readonly #paths: PathIndex;
 
-  constructor(records: Buffer = Buffer.alloc(0), paths: string[] = []) {
+  constructor(records: Buffer = Buffer.alloc(0), paths = new PathIndex()) {
     this.#records = records;
     this.#paths = paths;
   }
 
   get size(): number {
-    return this.#paths.length;
+    return this.#paths.size;
   }
 
   has(path: string): boolean {
-    return this.#index().has(path);
+    return this.#paths.find(path) !== undefined;
   }
 
   /** The digest of exactly this version; marks the record as used on `day`. */
   find(key: StatKey, day: number): Digest | undefined {
-    const index = this.#index().get(key.path);
+    const index = this.#paths.find(key.path);
     if (index === undefined) return undefined;
     const records = this.#records;
     const at = index * recordSize;
@@ -90,8 +90,9 @@ export class StatTable {
 
   /** Takes over what only `older` knows and somebody asked for on `oldest` or later. */
   addFrom(older: StatTable, oldest: number): void {
-    for (const [index, path] of older.#paths.entries()) {
+    for (let index = 0; index < older.size; index++) {
       const at = index * recordSize;
+      const path = older.#paths.pathOf(index);
       if (older.#records.readUInt32LE(at + lastUsedAt) < oldest || this.has(path)) continue;
       // Not in one expression: the place may move the records.
       const place = this.#place(path);
@@ -99,33 +100,25 @@ export class StatTable {
     }
   }
 
-  /** The table as a file. */
-  encode(): Buffer {
+  /** The table as a file, in parts: the whole of a large one would be tens of megabytes once more. */
+  encode(): readonly Uint8Array[] {
     const records = this.#records.subarray(0, this.size * recordSize);
-    const paths = Buffer.from(this.#paths.join("\0"), "latin1");
-    const file = Buffer.concat([Buffer.alloc(headerSize), records, paths]);
-    magic.copy(file);
-    file.writeUInt32LE(this.size, magic.length);
-    file.writeUInt32LE(checkOf(file.subarray(headerSize)), magic.length + 4);
-    return file;
-  }
-
-  #index(): Map<string, number> {
-    this.#byPath ??= new Map(this.#paths.map((path, index) => [path, index]));
-    return this.#byPath;
+    const body = [records, this.#paths.encode()];
+    const header = Buffer.alloc(headerSize);
+    magic.copy(header);
+    header.writeUInt32LE(this.size, magic.length);
+    header.writeUInt32LE(checkOf(body), magic.length + 4);
+    return [header, ...body];
   }
 
   /** Where the record of `path` lies; room for a new one unless there is one. */
   #place(path: string): number {
-    const index = this.#index();
-    const known = index.get(path);
-    if (known !== undefined) return known * recordSize;
-    const at = this.size * recordSize;
-    index.set(path, this.size);
-    this.#paths.push(path);
+    const at = this.#paths.add(path) * recordSize;
     if (at + recordSize > this.#records.length) {
-      const larger = Buffer.alloc(Math.max(64 * recordSize, 2 * at));
-      this.#records.copy(larger, 0, 0, at);
+      const larger = Buffer.alloc(
+        Math.max(64 * recordSize, recordSize * Math.ceil(1.5 * this.size)),
+      );
+      this.#records.copy(larger);
       this.#records = larger;
     }
     return at;
@@ -133,6 +126,8 @@ export class StatTable {
 }
 
 /** Not a CRC: zlib takes 0.7 ms to load, and every build reads a table. */
-function checkOf(body: Buffer): number {
-  return hash("sha256", body, "buffer").readUInt32LE();
+function checkOf(parts: readonly Uint8Array[]): number {
+  const hash = createHash("sha256");
+  for (const part of parts) hash.update(part);
+  return hash.digest().readUInt32LE();
 }

@@ -10,7 +10,7 @@ export interface AtomicFile {
   /** An existing folder on the same filesystem as `path`, swept when its process is dead. */
   readonly tmpDir: string;
   /** Parts are written one after the other, so that the whole never is in memory. */
-  readonly content: string | Uint8Array | Iterable<string>;
+  readonly content: string | Uint8Array | Iterable<string | Uint8Array>;
   /** Permission bits before the umask, 0o644 unless given. */
   readonly mode?: number;
   /** fsync before the rename, so that a power cut leaves the old or the new content and never an empty file. */

@@ -1,0 +1,43 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { PathIndex } from "../../../src/context/path-index.ts";
+
+/** Any bytes but the one that ends a name. */
+const names = fc.string({
+  unit: fc.integer({ min: 1, max: 255 }).map((byte) => String.fromCharCode(byte)),
+});
+
+test("paths are numbered in the order in which they come, and found again, also out of a file", () => {
+  fc.assert(
+    fc.property(fc.array(names, { maxLength: 200 }), fc.array(names), (paths, others) => {
+      const wanted = [...new Set(paths)];
+      const index = new PathIndex();
+      for (const path of paths) expect(index.add(path)).toBe(wanted.indexOf(path));
+      const again = new PathIndex(Buffer.from(index.encode()), index.size);
+      for (const each of [index, again]) {
+        expect(each.size).toBe(wanted.length);
+        for (const [number, path] of wanted.entries()) {
+          expect(each.find(path)).toBe(number);
+          expect(each.pathOf(number)).toBe(path);
+        }
+        for (const other of others)
+          expect(each.find(other)).toBe(wanted.includes(other) ? wanted.indexOf(other) : undefined);
+      }
+      // What came out of a file can grow, too.
+      expect(again.add("one more")).toBe(
+        wanted.includes("one more") ? wanted.indexOf("one more") : wanted.length,
+      );
+      for (const [number, path] of wanted.entries()) expect(again.pathOf(number)).toBe(path);
+    }),
+  );
+});
+
+test("many paths are found among many", () => {
+  const index = new PathIndex();
+  const pathOf = (number: number): string =>
+    `/context/d${String(number % 97)}/file-${String(number)}`;
+  for (let number = 0; number < 50_000; number++) index.add(pathOf(number));
+  for (let number = 0; number < 50_000; number += 7)
+    expect(index.find(pathOf(number))).toBe(number);
+  expect(index.find(pathOf(50_000))).toBeUndefined();
+});
