@@ -1,14 +1,12 @@
 import { execFile } from "node:child_process";
-import { createReadStream } from "node:fs";
-import { link, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { copyFile, link, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { createGunzip } from "node:zlib";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { readLayerTar, rootPathToString, type LayerEntry } from "../../src/layer/index.ts";
 import { expectCli } from "../support/cli.ts";
 import { debianRootTar } from "../support/debian.ts";
+import { layersOf } from "../support/layer-looks.ts";
 import { findMarkedProcesses } from "../support/marked-processes.ts";
 import { whatIsLacking } from "../support/setup-workspace.ts";
 import {
@@ -17,7 +15,7 @@ import {
   unpackRoot,
 } from "../support/unprivileged-container.ts";
 
-const lacking = whatIsLacking(["runc", "mmdebstrap", "skopeo", "unshare", "tar"]);
+const lacking = whatIsLacking(["runc", "mmdebstrap", "busybox", "unshare", "tar"]);
 /** In the command line of what steps leave behind. */
 const left = String(600_000 + process.pid);
 let folder = "";
@@ -35,6 +33,12 @@ beforeAll(async () => {
   );
   await writeFile(join(folder, "context/Dockerfile"), dockerfile);
   await writeFile(join(folder, "token"), secret);
+  await mkdir(join(folder, "tiny"));
+  await copyFile("/bin/busybox", join(folder, "tiny/busybox"));
+  await writeFile(
+    join(folder, "tiny/Dockerfile"),
+    'FROM scratch\nCOPY busybox /\nRUN ["/busybox", "true"]\n',
+  );
 });
 beforeEach((step) => {
   if (lacking !== undefined) step.skip(lacking);
@@ -77,7 +81,10 @@ test("a build with RUN gives the same layers without privileges as with them", a
   expect(findMarkedProcesses(left)).toEqual([]);
   await expectCli(build("here.tar"), { root: join(folder, "root") });
 
-  const [there, here] = [await layersOf("there.tar"), await layersOf("here.tar")];
+  const [there, here] = [
+    await layersOf(join(folder, "there.tar")),
+    await layersOf(join(folder, "here.tar")),
+  ];
   expect(there).toEqual(here);
   // The comparison is of something.
   expect(here.slice(1).map((layer) => layer.length > 0)).toEqual([true, true, true, true, false]);
@@ -92,12 +99,21 @@ describe("tsbuild doctor tells the rung, tried in it", () => {
     readonly what: string;
     readonly privileges: ContainerPrivileges;
     readonly code: number;
-    readonly steps: { readonly verdict: string; readonly found: RegExp; readonly hint?: RegExp };
+    /** `volume`: a folder of the host; else the container's own overlay. */
+    readonly state?: "volume";
+    /** Verdict on snapshots, where it is told at all. */
+    readonly snapshots?: "ok" | "weak";
+    readonly steps: {
+      readonly verdict: "ok" | "weak" | "broken";
+      readonly found: RegExp;
+      readonly hint?: RegExp;
+    };
   }[] = [
     {
       what: "Docker's defaults",
       privileges: {},
       code: 0,
+      snapshots: "weak",
       steps: {
         verdict: "weak",
         found: /^chroot,.* clone says EPERM$/,
@@ -114,6 +130,14 @@ describe("tsbuild doctor tells the rung, tried in it", () => {
       what: "the capability without a filter",
       privileges: { addCapabilities: admin, seccomp: "unconfined" },
       code: 0,
+      steps: { verdict: "ok", found: /^builtin/ },
+    },
+    {
+      what: "the capability without a filter, and the state on a volume",
+      privileges: { addCapabilities: admin, seccomp: "unconfined" },
+      state: "volume",
+      code: 0,
+      snapshots: "ok",
       steps: { verdict: "ok", found: /^builtin/ },
     },
     {
@@ -135,8 +159,11 @@ describe("tsbuild doctor tells the rung, tried in it", () => {
       steps: { verdict: "broken", found: /open a device node/, hint: /nodev/ },
     },
   ];
-  test.each(cases)("$what", async ({ privileges, code, steps }) => {
-    const told = await (await container(privileges)).tsbuild(["doctor", "--format", "json"]);
+  test.each(cases)("$what", async ({ privileges, code, state, steps, snapshots }) => {
+    const place = await container(privileges);
+    const env: Record<string, string> = {};
+    if (state === "volume") env["TSBUILD_ROOT"] = await mkdtemp(join(folder, "state-"));
+    const told = await place.tsbuild(["doctor", "--format", "json"], env);
     expect(told).toMatchObject({ code, stderr: "" });
     const report = JSON.parse(told.stdout) as {
       readonly canBuild: boolean;
@@ -147,45 +174,14 @@ describe("tsbuild doctor tells the rung, tried in it", () => {
     expect(row?.verdict).toBe(steps.verdict);
     expect(row?.found).toMatch(steps.found);
     if (steps.hint !== undefined) expect(row?.hints.join("\n")).toMatch(steps.hint);
+    const snapshotRow = report.rows.find(({ name }) => name === "snapshots");
+    if (snapshots !== undefined) expect(snapshotRow?.verdict).toBe(snapshots);
+
+    // And so it is.
+    const built = await place.tsbuild(["build", "--progress", "plain", join(folder, "tiny")], env);
+    expect(built).toMatchObject({ code });
+    const codes = built.stderr.match(/SANDBOX_\w+/g) ?? [];
+    const expected = { ok: [], weak: ["SANDBOX_WEAKER"], broken: ["SANDBOX_UNAVAILABLE"] };
+    expect([...new Set(codes)]).toEqual(expected[steps.verdict]);
   });
 });
-
-/**
- * What each layer changes, without times and contents, which RUN makes anew. What is told as it was, time and all, is no
- * change: overlayfs copies up what is opened for writing, a comparison does not.
- */
-async function layersOf(archive: string): Promise<string[][]> {
-  const place = join(folder, `${archive}.d`);
-  await mkdir(place);
-  await promisify(execFile)("tar", ["-C", place, "-xf", join(folder, archive)]);
-  const blob = (digest: string): string => join(place, "blobs", digest.replace(":", "/"));
-  const read = async (path: string): Promise<{ manifests: Named[]; layers: Named[] }> =>
-    JSON.parse(await readFile(path, "utf8")) as { manifests: Named[]; layers: Named[] };
-  const [first] = (await read(join(place, "index.json"))).manifests;
-  const { layers } = await read(blob(first?.digest ?? ""));
-  const looks = new Map<string, string>();
-  const told: string[][] = [];
-  for (const { digest } of layers) {
-    const lines: string[] = [];
-    const tar = createReadStream(blob(digest)).pipe(createGunzip());
-    for await (const entry of readLayerTar(tar)) {
-      const name = rootPathToString(entry.path);
-      const line = lookOf(name, entry);
-      const whole = `${line} ${String(entry.mtime)} ${String(entry.size)}`;
-      if (looks.get(name) !== whole) lines.push(line);
-      looks.set(name, whole);
-    }
-    told.push(lines.sort());
-  }
-  return told;
-}
-
-interface Named {
-  readonly digest: string;
-}
-
-function lookOf(name: string, entry: LayerEntry): string {
-  const { type, mode, uid, gid, xattrs } = entry;
-  const attributes = [...(xattrs ?? [])].map(([key, value]) => ` ${key}=${value.toString("hex")}`);
-  return `${name} ${type} ${mode.toString(8)} ${String(uid)}:${String(gid)}${attributes.sort().join("")}`;
-}

@@ -24,7 +24,7 @@ export function describeOp(op: Op): string {
     case "symlink":
     case "chdir":
     case "change-root":
-    case "remove-file":
+    case "hold-file":
       return `${op.type} ${op.path}`;
     case "exec":
       return `exec ${op.argv[0] ?? ""}`;

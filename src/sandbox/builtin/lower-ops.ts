@@ -81,10 +81,14 @@ function lowerOp(list: CallList, op: Op): void {
     case "change-root":
       list.add("chroot", [at(textDatum(op.path))]);
       return list.add("chdir", [at(textDatum("/"))]);
-    case "remove-file":
-      return list.add("unlinkat", [linux.atFlag.cwd, at(textDatum(op.path)), 0], {
-        onError: tolerate("ENOENT", "ENOTDIR"),
-      });
+    case "hold-file": {
+      const { writeOnly, closeOnExec } = linux.openFlag;
+      const path = at(textDatum(op.path));
+      const fd = list.open("openat", [linux.atFlag.cwd, path, writeOnly | closeOnExec]);
+      return list.hold(op.as, fd);
+    }
+    case "empty-file":
+      return list.add("ftruncate", [list.held(op.held), 0]);
     case "umask":
       return list.add("umask", [op.mask]);
     case "mkdir":

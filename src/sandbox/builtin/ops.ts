@@ -81,8 +81,10 @@ export type Op =
   | { readonly type: "make-read-only"; readonly target: string }
   /** A directory becomes the root, without any mount. */
   | { readonly type: "change-root"; readonly path: string }
-  /** A file of the host goes; one that is gone already is as well. */
-  | { readonly type: "remove-file"; readonly path: string }
+  /** A file of the host is opened, to be held under `as`. */
+  | { readonly type: "hold-file"; readonly path: string; readonly as: string }
+  /** The held file loses its content, wherever it is by now. */
+  | { readonly type: "empty-file"; readonly held: string }
   /** Makes the held mount `root` the root filesystem and lets go of the old one; `staging` is a directory outside. */
   | { readonly type: "pivot-root"; readonly root: string; readonly staging: string }
   | { readonly type: "mkdir"; readonly path: string; readonly mode: number }

@@ -26,13 +26,23 @@ export function planChrootStep(options: ChrootStepOptions): readonly Op[] {
     { type: "setsid" },
     { type: "close-descriptors", kept: options.spec.keepOpen?.length ?? 0 },
     ...planPipes(options.output),
+    ...options.secretFiles.map((path, index): Op => ({
+      type: "hold-file",
+      path,
+      as: secret(index),
+    })),
     { type: "adopt-orphans" },
     { type: "fork", namespaces: [], pidfd: "supervisor", child: planSupervisor(options) },
     { type: "await-hangup", pidfd: "supervisor" },
     { type: "end-children" },
-    ...options.secretFiles.map((path): Op => ({ type: "remove-file", path })),
+    // Not removed: that would change the time of its directory, which may be the image's own.
+    ...options.secretFiles.map((_path, index): Op => ({ type: "empty-file", held: secret(index) })),
     { type: "exit" },
   ];
+}
+
+function secret(index: number): string {
+  return `secret ${String(index)}`;
 }
 
 function planSupervisor(options: ChrootStepOptions): readonly Op[] {
