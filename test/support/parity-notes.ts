@@ -36,4 +36,8 @@ export const parityNotes: Readonly<
     state: "deviates",
     why: "tsbuild makes no provenance, so an image of one platform is a plain manifest without --provenance=false",
   },
+  "R2.19": {
+    state: "deviates",
+    why: "podman and skopeo look short names up as registries.conf says; here a Dockerfile means the same on every machine, as it does with docker",
+  },
 };

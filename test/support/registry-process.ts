@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
@@ -15,19 +15,35 @@ export interface RegistryProcess {
   stop(): Promise<void>;
 }
 
+export interface RegistryProcessOptions {
+  /** Lines of an htpasswd file, passwords by bcrypt: then nobody else gets in. */
+  readonly htpasswd?: string | undefined;
+  /** PEM files: then it speaks TLS. */
+  readonly tls?: { readonly certificate: string; readonly key: string } | undefined;
+  /** Wants client certificates of this authority; a PEM file. */
+  readonly clientAuthority?: string | undefined;
+}
+
+/** TSBUILD_TEST_REGISTRY names another one of the distribution project's servers, such as version 3. */
+const program = process.env["TSBUILD_TEST_REGISTRY"] || "docker-registry";
+
 /**
  * Starts Debian's docker-registry (the distribution project's own server) on a free port of 127.0.0.1, with an empty
  * store of its own. Whoever starts it stops it.
  */
-export async function startRegistryProcess(): Promise<RegistryProcess> {
+export async function startRegistryProcess(
+  options: RegistryProcessOptions = {},
+): Promise<RegistryProcess> {
   const folder = await mkdtemp(join(tmpdir(), "tsbuild-registry-"));
   const storage = join(folder, "storage");
   await mkdir(storage);
   const port = await freePort();
   const host = `127.0.0.1:${String(port)}`;
   const config = join(folder, "config.yml");
-  await writeFile(config, configOf({ host, storage }));
-  const child = spawn("docker-registry", ["serve", config], { stdio: ["ignore", "pipe", "pipe"] });
+  const users = join(folder, "htpasswd");
+  if (options.htpasswd !== undefined) await writeFile(users, options.htpasswd);
+  await writeFile(config, configOf({ ...options, host, storage, users }));
+  const child = spawn(program, ["serve", config], { stdio: ["ignore", "pipe", "pipe"] });
   const output: Buffer[] = [];
   child.stdout.on("data", (chunk: Buffer) => output.push(chunk));
   child.stderr.on("data", (chunk: Buffer) => output.push(chunk));
@@ -43,7 +59,8 @@ export async function startRegistryProcess(): Promise<RegistryProcess> {
     });
   });
   failure.catch(() => undefined); // It also ends when it is told to.
-  await Promise.race([answering(host), failure]);
+  const answers = options.tls === undefined ? answering(host) : listening(port);
+  await Promise.race([answers, failure]);
   const stop = async (): Promise<void> => {
     if (child.exitCode === null && child.signalCode === null) {
       const ended = once(child, "exit");
@@ -69,7 +86,7 @@ export async function freePort(): Promise<number> {
 async function answering(host: string): Promise<void> {
   for (const deadline = Date.now() + 20_000; ; await wait(20)) {
     const answered = await fetch(`http://${host}/v2/`).then(
-      ({ status }) => status === 200,
+      ({ status }) => status === 200 || status === 401,
       () => false,
     );
     if (answered) return;
@@ -77,12 +94,33 @@ async function answering(host: string): Promise<void> {
   }
 }
 
-function configOf({ host, storage }: { host: string; storage: string }): string {
+/** Waits until somebody takes connections; who it is, tests with certificates find out themselves. */
+async function listening(port: number): Promise<void> {
+  for (const deadline = Date.now() + 20_000; ; await wait(20)) {
+    const socket = connect(port, "127.0.0.1");
+    const isOpen = await once(socket, "connect").then(
+      () => true,
+      () => false,
+    );
+    socket.destroy();
+    if (isOpen) return;
+    if (Date.now() > deadline) throw new Error(`nobody listens at port ${String(port)}`);
+  }
+}
+
+function configOf(options: RegistryProcessOptions & Record<"host" | "storage" | "users", string>) {
+  const { host, storage, users, htpasswd, tls, clientAuthority } = options;
+  const clients = clientAuthority === undefined ? "" : `, clientcas: [${clientAuthority}]`;
+  const secure =
+    tls === undefined
+      ? ""
+      : `, tls: { certificate: ${tls.certificate}, key: ${tls.key}${clients} }`;
   return [
     "version: 0.1",
     "log: { level: error, accesslog: { disabled: true } }",
     `storage: { filesystem: { rootdirectory: ${storage} }, delete: { enabled: true } }`,
-    `http: { addr: ${host} }`,
+    `http: { addr: ${host}${secure} }`,
+    ...(htpasswd === undefined ? [] : [`auth: { htpasswd: { realm: tests, path: ${users} } }`]),
     "",
   ].join("\n");
 }
