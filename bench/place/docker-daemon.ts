@@ -97,7 +97,8 @@ function clientConfig(docker: string): object {
 }
 
 async function end(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
+  const isRunning = child.pid !== undefined && child.exitCode === null && child.signalCode === null;
+  if (!isRunning) return;
   const ended = once(child, "exit");
   child.kill("SIGTERM");
   const killer = setTimeout(() => child.kill("SIGKILL"), 15_000);
