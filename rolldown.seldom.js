@@ -30,6 +30,7 @@ export const seldomUsed = {
     "output/reports",
     "places",
     "prune",
+    "remove-remote",
     "spare-files",
     "verify",
   ],

@@ -57,6 +57,7 @@ export {
 } from "./manifests/edit-list.ts";
 export { inspectList, type InspectListOptions } from "./manifests/inspect-list.ts";
 export { pushList, type PushListOptions } from "./manifests/push-list.ts";
+export { removeRemote, type RemovedRemote, type RemoveRemoteOptions } from "./remove-remote.ts";
 export { logIn, logOut, type ForgottenLogin, type SavedLogin } from "./login.ts";
 export { parseOutput } from "./output/parse-output.ts";
 export { outputFailed } from "./output/places.ts";

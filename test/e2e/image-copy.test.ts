@@ -265,6 +265,33 @@ describe("image inspect", () => {
   });
 });
 
+describe("image rm", () => {
+  test("removes a tag in a registry, but not another one unasked [R17.11]", async () => {
+    const repository = `${workspace.registry.host}/copied/removed`;
+    const name = `docker://${repository}`;
+    for (const tag of ["1", "2"]) await copy(`docker://${workspace.busybox}`, `${name}:${tag}`);
+    const both = await cli(["image", "rm", `${name}:1`]);
+    expect([both.code, errorCode(both)]).toEqual([1, "IMAGE_IN_USE"]);
+    expect(both.stderr).toContain("it is 2 too");
+    expect((await expectCli(["tags", repository])).stdout.trim().split("\n").sort()).toEqual([
+      ...["1", "2"],
+    ]);
+    const removed = await expectCli(["image", "rm", "-f", `${name}:1`]);
+    expect(removed.stdout).toMatch(/^Deleted: docker:.*:1 sha256:[0-9a-f]{64}\n$/);
+    expect(errorCode(await cli(["image", "inspect", `${name}:2`]))).toBe("IMAGE_NOT_FOUND");
+    await expectCli(["image", "inspect", `docker://${workspace.busybox}`]);
+  });
+
+  test("removes images here as rmi does [R17.11]", async () => {
+    await copy(`docker://${workspace.busybox}`, "removed-here:1");
+    expect((await expectCli(["image", "rm", "removed-here:1"])).stdout).toContain(
+      "Untagged: removed-here:1",
+    );
+    expect((await expectCli(["image", "ls"])).stdout).not.toContain("removed-here");
+    expect((await cli(["image", "rm", "ocidir://somewhere"])).code).toBe(2);
+  });
+});
+
 describe("tags", () => {
   test("lists as skopeo does, all or a page of them [R17.3]", async () => {
     const { host } = workspace.registry;

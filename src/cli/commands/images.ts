@@ -5,8 +5,13 @@ import { formatAge, formatSize, formatTable } from "../table.ts";
 
 /** `tsbuild images` */
 export function addImagesCommand(program: Command, _invocation: Invocation): void {
+  addListCommand(program, "images");
+}
+
+/** The same under another name: `tsbuild image ls`. */
+export function addListCommand(program: Command, name: string): void {
   program
-    .command("images")
+    .command(name)
     .description("list images")
     .option("-q, --quiet", "print only the IDs")
     .option("-a, --all", "images without a name too")

@@ -1,9 +1,11 @@
 import type { Command } from "commander";
 import type { Invocation } from "../../invocation.ts";
+import { addListCommand } from "../images.ts";
 import { addCopyCommand } from "./copy.ts";
 import { addDiffCommand } from "./diff.ts";
 import { addInspectPlaceCommand } from "./inspect.ts";
 import { addMutateCommand } from "./mutate.ts";
+import { addRemoveCommand } from "./remove.ts";
 
 /** `tsbuild image …`: images wherever they are. */
 export function addImageCommand(program: Command, invocation: Invocation): void {
@@ -14,4 +16,6 @@ export function addImageCommand(program: Command, invocation: Invocation): void 
   addInspectPlaceCommand(image, invocation);
   addDiffCommand(image, invocation);
   addMutateCommand(image, invocation);
+  addRemoveCommand(image, invocation);
+  addListCommand(image, "ls");
 }

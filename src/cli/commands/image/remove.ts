@@ -1,0 +1,35 @@
+import type { Command } from "commander";
+import { removeImages, removeRemote } from "../../../api/index.ts";
+import { globalFlags, type Invocation } from "../../invocation.ts";
+
+interface Flags {
+  readonly force?: boolean;
+  readonly insecure?: boolean;
+}
+
+/** `tsbuild image rm IMAGE…` */
+export function addRemoveCommand(image: Command, { signal }: Invocation): void {
+  image
+    .command("rm")
+    .description("remove images here, or with docker://NAME in a registry")
+    .argument("<image...>", "image names or IDs, or docker://NAME with a tag or a digest")
+    .option(
+      "-f, --force",
+      "here: one with several names, or that a container uses; in a registry: with all its tags",
+    )
+    .option("--insecure", "accept any certificate, and plain http")
+    .action(async (words: readonly string[], flags: Flags, command: Command) => {
+      const { force = false, insecure } = flags;
+      const options = { ...globalFlags(command), force, signal };
+      const isElsewhere = (word: string): boolean => word.includes("://");
+      for (const name of words.filter(isElsewhere)) {
+        const { digest } = await removeRemote({ ...options, name, insecure });
+        process.stdout.write(`Deleted: ${name} ${digest}\n`);
+      }
+      const images = words.filter((word) => !isElsewhere(word));
+      if (images.length === 0) return;
+      const removed = await removeImages({ ...options, images });
+      for (const name of removed.untagged) process.stdout.write(`Untagged: ${name}\n`);
+      for (const id of removed.deleted) process.stdout.write(`Deleted: ${id}\n`);
+    });
+}
