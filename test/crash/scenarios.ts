@@ -138,7 +138,7 @@ async function makeCopyContext(folder: string): Promise<void> {
   const dockerfile = "FROM scratch\nCOPY tree /tree\nWORKDIR /work/here\nCOPY --chmod=600 f /f\n";
   await makeContext(folder, dockerfile, { f: "f" });
   const script = `mkdir -p tree/d/deep tree/empty; cd tree
-echo small >d/small; head -c 3000000 /dev/zero >d/large; echo deep >d/deep/f
+echo small >d/small; yes | head -c 3000000 >d/large; echo deep >d/deep/f
 ln d/small d/hard; ln -s small d/link; ln -s nowhere d/dangling; mkfifo d/fifo
 chmod 4755 d/small; chmod 1777 empty; truncate -s 2M d/sparse
 setfattr -n user.note -v hello d/large 2>/dev/null || true`;
