@@ -66,10 +66,11 @@ export async function startDocker(
     env: { ...process.env, PATH: path },
     stdio: ["ignore", log.fd, log.fd],
   });
-  await log.close();
+  // It may end while the log is closed: listen before anything is waited for.
   let failure: string | undefined;
   child.once("error", (error) => (failure = error.message));
   child.once("exit", (code) => (failure ??= `ended with ${String(code)}`));
+  await log.close();
   const answers = (): boolean => {
     const env = { ...process.env, ...environment };
     return spawnSync(docker, ["info"], { env, timeout: patience }).status === 0;
