@@ -268,7 +268,8 @@ class ChecksumRun {
   }
 
   #pin({ path, stat }: Found, version: StatKey | undefined): void {
-    if (stat.type === "file" && version !== undefined) this.#context?.pin(path, version);
+    const canChange = stat.type === "file" || stat.type === "symlink";
+    if (canChange && version !== undefined) this.#context?.pin(path, version);
   }
 
   async #takeTurn(): Promise<void> {

@@ -16,8 +16,8 @@ export interface BuildContext extends MergedTree {
   /** Whether the ignore rules hide `path`, and by which rule, for error messages. */
   ignoredBy(path: RootPath): IgnoreRule | undefined;
   /**
-   * Says that the file's digest was taken at this version: from now on `openFile` of another version fails with
-   * CONTEXT_FILE_CHANGED, so that what is copied is what was counted.
+   * Says that the digest of a file or symlink was taken at this version: from now on `openFile` and `readlink` of another
+   * version fail with CONTEXT_FILE_CHANGED, so that what is copied is what was counted.
    */
   pin(path: RootPath, version: StatKey): void;
 }

@@ -124,6 +124,34 @@ test.each(rows)("a $size file $attack $moment", async ({ size, moment, attack })
   canary.expectUntouched();
 });
 
+test.each(moments)(
+  "a file that comes %s is not remembered as if it had been counted",
+  async (moment) => {
+    const scene = await openScene(sizes.small);
+    const added = join(scene.place.directory, "zz");
+    const path = "d/secret";
+    const first = await scene.build({ path, moment, attack: () => writeFileSync(added, "new") });
+    expect(scene.wasAttacked()).toBe(true);
+    await scene.expectTrueDigests(first);
+    unlinkSync(added);
+    const second = await scene.build();
+    expect(await scene.namesIn(second)).toEqual(["secret"]);
+  },
+);
+
+test("a symlink that leads elsewhere when it is copied is a changed file", async () => {
+  const scene = await openScene(sizes.small);
+  const link = join(scene.place.directory, "a-link");
+  symlinkSync("one", link);
+  const attack = (): void => {
+    unlinkSync(link);
+    symlinkSync("two", link);
+  };
+  const plan = { path: "d/secret", moment: "between checksum and copy", attack } as const;
+  await expect(scene.build(plan)).rejects.toMatchObject({ code: "CONTEXT_FILE_CHANGED" });
+  expect(await scene.namesIn(await scene.build())).toEqual(["a-link", "secret"]);
+});
+
 /** Content in few words: its size, how it begins and ends, its digest. */
 function told(content: Buffer | undefined): string {
   if (content === undefined) return "no file";
@@ -168,6 +196,10 @@ async function openScene(size: number) {
     },
     contentOf: async (built: Built): Promise<Buffer | undefined> =>
       readFrom(await snapshots.tree(built.targets[0]?.chainId), "d/secret"),
+    namesIn: async (built: Built): Promise<readonly string[]> => {
+      const tree = await snapshots.tree(built.targets[0]?.chainId);
+      return (await tree.readdir(toRootPath("d"))).map(String);
+    },
     /** What the context has now; undefined unless it is a file. */
     now: (): Buffer | undefined => readPlain(place),
     expectTrueDigests: async (built: Built): Promise<void> => {

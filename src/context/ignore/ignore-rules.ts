@@ -10,6 +10,8 @@ export interface RuleLine extends IgnoreRule {
   readonly path: string;
 }
 
+export type Verdict = "included" | "excluded" | "perhaps";
+
 /**
  * Decides which paths are excluded. Paths are text as `textOf` makes it: relative, without leading or trailing slash.
  * A rule that matches a directory matches everything below it; of all rules that match, the last one decides.
@@ -49,10 +51,30 @@ export class IgnoreRules {
 
   /** Whether an excluded directory needs no look inside, because no exception can name anything below it. */
   canSkipDirectory(path: string): boolean {
-    const last = this.#lastOfDirectory(path);
+    return this.#judge(path, this.#lastOfDirectory(path)) === "excluded";
+  }
+
+  /**
+   * Judges the children of a directory by their names: what the directory inherits is asked once. A child that is
+   * "perhaps" excluded is there if it is a directory and something below it is not excluded.
+   */
+  inside(directory: string): (name: string) => Verdict {
+    const inherited = directory === "" ? -1 : this.#lastOfDirectory(directory);
+    const below = directory === "" ? "" : `${directory}/`;
+    return (name) => {
+      const path = below + name;
+      return this.#judge(path, this.#index.find(path, inherited));
+    };
+  }
+
+  /** By the number of the last rule that matches. */
+  #judge(path: string, last: number): Verdict {
     const rule = this.#rules[last];
-    if (rule === undefined || rule.isException) return false;
-    return !this.#exceptions.some(({ index, test }) => index > last && mayMatchBelow(test, path));
+    if (rule === undefined || rule.isException) return "included";
+    const mayHold = this.#exceptions.some(
+      ({ index, test }) => index > last && mayMatchBelow(test, path),
+    );
+    return mayHold ? "perhaps" : "excluded";
   }
 
   #lastRule(path: string): number {

@@ -66,8 +66,11 @@ export class RuleIndex {
   find(path: string, after: number): number {
     const slash = path.lastIndexOf("/");
     const name = path.slice(slash + 1);
-    let best = Math.max(after, this.#exact.get(path) ?? -1);
-    if (slash !== -1) best = Math.max(best, this.#below.get(path.slice(0, slash)) ?? -1);
+    let best = after;
+    // A long path is hashed before it is looked up.
+    if (this.#exact.size > 0) best = Math.max(best, this.#exact.get(path) ?? -1);
+    if (this.#below.size > 0 && slash !== -1)
+      best = Math.max(best, this.#below.get(path.slice(0, slash)) ?? -1);
     const named = this.#byName.get(name);
     if (named !== undefined) best = lastSuffix(named, { path: `/${path}`, best });
     const dot = name.lastIndexOf(".");
