@@ -26,6 +26,7 @@ export const seldomUsed = {
     "manifests",
     "missing-image",
     "mutate",
+    "open-repository",
     "output/push-output",
     "output/reports",
     "places",

@@ -15,6 +15,7 @@ import type { FetchLayer, LocalImage } from "../local/index.ts";
 import type { BaseImage, OciLayout } from "../plan/index.ts";
 import type { RegistryRepository } from "../registry/index.ts";
 import type { Engine } from "./engine.ts";
+import { openRepository } from "./open-repository.ts";
 import { apiError } from "./errors.ts";
 import { normaliseName } from "./images.ts";
 import { missingInRegistry, nameImage } from "./missing-image.ts";
@@ -157,9 +158,7 @@ export class BaseImages {
     const key = formatRepository(reference);
     let repository = this.#repositories.get(key);
     if (repository === undefined) {
-      // Loaded here, because most builds find their bases in the store.
-      const { openRegistry } = await import("../registry/index.ts");
-      repository = openRegistry({ reference, access: "pull" });
+      repository = await openRepository(this.#engine, { reference, access: "pull" });
       this.#repositories.set(key, repository);
     }
     return repository;

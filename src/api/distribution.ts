@@ -13,6 +13,7 @@ import {
 import { copyGraph } from "../image/index.ts";
 import { isFor } from "./base-images.ts";
 import { withEngine, type Engine, type EngineOptions } from "./engine.ts";
+import { openRepository } from "./open-repository.ts";
 import { usageError } from "./errors.ts";
 import { findImage, normaliseName } from "./images.ts";
 import { missingHere, missingInRegistry, nameImage } from "./missing-image.ts";
@@ -35,8 +36,8 @@ export async function pullImage(
     options.platform === undefined ? hostPlatform() : parsePlatform(options.platform);
   return withEngine(options, async (engine) => {
     const { signal } = engine;
-    const { openRegistry } = await import("../registry/index.ts");
-    const repository = openRegistry({ reference: parseReference(name), access: "pull" });
+    const reference = parseReference(name);
+    const repository = await openRepository(engine, { reference, access: "pull" });
     try {
       const steps = new StepLog({ listener: engine.progress, clock: engine.clock });
       const root = await repository.resolve(name, signal);

@@ -1,6 +1,7 @@
 import { isTsbuildError, parseReference, type Digest } from "../core/index.ts";
 import type { RegistryRepository } from "../registry/index.ts";
 import { withEngine, type EngineOptions } from "./engine.ts";
+import { openRepository } from "./open-repository.ts";
 import { apiError, usageError } from "./errors.ts";
 import { missingInRegistry } from "./missing-image.ts";
 import { parsePlace, type Place } from "./places/parse-place.ts";
@@ -32,10 +33,10 @@ export async function removeRemote(options: RemoveRemoteOptions): Promise<Remove
   const place = parsePlace(options.name);
   if (place.type !== "registry") throw notRemote(place);
   const { reference, text } = place;
-  return withEngine(options, async ({ signal }) => {
+  return withEngine(options, async (engine) => {
+    const { signal } = engine;
     const { insecure = false } = options;
-    const { openRegistry } = await import("../registry/index.ts");
-    const repository = openRegistry({ reference, access: "push", insecure });
+    const repository = await openRepository(engine, { reference, access: "push", insecure });
     try {
       const name = text.slice("docker://".length);
       const root = await repository.resolve(name, signal);

@@ -17,6 +17,7 @@ import type { FetchLayer, ListedImage, ManifestList } from "../../local/index.ts
 import type { RegistryRepository } from "../../registry/index.ts";
 import { BaseImages } from "../base-images.ts";
 import type { Engine } from "../engine.ts";
+import { openRepository } from "../open-repository.ts";
 import { OverlaySource } from "../places/overlay-source.ts";
 
 /** A list as an image that can be copied. Whoever opens it closes it. */
@@ -34,11 +35,11 @@ export async function openList(
   { insecure = false }: { readonly insecure?: boolean | undefined },
 ): Promise<OpenedList> {
   const bases = new BaseImages(engine, { pull: false });
-  const repositories = new Map<string, RegistryRepository>();
-  const { openRegistry } = await import("../../registry/index.ts");
-  const openRepository = (name: string): RegistryRepository => {
+  const repositories = new Map<string, Promise<RegistryRepository>>();
+  const repositoryOf = (name: string): Promise<RegistryRepository> => {
     const reference = parseReference(name);
-    const known = repositories.get(name) ?? openRegistry({ reference, access: "pull", insecure });
+    const known =
+      repositories.get(name) ?? openRepository(engine, { reference, access: "pull", insecure });
     repositories.set(name, known);
     return known;
   };
@@ -48,7 +49,7 @@ export async function openList(
     const fetchFrom: FetchLayer | undefined =
       repository === undefined
         ? await fetchLocal(engine, image, bases)
-        : (descriptor, signal) => openRepository(repository).fetch(descriptor, signal);
+        : async (descriptor, signal) => (await repositoryOf(repository)).fetch(descriptor, signal);
     if (fetchFrom === undefined) continue;
     for (const { digest } of await blobsOf(engine, image)) owners.set(digest, fetchFrom);
   }
@@ -70,7 +71,7 @@ export async function openList(
     root: source.add(mediaType, bytes),
     close: async () => {
       await bases.close();
-      for (const repository of repositories.values()) await repository.close();
+      for (const repository of repositories.values()) await (await repository).close();
     },
   };
 }

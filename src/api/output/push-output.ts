@@ -11,6 +11,7 @@ import type { ImageGroup } from "../../local/index.ts";
 import type { RegistryRepository } from "../../registry/index.ts";
 import { BaseImages } from "../base-images.ts";
 import type { Engine } from "../engine.ts";
+import { openRepository } from "../open-repository.ts";
 import { familiar, fetching } from "./archive-output.ts";
 
 export interface PushRequest {
@@ -70,12 +71,18 @@ interface NamedRepository {
 }
 
 async function openRepositories(request: PushRequest): Promise<readonly NamedRepository[]> {
-  const { names, insecure = false } = request;
-  const { openRegistry } = await import("../../registry/index.ts");
-  return names.map((name) => ({
-    name,
-    repository: openRegistry({ reference: parseReference(name), access: "push", insecure }),
-  }));
+  const { engine, names, insecure = false } = request;
+  const access = "push";
+  return Promise.all(
+    names.map(async (name) => ({
+      name,
+      repository: await openRepository(engine, {
+        reference: parseReference(name),
+        access,
+        insecure,
+      }),
+    })),
+  );
 }
 
 /** Asks for something small first: layers are not compressed for a registry that is not there, or refuses us. */

@@ -4,6 +4,7 @@ import { familiarReference, formatReference, isDigest, parseReference } from "..
 import type { ContentSource, Descriptor } from "../../image/index.ts";
 import { BaseImages } from "../base-images.ts";
 import type { Engine } from "../engine.ts";
+import { openRepository } from "../open-repository.ts";
 import { apiError } from "../errors.ts";
 import { findImage } from "../images.ts";
 import { missingInRegistry } from "../missing-image.ts";
@@ -78,9 +79,8 @@ async function openRemote(
   name: string,
   { engine, insecure = false }: OpenImageOptions,
 ): Promise<OpenedImage> {
-  const { openRegistry } = await import("../../registry/index.ts");
   const reference = parseReference(name);
-  const source = openRegistry({ reference, access: "pull", insecure });
+  const source = await openRepository(engine, { reference, access: "pull", insecure });
   try {
     const root = await source.resolve(name, engine.signal);
     if (root === undefined) throw await missingInRegistry(source, name, engine.signal);

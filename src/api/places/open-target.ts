@@ -6,6 +6,7 @@ import {
 } from "../../core/index.ts";
 import type { ContentSink, Descriptor } from "../../image/index.ts";
 import type { Engine } from "../engine.ts";
+import { openRepository } from "../open-repository.ts";
 import { apiError, usageError } from "../errors.ts";
 import { normaliseTag } from "../images.ts";
 import type { Place } from "./parse-place.ts";
@@ -80,10 +81,9 @@ async function remoteTarget(
 ): Promise<OpenedTarget> {
   const { engine, from, insecure = false } = options;
   const { reference } = place;
-  const { openRegistry } = await import("../../registry/index.ts");
   const isSibling = from?.type === "registry" && from.reference.domain === reference.domain;
   const mountFrom = [...(isSibling ? [from.reference.path] : []), ...(options.mountFrom ?? [])];
-  const sink = openRegistry({ reference, access: "push", insecure, mountFrom });
+  const sink = await openRepository(engine, { reference, access: "push", insecure, mountFrom });
   return {
     sink,
     finish: async (root) => {
