@@ -27,6 +27,7 @@ export const seldomUsed = {
     "missing-image",
     "mutate",
     "open-repository",
+    "output/mount-sources",
     "output/push-output",
     "output/reports",
     "places",

@@ -11,6 +11,7 @@ import {
   type Platform,
 } from "../core/index.ts";
 import { copyGraph } from "../image/index.ts";
+import type { NameRecord } from "../store/index.ts";
 import { isFor } from "./base-images.ts";
 import { withEngine, type Engine, type EngineOptions } from "./engine.ts";
 import { openRepository } from "./open-repository.ts";
@@ -142,9 +143,20 @@ async function pushOne(
 ): Promise<PushedImage> {
   const form = parseCompression(compression);
   const image = await findImage(engine, name);
+  const record = await engine.store.names.get(name);
   const steps = new StepLog({ listener: engine.progress, clock: engine.clock });
   const group = await engine.images.groupOf(image);
   const root = await pushGroup({ engine, group, names: [name], steps, form });
+  if (record !== undefined) await rememberPush(engine, { ...record, repoDigest: root.digest });
   const { digest, tag = digest ?? "latest" } = parseReference(name);
   return { name, tag, digest: root.digest, size: root.size };
+}
+
+/** `inspect` tells the digest, and later pushes to the same registry find the layers there. */
+async function rememberPush({ store }: Engine, record: NameRecord): Promise<void> {
+  const { name, descriptor, repoDigest } = record;
+  const present = await store.names.get(name);
+  // Somebody may have given the name to another image meanwhile.
+  if (present === undefined || present.descriptor.digest !== descriptor.digest) return;
+  await store.names.set({ name, descriptor, ...(repoDigest && { repoDigest }) });
 }

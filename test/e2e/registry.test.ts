@@ -1,6 +1,10 @@
 import { readdir } from "node:fs/promises";
+import { once } from "node:events";
+import { request as httpRequest, type IncomingMessage, type ServerResponse } from "node:http";
 import { join } from "node:path";
+import { pipeline } from "node:stream/promises";
 import { expect, test } from "vitest";
+import { startLocalServer } from "../support/local-server.ts";
 import { errorCode, useWorkspace } from "../support/setup-workspace.ts";
 
 const workspace = useWorkspace();
@@ -31,6 +35,31 @@ test("a second push moves nothing new", async () => {
   await expectCli(["tag", name, `${workspace.registry.host}/again:2`]);
   await expectCli(["push", `${workspace.registry.host}/again:2`]);
   expect(await blobsOf(workspace.registry.storage)).toEqual(before);
+});
+
+test("layers that another repository of the registry has are linked, not sent [R7.5]", async () => {
+  const { origin, requests } = await startLocalServer((request, response) =>
+    relay(workspace.registry.host, request, response),
+  );
+  const { host } = new URL(origin);
+  const base = workspace.busybox.replace(workspace.registry.host, host);
+  const folder = await context({ Dockerfile: `FROM ${base}\nRUN echo linked >/l\n` });
+  await expectCli(["-t", `${host}/linked/app:1`, folder]);
+  await expectCli(["push", `${host}/linked/app:1`]);
+  const uploads = (): readonly string[] => requests.filter((each) => each.startsWith("POST"));
+  expect(uploads().filter((each) => each.includes("from=busybox"))).toHaveLength(1);
+
+  // What was pushed is known as well as what was pulled.
+  requests.length = 0;
+  await expectCli(["tag", `${host}/linked/app:1`, `${host}/linked/copy:1`]);
+  await expectCli(["push", `${host}/linked/copy:1`]);
+  expect(uploads()).toHaveLength(3);
+  expect(uploads().filter((each) => each.includes("from=linked%2Fapp"))).toHaveLength(2);
+  expect(requests.filter((each) => each.startsWith("PUT /v2/linked/copy/blobs"))).toHaveLength(1);
+  const [image] = JSON.parse((await expectCli(["inspect", `${host}/linked/app:1`])).stdout) as [
+    { RepoDigests: string[] },
+  ];
+  expect(image.RepoDigests).toHaveLength(2);
 });
 
 test("push -a sends every tag of the repository and no other [R17.4]", async () => {
@@ -103,4 +132,14 @@ test("unknown names and tags are told apart from an unreachable registry", async
 async function blobsOf(storage: string): Promise<string[]> {
   const found = await readdir(join(storage, "docker/registry/v2/blobs"), { recursive: true });
   return found.filter((name) => name.endsWith("/data")).sort();
+}
+
+/** Hands a request on to another server of this machine. */
+async function relay(host: string, from: IncomingMessage, to: ServerResponse): Promise<void> {
+  const { method, url: path = "/", headers } = from;
+  const [hostname, port] = host.split(":");
+  const asked = from.pipe(httpRequest({ hostname, port, method, path, headers }));
+  const [answer] = (await once(asked, "response")) as [IncomingMessage];
+  to.writeHead(answer.statusCode ?? 502, answer.headers);
+  await pipeline(answer, to);
 }

@@ -13,6 +13,7 @@ import { BaseImages } from "../base-images.ts";
 import type { Engine } from "../engine.ts";
 import { openRepository } from "../open-repository.ts";
 import { familiar, fetching } from "./archive-output.ts";
+import { MountSources } from "./mount-sources.ts";
 
 export interface PushRequest {
   readonly engine: Engine;
@@ -40,7 +41,8 @@ export async function pushGroup(request: PushRequest): Promise<Descriptor> {
   const { signal } = engine;
   const bases = new BaseImages(engine, { pull: false });
   const { compression = "gzip", compressionLevel, forceCompression, dockerTypes } = form;
-  const repositories = await openRepositories(request);
+  const mounts = new MountSources(engine);
+  const repositories = await openRepositories(request, mounts);
   const thread = openFileThread();
   try {
     for (const { repository } of repositories) await signIn(repository, group, signal);
@@ -55,6 +57,7 @@ export async function pushGroup(request: PushRequest): Promise<Descriptor> {
         signal,
       }),
     );
+    mounts.take(exported);
     for (const named of repositories) await pushName(named, { ...request, exported });
     return exported.root;
   } finally {
@@ -70,18 +73,21 @@ interface NamedRepository {
   readonly repository: RegistryRepository;
 }
 
-async function openRepositories(request: PushRequest): Promise<readonly NamedRepository[]> {
-  const { engine, names, insecure = false } = request;
-  const access = "push";
+async function openRepositories(
+  { engine, names, insecure = false }: PushRequest,
+  mounts: MountSources,
+): Promise<readonly NamedRepository[]> {
   return Promise.all(
-    names.map(async (name) => ({
-      name,
-      repository: await openRepository(engine, {
-        reference: parseReference(name),
-        access,
+    names.map(async (name) => {
+      const reference = parseReference(name);
+      const repository = await openRepository(engine, {
+        reference,
+        access: "push",
         insecure,
-      }),
-    })),
+        mountFrom: (descriptor) => mounts.find(reference.domain, descriptor),
+      });
+      return { name, repository };
+    }),
   );
 }
 
