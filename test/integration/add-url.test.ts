@@ -4,12 +4,12 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { isTsbuildError, type TsbuildError } from "../../src/core/index.ts";
 import { openBuildHarness, type BuildHarness, type Built } from "../support/build-harness.ts";
 import { nodesOf, type Nodes } from "../support/copy-harness.ts";
 import { FakeSandbox } from "../support/fake-sandbox.ts";
 import { startLocalServer, type LocalServer } from "../support/local-server.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
+import { failureOf } from "../support/expect-code.ts";
 
 const modified = "Sun, 09 Sep 2001 01:46:40 GMT";
 
@@ -56,12 +56,6 @@ async function openHarness(
 
 async function nodes(harness: BuildHarness, built: Built): Promise<Nodes> {
   return nodesOf(await harness.environment.snapshots.tree(built.targets[0]?.chainId));
-}
-
-async function failureOf(work: Promise<unknown>): Promise<TsbuildError> {
-  const error = await work.catch((reason: unknown) => reason);
-  if (!isTsbuildError(error)) throw new Error("it did not fail", { cause: error });
-  return error;
 }
 
 describe("a downloaded file", () => {

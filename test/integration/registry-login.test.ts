@@ -10,8 +10,8 @@ import {
 } from "../../src/registry/index.ts";
 import { makeRandomImage } from "../support/random-image.ts";
 import { startRegistryProcess, type RegistryProcess } from "../support/registry-process.ts";
+import { failureOf } from "../support/expect-code.ts";
 import {
-  failureOf,
   given,
   makeArtifact,
   me,

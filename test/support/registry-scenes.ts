@@ -1,5 +1,5 @@
 import { onTestFinished } from "vitest";
-import { isTsbuildError, type Digest, type TsbuildError } from "../../src/core/index.ts";
+import type { Digest } from "../../src/core/index.ts";
 import {
   copyGraph,
   serializeManifest,
@@ -98,11 +98,3 @@ export function makeArtifact(
 }
 
 /** The error that some work fails with. */
-export async function failureOf(work: Promise<unknown>): Promise<TsbuildError> {
-  const error: unknown = await work.then(
-    () => new Error("did not fail"),
-    (reason: unknown) => reason,
-  );
-  if (isTsbuildError(error)) return error;
-  throw error;
-}

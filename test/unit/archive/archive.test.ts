@@ -5,13 +5,7 @@ import { buffer } from "node:stream/consumers";
 import { gzipSync } from "node:zlib";
 import { extract, pack, type Header } from "tar-stream";
 import { describe, expect, onTestFinished, test } from "vitest";
-import {
-  digestHex,
-  digestOf,
-  isTsbuildError,
-  mediaTypes,
-  type TsbuildError,
-} from "../../../src/core/index.ts";
+import { digestHex, digestOf, mediaTypes } from "../../../src/core/index.ts";
 import {
   copyGraph,
   readImage,
@@ -34,6 +28,7 @@ import {
   type RandomSingleImage,
 } from "../../support/random-image.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { failureOf } from "../../support/expect-code.ts";
 
 describe("what is written", () => {
   test("has a fixed order, fixed attributes, and the table of contents that Docker reads", async () => {
@@ -500,13 +495,4 @@ async function unpack(tar: Buffer, folder: string): Promise<void> {
 
 function blobName(digest: string): string {
   return `blobs/${digest.replace(":", "/")}`;
-}
-
-async function failureOf(work: Promise<unknown>): Promise<TsbuildError> {
-  const error: unknown = await work.then(
-    () => new Error("did not fail"),
-    (reason: unknown) => reason,
-  );
-  if (isTsbuildError(error)) return error;
-  throw error;
 }

@@ -4,15 +4,14 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import {
   displayUrl,
   downloadUrl,
-  isTsbuildError,
   openHttpClient,
   requestFollowing,
   type HttpClient,
   type HttpClientOptions,
-  type TsbuildError,
 } from "../../../src/core/index.ts";
 import { proxyFor } from "../../../src/core/http/proxy.ts";
 import { startLocalServer } from "../../support/local-server.ts";
+import { failureOf } from "../../support/expect-code.ts";
 
 describe("proxies", () => {
   const env = {
@@ -226,13 +225,4 @@ function open(options: HttpClientOptions = {}): HttpClient {
   const client = openHttpClient({ env: {}, ...options });
   onTestFinished(() => client.close());
   return client;
-}
-
-async function failureOf(work: Promise<unknown>): Promise<TsbuildError> {
-  const error: unknown = await work.then(
-    () => new Error("did not fail"),
-    (reason: unknown) => reason,
-  );
-  if (isTsbuildError(error)) return error;
-  throw error;
 }

@@ -3,7 +3,6 @@ import { buffer } from "node:stream/consumers";
 import { describe, expect, test } from "vitest";
 import {
   digestOf,
-  isTsbuildError,
   isVouchedFor,
   mediaTypes,
   parsePlatform,
@@ -24,6 +23,7 @@ import {
   makeRandomIndex,
   type RandomImage,
 } from "../../support/random-image.ts";
+import { failureOf } from "../../support/expect-code.ts";
 
 test("children arrive before their parents, each once [R4.15, R7.1]", async () => {
   const image = await makeRandomIndex(["linux/amd64", "linux/arm64"], { layers: 3 });
@@ -383,15 +383,6 @@ test("no more pieces move at a time than allowed", async () => {
 
 function pick(image: RandomImage, digests: readonly (Digest | undefined)[]): Map<Digest, Buffer> {
   return new Map([...image.blobs].filter(([digest]) => digests.includes(digest)));
-}
-
-async function failureOf(work: Promise<unknown>): Promise<TsbuildError> {
-  const error: unknown = await work.then(
-    () => new Error("did not fail"),
-    (reason: unknown) => reason,
-  );
-  if (isTsbuildError(error)) return error;
-  throw error;
 }
 
 function untilAborted(signal: AbortSignal | undefined): Promise<never> {

@@ -1,7 +1,6 @@
 import { chmod, mkdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { isTsbuildError, type TsbuildError } from "../../../src/core/index.ts";
 import {
   eraseCredentials,
   findStoredCredentials,
@@ -9,6 +8,7 @@ import {
   type Credentials,
 } from "../../../src/registry/index.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { failureOf } from "../../support/expect-code.ts";
 
 const me = { type: "password", username: "me", password: "pa:ss" } as const;
 const host = "host.io:5000";
@@ -284,13 +284,4 @@ async function installHelper(folder: string, script: string): Promise<void> {
 
 function base64(pair: string): string {
   return Buffer.from(pair).toString("base64");
-}
-
-async function failureOf(work: Promise<unknown>): Promise<TsbuildError> {
-  const error: unknown = await work.then(
-    () => new Error("did not fail"),
-    (reason: unknown) => reason,
-  );
-  if (isTsbuildError(error)) return error;
-  throw error;
 }

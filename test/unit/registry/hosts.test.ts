@@ -1,10 +1,10 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { isTsbuildError, type TsbuildError } from "../../../src/core/index.ts";
 import { findRoute } from "../../../src/registry/hosts/find-route.ts";
 import type { RegistryHost } from "../../../src/registry/hosts/types.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { failureOf } from "../../support/expect-code.ts";
 
 describe("schemes", () => {
   test.each([
@@ -328,13 +328,4 @@ async function place(files: Readonly<Record<string, string>>) {
 /** Origins; with a question mark where any certificate will do. */
 function waysTo({ endpoints }: RegistryHost): readonly string[] {
   return endpoints.map(({ origin, isUnverified }) => `${origin}${isUnverified ? "?" : ""}`);
-}
-
-async function failureOf(work: Promise<unknown>): Promise<TsbuildError> {
-  const error: unknown = await work.then(
-    () => new Error("did not fail"),
-    (reason: unknown) => reason,
-  );
-  if (isTsbuildError(error)) return error;
-  throw error;
 }

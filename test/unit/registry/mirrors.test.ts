@@ -7,8 +7,8 @@ import { freePort } from "../../support/registry-process.ts";
 import { startFakeRegistry, type FakeRegistry } from "../../support/registry.ts";
 import { startLocalServer } from "../../support/local-server.ts";
 import { makeRandomImage } from "../../support/random-image.ts";
+import { failureOf } from "../../support/expect-code.ts";
 import {
-  failureOf,
   given,
   me,
   openTestRepository as open,

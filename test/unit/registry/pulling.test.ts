@@ -5,8 +5,8 @@ import { digestOf } from "../../../src/core/index.ts";
 import { startLocalServer } from "../../support/local-server.ts";
 import { startFakeRegistry } from "../../support/registry.ts";
 import { makeRandomImage } from "../../support/random-image.ts";
+import { failureOf } from "../../support/expect-code.ts";
 import {
-  failureOf,
   openTestRepository as open,
   pullContent,
   pushContent,

@@ -3,8 +3,8 @@ import { digestOf } from "../../../src/core/index.ts";
 import { parseIndex } from "../../../src/image/index.ts";
 import { startFakeRegistry } from "../../support/registry.ts";
 import { makeRandomImage } from "../../support/random-image.ts";
+import { failureOf } from "../../support/expect-code.ts";
 import {
-  failureOf,
   makeArtifact,
   openTestRepository as open,
   pushContent,

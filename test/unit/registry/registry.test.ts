@@ -1,12 +1,6 @@
 import { text } from "node:stream/consumers";
 import { describe, expect, onTestFinished, test } from "vitest";
-import {
-  digestOf,
-  isTsbuildError,
-  mediaTypes,
-  type Digest,
-  type TsbuildError,
-} from "../../../src/core/index.ts";
+import { digestOf, mediaTypes, type Digest } from "../../../src/core/index.ts";
 import { copyGraph, serializeManifest, type Descriptor } from "../../../src/image/index.ts";
 import {
   openRegistry,
@@ -18,6 +12,7 @@ import { startLocalServer } from "../../support/local-server.ts";
 import { MemoryPlace } from "../../support/memory-place.ts";
 import { makeRandomImage, makeRandomIndex, type RandomImage } from "../../support/random-image.ts";
 import { startFakeRegistry, type FakeRegistry } from "../../support/registry.ts";
+import { failureOf } from "../../support/expect-code.ts";
 
 const retry = { attempts: 3, firstDelay: 1 };
 const me: Credentials = { type: "password", username: "me", password: "top-secret" };
@@ -483,13 +478,4 @@ async function pull(registry: FakeRegistry): Promise<ReadonlyMap<Digest, Buffer>
   const sink = new MemoryPlace("test");
   await copyGraph({ source, sink, root, retry });
   return sink.blobs;
-}
-
-async function failureOf(work: Promise<unknown>): Promise<TsbuildError> {
-  const error: unknown = await work.then(
-    () => new Error("did not fail"),
-    (reason: unknown) => reason,
-  );
-  if (isTsbuildError(error)) return error;
-  throw error;
 }

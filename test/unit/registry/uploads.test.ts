@@ -4,8 +4,8 @@ import type { Descriptor } from "../../../src/image/index.ts";
 import { createHash } from "node:crypto";
 import { startFakeRegistry, type FakeRegistry } from "../../support/registry.ts";
 import { makeRandomImage } from "../../support/random-image.ts";
+import { failureOf } from "../../support/expect-code.ts";
 import {
-  failureOf,
   openTestRepository as open,
   pullContent,
   pushContent,
