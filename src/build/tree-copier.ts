@@ -1,9 +1,10 @@
 import { setImmediate } from "node:timers/promises";
-import { parseExcludes, type Excludes } from "../context/index.ts";
+import { fileChanged, parseExcludes, type Excludes } from "../context/index.ts";
 import { monotonicMs } from "../core/index.ts";
 import {
   baseName,
   joinRootPath,
+  rootPathToString,
   type LocalTree,
   type MergedTree,
   type NodeStat,
@@ -73,7 +74,7 @@ export class TreeCopier {
   async children(from: RootPath, folder: Folder): Promise<void> {
     await this.#local?.prepare();
     const local = this.#local;
-    const names = local?.readdir(from) ?? (await this.#source.readdir(from));
+    const names = local?.listed(from) ?? (await this.#source.readdir(from));
     for (const name of names) {
       if (monotonicMs() > this.#turnEnds) await this.#takeTurn();
       const path = joinRootPath(from, name);
@@ -114,6 +115,8 @@ export class TreeCopier {
     // Below an excluded directory, exceptions (`!pattern`) may still name something.
     if (isExcluded && this.#excludes.canSkipDirectory(from.subarray(this.#prefix))) return;
     const stat = await this.#source.lstat(from);
+    // Somebody counted it.
+    if (stat === undefined && !isExcluded) throw fileChanged(rootPathToString(from));
     if (stat?.type === "directory") {
       const inner = this.below(folder, { from, stat });
       if (!isExcluded) await this.#makeFolder(inner, "replace");

@@ -1,4 +1,5 @@
 export { checksumSelection, type Selection } from "./checksum.ts";
+export { fileChanged } from "./context-problems.ts";
 export { type DigestJob, runDigestJob } from "./digest-job.ts";
 export {
   openDirectoryContext,

@@ -17,11 +17,7 @@ import { PathIndex } from "./path-index.ts";
 import { isSameVersion, statKeyOf } from "./stat-key.ts";
 import type { HostNodeStat, StatKey } from "./types.ts";
 
-/**
- * A directory of this host seen through ignore rules, without promises. `root` is a real path; "" is `/`.
- *
- * A directory is listed once: what is added to it later is in no checksum, and must not be in what is copied.
- */
+/** A directory of this host seen through ignore rules, without promises. `root` is a real path; "" is `/`. */
 export class LocalDirectory implements LocalTree {
   readonly #root: ByteString;
   readonly #rules: IgnoreRules;
@@ -30,7 +26,7 @@ export class LocalDirectory implements LocalTree {
   readonly #realDirectories = new Set<ByteString>([""]);
   /** Whether an excluded directory holds something that is not excluded. */
   readonly #holdsIncluded = new Map<ByteString, boolean>();
-  /** The names in a directory, joined by slashes: one string takes a third of the memory of many. */
+  /** The names that were listed, joined by slashes: one string takes a third of the memory of many. */
   readonly #listings = new Map<ByteString, string>();
   /** The files and symlinks whose digest was taken, by their paths on the host. */
   readonly #pinnedPaths = new PathIndex();
@@ -55,12 +51,16 @@ export class LocalDirectory implements LocalTree {
 
   readdir(path: RootPath): readonly Buffer[] {
     const directory = byteString(path);
-    const known = this.#listings.get(directory);
-    if (known !== undefined) return known === "" ? [] : known.split("/").map(bytesOf);
     const names = this.#list(directory);
     const visible = this.#rules.isEmpty ? names : names.filter(this.#visibleIn(directory));
     this.#listings.set(directory, visible.join("/"));
     return visible.map(bytesOf);
+  }
+
+  listed(path: RootPath): readonly Buffer[] {
+    const known = this.#listings.get(byteString(path));
+    if (known === undefined) return this.readdir(path);
+    return known === "" ? [] : known.split("/").map(bytesOf);
   }
 
   readlink(path: RootPath): Buffer {

@@ -87,6 +87,8 @@ export interface LocalTree {
   prepare(): Promise<void>;
   lstat(path: RootPath): NodeStat | undefined;
   readdir(path: RootPath): readonly Buffer[];
+  /** What `readdir` said last, where somebody asked it: what came since was not counted, and is not copied. */
+  listed(path: RootPath): readonly Buffer[];
   readlink(path: RootPath): Buffer;
   /** Of anything but a file; a file's are asked of the open file. */
   xattrs(path: RootPath): ReadonlyMap<string, Buffer>;

@@ -50,6 +50,8 @@ export class StackTree implements MergedTree {
       const names = [...this.#namesOf(path, directory).keys()].sort();
       return names.map((name) => Buffer.from(name, "latin1"));
     },
+    // Layers do not change.
+    listed: (path) => this.local.readdir(path),
     readlink: (path) => readlinkSync(this.#locate(path), { encoding: "buffer" }),
     xattrs: (path) => {
       if (path.length === 0 && this.#layers.length === 0) return noAttributes;

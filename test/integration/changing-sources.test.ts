@@ -139,6 +139,17 @@ test.each(moments)(
   },
 );
 
+test.each(moments)("a file that goes %s is not remembered as if it had stayed", async (moment) => {
+  const scene = await openScene(sizes.small);
+  const { file } = scene.place;
+  const plan = { path: "d/secret", moment, attack: () => unlinkSync(file) };
+  await scene.build(plan).catch((error: unknown) => {
+    expect(isTsbuildError(error) && honestFailures.includes(error.code as never)).toBe(true);
+  });
+  writeFileSync(file, scene.old);
+  expect(told(await scene.contentOf(await scene.build()))).toBe(told(scene.old));
+});
+
 test("a symlink that leads elsewhere when it is copied is a changed file", async () => {
   const scene = await openScene(sizes.small);
   const link = join(scene.place.directory, "a-link");
