@@ -32,6 +32,7 @@ export const seldomUsed = {
     "output/reports",
     "places",
     "prune",
+    "read-pair",
     "remove-remote",
     "spare-files",
     "verify",

@@ -1,16 +1,10 @@
 import type { Readable, Writable } from "node:stream";
-import {
-  familiarReference,
-  formatReference,
-  formatRepository,
-  parseReference,
-  type Digest,
-} from "../core/index.ts";
+import { familiarReference, parseReference, type Digest } from "../core/index.ts";
 import { copyGraph } from "../image/index.ts";
 import { idOf } from "../local/index.ts";
 import { withEngine, type Engine, type EngineOptions } from "./engine.ts";
 import { usageError } from "./errors.ts";
-import { findImage, normaliseName } from "./images.ts";
+import { findImage, namesIn, normaliseName } from "./images.ts";
 import { parseCompression, type CompressionWords } from "./output/compression.ts";
 import { writeArchive, type NamedGroup } from "./output/archive-output.ts";
 
@@ -62,14 +56,10 @@ async function findNamed(engine: Engine, word: string): Promise<readonly NamedGr
 }
 
 /** Names here that a word stands for: itself, or without a tag all of its repository's. */
-async function namesOf({ store }: Engine, word: string): Promise<readonly string[]> {
+async function namesOf(engine: Engine, word: string): Promise<readonly string[]> {
   const reference = parseReference(word);
   if (reference.tag !== undefined || reference.digest !== undefined) return [word];
-  const repository = formatRepository(reference);
-  const names = (await store.names.list()).map((record) => parseReference(record.name));
-  return names
-    .filter((each) => each.digest === undefined && formatRepository(each) === repository)
-    .map(formatReference);
+  return namesIn(engine, reference);
 }
 
 function isId(name: string): boolean {

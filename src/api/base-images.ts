@@ -15,10 +15,10 @@ import type { FetchLayer, LocalImage } from "../local/index.ts";
 import type { BaseImage, OciLayout } from "../plan/index.ts";
 import type { RegistryRepository } from "../registry/index.ts";
 import type { Engine } from "./engine.ts";
-import { openRepository } from "./open-repository.ts";
 import { apiError } from "./errors.ts";
 import { normaliseName } from "./images.ts";
 import { missingInRegistry, nameImage } from "./missing-image.ts";
+import { openRepository } from "./open-repository.ts";
 
 /**
  * Images that something is built on or started from: looked for in the store first, then in their registry. Lazy: only

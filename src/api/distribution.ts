@@ -2,8 +2,6 @@ import { StepLog } from "../build/index.ts";
 import {
   familiarReference,
   formatPlatform,
-  formatReference,
-  formatRepository,
   hostPlatform,
   parsePlatform,
   parseReference,
@@ -14,10 +12,10 @@ import { copyGraph } from "../image/index.ts";
 import type { NameRecord } from "../store/index.ts";
 import { isFor } from "./base-images.ts";
 import { withEngine, type Engine, type EngineOptions } from "./engine.ts";
-import { openRepository } from "./open-repository.ts";
 import { usageError } from "./errors.ts";
-import { findImage, normaliseName } from "./images.ts";
+import { findImage, namesIn, normaliseName } from "./images.ts";
 import { missingHere, missingInRegistry, nameImage } from "./missing-image.ts";
+import { openRepository } from "./open-repository.ts";
 import { parseCompression, type CompressionWords } from "./output/compression.ts";
 import { describe, pushGroup } from "./output/push-output.ts";
 
@@ -124,11 +122,7 @@ export async function pushRepository(
     );
   }
   return withEngine(options, async (engine) => {
-    const names = (await engine.store.names.list())
-      .map((record) => parseReference(record.name))
-      .filter((each) => formatRepository(each) === formatRepository(repository))
-      .filter((each) => each.digest === undefined)
-      .map(formatReference);
+    const names = await namesIn(engine, repository);
     if (names.length === 0) throw await missingHere(engine, options.name);
     const pushed: PushedImage[] = [];
     for (const name of names) pushed.push(await pushOne(engine, name, options.compression));

@@ -1,10 +1,12 @@
 import {
   formatReference,
+  formatRepository,
   isTsbuildError,
   parseReference,
   familiarReference,
   withDefaultTag,
   type Digest,
+  type Reference,
 } from "../core/index.ts";
 import type { LocalImage, LocalImages, LocalImageSummary } from "../local/index.ts";
 import { readContainers } from "../runtime/index.ts";
@@ -154,6 +156,18 @@ export async function findImage(engine: Engine, name: string): Promise<LocalImag
 /** The full form under which names are stored: registry, repository and tag. @throws REFERENCE_INVALID */
 export function normaliseName(name: string): string {
   return formatReference(withDefaultTag(parseReference(name)));
+}
+
+/** Full names that a repository has here, one for each tag. */
+export async function namesIn(
+  { store }: Pick<Engine, "store">,
+  repository: Pick<Reference, "domain" | "path">,
+): Promise<readonly string[]> {
+  const wanted = formatRepository(repository);
+  return (await store.names.list())
+    .map((record) => parseReference(record.name))
+    .filter((each) => each.digest === undefined && formatRepository(each) === wanted)
+    .map(formatReference);
 }
 
 /**

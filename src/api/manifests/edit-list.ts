@@ -14,6 +14,7 @@ import {
 import { withEngine, type EngineOptions } from "../engine.ts";
 import { apiError, usageError } from "../errors.ts";
 import { normaliseTag } from "../images.ts";
+import { readPair } from "../read-pair.ts";
 import { referenceOf, resolveImages } from "./resolve-images.ts";
 
 /** What a list is to say of an image beside its digest; what is not given stays. */
@@ -54,7 +55,7 @@ export async function createList(
         details: { name },
       });
     }
-    const annotations = { ...known?.annotations, ...parsePairs(options.annotations ?? []) };
+    const annotations = { ...known?.annotations, ...readAnnotations(options.annotations) };
     let list: ManifestList = { name, images: known?.images ?? [] };
     for (const word of options.images) list = merge(list, await resolve(word));
     return Object.keys(annotations).length === 0 ? list : { ...list, annotations };
@@ -226,7 +227,7 @@ function mergeImages(known: ListedImage, added: ListedImage): ListedImage {
 
 function withDetails(image: ListedImage, details: ListedDetails): ListedImage {
   const { descriptor } = image;
-  const annotations = { ...descriptor.annotations, ...parsePairs(details.annotations ?? []) };
+  const annotations = { ...descriptor.annotations, ...readAnnotations(details.annotations) };
   const platform = changePlatform(descriptor.platform, details);
   return {
     ...image,
@@ -273,12 +274,6 @@ function machineOf(
   return normal.architecture === given ? { architecture: given } : normal;
 }
 
-function parsePairs(texts: readonly string[]): Readonly<Record<string, string>> {
-  return Object.fromEntries(
-    texts.map((text) => {
-      const equals = text.indexOf("=");
-      if (equals > 0) return [text.slice(0, equals), text.slice(equals + 1)];
-      throw usageError(`read annotation ${JSON.stringify(text)}`, "write key=value");
-    }),
-  );
+function readAnnotations(texts: readonly string[] = []): Readonly<Record<string, string>> {
+  return Object.fromEntries(texts.map((text) => readPair(text, "annotation")));
 }

@@ -1,4 +1,5 @@
 import { usageError } from "../errors.ts";
+import { readPair } from "../read-pair.ts";
 
 /** What is to be another in a config; what is not given stays. */
 export interface ConfigChanges {
@@ -26,7 +27,10 @@ export function changeConfig(document: JsonDocument, changes: ConfigChanges): Js
     ...(labels.length === 0
       ? {}
       : {
-          Labels: { ...asDocument(known["Labels"]), ...Object.fromEntries(labels.map(readPair)) },
+          Labels: {
+            ...asDocument(known["Labels"]),
+            ...Object.fromEntries(labels.map((label) => readPair(label))),
+          },
         }),
     ...(env.length === 0 ? {} : { Env: mergeEnv(asTexts(known["Env"]), env) }),
     ...(entrypoint === undefined ? {} : { Entrypoint: readWords(entrypoint, "--entrypoint") }),
@@ -52,12 +56,6 @@ function mergeEnv(known: readonly string[], added: readonly string[]): readonly 
   for (const text of known) merged.set(text.split("=", 1)[0] ?? "", text);
   for (const text of added) merged.set(readPair(text)[0], text);
   return [...merged.values()];
-}
-
-function readPair(text: string): readonly [string, string] {
-  const equals = text.indexOf("=");
-  if (equals > 0) return [text.slice(0, equals), text.slice(equals + 1)];
-  throw usageError(`read ${JSON.stringify(text)}`, "write key=value");
 }
 
 function readWords(text: string, flag: string): readonly string[] | null {

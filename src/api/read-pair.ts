@@ -1,0 +1,9 @@
+import { usageError } from "./errors.ts";
+
+/** `key=value`, the key not empty; `what` it is, for the error. @throws USAGE */
+export function readPair(text: string, what?: "annotation"): readonly [string, string] {
+  const equals = text.indexOf("=");
+  if (equals > 0) return [text.slice(0, equals), text.slice(equals + 1)];
+  const told = what === undefined ? "" : `${what} `;
+  throw usageError(`read ${told}${JSON.stringify(text)}`, "write key=value");
+}
