@@ -11,4 +11,4 @@ export { downloadUrl, type Download } from "./http/download.ts";
 export { displayUrl } from "./http/errors.ts";
 export { bareHost, isLoopback } from "./http/host.ts";
 export { requestFollowing, withoutIdentities, type FollowOptions } from "./http/redirects.ts";
-export { discardBody, readBody } from "./http/response-body.ts";
+export { discardBody, readBody, withBodyRead } from "./http/response-body.ts";

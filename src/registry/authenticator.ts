@@ -14,6 +14,7 @@ import {
   basicAuthorization,
   realmOf,
   requestToken,
+  tokenBodyLimit,
   type TokenPath,
   type TokenRequest,
 } from "./token-request.ts";
@@ -36,7 +37,6 @@ interface KeptToken {
   value?: string;
 }
 
-const tokenBodyLimit = 64 * 1024;
 /** Tokens are renewed so much earlier than they expire, in milliseconds: a request takes time too. */
 const safetyMargin = 10_000;
 

@@ -13,7 +13,12 @@ export async function* readPages(
   let target: string | URL = request.target;
   const seen = new Set<string>();
   for (;;) {
-    const response: HttpResponse = await transport.send({ ...request, method: "GET", target });
+    const response: HttpResponse = await transport.send({
+      ...request,
+      method: "GET",
+      target,
+      bodyLimit: maxManifestSize,
+    });
     yield { response, body: await readBody(response, maxManifestSize) };
     const next = response.status === 200 ? nextPage(response) : undefined;
     // A link to a page that was read already would never end.

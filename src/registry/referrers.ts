@@ -110,6 +110,7 @@ async function readStandIn(
     headers: { accept: mediaTypes.ociIndex },
     accept: [200, 404],
     attempt,
+    bodyLimit: maxManifestSize + 1,
     signal,
   });
   const body = await readBody(response, maxManifestSize + 1);

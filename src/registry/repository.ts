@@ -211,6 +211,7 @@ class Repository implements RegistryRepository {
       headers: { accept: acceptedManifests, "accept-encoding": "identity" },
       accept,
       attempt: `read manifest ${this.#shown(label)}`,
+      bodyLimit: maxManifestSize + 1,
       signal,
     });
   }

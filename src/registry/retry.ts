@@ -1,5 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { coreError, discardBody, isTsbuildError, type HttpResponse } from "../core/index.ts";
+import {
+  coreError,
+  discardBody,
+  isTsbuildError,
+  withBodyRead,
+  type HttpResponse,
+} from "../core/index.ts";
 
 /** How often and how patiently requests are repeated. */
 export interface RetryPolicy {
@@ -80,6 +86,8 @@ export interface PatientRequest {
   readonly signal: AbortSignal | undefined;
   /** Sends the same thing at each call. */
   readonly send: () => Promise<HttpResponse>;
+  /** The answer is a document of so many bytes at most; one that breaks off in the middle is asked for again. */
+  readonly bodyLimit?: number | undefined;
   /** Called with a sentence when people have to wait for longer than a moment. */
   readonly onWait?: ((text: string) => void) | undefined;
 }
@@ -89,7 +97,7 @@ export interface PatientRequest {
  * @throws what `send` throws in the last try; CANCELED
  */
 export async function sendPatiently(request: PatientRequest): Promise<HttpResponse> {
-  const { host, policy, signal, send } = request;
+  const { host, policy, signal, send, bodyLimit } = request;
   for (let attempt = 1; ; attempt += 1) {
     const isLast = attempt >= policy.attempts;
     let retryAfter: string | undefined;
@@ -97,7 +105,9 @@ export async function sendPatiently(request: PatientRequest): Promise<HttpRespon
     await waitForHost(host, signal);
     try {
       const response = await send();
-      if (isLast || !isRetryableStatus(response.status)) return response;
+      if (isLast || !isRetryableStatus(response.status)) {
+        return bodyLimit === undefined ? response : await withBodyRead(response, bodyLimit);
+      }
       retryAfter = response.header("retry-after");
       reason = `answers ${String(response.status)}`;
       await discardBody(response);

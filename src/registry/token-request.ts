@@ -11,6 +11,9 @@ import { checkTarget, type Endpoint } from "./endpoint.ts";
 import { registryError } from "./errors.ts";
 import { sendPatiently, type RetryPolicy } from "./retry.ts";
 
+/** More bytes than any token has. */
+export const tokenBodyLimit = 64 * 1024;
+
 /** A token that is wanted, and from whom. */
 export interface TokenRequest {
   readonly endpoint: Endpoint;
@@ -101,6 +104,7 @@ function send(
     policy,
     signal,
     onWait,
+    bodyLimit: tokenBodyLimit,
     send: () => client.request({ ...sent, insecure: endpoint.isUnverified, tls: material, signal }),
   });
 }

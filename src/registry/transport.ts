@@ -38,6 +38,8 @@ export interface RegistryRequest {
   readonly scopes?: readonly string[];
   /** Not repeated when it fails, although its body could be. */
   readonly once?: boolean | undefined;
+  /** The answer is a small document: it is read at once, up to so many bytes, and again when it breaks off. */
+  readonly bodyLimit?: number | undefined;
   /** Statuses that are no failure. */
   readonly accept: readonly number[];
   /** Lower case, for messages: what is attempted on what. */
@@ -150,7 +152,7 @@ export class Transport {
   #sendOnce(request: RegistryRequest, way: Way): Promise<HttpResponse> {
     const { client, policy, onWarning } = this.#options;
     const { endpoint, url, authorization } = way;
-    const { method, body, signal } = request;
+    const { method, body, signal, bodyLimit } = request;
     const isOwn = url.origin === endpoint.origin;
     const own = isOwn ? this.host.headers : {};
     const sent: HttpRequest = {
@@ -184,6 +186,7 @@ export class Transport {
         policy: { ...policy, attempts },
         signal,
         send,
+        bodyLimit,
         onWait: onWarning,
       }),
     );

@@ -148,7 +148,6 @@ export class FakeRegistry {
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     this.#record(request);
     const url = new URL(request.url ?? "/", `http://${this.host}`);
-    if (url.pathname === "/token") return this.#giveToken(request, response, url);
     const fault = this.#faultFor(request, url);
     switch (fault?.type) {
       case "status":
@@ -174,6 +173,7 @@ export class FakeRegistry {
       case undefined:
         break;
     }
+    if (url.pathname === "/token") return this.#giveToken(request, response, url);
     if (!this.#isAllowed(request, response, url)) return;
     if (url.pathname === "/v2/") return void response.writeHead(200).end("{}");
     await this.#route(request, response, url);
@@ -429,8 +429,8 @@ function digestText(bytes: Buffer, algorithm = "sha256"): string {
 function truncate(response: ServerResponse, after: number): void {
   const end = response.end.bind(response);
   response.end = ((bytes?: unknown) => {
-    if (!Buffer.isBuffer(bytes)) return end();
-    response.write(bytes.subarray(0, after), () => response.destroy());
+    if (!Buffer.isBuffer(bytes) && typeof bytes !== "string") return end();
+    response.write(Buffer.from(bytes).subarray(0, after), () => response.destroy());
     return response;
   }) as ServerResponse["end"];
 }

@@ -1,3 +1,4 @@
+import { Readable } from "node:stream";
 import type { HttpResponse } from "./client.ts";
 
 /** The body up to `limit` bytes; what is beyond is thrown away. For small documents and for error texts. */
@@ -11,6 +12,12 @@ export async function readBody(response: HttpResponse, limit: number): Promise<B
     if (size >= limit) break;
   }
   return Buffer.concat(chunks);
+}
+
+/** The same answer with its body, up to `limit` bytes, in memory: the connection cannot break under its reader. */
+export async function withBodyRead(response: HttpResponse, limit: number): Promise<HttpResponse> {
+  const body = await readBody(response, limit);
+  return { ...response, body: Readable.from([body], { objectMode: false }) };
 }
 
 /** Reads a body that nobody wants to its end, if it is short, so that the connection can be used again. */

@@ -7,6 +7,8 @@ import { startFakeRegistry } from "../../support/registry.ts";
 import { makeRandomImage } from "../../support/random-image.ts";
 import { failureOf } from "../../support/expect-code.ts";
 import {
+  given,
+  me,
   openTestRepository as open,
   pullContent,
   pushContent,
@@ -46,6 +48,46 @@ test("a blob that is gzip itself and said to be coded so stays as it is [R4.13]"
   const chunks: Buffer[] = [];
   for await (const chunk of content) chunks.push(chunk as Buffer);
   expect(digestOf(Buffer.concat(chunks))).toBe(blob.digest);
+});
+
+describe("a small document that breaks off in the middle is asked for again [R4.11, R6.1]", () => {
+  const broken = { type: "truncate", after: 20 } as const;
+
+  async function pullOver(times: number, path: RegExp) {
+    const registry = await startFakeRegistry({
+      login: { scheme: "bearer", username: "me", password: "top-secret" },
+    });
+    const credentials = given(me);
+    const image = await makeRandomImage();
+    await pushContent(open(registry.host, { access: "push", credentials }), image, "1");
+    registry.addFault({ method: "GET", path, times, act: broken });
+    const pulling = pullContent(open(registry.host, { credentials }), "1");
+    return { image, pulling };
+  }
+
+  const documents = [
+    ["a manifest", /manifests\/sha256/],
+    ["a token", /\/token/],
+  ] as const;
+
+  test.each(documents)("%s, twice", async (_what, path) => {
+    const { image, pulling } = await pullOver(2, path);
+    expect((await pulling).size).toBe(image.blobs.size);
+  });
+
+  test.each(documents)("%s, each time", async (_what, path) => {
+    const { pulling } = await pullOver(9, path);
+    expect((await failureOf(pulling)).code).toBe("REGISTRY_UNREACHABLE");
+  });
+
+  test("a page of tags", async () => {
+    const registry = await startFakeRegistry();
+    await pushContent(open(registry.host, { access: "push" }), await makeRandomImage(), "v1");
+    registry.addFault({ method: "GET", path: /tags\/list/, times: 2, act: broken });
+    const tags: string[] = [];
+    for await (const tag of open(registry.host).listTags()) tags.push(tag);
+    expect(tags).toEqual(["v1"]);
+  });
 });
 
 test("416 begins anew [R4.11]", async () => {
