@@ -14,6 +14,7 @@ export const seldomUsed = {
     "build/run/secrets",
     "build/source-time",
     "compare",
+    "context",
     "copy-image",
     "diff-images",
     "distribution",

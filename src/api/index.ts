@@ -13,6 +13,9 @@ export {
   type CheckDocument,
   type CheckResult,
 } from "./call/check.ts";
+export { explainContextPaths } from "./context/explain-path.ts";
+export { inspectContext } from "./context/inspect-context.ts";
+export type * from "./context/types.ts";
 export { describeCalls, type CallDescription } from "./call/describe.ts";
 export {
   outlineDockerfile,

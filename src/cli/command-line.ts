@@ -2,6 +2,7 @@ import { Command, CommanderError, Help, type Option } from "commander";
 import { isUsageError, version } from "../api/index.ts";
 import { addBuildCommand } from "./commands/build.ts";
 import { addBuilderCommand } from "./commands/builder.ts";
+import { addContextCommand } from "./commands/context.ts";
 import { addDoctorCommand } from "./commands/doctor.ts";
 import { addHistoryCommand } from "./commands/history.ts";
 import { addImageCommand } from "./commands/image/index.ts";
@@ -102,6 +103,7 @@ const commands: Readonly<Record<string, (program: Command, invocation: Invocatio
   run: addRunCommand,
   builder: addBuilderCommand,
   system: addSystemCommand,
+  context: addContextCommand,
   doctor: addDoctorCommand,
 };
 

@@ -145,6 +145,10 @@ class DirectoryContext implements BuildContext {
     return this.#rules.match(textOf(byteString(path)));
   }
 
+  hidden(path: RootPath): readonly Buffer[] {
+    return this.local.hidden(path);
+  }
+
   pin(_path: RootPath, version: StatKey): void {
     this.local.pin(version);
   }

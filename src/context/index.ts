@@ -11,6 +11,7 @@ export { FileDigests, selectionDigest } from "./file-digests.ts";
 export { openGitRepositories, type GitRepositoriesOptions } from "./git/repositories.ts";
 export type * from "./git/types.ts";
 export { parseExcludes, type Excludes } from "./ignore/parse-excludes.ts";
+export { explainPath, type RuleMatch } from "./ignore/explain-path.ts";
 export { IgnoreRules } from "./ignore/ignore-rules.ts";
 export { isIgnoredSource } from "./ignore/is-ignored-source.ts";
 export { parseIgnoreFile } from "./ignore/parse-ignore-file.ts";

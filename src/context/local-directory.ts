@@ -63,6 +63,15 @@ export class LocalDirectory implements LocalTree {
     return known === "" ? [] : known.split("/").map(bytesOf);
   }
 
+  hidden(path: RootPath): readonly Buffer[] {
+    if (this.#rules.isEmpty) return [];
+    const directory = byteString(path);
+    const isVisible = this.#visibleIn(directory);
+    return this.#list(directory)
+      .filter((name) => !isVisible(name))
+      .map(bytesOf);
+  }
+
   readlink(path: RootPath): Buffer {
     const name = byteString(path);
     this.#expectVisible(name);

@@ -15,6 +15,8 @@ export interface BuildContext extends MergedTree {
   lstat(path: RootPath): Promise<HostNodeStat | undefined>;
   /** Whether the ignore rules hide `path`, and by which rule, for error messages. */
   ignoredBy(path: RootPath): IgnoreRule | undefined;
+  /** Names in a directory that the ignore rules take away, in byte order; what is below them is not looked at. */
+  hidden(path: RootPath): readonly Buffer[];
   /**
    * Says that the digest of a file or symlink was taken at this version: from now on `openFile` and `readlink` of another
    * version fail with CONTEXT_FILE_CHANGED, so that what is copied is what was counted.

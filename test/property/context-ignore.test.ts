@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { parseIgnoreFile } from "../../src/context/index.ts";
+import { explainPath, parseIgnoreFile } from "../../src/context/index.ts";
 
 /** The definition, as slow as it likes: every ancestor against every rule, the last match decides. */
 function isExcluded(rules: readonly string[], path: string): boolean {
@@ -80,6 +80,17 @@ test("the index over many rules answers as the definition does [5.5, 5.6, 5.7, 5
       },
     ),
     { numRuns: 400 },
+  );
+});
+
+test("the last rule that an explanation names is the one that decides", () => {
+  fc.assert(
+    fc.property(fc.array(rule, { maxLength: 8 }), path, (rules, one) => {
+      const compiled = parseIgnoreFile(rules.join("\n"), "x");
+      const last = explainPath(compiled, one).at(-1);
+      const decided = last?.isException === false ? last.rule.line : undefined;
+      expect(compiled.match(one)?.line).toBe(decided);
+    }),
   );
 });
 

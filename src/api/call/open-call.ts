@@ -7,7 +7,12 @@ import { locateContext } from "../build/context-place.ts";
 import { readNamedContexts } from "../build/named-contexts.ts";
 import type { BuildOptions } from "../build/options.ts";
 import { openRemotes } from "../build/remotes.ts";
-import { openLocalSources, withSource, type BuildSources } from "../build/sources.ts";
+import {
+  openLocalSources,
+  withSource,
+  type BuildSources,
+  type MainContext,
+} from "../build/sources.ts";
 import { lazyEngine, type LazyEngine } from "./lazy-engine.ts";
 import { PlanBases } from "./plan-bases.ts";
 import type { SourceFile } from "./source-file.ts";
@@ -15,6 +20,9 @@ import type { SourceFile } from "./source-file.ts";
 /** What planning needs, for somebody who does not build. */
 export interface OpenCall {
   readonly source: SourceFile;
+  /** Where the Dockerfile lies on this host; absent when it came from elsewhere. */
+  readonly dockerfile: string | undefined;
+  readonly context: MainContext;
   readonly checks: Checks;
   readonly targets: TargetPlatforms;
   readonly bases: PlanBases;
@@ -44,6 +52,8 @@ export async function openCall<Result>(
     const directory = context.type === "directory" ? context.directory : undefined;
     const call: OpenCall = {
       source: { name: dockerfile.shown, bytes: dockerfile.bytes },
+      dockerfile: dockerfile.path,
+      context,
       checks: openChecks({ options, directory, dockerfile: dockerfile.path }),
       targets,
       bases,
