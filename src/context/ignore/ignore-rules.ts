@@ -61,10 +61,8 @@ export class IgnoreRules {
   inside(directory: string): (name: string) => Verdict {
     const inherited = directory === "" ? -1 : this.#lastOfDirectory(directory);
     const below = directory === "" ? "" : `${directory}/`;
-    return (name) => {
-      const path = below + name;
-      return this.#judge(path, this.#index.find(path, inherited));
-    };
+    const find = this.#index.inside(directory, inherited);
+    return (name) => this.#judge(below + name, find(name));
   }
 
   /** By the number of the last rule that matches. */

@@ -11,6 +11,11 @@ interface Simple {
   matches(path: string): boolean;
 }
 
+interface PathParts {
+  readonly below: string;
+  readonly name: string;
+}
+
 /**
  * Expressions over one subject. Nearly every path matches none of them, which one joined expression tells at once: the
  * engine shares what alternatives have in common.
@@ -49,6 +54,8 @@ class ExpressionGroup {
  */
 export class RuleIndex {
   readonly #exact = new Map<string, number>();
+  /** The same by directory and name; made when it is asked for. */
+  #exactByDirectory: ReadonlyMap<string, ReadonlyMap<string, number>> | undefined;
   readonly #below = new Map<string, number>();
   readonly #byName = new Map<string, Suffix[]>();
   readonly #byExtension = new Map<string, Suffix[]>();
@@ -65,22 +72,47 @@ export class RuleIndex {
   /** Number of the last rule that matches `path`, or `after` unless that number is higher. */
   find(path: string, after: number): number {
     const slash = path.lastIndexOf("/");
-    const name = path.slice(slash + 1);
     let best = after;
     // A long path is hashed before it is looked up.
     if (this.#exact.size > 0) best = Math.max(best, this.#exact.get(path) ?? -1);
     if (this.#below.size > 0 && slash !== -1)
       best = Math.max(best, this.#below.get(path.slice(0, slash)) ?? -1);
-    const named = this.#byName.get(name);
-    if (named !== undefined) best = lastSuffix(named, { path: `/${path}`, best });
-    const dot = name.lastIndexOf(".");
-    const extended = dot === -1 ? undefined : this.#byExtension.get(name.slice(dot));
-    if (extended !== undefined) best = lastSuffix(extended, { path: name, best });
-    for (const { index, matches } of this.#simple) if (index > best && matches(path)) best = index;
+    return this.#findByParts(
+      { below: path.slice(0, slash + 1), name: path.slice(slash + 1) },
+      best,
+    );
+  }
+
+  /** The same for the names in one directory: what they have in common is looked up once, and few paths are put together. */
+  inside(directory: string, after: number): (name: string) => number {
+    const below = directory === "" ? "" : `${directory}/`;
+    const shared = Math.max(after, directory === "" ? -1 : (this.#below.get(directory) ?? -1));
+    const plain = this.#exactIn(directory);
+    return (name) => this.#findByParts({ below, name }, Math.max(shared, plain?.get(name) ?? -1));
+  }
+
+  /** What rules say that do not name a whole path. `below` is empty, or ends with a slash. */
+  #findByParts({ below, name }: PathParts, after: number): number {
+    let best = after;
+    const named = this.#byName.size > 0 ? this.#byName.get(name) : undefined;
+    if (named !== undefined) best = lastSuffix(named, { path: `/${below}${name}`, best });
+    if (this.#byExtension.size > 0) {
+      const dot = name.lastIndexOf(".");
+      const extended = dot === -1 ? undefined : this.#byExtension.get(name.slice(dot));
+      if (extended !== undefined) best = lastSuffix(extended, { path: name, best });
+    }
+    for (const { index, matches } of this.#simple)
+      if (index > best && matches(below + name)) best = index;
     best = this.#names.find(name, best);
-    if (this.#byEnds.size > 0) best = this.#findByEnds({ path, name }, best);
+    if (this.#byEnds.size > 0) best = this.#findByEnds({ path: below + name, name }, best);
     if (this.#byDepth.size === 0) return best;
-    return this.#byDepth.get(countSlashes(path) + 1)?.find(path, best) ?? best;
+    return this.#byDepth.get(countSlashes(below) + 1)?.find(below + name, best) ?? best;
+  }
+
+  /** Names in a directory whose paths rules say plainly. */
+  #exactIn(directory: string): ReadonlyMap<string, number> | undefined {
+    this.#exactByDirectory ??= byDirectory(this.#exact);
+    return this.#exactByDirectory.get(directory);
   }
 
   #add(test: PathTest, index: number): void {
@@ -133,6 +165,18 @@ export class RuleIndex {
       ? groupIn(this.#byEnds, `${first}/${last}`)
       : groupIn(this.#byDepth, depth);
   }
+}
+
+function byDirectory(paths: ReadonlyMap<string, number>): Map<string, Map<string, number>> {
+  const directories = new Map<string, Map<string, number>>();
+  for (const [path, index] of paths) {
+    const slash = path.lastIndexOf("/");
+    const directory = path.slice(0, Math.max(slash, 0));
+    const names = directories.get(directory) ?? new Map<string, number>();
+    names.set(path.slice(slash + 1), index);
+    directories.set(directory, names);
+  }
+  return directories;
 }
 
 function groupIn<Key>(groups: Map<Key, ExpressionGroup>, key: Key): ExpressionGroup {
