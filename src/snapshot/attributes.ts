@@ -1,5 +1,5 @@
-import { chmodSync, fchmodSync, statfsSync } from "node:fs";
-import { syscallErrno, type Syscalls } from "../core/index.ts";
+import { chmodSync, fchmodSync, mkdirSync, statfsSync } from "node:fs";
+import { errnoOf, syscallErrno, type Syscalls } from "../core/index.ts";
 import { showName } from "../layer/index.ts";
 import { isPortableXattr } from "./disk.ts";
 import { snapshotError } from "./errors.ts";
@@ -41,11 +41,35 @@ export function setNewFileAttributes(
   kernel.futimens(file.fd, { mtime });
 }
 
-/** What a file that was just made needs to look as it is to look, attributes and time left aside. */
+/** False when something has the name. `mode` is reduced by the umask. */
+export function makeFreeDirectory(path: Buffer, mode: number): boolean {
+  try {
+    mkdirSync(path, mode);
+    return true;
+  } catch (error) {
+    if (errnoOf(error) === "EEXIST") return false;
+    throw error;
+  }
+}
+
+/** The same as `setNewFileAttributes` for a directory, whose time is set when nothing more is written into it. */
+export function setNewDirectoryAttributes(
+  kernel: Syscalls,
+  path: Buffer,
+  directory: Omit<NewFile, "fd"> & { readonly umask: number },
+): void {
+  const { xattrs } = directory.attributes;
+  const { owner, mode } = planFile(directory);
+  if (owner !== undefined) kernel.lchown(path, owner.uid, owner.gid);
+  if (mode !== undefined) chmodSync(path, mode);
+  if (xattrs !== undefined && xattrs.size > 0) setXattrs(kernel, path, xattrs);
+}
+
+/** What a file or directory that was just made needs to look as it is to look, attributes and time left aside. */
 export function planFile(file: Omit<NewFile, "fd"> & { readonly umask: number }): FilePlan {
   const { mode, uid, gid } = file.attributes;
   const hasOwner = uid === own.uid && gid === own.gid && (file.parentMode & 0o2000) === 0;
-  // open(2) gives a new file no special bits, and none that the umask takes.
+  // open(2) and mkdir(2) give no special bits, and none that the umask takes.
   const hasMode = hasOwner && (mode & (0o7000 | file.umask)) === 0;
   return { owner: hasOwner ? undefined : { uid, gid }, mode: hasMode ? undefined : mode };
 }
@@ -118,4 +142,9 @@ export function removeOtherXattrs(
   for (const name of kernel.llistxattr(path)) {
     if (isPortableXattr(name) && kept?.has(name) !== true) kernel.lremovexattr(path, name);
   }
+}
+
+/** Whether what is made in a directory with these attributes gets some of its own from them. */
+export function mayHandOn(xattrs: ReadonlyMap<string, Buffer> | undefined): boolean {
+  return xattrs?.has("system.posix_acl_default") === true;
 }

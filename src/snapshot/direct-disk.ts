@@ -1,6 +1,12 @@
 import { type BigIntStats, constants, linkSync, readdirSync, unlinkSync } from "node:fs";
 import { removeTree, type Syscalls } from "../core/index.ts";
-import { removeOtherXattrs, setAttributes, setNewFileAttributes } from "./attributes.ts";
+import {
+  makeFreeDirectory,
+  removeOtherXattrs,
+  setAttributes,
+  setNewDirectoryAttributes,
+  setNewFileAttributes,
+} from "./attributes.ts";
 import { isOpaque, isWhiteout, type LayerDirectory, locate, opaqueXattr } from "./disk.ts";
 import { readXattrs, statOf } from "./disk.ts";
 import type { LayerDisk, NewFile, SharedNode } from "./layer-disk.ts";
@@ -61,6 +67,13 @@ export class DirectDisk implements LayerDisk {
   setNewFileAttributes(absolute: Buffer, file: NewFile): void {
     this.#umask ??= process.umask();
     setNewFileAttributes(this.kernel, absolute, { ...file, umask: this.#umask });
+  }
+
+  makeDirectory(absolute: Buffer, directory: Omit<NewFile, "fd">): boolean {
+    if (!makeFreeDirectory(absolute, directory.attributes.mode & 0o777)) return false;
+    this.#umask ??= process.umask();
+    setNewDirectoryAttributes(this.kernel, absolute, { ...directory, umask: this.#umask });
+    return true;
   }
 
   removeOtherXattrs(absolute: Buffer, kept: ReadonlyMap<string, Buffer> | undefined): void {

@@ -44,6 +44,14 @@ export interface LayerDisk extends LayerView {
   ): void;
   /** The same for a file that was just made with the permissions of `mode` and has its content; `fd` is open. */
   setNewFileAttributes(absolute: Buffer, file: NewFile): void;
+  /**
+   * Makes a directory, whose time is to be set later; false when something has the name. Nothing in the directory that
+   * it is in is handed on but its group.
+   */
+  makeDirectory(
+    absolute: Buffer,
+    directory: { readonly attributes: NodeAttributes; readonly parentMode: number },
+  ): boolean;
   /** Takes away the image's attributes that `kept` does not have. */
   removeOtherXattrs(absolute: Buffer, kept: ReadonlyMap<string, Buffer> | undefined): void;
   /** Makes a device node; its attributes are to be set. @throws EEXIST when something has the name */

@@ -26,15 +26,22 @@ const lastTime = (2n ** 31n - 1n) * 1_000_000_000n;
  * long as nodes are written once and in the order of the tar (`overlayEntries`), as a COPY does it. As soon as something
  * else happens the log is closed, and the commit has to walk through the layer.
  *
- * What goes into the tar is what the disk says about the node, exactly as the walk would read it; only of plain files
- * (no attributes, no special bits) the writer's word is taken.
+ * What goes into the tar is what the disk says about the node, exactly as the walk would read it; only of plain files and
+ * new plain directories (no attributes, no special bits) the writer's word is taken.
  */
 export class LayerLog {
   readonly #disk: LayerDisk;
   #tar: LayerTarDigester | undefined = new LayerTarDigester();
   #last: RootPath | undefined;
   /** A directory whose looks may still change: until something is written into it or beside it. */
-  #held: { readonly path: RootPath; readonly mtime: bigint } | undefined;
+  #held:
+    | {
+        readonly path: RootPath;
+        readonly mtime: bigint;
+        /** All there is to say of it; otherwise the disk is asked. */
+        readonly attributes?: NodeAttributes;
+      }
+    | undefined;
   /** The first name of each file that has several, by its other names. */
   readonly #firstNames = new Map<string, RootPath>();
   /** Size of the file that is being written, when its content is taken on the way. */
@@ -71,6 +78,13 @@ export class LayerLog {
     if (path.length === 0) return this.close();
     if (this.#held?.path.equals(path) !== true && !this.#begin(path)) return;
     this.#held = { path, mtime };
+  }
+
+  /** A directory was made that looks so; its time is set later. */
+  newDirectory(path: RootPath, attributes: NodeAttributes): void {
+    const { mtime } = attributes;
+    if (!isPlain(attributes)) this.directory(path, mtime);
+    else if (this.#begin(path)) this.#held = { path, mtime, attributes };
   }
 
   /** A symlink, device or FIFO was made. */
@@ -148,9 +162,16 @@ export class LayerLog {
     const held = this.#held;
     if (held === undefined) return;
     this.#held = undefined;
-    const entry = this.#entryOf(held.path);
+    const { path, mtime, attributes } = held;
+    if (attributes !== undefined) {
+      const { mode, uid, gid } = attributes;
+      expectTellableName(path);
+      this.#tar?.header({ path, type: "directory", mode, uid, gid, mtime, size: 0 });
+      return;
+    }
+    const entry = this.#entryOf(path);
     if (entry?.type !== "directory") return this.close();
-    this.#tar?.header({ ...entry, mtime: held.mtime });
+    this.#tar?.header({ ...entry, mtime });
   }
 
   #readFile(path: RootPath): void {
@@ -185,7 +206,7 @@ export function openLayerLog(disk: LayerDisk): LayerLog | undefined {
   return keepsTimes ? new LayerLog(disk) : undefined;
 }
 
-/** Whether a file that looks so is described by these attributes alone. */
+/** Whether a file or directory that looks so is described by these attributes alone. */
 export function isPlain({ mode, mtime, xattrs }: NodeAttributes): boolean {
   if ((mode & ~0o777) !== 0 || mtime < 0n || mtime > lastTime) return false;
   return xattrs === undefined || xattrs.size === 0 || ![...xattrs.keys()].some(isPortableXattr);

@@ -9,7 +9,7 @@ import {
 } from "node:fs";
 import { removeTree, syscallErrno, type Syscalls } from "../core/index.ts";
 import type { Abilities } from "./abilities.ts";
-import { removeOtherXattrs, setXattr } from "./attributes.ts";
+import { makeFreeDirectory, removeOtherXattrs, setXattr } from "./attributes.ts";
 import { isPortableXattr, type LayerDirectory, readXattrs, statOf } from "./disk.ts";
 import type { LayerDisk, SharedNode } from "./layer-disk.ts";
 import { applyLooks, type Looks, plainLooks, withoutCapability } from "./looks.ts";
@@ -120,6 +120,17 @@ export class SidecarDisk implements LayerDisk {
     if (!this.#isMadeAlready(attributes, parentMode))
       return this.setAttributes(absolute, { isSymlink: false, attributes });
     this.kernel.utimens(absolute, { mtime: attributes.mtime });
+  }
+
+  makeDirectory(
+    absolute: Buffer,
+    { attributes }: { readonly attributes: NodeAttributes },
+  ): boolean {
+    // What it is to hold has to go in whatever its mode says.
+    if (!makeFreeDirectory(absolute, 0o700)) return false;
+    const { mtime: _later, ...looks } = attributes;
+    this.setAttributes(absolute, { isSymlink: false, attributes: looks });
+    return true;
   }
 
   removeOtherXattrs(absolute: Buffer, kept: ReadonlyMap<string, Buffer> | undefined): void {

@@ -21,6 +21,7 @@ import {
   rootPath,
   rootPathToString,
 } from "../layer/index.ts";
+import { mayHandOn } from "./attributes.ts";
 import { copyNode } from "./copy-node.ts";
 import { snapshotError } from "./errors.ts";
 import { isWhiteout, locate } from "./disk.ts";
@@ -86,6 +87,8 @@ export class LayerWriter implements TreeWriter {
   readonly #ready = new Map<string, bigint>();
   /** Modes of those that got files, until they change. */
   readonly #modes = new Map<string, number>();
+  /** Whether what is made in a directory that is ready gets an ACL from it, where that was asked. */
+  readonly #handsOn = new Map<string, boolean>();
   /** Those of them that hide everything below them in lower layers. */
   readonly #opaque = new Set<string>();
   /** Those of them that were cleaned of all that was there for the sake of lower layers, down to the last directory. */
@@ -117,9 +120,10 @@ export class LayerWriter implements TreeWriter {
     const known = key(path);
     // Behind everything that was written, nothing can be in the way that is not on the disk yet.
     if (this.#log?.isNext(path) !== true) await this.settle();
-    if (!this.#ready.has(known)) await this.#makeDirectory(path);
+    if (!this.#ready.has(known) && (await this.#makeDirectory(path, attributes))) return;
     const absolute = this.#locate(path);
     this.#modes.delete(known);
+    this.#handsOn.delete(known);
     this.#disk.removeOtherXattrs(absolute, attributes.xattrs);
     this.#disk.setAttributes(absolute, { isSymlink: false, attributes });
     this.#ready.set(known, attributes.mtime);
@@ -146,6 +150,7 @@ export class LayerWriter implements TreeWriter {
     const parent = parentRootPath(path);
     if (content.size > smallFile || parent === undefined) return false;
     if (!this.#ready.has(key(parent)) || !this.#isUndisturbed(path, attributes)) return false;
+    if (this.#mayHandOn(parent)) return false;
     const absolute = this.#locate(path);
     try {
       const tar = this.#log?.beginFile(path, attributes, content.size);
@@ -188,6 +193,7 @@ export class LayerWriter implements TreeWriter {
   async device(path: RootPath, attributes: NodeAttributes, device: Device): Promise<void> {
     await this.#create(path, (absolute) => {
       this.#disk.makeDevice(absolute, device);
+      this.#dropInherited(path, attributes);
       this.#disk.setAttributes(absolute, { isSymlink: false, attributes });
       this.#log?.node(path);
     });
@@ -196,6 +202,7 @@ export class LayerWriter implements TreeWriter {
   async fifo(path: RootPath, attributes: NodeAttributes): Promise<void> {
     await this.#create(path, (absolute) => {
       this.#disk.kernel.mkfifo(absolute, 0o600);
+      this.#dropInherited(path, attributes);
       this.#disk.setAttributes(absolute, { isSymlink: false, attributes });
       this.#log?.node(path);
     });
@@ -219,9 +226,10 @@ export class LayerWriter implements TreeWriter {
     await this.#bringUp(path);
     const absolute = this.#locate(path);
     const isSymlink = this.#disk.stat(absolute)?.isSymbolicLink() === true;
-    this.#modes.delete(key(path));
-    this.#disk.setAttributes(absolute, { isSymlink, attributes });
     const known = key(path);
+    this.#modes.delete(known);
+    this.#handsOn.delete(known);
+    this.#disk.setAttributes(absolute, { isSymlink, attributes });
     if (attributes.mtime !== undefined && this.#ready.has(known))
       this.#ready.set(known, attributes.mtime);
     this.#note(path);
@@ -309,8 +317,14 @@ export class LayerWriter implements TreeWriter {
     attributes: NodeAttributes,
   ): void {
     const { path, absolute, fd } = file;
-    const parentMode = this.#modeOf(parentRootPath(path) ?? rootPath);
-    this.#disk.setNewFileAttributes(absolute, { attributes, parentMode, fd });
+    const parent = parentRootPath(path) ?? rootPath;
+    if (this.#mayHandOn(parent)) {
+      this.#dropInherited(path, attributes);
+      this.#disk.setAttributes(absolute, { isSymlink: false, attributes });
+    } else {
+      const parentMode = this.#modeOf(parent);
+      this.#disk.setNewFileAttributes(absolute, { attributes, parentMode, fd });
+    }
   }
 
   #modeOf(directory: RootPath): number {
@@ -416,18 +430,35 @@ export class LayerWriter implements TreeWriter {
 
   get #knowledge() {
     const { form } = this.#place;
-    const ofAll = [this.#ready, this.#modes, this.#opaque, this.#sealed, this.#showsLower];
+    const ofAll = [
+      this.#ready,
+      this.#modes,
+      this.#handsOn,
+      this.#opaque,
+      this.#sealed,
+      this.#showsLower,
+    ];
     return form === "complete" ? [...ofAll, this.#written] : [...ofAll, this.#copiedUp];
   }
 
-  /** Makes `path` a directory of the layer, whatever was there; attributes are for the caller to set. */
-  async #makeDirectory(path: RootPath): Promise<void> {
+  /**
+   * Makes `path` a directory of the layer, whatever was there. True for a new one that looks as `attributes` say, but for
+   * its time; otherwise they are for the caller to set.
+   */
+  async #makeDirectory(path: RootPath, attributes: NodeAttributes): Promise<boolean> {
     const parent = parentRootPath(path);
-    if (parent === undefined) return this.#ensure(path);
+    if (parent === undefined) {
+      await this.#ensure(path);
+      return false;
+    }
     if (!this.#ready.has(key(parent))) await this.#ensure(parent);
+    if (this.#makeNewDirectory(path, { parent, attributes })) return true;
     const absolute = this.#locate(path);
     const present = this.#disk.stat(absolute);
-    if (present?.isDirectory() === true) return this.#learn(path, present);
+    if (present?.isDirectory() === true) {
+      this.#learn(path, present);
+      return false;
+    }
     // Whatever is here, a whiteout or a file, hides a lower directory; a new one must go on doing so.
     if (present !== undefined) await this.#clear(path, present);
     try {
@@ -438,6 +469,45 @@ export class LayerWriter implements TreeWriter {
     this.#ready.set(key(path), 0n);
     this.#log?.directory(path, 0n);
     if (present !== undefined && this.#place.form === "overlay") this.#markOpaque(path);
+    return false;
+  }
+
+  /** False, with nothing done, when something has the name, or the directory would inherit what it is not to have. */
+  #makeNewDirectory(
+    path: RootPath,
+    { parent, attributes }: { readonly parent: RootPath; readonly attributes: NodeAttributes },
+  ): boolean {
+    if (this.#mayHandOn(parent)) return false;
+    const absolute = this.#locate(path);
+    try {
+      if (!this.#disk.makeDirectory(absolute, { attributes, parentMode: this.#modeOf(parent) }))
+        return false;
+    } catch (error) {
+      throw toldWithPath(error, path);
+    }
+    const known = key(path);
+    this.#ready.set(known, attributes.mtime);
+    this.#modes.set(known, attributes.mode);
+    this.#handsOn.set(known, mayHandOn(attributes.xattrs));
+    this.#log?.newDirectory(path, attributes);
+    return true;
+  }
+
+  /** Takes away what a new node, which is no symlink, got from its directory. */
+  #dropInherited(path: RootPath, { xattrs }: NodeAttributes): void {
+    if (this.#mayHandOn(parentRootPath(path) ?? rootPath))
+      this.#disk.removeOtherXattrs(this.#locate(path), xattrs);
+  }
+
+  /** Whether what is made in the directory gets an ACL from it. */
+  #mayHandOn(directory: RootPath): boolean {
+    const known = key(directory);
+    let handsOn = this.#handsOn.get(known);
+    if (handsOn === undefined) {
+      handsOn = mayHandOn(this.#disk.xattrs(this.#locate(directory)));
+      this.#handsOn.set(known, handsOn);
+    }
+    return handsOn;
   }
 
   /** Makes sure that the layer itself has directory `path`, looking as it did below or as new parents look. */

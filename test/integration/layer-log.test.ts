@@ -44,6 +44,11 @@ async function logged(write: (writer: LayerWriter) => Promise<void>) {
 }
 
 const at = toRootPath;
+/** user::rwx, user:7:rwx, group::r-x, mask::rwx, other::r-x */
+const defaultAcl = Buffer.from(
+  "0200000001000700ffffffff020007000700000004000500ffffffff10000700ffffffff20000500ffffffff",
+  "hex",
+);
 
 describe("a layer that is written in the order of its tar needs no walk", () => {
   const orders: Readonly<Record<string, (writer: LayerWriter) => Promise<void>>> = {
@@ -85,6 +90,20 @@ describe("a layer that is written in the order of its tar needs no walk", () => 
       await writer.file(at("b"), { ...plain, mtime: -5n }, Buffer.from("old"));
       await writer.file(at("c"), { ...plain, mtime: 2n ** 62n }, Buffer.from("late"));
       await writer.file(at("d"), plain, Readable.from([Buffer.from("x"), Buffer.from("y")]));
+    },
+    "directories in one that hands on its group": async (writer) => {
+      await writer.directory(at("d"), { ...shared, mode: 0o2775, gid: 50 });
+      await writer.directory(at("d/e"), { ...shared, mode: 0o777 });
+      await writer.file(at("d/e/f"), { ...plain, mode: 0o666 }, Buffer.from("1"));
+      await writer.directory(at("d/g"), { ...shared, mode: 0o2750 });
+      await writer.directory(at("d/g/h"), { ...shared, mtime: -5n });
+    },
+    "nodes in a directory that hands on an ACL": async (writer) => {
+      const xattrs = new Map([["system.posix_acl_default", defaultAcl]]);
+      await writer.directory(at("d"), { ...shared, xattrs });
+      await writer.directory(at("d/e"), { ...shared, mode: 0o777 });
+      await writer.fifo(at("d/f"), plain);
+      await writer.file(at("d/g"), { ...plain, mode: 0o666 }, Buffer.from("1"));
     },
     "a directory that gets its looks before its content": async (writer) => {
       await writer.directory(at("d"), shared);
@@ -149,8 +168,7 @@ describe("everything else needs one", () => {
   test("a directory whose ACL new files inherit", async () => {
     const directory = join(folder, "acl");
     await mkdir(directory);
-    const acl = Buffer.from("0200000001000700ffffffff04000500ffffffff20000500ffffffff", "hex");
-    kernel.lsetxattr(directory, "system.posix_acl_default", acl);
+    kernel.lsetxattr(directory, "system.posix_acl_default", defaultAcl);
     expect(openLayerLog(new DirectDisk(kernel, Buffer.from(directory)))).toBeUndefined();
   });
 });
