@@ -109,11 +109,17 @@ export const copyRows: readonly BenchRow[] = [
       const dockerfile = [`FROM ${smallBase}`, "COPY data /data"];
       const { context: source, tree } = await usualTree(workspace, { name: "tree", dockerfile });
       await workspace.image(image, () => Promise.resolve(source));
-      const context = await workspace.context(name, {
-        Dockerfile: `FROM ${image} AS files\nFROM ${smallBase}\nCOPY --from=files /data /copy\n`,
-      });
+      const context = await workspace.context(name, {});
+      let turns = 0;
+      // Another destination each time: of a layer that is there already, everybody would remove his second one.
+      const reset = (): void => {
+        const copy = `COPY --from=files /data /copy-${String(turns++)}`;
+        const lines = [`FROM ${image} AS files`, `FROM ${smallBase}`, copy, ""];
+        writeFileSync(join(context, "Dockerfile"), lines.join("\n"));
+      };
+      reset();
       const floor = copyingFloor(workspace, tree.directory);
-      return buildingAll({ name, context, fresh: true, floor });
+      return buildingAll({ name, context, fresh: true, reset, floor });
     },
   },
 ];
