@@ -12,6 +12,7 @@ import {
 } from "../layer/index.ts";
 import { makeDirectories, type DirectoryAttributes, type TreeWriter } from "../snapshot/index.ts";
 import type { ModeChange } from "./chmod.ts";
+import type { EarlySync } from "./early-sync.ts";
 import { buildError } from "./errors.ts";
 
 /** Where copies go and how they are to look; shared by all sources of one COPY or ADD. */
@@ -26,6 +27,7 @@ export interface CopyTarget {
   /** For directories that have to be created on the way. */
   readonly created: DirectoryAttributes;
   readonly exclude: readonly string[];
+  readonly sync: EarlySync;
   readonly signal: AbortSignal;
 }
 

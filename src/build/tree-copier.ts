@@ -78,8 +78,10 @@ export class TreeCopier {
     for (const name of names) {
       if (monotonicMs() > this.#turnEnds) await this.#takeTurn();
       const path = joinRootPath(from, name);
-      if (local !== undefined && this.#copyAtOnce({ local, path, name }, folder)) continue;
-      await this.child(path, folder);
+      const stat = this.#target.exclude.length > 0 ? undefined : local?.lstat(path);
+      if (local === undefined || stat === undefined) await this.child(path, folder);
+      else if (!this.#copyAtOnce({ local, path, name, stat }, folder))
+        await this.#copy({ from: path, stat, isExcluded: false }, folder);
     }
   }
 
@@ -88,14 +90,18 @@ export class TreeCopier {
    * are such files.
    */
   #copyAtOnce(
-    source: { readonly local: LocalTree; readonly path: RootPath; readonly name: Buffer },
+    source: {
+      readonly local: LocalTree;
+      readonly path: RootPath;
+      readonly name: Buffer;
+      readonly stat: NodeStat;
+    },
     folder: Folder,
   ): boolean {
-    const { local, path, name } = source;
-    if (folder.taken === undefined || this.#target.exclude.length > 0) return false;
+    const { local, path, name, stat } = source;
+    if (stat.type !== "file" || stat.nlink > 1 || stat.size > largestAtOnce) return false;
+    if (folder.taken === undefined) return false;
     if (folder.taken.size > 0 && folder.taken.has(name.toString("latin1"))) return false;
-    const stat = local.lstat(path);
-    if (stat?.type !== "file" || stat.nlink > 1 || stat.size > largestAtOnce) return false;
     const to = joinRootPath(folder.to, name);
     expectStorable(to, stat);
     const file = local.open(path, stat);
@@ -106,6 +112,7 @@ export class TreeCopier {
     } finally {
       file.close();
     }
+    this.#target.sync.wrote(stat.size);
     return true;
   }
 
@@ -117,11 +124,19 @@ export class TreeCopier {
     const stat = await this.#source.lstat(from);
     // Somebody counted it.
     if (stat === undefined && !isExcluded) throw fileChanged(rootPathToString(from));
-    if (stat?.type === "directory") {
+    if (stat !== undefined) await this.#copy({ from, stat, isExcluded }, folder);
+  }
+
+  async #copy(
+    node: Pick<Node, "from" | "stat"> & { readonly isExcluded: boolean },
+    folder: Folder,
+  ): Promise<void> {
+    const { from, stat, isExcluded } = node;
+    if (stat.type === "directory") {
       const inner = this.below(folder, { from, stat });
       if (!isExcluded) await this.#makeFolder(inner, "replace");
       await this.children(from, inner);
-    } else if (stat !== undefined && !isExcluded) {
+    } else if (!isExcluded) {
       await this.#makeFolder(folder, "pass");
       const name = baseName(from);
       const to = joinRootPath(folder.to, name);
@@ -167,6 +182,7 @@ export class TreeCopier {
         const opened = await this.#source.openFile(from);
         try {
           await writer.file(to, attributes, opened);
+          this.#target.sync.wrote(stat.size);
           return opened.verify?.();
         } finally {
           await opened.close();
@@ -193,6 +209,7 @@ export class TreeCopier {
     const attributes = await this.#attributes({ ...source, to });
     if (existing === undefined) {
       await writer.directory(to, attributes);
+      this.#target.sync.wrote(0);
       folder.taken = nothing;
       return;
     }

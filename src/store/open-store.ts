@@ -1,5 +1,3 @@
-import { constants } from "node:fs";
-import { open } from "node:fs/promises";
 import { resolve } from "node:path";
 import {
   makeFolder,
@@ -8,12 +6,12 @@ import {
   errnoOf,
   isDiskFull,
   isTsbuildError,
-  loadSyscalls,
   systemClock,
 } from "../core/index.ts";
 import { openBlobs } from "./blobs.ts";
 import { openCacheMounts } from "./cache-mounts.ts";
 import { storeError } from "./errors.ts";
+import { FilesystemSync, syncFilesystem } from "./filesystem-sync.ts";
 import { Gate } from "./gate.ts";
 import { asObject, readJsonFileSync, writeJsonFile } from "./json-file.ts";
 import { openLayerBlobs } from "./layer-blobs.ts";
@@ -48,6 +46,7 @@ export async function openStore(options: {
     clock,
     rescue: async (dead) => cacheMounts.bringBack(dead),
   });
+  const filesystem = new FilesystemSync(async () => syncFilesystem(layout.root));
   let closing: Promise<void> | undefined;
 
   return {
@@ -65,7 +64,10 @@ export async function openStore(options: {
         work,
       ),
     sweep: async () => sweeper.sweep(),
-    sync: async () => syncFilesystem(layout.root),
+    beginSync: () => {
+      filesystem.begin();
+    },
+    sync: async () => filesystem.finish(),
     close: async () =>
       (closing ??= (async () => {
         await sweeper.stop();
@@ -134,16 +136,6 @@ function startSweeper(
       await first;
     },
   };
-}
-
-async function syncFilesystem(root: string): Promise<void> {
-  const { syncfs } = await loadSyscalls();
-  const handle = await open(root, constants.O_RDONLY | constants.O_DIRECTORY);
-  try {
-    await syncfs(handle.fd);
-  } finally {
-    await handle.close();
-  }
 }
 
 function unavailable(root: string, cause: unknown): Error {

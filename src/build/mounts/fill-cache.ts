@@ -5,6 +5,7 @@ import { rootPathToString } from "../../layer/index.ts";
 import type { ExecMount } from "../../plan/index.ts";
 import { openTreeWriter } from "../../snapshot/index.ts";
 import { copySource } from "../copy-tree.ts";
+import { EarlySync } from "../early-sync.ts";
 import { findSource, openInput } from "./mount-input.ts";
 import type { MountPlace } from "./step-mounts.ts";
 
@@ -30,7 +31,7 @@ async function copyContent(
   mount: Extract<ExecMount, { type: "cache" }>,
   { request, scratch, directory }: MountPlace & { readonly directory: string },
 ): Promise<{ readonly mode: number; readonly uid: number; readonly gid: number } | undefined> {
-  const { snapshots, signal, implicitTime: mtime } = request.environment;
+  const { snapshots, store, signal, implicitTime: mtime } = request.environment;
   const { tree } = await openInput(mount.input ?? 0, request);
   const { path } = await findSource(tree, mount.source);
   const draft = join(scratch, `cache-${randomBytes(6).toString("hex")}`);
@@ -45,6 +46,7 @@ async function copyContent(
       changeMode: undefined,
       created: { mode: 0o755, uid: 0, gid: 0, mtime },
       exclude: [],
+      sync: new EarlySync(store),
       signal,
     };
     await copySource(target, { tree, path });

@@ -13,6 +13,7 @@ import { openTreeWriter, type ActiveSnapshot } from "../../snapshot/index.ts";
 import { parseMode } from "../chmod.ts";
 import { conflict, placeFile, type CopyTarget } from "../copy-target.ts";
 import { copySource, copyWithParents } from "../copy-tree.ts";
+import { EarlySync } from "../early-sync.ts";
 import { treeOf } from "../read-set.ts";
 import type { LayersResult } from "../result.ts";
 import { unpackArchive } from "../unpack-archive.ts";
@@ -37,6 +38,7 @@ export async function executeCopy(op: CopyOp, request: OpRequest): Promise<Layer
       if (source.type === "inline") await writeInline(source, target);
     }
     await target.writer.finish();
+    target.sync.end();
   });
 }
 
@@ -62,6 +64,7 @@ async function openTarget(
       mtime: environment.implicitTime,
     },
     exclude: op.exclude,
+    sync: new EarlySync(environment.store),
     signal: environment.signal,
   };
 }

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { makeFolder, removeTree } from "../../core/index.ts";
+import { makeFolder, monotonicMs, removeTree } from "../../core/index.ts";
 import { toRootPath } from "../../layer/index.ts";
 import type { ExecOp } from "../../plan/index.ts";
 import {
@@ -28,6 +28,9 @@ import { networkFiles } from "./network-files.ts";
 import type { OpRequest } from "./request.ts";
 
 const defaultPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/** A step that takes so long may have written much. */
+const longMs = 1000;
 
 /**
  * RUN: executes the command in a sandbox on the base; what it changed is the layer. Output is streamed as it comes.
@@ -69,6 +72,7 @@ async function runCommand(
   const { environment, step } = run.request;
   const tail = new OutputTail();
   const sandbox = await environment.sandbox();
+  const started = monotonicMs();
   const result = await sandbox.run(
     run.spec,
     {
@@ -81,6 +85,8 @@ async function runCommand(
     environment.signal,
   );
   await run.cleanUp();
+  // Whatever it wrote goes to the disk while its digest is taken.
+  if (monotonicMs() - started > longMs) environment.store.beginSync();
   if (result.exitCode !== 0) throw runFailed(op, { result, tail: tail.text(run.given.secrets) });
 }
 

@@ -1,0 +1,59 @@
+import { expect, test } from "vitest";
+import { FilesystemSync } from "../../../src/store/filesystem-sync.ts";
+
+/** A disk whose writes end when the test says so. */
+function slowDisk() {
+  const writes: { end: () => void; fail: (error: Error) => void }[] = [];
+  const sync = new FilesystemSync(
+    async () =>
+      new Promise((resolve, reject) => {
+        writes.push({ end: resolve, fail: reject });
+      }),
+  );
+  return { sync, writes };
+}
+
+/** Everything that can happen without the disk has happened. */
+async function settled(): Promise<void> {
+  await new Promise((resolve) => setImmediate(resolve));
+}
+
+test("what is begun while a write is under way is begun once more behind it", async () => {
+  const { sync, writes } = slowDisk();
+  sync.begin();
+  sync.begin();
+  sync.begin();
+  expect(writes).toHaveLength(1);
+  writes[0]?.end();
+  await settled();
+  expect(writes).toHaveLength(2);
+  writes[1]?.end();
+  await settled();
+  expect(writes).toHaveLength(2);
+});
+
+test("the end has a write of its own, which begins when it is asked for or later", async () => {
+  const { sync, writes } = slowDisk();
+  sync.begin();
+  sync.begin();
+  let isOver = false;
+  const over = sync.finish().then(() => (isOver = true));
+  writes[0]?.end();
+  await settled();
+  expect(writes).toHaveLength(2);
+  expect(isOver).toBe(false);
+  writes[1]?.end();
+  await over;
+  expect(writes).toHaveLength(2);
+});
+
+test("a failure that the kernel told to somebody who did not wait is told at the end", async () => {
+  const { sync, writes } = slowDisk();
+  sync.begin();
+  writes[0]?.fail(new Error("input/output error"));
+  await settled();
+  const over = sync.finish();
+  await settled();
+  writes[1]?.end();
+  await expect(over).rejects.toThrow("input/output error");
+});
