@@ -1,6 +1,7 @@
 import type { Platform } from "../core/index.ts";
 import {
   invalidField,
+  openJson,
   readDigest,
   readDoor,
   readInteger,
@@ -11,6 +12,8 @@ import {
 } from "./json-door.ts";
 import { wireList, wireMap, type WireValue } from "./json-writer.ts";
 import type { Descriptor } from "./types.ts";
+
+const maxDescriptorSize = 1024 * 1024;
 
 /** @throws IMAGE_INVALID */
 export function parseDescriptor(door: JsonDoor): Descriptor {
@@ -29,6 +32,11 @@ export function parseDescriptor(door: JsonDoor): Descriptor {
     artifactType: readText(door, "artifactType"),
     data: readText(door, "data"),
   });
+}
+
+/** A descriptor that stands alone, as people paste it. @throws IMAGE_INVALID */
+export function parseDescriptorJson(text: string): Descriptor {
+  return parseDescriptor(openJson(Buffer.from(text), "descriptor", maxDescriptorSize));
 }
 
 /** A descriptor in wire spelling, with fields in the order of the Go structure that most writers use. */

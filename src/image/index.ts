@@ -14,7 +14,7 @@ export {
   type CopyProgress,
 } from "./copy-graph.ts";
 export { tellSide, type CopySide } from "./copy-side.ts";
-export { plainDescriptor } from "./descriptor.ts";
+export { parseDescriptorJson, plainDescriptor } from "./descriptor.ts";
 export { imageError, type ImageErrorCode } from "./errors.ts";
 export {
   maxManifestSize,
@@ -27,6 +27,7 @@ export {
 } from "./manifest.ts";
 export { readContent, type ReadContentOptions } from "./read-content.ts";
 export { readImage, type ImageDocuments } from "./read-image.ts";
+export { referrerOf, referrersTag, type Referrer } from "./referrer.ts";
 export {
   listRunnable,
   selectManifest,

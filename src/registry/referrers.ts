@@ -2,10 +2,11 @@ import { mediaTypes, readBody, type Digest, type HttpResponse } from "../core/in
 import {
   maxManifestSize,
   parseIndex,
-  parseManifestOrIndex,
+  referrersTag,
   serializeIndex,
   type Descriptor,
   type Index,
+  type Referrer,
 } from "../image/index.ts";
 import { registryError } from "./errors.ts";
 import { readPages } from "./paging.ts";
@@ -84,12 +85,6 @@ function readIndex(body: Buffer, response: HttpResponse): Index | undefined {
   }
 }
 
-/** The tag that stands in for the referrers API: `sha256-<hex>`. @see OCI distribution spec, "Referrers Tag Schema" */
-export function standInTag(digest: Digest): string {
-  const [algorithm = "", encoded = ""] = digest.split(":");
-  return `${algorithm.slice(0, 32)}-${encoded.slice(0, 64)}`.replace(/[^\w.-]/g, "-");
-}
-
 interface StandIn {
   readonly index: Index;
   readonly etag: string | undefined;
@@ -102,7 +97,7 @@ async function readStandIn(
   { transport, name }: ReferrersPlace,
   { digest, signal }: { readonly digest: Digest; readonly signal?: AbortSignal | undefined },
 ): Promise<StandIn> {
-  const tag = standInTag(digest);
+  const tag = referrersTag(digest);
   const attempt = `read what refers to ${name}@${digest} at the tag ${tag}`;
   const response = await transport.send({
     method: "GET",
@@ -121,32 +116,6 @@ async function readStandIn(
     hint: "the tag is used for something else; remove it, or use another repository",
     details: { host: transport.host.domain, tag },
   });
-}
-
-/** A manifest or index that names a subject, as its entry among the subject's referrers. */
-export interface Referrer {
-  readonly subject: Digest;
-  readonly entry: Descriptor;
-}
-
-/** Reads from a document whether it refers to something, and what a list of referrers says of it. */
-export function referrerOf(descriptor: Descriptor, bytes: Buffer): Referrer | undefined {
-  const document = parseManifestOrIndex(bytes, descriptor.mediaType);
-  const found = document.type === "manifest" ? document.manifest : document.index;
-  if (found.subject === undefined) return undefined;
-  const config = document.type === "manifest" ? document.manifest.config.mediaType : undefined;
-  const artifactType = found.artifactType ?? config;
-  const { mediaType, digest, size } = descriptor;
-  return {
-    subject: found.subject.digest,
-    entry: {
-      mediaType,
-      digest,
-      size,
-      ...(artifactType === undefined ? {} : { artifactType }),
-      ...(found.annotations === undefined ? {} : { annotations: found.annotations }),
-    },
-  };
 }
 
 /** Adds an entry to the tag that stands in for the referrers API, unless it is there. @throws REGISTRY_* codes */
@@ -198,7 +167,7 @@ async function writeStandIn(
     isLast,
   }: { readonly index: Index; readonly etag: string | undefined; readonly isLast: boolean },
 ): Promise<boolean> {
-  const tag = standInTag(digest);
+  const tag = referrersTag(digest);
   const bytes = serializeIndex(index);
   const response = await transport.send({
     method: "PUT",

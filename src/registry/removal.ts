@@ -2,11 +2,12 @@ import { discardBody, isDigest, type Digest } from "../core/index.ts";
 import {
   maxManifestSize,
   readContent,
+  referrerOf,
   type ContentSource,
   type Descriptor,
 } from "../image/index.ts";
 import { registryError } from "./errors.ts";
-import { referrerOf, removeFromStandIn, type ReferrersPlace } from "./referrers.ts";
+import { removeFromStandIn, type ReferrersPlace } from "./referrers.ts";
 
 /**
  * Removes a tag, or a manifest by its digest with all its tags.

@@ -22,6 +22,7 @@ import {
   parseManifestOrIndex,
   plainDescriptor,
   readContent,
+  referrerOf,
   type Descriptor,
 } from "../image/index.ts";
 import { findStoredCredentials } from "./credentials.ts";
@@ -29,7 +30,7 @@ import { downloadBlob } from "./download.ts";
 import { registryError } from "./errors.ts";
 import { readLinkedContent } from "./linked-content.ts";
 import { readTags, type ListOptions } from "./listings.ts";
-import { addToStandIn, keepsReferrers, listReferrers, referrerOf } from "./referrers.ts";
+import { addToStandIn, keepsReferrers, listReferrers } from "./referrers.ts";
 import { removeLabel, removeManifest } from "./removal.ts";
 import { defaultRetryPolicy, type RetryPolicy } from "./retry.ts";
 import { Route } from "./route.ts";
