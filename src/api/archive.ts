@@ -1,7 +1,14 @@
 import type { Readable, Writable } from "node:stream";
-import { familiarReference, parseReference, type Digest } from "../core/index.ts";
+import {
+  familiarReference,
+  parsePlatform,
+  parseReference,
+  type Digest,
+  type Platform,
+} from "../core/index.ts";
 import { copyGraph } from "../image/index.ts";
 import { idOf } from "../local/index.ts";
+import { chooseMembers } from "./choose-members.ts";
 import { withEngine, type Engine, type EngineOptions } from "./engine.ts";
 import { usageError } from "./errors.ts";
 import { findImage, namesIn, normaliseName } from "./images.ts";
@@ -18,7 +25,7 @@ export type SaveFormat = "docker-archive" | "oci-archive" | "oci-dir";
 /**
  * Writes images into one archive. An image given by ID has no name in it; a name without a tag stands for every tag that
  * its repository has here.
- * @throws IMAGE_NOT_FOUND, ARCHIVE_WRITE_FAILED; USAGE, OUTPUT_UNSUPPORTED for the compression
+ * @throws IMAGE_NOT_FOUND, IMAGE_PLATFORM_NOT_FOUND, ARCHIVE_WRITE_FAILED; USAGE, OUTPUT_UNSUPPORTED for the compression
  */
 export async function saveImages(
   options: EngineOptions & {
@@ -27,11 +34,14 @@ export async function saveImages(
     readonly output: string | Writable;
     /** `docker-archive` unless given. */
     readonly format?: SaveFormat | undefined;
+    /** Of images for several only these; all that are here unless given. */
+    readonly platforms?: readonly string[] | undefined;
     /** Of the layers; unless given none for a docker archive, gzip for a layout. */
     readonly compression?: CompressionWords | undefined;
   },
 ): Promise<void> {
   const form = parseCompression(options.compression ?? {});
+  const platforms = (options.platforms ?? []).map(parsePlatform);
   const { output, format = "docker-archive" } = options;
   const isDirectory = format === "oci-dir";
   if (isDirectory && typeof output !== "string") {
@@ -40,16 +50,23 @@ export async function saveImages(
   const flavor = format === "docker-archive" ? "docker" : "oci";
   await withEngine(options, async (engine) => {
     const images = [];
-    for (const word of options.images) images.push(...(await findNamed(engine, word)));
+    for (const word of options.images) {
+      images.push(...(await findNamed(engine, word, platforms)));
+    }
     await writeArchive({ engine, flavor, output, isDirectory, images, form });
   });
 }
 
-async function findNamed(engine: Engine, word: string): Promise<readonly NamedGroup[]> {
+async function findNamed(
+  engine: Engine,
+  word: string,
+  platforms: readonly Platform[],
+): Promise<readonly NamedGroup[]> {
   const names = isId(word) ? [] : await namesOf(engine, word);
   const found: NamedGroup[] = [];
   for (const name of names.length === 0 ? [word] : names) {
-    const group = await engine.images.groupOf(await findImage(engine, name));
+    const whole = await engine.images.groupOf(await findImage(engine, name));
+    const group = chooseMembers(whole, { name, platforms });
     found.push({ group, names: isId(name) ? [] : [normaliseName(name)] });
   }
   return found;

@@ -3,22 +3,19 @@ import type { StepLog } from "../build/index.ts";
 import {
   chainIdOf,
   formatPlatform,
-  formatRepository,
   hostPlatform,
   isTsbuildError,
   layerCompression,
-  parseReference,
   type Platform,
 } from "../core/index.ts";
 import { copyGraph, type ContentSink, type Descriptor } from "../image/index.ts";
 import type { FetchLayer, LocalImage } from "../local/index.ts";
 import type { BaseImage, OciLayout } from "../plan/index.ts";
-import type { RegistryRepository } from "../registry/index.ts";
 import type { Engine } from "./engine.ts";
 import { apiError } from "./errors.ts";
 import { normaliseName } from "./images.ts";
 import { missingInRegistry, nameImage } from "./missing-image.ts";
-import { openRepository } from "./open-repository.ts";
+import { Repositories } from "./repositories.ts";
 
 /**
  * Images that something is built on or started from: looked for in the store first, then in their registry. Lazy: only
@@ -27,12 +24,13 @@ import { openRepository } from "./open-repository.ts";
 export class BaseImages {
   readonly #engine: Engine;
   readonly #pull: boolean;
-  readonly #repositories = new Map<string, RegistryRepository>();
+  readonly #repositories: Repositories;
 
   /** `pull`: ask the registry even for what is here. */
   constructor(engine: Engine, options: { readonly pull: boolean }) {
     this.#engine = engine;
     this.#pull = options.pull;
+    this.#repositories = new Repositories(engine);
   }
 
   /** @throws REFERENCE_INVALID, REGISTRY_*, IMAGE_PLATFORM_NOT_FOUND */
@@ -86,7 +84,7 @@ export class BaseImages {
   /** Fetches manifest and config of an image and names it in the store; `name` is in its full form. */
   async fetchImage(name: string, platform: Platform | undefined): Promise<LocalImage> {
     const { images, signal } = this.#engine;
-    const repository = await this.#repository(name);
+    const repository = await this.#repositories.open(name);
     const root = await repository.resolve(name, signal);
     if (root === undefined) {
       throw await missingInRegistry(repository, name, signal);
@@ -124,7 +122,7 @@ export class BaseImages {
     let failure: Error | undefined;
     for (const name of await this.#origins(image)) {
       try {
-        const repository = await this.#repository(name);
+        const repository = await this.#repositories.open(name);
         return await repository.fetch(descriptor, signal);
       } catch (error) {
         failure ??= error instanceof Error ? error : new Error(String(error));
@@ -153,20 +151,9 @@ export class BaseImages {
     ].map((record) => record.name);
   }
 
-  async #repository(name: string): Promise<RegistryRepository> {
-    const reference = parseReference(name);
-    const key = formatRepository(reference);
-    let repository = this.#repositories.get(key);
-    if (repository === undefined) {
-      repository = await openRepository(this.#engine, { reference, access: "pull" });
-      this.#repositories.set(key, repository);
-    }
-    return repository;
-  }
-
   /** Closes the connections. */
   async close(): Promise<void> {
-    for (const repository of this.#repositories.values()) await repository.close();
+    await this.#repositories.close();
   }
 }
 

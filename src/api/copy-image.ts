@@ -1,14 +1,17 @@
 import { StepLog } from "../build/index.ts";
 import { parsePlatform, type Digest } from "../core/index.ts";
 import { copyGraph, type Descriptor, type ManifestFormat } from "../image/index.ts";
+import type { MountSource } from "../registry/index.ts";
 import { withEngine, type Engine, type EngineOptions } from "./engine.ts";
+import { usageError } from "./errors.ts";
 import { nameImage } from "./missing-image.ts";
 import { describe } from "./output/push-output.ts";
 import { convertImage } from "./places/convert-image.ts";
 import { openImage, type OpenedImage } from "./places/open-image.ts";
-import { openTarget } from "./places/open-target.ts";
+import { openTarget, type OpenedTarget } from "./places/open-target.ts";
 import { parsePlace, type Place } from "./places/parse-place.ts";
 import { pickPlatforms } from "./places/pick-platforms.ts";
+import { checkKeepsReferrers, copyReferrers } from "./referrers/copy-referrers.ts";
 
 export interface CopiedImage {
   /** Of what stands at the target now. */
@@ -27,6 +30,8 @@ export interface CopyImageOptions extends EngineOptions {
   readonly platforms?: readonly string[] | undefined;
   /** Types of the manifests at the target; as they are unless given. */
   readonly format?: ManifestFormat | undefined;
+  /** Signatures, attestations and other artifacts that refer to the image, or to images of it, too. */
+  readonly referrers?: boolean | undefined;
   /** Accept any certificate and plain http, on both sides. */
   readonly insecure?: boolean | undefined;
 }
@@ -41,6 +46,8 @@ export async function copyImage(options: CopyImageOptions): Promise<CopiedImage>
   const from = parsePlace(options.source);
   const to = parsePlace(options.target);
   const platforms = (options.platforms ?? []).map(parsePlatform);
+  const wantsReferrers = options.referrers === true;
+  if (wantsReferrers) checkReferrers(from, to, options);
   return withEngine(options, async (engine) => {
     const { insecure } = options;
     const steps = new StepLog({ listener: engine.progress, clock: engine.clock });
@@ -54,11 +61,31 @@ export async function copyImage(options: CopyImageOptions): Promise<CopiedImage>
         },
       );
       const { source, root } = await convertTo(options.format, picked, { engine, steps });
-      return await copyTo(to, { engine, steps, from, source, root, insecure });
+      const { referrers } = wantsReferrers ? opened : {};
+      const request = { engine, steps, from, source, root, insecure };
+      return await copyTo(to, {
+        ...request,
+        ...(referrers === undefined
+          ? {}
+          : {
+              beforeNaming: (target) =>
+                copyReferrers({ referrers, source, root, target, steps, signal }),
+            }),
+      });
     } finally {
       await opened.close();
     }
   });
+}
+
+/** What refers to an image is about the image as it is. @throws USAGE */
+function checkReferrers(from: Place, to: Place, { format }: CopyImageOptions): void {
+  checkKeepsReferrers(from, to);
+  if (format === undefined) return;
+  throw usageError(
+    "copy what refers to an image, and change the format of the image: its digest would be another one",
+    "give --referrers or --format",
+  );
 }
 
 /** A manifest that was made here has a digest that no other tool can know. */
@@ -99,7 +126,9 @@ export async function copyTo(
     readonly from?: Place | undefined;
     readonly source: OpenedImage["source"];
     readonly root: Descriptor;
-    readonly mountFrom?: readonly string[] | undefined;
+    readonly mountFrom?: MountSource | undefined;
+    /** What else is to be there before the image has its name. */
+    readonly beforeNaming?: ((target: OpenedTarget) => Promise<void>) | undefined;
     readonly insecure?: boolean | undefined;
   },
 ): Promise<CopiedImage> {
@@ -116,6 +145,7 @@ export async function copyTo(
         onProgress: (progress) => step.progress(describe(progress)),
       }),
     );
+    await request.beforeNaming?.(target);
     await target.finish(root);
     const { digest, mediaType } = root;
     return { digest, mediaType, copied: copied.copied, skipped: copied.skipped };

@@ -9,13 +9,13 @@ import {
   type Platform,
 } from "../core/index.ts";
 import { copyGraph } from "../image/index.ts";
-import type { NameRecord } from "../store/index.ts";
 import { isFor } from "./base-images.ts";
+import { chooseMembers } from "./choose-members.ts";
 import { withEngine, type Engine, type EngineOptions } from "./engine.ts";
 import { usageError } from "./errors.ts";
 import { findImage, namesIn, normaliseName } from "./images.ts";
-import { missingHere, missingInRegistry, nameImage } from "./missing-image.ts";
-import { openRepository } from "./open-repository.ts";
+import { missingHere, nameImage } from "./missing-image.ts";
+import { openRemoteImage } from "./open-repository.ts";
 import { parseCompression, type CompressionWords } from "./output/compression.ts";
 import { describe, pushGroup } from "./output/push-output.ts";
 
@@ -26,37 +26,37 @@ export interface PulledImage {
   readonly digest: Digest;
 }
 
-/** Fetches an image with all its layers for one platform. @throws REGISTRY_*, IMAGE_* */
+/** Fetches an image with all its layers, of an index those for some platforms. @throws REGISTRY_*, IMAGE_* */
 export async function pullImage(
-  options: EngineOptions & { readonly name: string; readonly platform?: string | undefined },
+  options: EngineOptions & {
+    readonly name: string;
+    /** This machine's unless given. */
+    readonly platforms?: readonly string[] | undefined;
+    readonly insecure?: boolean | undefined;
+  },
 ): Promise<PulledImage> {
   const name = normaliseName(options.name);
-  const platform =
-    options.platform === undefined ? hostPlatform() : parsePlatform(options.platform);
+  const asked = (options.platforms ?? []).map(parsePlatform);
+  const platforms = asked.length === 0 ? [hostPlatform()] : asked;
   return withEngine(options, async (engine) => {
     const { signal } = engine;
-    const reference = parseReference(name);
-    const repository = await openRepository(engine, { reference, access: "pull" });
+    const { insecure } = options;
+    const { repository, root } = await openRemoteImage(engine, { name, access: "pull", insecure });
     try {
       const steps = new StepLog({ listener: engine.progress, clock: engine.clock });
-      const root = await repository.resolve(name, signal);
-      if (root === undefined) throw await missingInRegistry(repository, name, signal);
       const sink = engine.images.sink({ fromRegistry: true });
       await steps.run(`pulling ${familiarReference(parseReference(name))}`, async (step) => {
-        const copied = await copyGraph({
-          source: repository,
-          sink,
-          root,
-          platform,
-          keepIndex: true,
-          signal,
-          onProgress: (progress) => step.progress(describe(progress)),
-        }).catch((error: unknown) => {
-          throw nameImage(error, name);
-        });
-        await sink.tag(name, copied.root, signal);
+        for (const platform of platforms) {
+          await copyGraph({
+            ...{ source: repository, sink, root, platform, keepIndex: true, signal },
+            onProgress: (progress) => step.progress(describe(progress)),
+          }).catch((error: unknown) => {
+            throw nameImage(error, name);
+          });
+        }
+        await sink.tag(name, root, signal);
       });
-      await warnOfPlatform(engine, { name, platform, steps });
+      for (const platform of platforms) await warnOfPlatform(engine, { name, platform, steps });
       return { name, digest: root.digest };
     } finally {
       await repository.close();
@@ -89,31 +89,30 @@ export interface PushedImage {
   readonly size: number;
 }
 
+export interface PushImageOptions extends EngineOptions {
+  readonly name: string;
+  readonly compression?: CompressionWords | undefined;
+  /** Of several only these; all that are here unless given. */
+  readonly platforms?: readonly string[] | undefined;
+  /** Accept any certificate, and plain http. */
+  readonly insecure?: boolean | undefined;
+}
+
 /**
  * Sends an image to the registry that its name tells, its layers as they came or, where they were built here, compressed
  * with gzip unless `compression` says otherwise.
- * @throws IMAGE_NOT_FOUND, REGISTRY_*; USAGE, OUTPUT_UNSUPPORTED for the compression
+ * @throws IMAGE_NOT_FOUND, IMAGE_PLATFORM_NOT_FOUND, REGISTRY_*; USAGE, OUTPUT_UNSUPPORTED for the compression
  */
-export async function pushImage(
-  options: EngineOptions & {
-    readonly name: string;
-    readonly compression?: CompressionWords | undefined;
-  },
-): Promise<PushedImage> {
+export async function pushImage(options: PushImageOptions): Promise<PushedImage> {
   const name = normaliseName(options.name);
-  return withEngine(options, async (engine) => pushOne(engine, name, options.compression));
+  return withEngine(options, async (engine) => pushOne(engine, name, options));
 }
 
 /**
  * Sends every tag that a repository has here, one after the other; what they share goes once.
  * @throws USAGE for a name with a tag; IMAGE_NOT_FOUND when it has none; see `pushImage`
  */
-export async function pushRepository(
-  options: EngineOptions & {
-    readonly name: string;
-    readonly compression?: CompressionWords | undefined;
-  },
-): Promise<readonly PushedImage[]> {
+export async function pushRepository(options: PushImageOptions): Promise<readonly PushedImage[]> {
   const { tag, digest, ...repository } = parseReference(options.name);
   if (tag !== undefined || digest !== undefined) {
     throw usageError(
@@ -125,7 +124,7 @@ export async function pushRepository(
     const names = await namesIn(engine, repository);
     if (names.length === 0) throw await missingHere(engine, options.name);
     const pushed: PushedImage[] = [];
-    for (const name of names) pushed.push(await pushOne(engine, name, options.compression));
+    for (const name of names) pushed.push(await pushOne(engine, name, options));
     return pushed;
   });
 }
@@ -133,24 +132,22 @@ export async function pushRepository(
 async function pushOne(
   engine: Engine,
   name: string,
-  compression: CompressionWords = {},
+  { compression, platforms = [], insecure }: PushImageOptions,
 ): Promise<PushedImage> {
-  const form = parseCompression(compression);
+  const form = parseCompression(compression ?? {});
+  const wanted = platforms.map(parsePlatform);
   const image = await findImage(engine, name);
-  const record = await engine.store.names.get(name);
   const steps = new StepLog({ listener: engine.progress, clock: engine.clock });
-  const group = await engine.images.groupOf(image);
-  const root = await pushGroup({ engine, group, names: [name], steps, form });
-  if (record !== undefined) await rememberPush(engine, { ...record, repoDigest: root.digest });
+  const group = chooseMembers(await engine.images.groupOf(image), { name, platforms: wanted });
+  const isWhole = wanted.length === 0;
+  const root = await pushGroup({
+    ...{ engine, group, names: [name], steps, form, isNamedHere: isWhole, insecure },
+    // With what no build makes, such as attestations.
+    original:
+      isWhole && form.forceCompression !== true
+        ? await engine.images.findOriginal(image)
+        : undefined,
+  });
   const { digest, tag = digest ?? "latest" } = parseReference(name);
   return { name, tag, digest: root.digest, size: root.size };
-}
-
-/** `inspect` tells the digest, and later pushes to the same registry find the layers there. */
-async function rememberPush({ store }: Engine, record: NameRecord): Promise<void> {
-  const { name, descriptor, repoDigest } = record;
-  const present = await store.names.get(name);
-  // Somebody may have given the name to another image meanwhile.
-  if (present === undefined || present.descriptor.digest !== descriptor.digest) return;
-  await store.names.set({ name, descriptor, ...(repoDigest && { repoDigest }) });
 }

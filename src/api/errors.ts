@@ -9,6 +9,8 @@ export type ApiErrorCode =
   | "IMAGE_CHANGED"
   /** The image does not lie on the base that it is to be taken from. */
   | "IMAGE_REBASE_REFUSED"
+  /** A file that is to be attached cannot be read. */
+  | "ARTIFACT_UNREADABLE"
   | "MANIFEST_LIST_EXISTS"
   | "MANIFEST_LIST_NOT_FOUND"
   | "DOCKERFILE_NOT_FOUND"

@@ -40,6 +40,7 @@ export {
   pushRepository,
   type PulledImage,
   type PushedImage,
+  type PushImageOptions,
 } from "./distribution.ts";
 export { examine, type DoctorReport, type DoctorRow } from "./doctor/doctor.ts";
 export type { EngineOptions } from "./engine.ts";
@@ -58,8 +59,28 @@ export {
   removeLists,
   type ListedDetails,
 } from "./manifests/edit-list.ts";
+export {
+  inspectIndex,
+  type InspectedIndex,
+  type InspectIndexOptions,
+} from "./manifests/inspect-index.ts";
 export { inspectList, type InspectListOptions } from "./manifests/inspect-list.ts";
+export {
+  createIndex,
+  type CreatedIndex,
+  type CreateIndexOptions,
+} from "./manifests/create-index.ts";
 export { pushList, type PushListOptions } from "./manifests/push-list.ts";
+export {
+  attachArtifact,
+  type AttachArtifactOptions,
+  type AttachedArtifact,
+} from "./referrers/attach-artifact.ts";
+export {
+  listArtifacts,
+  type ListArtifactsOptions,
+  type ListedArtifacts,
+} from "./referrers/list-artifacts.ts";
 export { removeRemote, type RemovedRemote, type RemoveRemoteOptions } from "./remove-remote.ts";
 export { logIn, logOut, type ForgottenLogin, type SavedLogin } from "./login.ts";
 export { parseOutput } from "./output/parse-output.ts";

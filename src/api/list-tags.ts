@@ -1,6 +1,12 @@
-import { explainSystemError, parseReference } from "../core/index.ts";
+import {
+  explainSystemError,
+  parseReference,
+  systemClock,
+  type ProgressListener,
+} from "../core/index.ts";
 import type { RegistryRepository } from "../registry/index.ts";
 import { usageError } from "./errors.ts";
+import { openRepository } from "./open-repository.ts";
 
 export interface ListTagsOptions {
   /** A repository, with or without `docker://`. */
@@ -10,6 +16,8 @@ export interface ListTagsOptions {
   /** Only tags behind this one, in the registry's order. */
   readonly last?: string | undefined;
   readonly insecure?: boolean | undefined;
+  /** Told what the registry wants people to read. */
+  readonly progress?: ProgressListener | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -18,7 +26,7 @@ export interface ListTagsOptions {
  * @throws USAGE, REFERENCE_INVALID, REGISTRY_*
  */
 export async function* listTags(options: ListTagsOptions): AsyncGenerator<string, void, undefined> {
-  const { limit, last, insecure = false, signal } = options;
+  const { limit, last, insecure, progress = () => undefined, signal } = options;
   const reference = parseReference(options.repository.replace(/^docker:\/\//, ""));
   if (reference.tag !== undefined || reference.digest !== undefined) {
     throw usageError(
@@ -26,8 +34,10 @@ export async function* listTags(options: ListTagsOptions): AsyncGenerator<string
       "leave the tag or digest out",
     );
   }
-  const { openRegistry } = await import("../registry/index.ts");
-  const repository = openRegistry({ reference, access: "pull", insecure });
+  const repository = await openRepository(
+    { progress, clock: systemClock },
+    { reference, access: "pull", insecure },
+  );
   try {
     if (last === undefined) yield* repository.listTags({ limit, signal });
     else yield* await listBehind(repository, { last, limit, signal });

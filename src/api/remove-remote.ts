@@ -1,9 +1,9 @@
-import { isTsbuildError, parseReference, type Digest } from "../core/index.ts";
+import { StepLog } from "../build/index.ts";
+import { createLimiter, isTsbuildError, parseReference, type Digest } from "../core/index.ts";
 import type { RegistryRepository } from "../registry/index.ts";
-import { withEngine, type EngineOptions } from "./engine.ts";
-import { openRepository } from "./open-repository.ts";
+import { withEngine, type Engine, type EngineOptions } from "./engine.ts";
 import { apiError, usageError } from "./errors.ts";
-import { missingInRegistry } from "./missing-image.ts";
+import { openRemoteImage } from "./open-repository.ts";
 import { parsePlace, type Place } from "./places/parse-place.ts";
 
 export interface RemovedRemote {
@@ -21,12 +21,13 @@ export interface RemoveRemoteOptions extends EngineOptions {
   readonly insecure?: boolean | undefined;
 }
 
-/** Tags that are looked at to find out whether an image has others. */
+/** Tags that are looked at to find out whether an image has others, so many at a time. */
 const comparedTags = 1000;
+const comparedAtOnce = 4;
 
 /**
- * Removes a tag in a registry, or an image by its digest with all its tags. Registries that know no removal of tags lose
- * the image instead when it has no other tag.
+ * Removes a tag in a registry, or an image by its digest with all its tags, which a warning then names. Registries that
+ * know no removal of tags lose the image instead when it has no other tag.
  * @throws USAGE, IMAGE_NOT_FOUND, REGISTRY_UNSUPPORTED, REGISTRY_*; IMAGE_IN_USE where other tags would go too
  */
 export async function removeRemote(options: RemoveRemoteOptions): Promise<RemovedRemote> {
@@ -35,20 +36,39 @@ export async function removeRemote(options: RemoveRemoteOptions): Promise<Remove
   const { reference, text } = place;
   return withEngine(options, async (engine) => {
     const { signal } = engine;
-    const { insecure = false } = options;
-    const repository = await openRepository(engine, { reference, access: "push", insecure });
+    const { insecure } = options;
+    const name = text.slice("docker://".length);
+    const { repository, root } = await openRemoteImage(engine, { name, access: "push", insecure });
     try {
-      const name = text.slice("docker://".length);
-      const root = await repository.resolve(name, signal);
-      if (root === undefined) throw await missingInRegistry(repository, name, signal);
       const { digest } = root;
       const { tag } = parseReference(name).digest === undefined ? reference : {};
-      if (tag === undefined) await repository.deleteManifest(digest, signal);
+      if (tag === undefined) await removeImage(repository, { ...options, text, digest, engine });
       else await removeTag(repository, { ...options, tag, digest, signal });
       return { name: text, digest };
     } finally {
       await repository.close();
     }
+  });
+}
+
+async function removeImage(
+  repository: RegistryRepository,
+  wanted: {
+    readonly text: string;
+    readonly digest: Digest;
+    readonly force: boolean;
+    readonly engine: Engine;
+  },
+): Promise<void> {
+  const { text, digest, force, engine } = wanted;
+  const { signal, progress, clock } = engine;
+  const tags = force ? [] : await tagsOf(repository, { digest, signal });
+  await repository.deleteManifest(digest, signal);
+  if (tags.length === 0) return;
+  const steps = new StepLog({ listener: progress, clock });
+  steps.warn({
+    code: "TAGS_REMOVED",
+    message: `${text} was ${tags.join(", ")} too: a registry removes an image with all its tags`,
   });
 }
 
@@ -67,7 +87,8 @@ async function removeTag(
   } catch (error) {
     if (!isTsbuildError(error, "REGISTRY_UNSUPPORTED")) throw error;
   }
-  const others = force ? [] : await otherTags(repository, { tag, digest, signal });
+  const tags = force ? [] : await tagsOf(repository, { digest, signal });
+  const others = tags.filter((each) => each !== tag);
   if (others.length === 0) return repository.deleteManifest(digest, signal);
   throw apiError(
     "IMAGE_IN_USE",
@@ -79,20 +100,17 @@ async function removeTag(
   );
 }
 
-async function otherTags(
+async function tagsOf(
   repository: RegistryRepository,
-  {
-    tag,
-    digest,
-    signal,
-  }: { readonly tag: string; readonly digest: Digest; readonly signal: AbortSignal },
+  { digest, signal }: { readonly digest: Digest; readonly signal: AbortSignal },
 ): Promise<readonly string[]> {
-  const others: string[] = [];
-  for await (const each of repository.listTags({ limit: comparedTags, signal })) {
-    if (each === tag) continue;
-    if ((await repository.resolve(each, signal))?.digest === digest) others.push(each);
-  }
-  return others;
+  const tags: string[] = [];
+  for await (const tag of repository.listTags({ limit: comparedTags, signal })) tags.push(tag);
+  const limit = createLimiter(comparedAtOnce);
+  const found = await Promise.all(
+    tags.map((tag) => limit(async () => (await repository.resolve(tag, signal))?.digest)),
+  );
+  return tags.filter((_, at) => found[at] === digest);
 }
 
 function notRemote(place: Place): Error {

@@ -32,8 +32,9 @@ import {
 import { packArchive, type ArchiveMemberWithContent } from "../layer/index.ts";
 import { blobPath } from "./archive-source.ts";
 import { archiveError } from "./errors.ts";
+import { isBesideImages } from "./layout-referrers.ts";
 import { MemberQueue } from "./member-queue.ts";
-import { calledEntry, namedEntry, repoTag } from "./names.ts";
+import { calledEntry, namedEntry, referrerEntry, repoTag } from "./names.ts";
 import type { ArchiveFlavor, ArchiveSink, OpenArchiveSinkOptions } from "./types.ts";
 
 /** Nothing in an archive depends on when it was made. */
@@ -137,6 +138,10 @@ class TarSink implements ArchiveSink {
     this.#entries.set(descriptor.digest, { descriptor });
   }
 
+  includeReferrer(subject: Digest, descriptor: Descriptor): void {
+    this.include(referrerEntry(descriptor, subject));
+  }
+
   nameAs(ref: string, descriptor: Descriptor): void {
     this.#entries.set(ref, { descriptor: calledEntry(descriptor, ref) });
   }
@@ -212,6 +217,7 @@ class TarSink implements ArchiveSink {
   async #dockerManifest(): Promise<readonly unknown[]> {
     const entries = new Map<Digest, { Config: string; RepoTags: string[]; Layers: string[] }>();
     for (const { descriptor, reference } of this.#entries.values()) {
+      if (isBesideImages(descriptor)) continue;
       const manifest = await this.#runnableManifest(descriptor);
       if (manifest === undefined) continue;
       const { config, layers } = parseManifest(manifest.bytes, manifest.mediaType);

@@ -1,14 +1,18 @@
 import { Readable } from "node:stream";
 import { digestAlgorithm, digestHex, isDigest, type Digest } from "../core/index.ts";
-import { maxManifestSize, parseIndex, plainDescriptor, type Descriptor } from "../image/index.ts";
+import {
+  maxManifestSize,
+  parseIndex,
+  plainDescriptor,
+  type ContentSource,
+  type Descriptor,
+} from "../image/index.ts";
 import { openArchiveFiles, type ArchiveFiles } from "./archive-files.ts";
 import { readDockerArchive } from "./docker-archive.ts";
 import { archiveError } from "./errors.ts";
+import { isBesideImages, listLayoutReferrers } from "./layout-referrers.ts";
 import { nameOfEntry, normalize, refNameAnnotation } from "./names.ts";
 import type { ArchivedImage, ArchiveSource, OpenArchiveSourceOptions } from "./types.ts";
-
-/** Marks entries that are signatures or the like of another entry. */
-const subjectAnnotation = "io.containerd.manifest.subject";
 
 /**
  * Opens an archive of either kind: OCI layout (tar or directory) or docker-archive, of any age. What is both, as
@@ -36,16 +40,25 @@ async function openLayout(
   { repository }: OpenArchiveSourceOptions,
 ): Promise<ArchiveSource> {
   const bytes = await files.read("index.json", maxManifestSize);
-  const entries = parseIndex(bytes).manifests.filter(
-    ({ annotations }) => annotations?.[subjectAnnotation] === undefined,
+  const entries = parseIndex(bytes).manifests;
+  const images = groupByDigest(
+    entries.filter((entry) => !isBesideImages(entry)),
+    repository,
   );
-  const images = groupByDigest(entries, repository);
-  return {
-    kind: "oci-layout",
+  const source: ContentSource = {
     label: `archive ${files.label}`,
-    images,
     resolve: resolver(images),
     fetch: ({ digest }) => files.open(blobPath(digest)),
+  };
+  return {
+    ...source,
+    kind: "oci-layout",
+    images,
+    listReferrers: (digest) => listLayoutReferrers(source, { entries, digest }),
+    findCalled: (ref) =>
+      entries.findLast(
+        ({ annotations, digest }) => digest === ref || annotations?.[refNameAnnotation] === ref,
+      ),
     close: () => files.close(),
   };
 }
@@ -56,6 +69,8 @@ async function openDockerArchive(files: ArchiveFiles): Promise<ArchiveSource> {
     kind: "docker-archive",
     label: `archive ${files.label}`,
     images: content.images,
+    listReferrers: () => Promise.resolve([]),
+    findCalled: () => undefined,
     resolve: resolver(content.images),
     fetch: ({ digest }) => {
       const document = content.documents.get(digest);

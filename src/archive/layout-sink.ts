@@ -9,12 +9,19 @@ import {
   mediaTypes,
   parseReference,
   withDefaultTag,
+  type Digest,
 } from "../core/index.ts";
 import { parseIndex, serializeIndex, type Descriptor } from "../image/index.ts";
 import { blobPath } from "./archive-source.ts";
 import { archiveError } from "./errors.ts";
 import { replaceFile, writeError } from "./replace-file.ts";
-import { calledEntry, namedEntry, nameAnnotation, refNameAnnotation } from "./names.ts";
+import {
+  calledEntry,
+  namedEntry,
+  nameAnnotation,
+  referrerEntry,
+  refNameAnnotation,
+} from "./names.ts";
 import type { ArchiveSink } from "./types.ts";
 
 /**
@@ -73,6 +80,10 @@ class LayoutSink implements ArchiveSink {
 
   include(descriptor: Descriptor): void {
     this.#entries.set(keyOf(descriptor), descriptor);
+  }
+
+  includeReferrer(subject: Digest, descriptor: Descriptor): void {
+    this.include(referrerEntry(descriptor, subject));
   }
 
   nameAs(ref: string, descriptor: Descriptor): void {

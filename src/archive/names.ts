@@ -4,12 +4,15 @@ import {
   isTsbuildError,
   parseReference,
   withDefaultTag,
+  type Digest,
   type Reference,
 } from "../core/index.ts";
 import type { Descriptor } from "../image/index.ts";
 
 /** Whole name of an image, as containerd and Docker write and read it. */
 export const nameAnnotation = "io.containerd.image.name";
+/** Marks entries that are signatures or the like of another entry: its digest. */
+export const subjectAnnotation = "io.containerd.manifest.subject";
 /** Tag of an image by the OCI layout's own rules; tools differ in whether it may be a whole name. */
 export const refNameAnnotation = "org.opencontainers.image.ref.name";
 
@@ -47,6 +50,14 @@ export function calledEntry(descriptor: Descriptor, ref: string): Descriptor {
   return {
     ...descriptor,
     annotations: { ...descriptor.annotations, [refNameAnnotation]: ref },
+  };
+}
+
+/** The descriptor as an entry that is about another one. */
+export function referrerEntry(descriptor: Descriptor, subject: Digest): Descriptor {
+  return {
+    ...descriptor,
+    annotations: { ...descriptor.annotations, [subjectAnnotation]: subject },
   };
 }
 

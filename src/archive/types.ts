@@ -1,4 +1,5 @@
 import type { Readable, Writable } from "node:stream";
+import type { Digest } from "../core/index.ts";
 import type { ContentSink, ContentSource, Descriptor } from "../image/index.ts";
 
 /** An image that an archive offers: one entry of its index. */
@@ -13,8 +14,12 @@ export interface ArchivedImage {
 /** An archive that is read. Whoever opens it closes it. */
 export interface ArchiveSource extends ContentSource {
   readonly kind: "oci-layout" | "docker-archive";
-  /** In the archive's order; each image once. */
+  /** In the archive's order; each image once. What only refers to another one is not among them. */
   readonly images: readonly ArchivedImage[];
+  /** What names some content as its subject, each once. @throws IMAGE_INVALID, ARCHIVE_* */
+  listReferrers(digest: Digest): Promise<readonly Descriptor[]>;
+  /** What has this digest or is called so by the layout's own rule, image or not. */
+  findCalled(ref: string): Descriptor | undefined;
   close(): Promise<void>;
 }
 
@@ -48,6 +53,8 @@ export interface ArchiveSink extends ContentSink {
   readonly isSequential: true;
   /** Adds an image without a name. */
   include(descriptor: Descriptor): void;
+  /** Adds what refers to `subject`, which is no image of its own. */
+  includeReferrer(subject: Digest, descriptor: Descriptor): void;
   /** Adds an image that is called `ref`, any text, by the layout's own rule alone. One that was called so is so no more. */
   nameAs(ref: string, descriptor: Descriptor): void;
   /** Writes the index. @throws ARCHIVE_WRITE_FAILED, DISK_FULL */

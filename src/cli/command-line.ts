@@ -7,6 +7,7 @@ import { addDoctorCommand } from "./commands/doctor.ts";
 import { addHistoryCommand } from "./commands/history.ts";
 import { addImageCommand } from "./commands/image/index.ts";
 import { addImagesCommand } from "./commands/images.ts";
+import { addImagetoolsCommand } from "./commands/imagetools.ts";
 import { addInspectCommand } from "./commands/inspect.ts";
 import { addLoadCommand } from "./commands/load.ts";
 import { addLoginCommand, addLogoutCommand } from "./commands/login.ts";
@@ -21,6 +22,7 @@ import { addTagCommand } from "./commands/tag.ts";
 import { addTagsCommand } from "./commands/tags.ts";
 import { brokenPipeCode } from "./output-streams.ts";
 import { printError } from "./print-error.ts";
+import { acceptTlsVerify } from "./tls-verify.ts";
 import { usageHint } from "./usage-hint.ts";
 import { addGlobalFlags, watchSignals, type Invocation } from "./invocation.ts";
 
@@ -79,6 +81,7 @@ export function createProgram(
     if (only(name)) addCommand(program, invocation);
   }
   for (const command of withSubcommands(program.commands)) {
+    acceptTlsVerify(command);
     addGlobalFlags(command, { hidden: true }).copyInheritedSettings(program);
   }
   return program;
@@ -100,6 +103,7 @@ const commands: Readonly<Record<string, (program: Command, invocation: Invocatio
   tags: addTagsCommand,
   image: addImageCommand,
   manifest: addManifestCommand,
+  imagetools: addImagetoolsCommand,
   run: addRunCommand,
   builder: addBuilderCommand,
   system: addSystemCommand,

@@ -282,6 +282,18 @@ describe("image rm", () => {
     await expectCli(["image", "inspect", `docker://${workspace.busybox}`]);
   });
 
+  test("tells which tags go with a digest [R17.11]", async () => {
+    const repository = `${workspace.registry.host}/copied/gone`;
+    for (const tag of ["1", "2"])
+      await copy(`docker://${workspace.busybox}`, `docker://${repository}:${tag}`);
+    const digest = digestOf(await rawOf(`${repository}:1`));
+    const { stderr } = await expectCli(["image", "rm", `docker://${repository}@${digest}`]);
+    expect(stderr).toMatch(/ was (?:1, 2|2, 1) too: .*\[TAGS_REMOVED\]/);
+    expect(errorCode(await cli(["image", "inspect", `docker://${repository}:2`]))).toBe(
+      "IMAGE_NOT_FOUND",
+    );
+  });
+
   test("removes images here as rmi does [R17.11]", async () => {
     await copy(`docker://${workspace.busybox}`, "removed-here:1");
     expect((await expectCli(["image", "rm", "removed-here:1"])).stdout).toContain(

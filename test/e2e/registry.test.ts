@@ -1,10 +1,17 @@
-import { readdir } from "node:fs/promises";
-import { once } from "node:events";
-import { request as httpRequest, type IncomingMessage, type ServerResponse } from "node:http";
+import { createHash } from "node:crypto";
+import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { pipeline } from "node:stream/promises";
 import { expect, test } from "vitest";
-import { startLocalServer } from "../support/local-server.ts";
+import { startRelay } from "../support/relay.ts";
+import { makeFolder } from "../support/setup-context.ts";
+import {
+  bothPlatforms,
+  hostArch,
+  Layout,
+  otherArch,
+  pushIndex,
+  type WireDescriptor,
+} from "../support/setup-platforms.ts";
 import { errorCode, useWorkspace } from "../support/setup-workspace.ts";
 
 const workspace = useWorkspace();
@@ -38,10 +45,7 @@ test("a second push moves nothing new", async () => {
 });
 
 test("layers that another repository of the registry has are linked, not sent [R7.5]", async () => {
-  const { origin, requests } = await startLocalServer((request, response) =>
-    relay(workspace.registry.host, request, response),
-  );
-  const { host } = new URL(origin);
+  const { host, requests } = await startRelay(workspace.registry.host);
   const base = workspace.busybox.replace(workspace.registry.host, host);
   const folder = await context({ Dockerfile: `FROM ${base}\nRUN echo linked >/l\n` });
   await expectCli(["-t", `${host}/linked/app:1`, folder]);
@@ -60,6 +64,14 @@ test("layers that another repository of the registry has are linked, not sent [R
     { RepoDigests: string[] },
   ];
   expect(image.RepoDigests).toHaveLength(2);
+
+  // What a build has pushed, too.
+  requests.length = 0;
+  const other = await context({ Dockerfile: "FROM BUSYBOX\nRUN echo at once >/o\n" });
+  await expectCli(["-t", `${host}/linked/built:1`, "--push", other]);
+  await expectCli(["tag", `${host}/linked/built:1`, `${host}/linked/again:1`]);
+  await expectCli(["push", `${host}/linked/again:1`]);
+  expect(uploads().some((each) => each.includes("from=linked%2Fbuilt"))).toBe(true);
 });
 
 test("push -a sends every tag of the repository and no other [R17.4]", async () => {
@@ -79,6 +91,47 @@ test("push -a sends every tag of the repository and no other [R17.4]", async () 
   expect((await cli(["tags", `${repository}-not`])).code).toBe(1);
   expect((await cli(["push", "-a", `${repository}:1`])).code).toBe(2);
   expect(errorCode(await cli(["push", "-a", "never-built"]))).toBe("IMAGE_NOT_FOUND");
+});
+
+test("an index leaves the store with its attestations, and of some platforms without [R15.1, R17.14]", async () => {
+  const { host } = workspace.registry;
+  const name = await pushIndex(workspace, "some/index", [hostArch, otherArch, "s390x"]);
+  const root = await workspace.freshRoot();
+  const both = `${host}/some/both:1`;
+  await expectCli(["pull", "--platform", bothPlatforms, name], { root });
+  await expectCli(["tag", name, both], { root });
+  await expectCli(["push", "--platform", bothPlatforms, both], { root });
+  const entries = async (image: string): Promise<readonly WireDescriptor[]> => {
+    const raw = await expectCli(["image", "inspect", "--raw", `docker://${image}`]);
+    return (JSON.parse(raw.stdout) as { manifests: WireDescriptor[] }).manifests;
+  };
+  const all = await entries(name);
+  expect(await entries(both)).toEqual(
+    all.filter(({ platform }) => platform?.architecture !== "s390x"),
+  );
+  const one = all.find(({ platform }) => platform?.architecture === otherArch);
+  const pushed = await expectCli(["push", "--platform", `linux/${otherArch}`, both], { root });
+  expect(pushed.stdout).toContain(one?.digest);
+  const archive = join(await makeFolder(), "one.tar");
+  await expectCli(["save", "--platform", `linux/${otherArch}`, "-o", archive, both], { root });
+  const [saved] = await (await Layout.ofTar(archive)).entries();
+  expect(saved?.mediaType).toContain("image.manifest");
+  const missing = await cli(["push", "--platform", "linux/s390x", both], { root });
+  expect([missing.code, errorCode(missing)]).toEqual([1, "IMAGE_PLATFORM_NOT_FOUND"]);
+  expect(missing.stderr).toContain(`linux/${hostArch}`);
+
+  // An index that is here as a whole leaves as it came, with what no build makes.
+  const [first] = all;
+  const said = { ...first, annotations: { said: "of it" } };
+  const file = join(await makeFolder(), "said.json");
+  await writeFile(file, JSON.stringify(said));
+  const attested = `${host}/some/index:attested`;
+  const annotation = ["--annotation", "index:kept=yes"];
+  await expectCli(["imagetools", "create", "-t", attested, ...annotation, "-f", file]);
+  await expectCli(["image", "cp", `docker://${attested}`, `${host}/some/kept:1`], { root });
+  const kept = await expectCli(["push", `${host}/some/kept:1`], { root });
+  const { stdout } = await expectCli(["image", "inspect", "--raw", `docker://${attested}`]);
+  expect(kept.stdout).toContain(createHash("sha256").update(stdout).digest("hex"));
 });
 
 test("run pulls what is missing", async () => {
@@ -132,14 +185,4 @@ test("unknown names and tags are told apart from an unreachable registry", async
 async function blobsOf(storage: string): Promise<string[]> {
   const found = await readdir(join(storage, "docker/registry/v2/blobs"), { recursive: true });
   return found.filter((name) => name.endsWith("/data")).sort();
-}
-
-/** Hands a request on to another server of this machine. */
-async function relay(host: string, from: IncomingMessage, to: ServerResponse): Promise<void> {
-  const { method, url: path = "/", headers } = from;
-  const [hostname, port] = host.split(":");
-  const asked = from.pipe(httpRequest({ hostname, port, method, path, headers }));
-  const [answer] = (await once(asked, "response")) as [IncomingMessage];
-  to.writeHead(answer.statusCode ?? 502, answer.headers);
-  await pipeline(answer, to);
 }

@@ -57,7 +57,7 @@ export async function createList(
     }
     const annotations = { ...known?.annotations, ...readAnnotations(options.annotations) };
     let list: ManifestList = { name, images: known?.images ?? [] };
-    for (const word of options.images) list = merge(list, await resolve(word));
+    for (const word of options.images) list = mergeList(list, await resolve(word));
     return Object.keys(annotations).length === 0 ? list : { ...list, annotations };
   });
 }
@@ -77,7 +77,7 @@ export async function addToList(
     let list = expectList(known, name);
     for (const word of options.images) {
       const found = await resolve(word);
-      list = merge(
+      list = mergeList(
         list,
         found.map((image) => withDetails(image, options.details ?? {})),
       );
@@ -198,7 +198,7 @@ async function updateList(
 }
 
 /** By digest: platform and annotations of both are kept, the newer word counts. What had the same name before goes. */
-function merge(list: ManifestList, added: readonly ListedImage[]): ManifestList {
+export function mergeList(list: ManifestList, added: readonly ListedImage[]): ManifestList {
   const digests = new Set(added.map(({ descriptor }) => descriptor.digest));
   const references = new Set(added.map(({ reference }) => reference));
   const images = list.images.filter(

@@ -1,11 +1,5 @@
 import type { Readable } from "node:stream";
-import {
-  isManifestType,
-  isTsbuildError,
-  mediaTypes,
-  parseReference,
-  type Digest,
-} from "../../core/index.ts";
+import { isManifestType, isTsbuildError, mediaTypes, type Digest } from "../../core/index.ts";
 import {
   maxManifestSize,
   parseManifest,
@@ -14,17 +8,18 @@ import {
   type Descriptor,
 } from "../../image/index.ts";
 import type { FetchLayer, ListedImage, ManifestList } from "../../local/index.ts";
-import type { RegistryRepository } from "../../registry/index.ts";
 import { BaseImages } from "../base-images.ts";
 import type { Engine } from "../engine.ts";
-import { openRepository } from "../open-repository.ts";
 import { OverlaySource } from "../places/overlay-source.ts";
+import { Repositories } from "../repositories.ts";
 
 /** A list as an image that can be copied. Whoever opens it closes it. */
 export interface OpenedList {
   readonly source: ContentSource;
   /** The index: Docker's type where every image of it is of Docker's types, and nothing is annotated. */
   readonly root: Descriptor;
+  /** Repositories that images of the list were found in, of those that have this blob: full names. */
+  repositoriesOf(digest: Digest): readonly string[];
   close(): Promise<void>;
 }
 
@@ -32,26 +27,25 @@ export interface OpenedList {
 export async function openList(
   engine: Engine,
   list: ManifestList,
-  { insecure = false }: { readonly insecure?: boolean | undefined },
+  { insecure }: { readonly insecure?: boolean | undefined },
 ): Promise<OpenedList> {
   const bases = new BaseImages(engine, { pull: false });
-  const repositories = new Map<string, Promise<RegistryRepository>>();
-  const repositoryOf = (name: string): Promise<RegistryRepository> => {
-    const reference = parseReference(name);
-    const known =
-      repositories.get(name) ?? openRepository(engine, { reference, access: "pull", insecure });
-    repositories.set(name, known);
-    return known;
-  };
+  const repositories = new Repositories(engine, { insecure });
   const owners = new Map<Digest, FetchLayer>();
+  const whereabouts = new Map<Digest, Set<string>>();
   for (const image of list.images) {
     const { repository } = image;
+    const blobs = await blobsOf(engine, image);
     const fetchFrom: FetchLayer | undefined =
       repository === undefined
         ? await fetchLocal(engine, image, bases)
-        : async (descriptor, signal) => (await repositoryOf(repository)).fetch(descriptor, signal);
-    if (fetchFrom === undefined) continue;
-    for (const { digest } of await blobsOf(engine, image)) owners.set(digest, fetchFrom);
+        : async (descriptor, signal) =>
+            (await repositories.open(repository)).fetch(descriptor, signal);
+    for (const { digest } of blobs) {
+      if (fetchFrom !== undefined) owners.set(digest, fetchFrom);
+      if (repository === undefined) continue;
+      whereabouts.set(digest, (whereabouts.get(digest) ?? new Set()).add(repository));
+    }
   }
   const stored = engine.images.source();
   const source = new OverlaySource({
@@ -69,9 +63,10 @@ export async function openList(
   return {
     source,
     root: source.add(mediaType, bytes),
+    repositoriesOf: (digest) => [...(whereabouts.get(digest) ?? [])],
     close: async () => {
       await bases.close();
-      for (const repository of repositories.values()) await (await repository).close();
+      await repositories.close();
     },
   };
 }

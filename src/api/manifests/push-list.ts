@@ -1,13 +1,12 @@
 import { StepLog } from "../../build/index.ts";
 import { parseReference } from "../../core/index.ts";
-import { copyGraph, type ManifestFormat } from "../../image/index.ts";
-import { openManifestLists, type ManifestList } from "../../local/index.ts";
+import type { ManifestFormat } from "../../image/index.ts";
+import { openManifestLists } from "../../local/index.ts";
+import type { MountSource } from "../../registry/index.ts";
 import { convertTo, copyTo, type CopiedImage } from "../copy-image.ts";
-import { withEngine, type Engine, type EngineOptions } from "../engine.ts";
+import { withEngine, type EngineOptions } from "../engine.ts";
 import { usageError } from "../errors.ts";
 import { normaliseTag } from "../images.ts";
-import { describe } from "../output/push-output.ts";
-import { openTarget } from "../places/open-target.ts";
 import { parsePlace, type Place } from "../places/parse-place.ts";
 import { expectList } from "./edit-list.ts";
 import { openList, type OpenedList } from "./list-source.ts";
@@ -40,9 +39,9 @@ export async function pushList(options: PushListOptions): Promise<CopiedImage> {
     const steps = new StepLog({ listener: engine.progress, clock: engine.clock });
     const opened = await openList(engine, list, { insecure });
     try {
-      await linkSiblings({ engine, steps, list, opened, to, insecure });
-      const converted = await convertTo(options.format, opened, { engine, steps });
-      const pushed = await copyTo(to, { engine, steps, ...converted, insecure });
+      const { source, root } = await convertTo(options.format, opened, { engine, steps });
+      const mountFrom = siblingsOf(opened, to);
+      const pushed = await copyTo(to, { engine, steps, source, root, mountFrom, insecure });
       if (options.purge === true) {
         await lists.update(name, () => Promise.resolve(undefined), engine.signal);
       }
@@ -53,34 +52,13 @@ export async function pushList(options: PushListOptions): Promise<CopiedImage> {
   });
 }
 
-/** For each repository of the target's registry that has some of the images: those, linked where the registry can. */
-async function linkSiblings(request: {
-  readonly engine: Engine;
-  readonly steps: StepLog;
-  readonly list: ManifestList;
-  readonly opened: OpenedList;
-  readonly to: Place;
-  readonly insecure: boolean | undefined;
-}): Promise<void> {
-  const { engine, steps, list, opened, to, insecure } = request;
-  if (to.type !== "registry") return;
-  const { signal } = engine;
-  for (const repository of new Set(list.images.map((image) => image.repository))) {
-    if (repository === undefined) continue;
-    const { domain, path } = parseReference(repository);
-    if (domain !== to.reference.domain) continue;
-    const target = await openTarget(to, { engine, mountFrom: [path], insecure });
-    try {
-      await steps.run(`copying from ${repository}`, async (step) => {
-        for (const image of list.images.filter((each) => each.repository === repository)) {
-          await copyGraph({
-            ...{ source: opened.source, sink: target.sink, root: image.descriptor, signal },
-            onProgress: (progress) => step.progress(describe(progress)),
-          });
-        }
-      });
-    } finally {
-      await target.close();
-    }
-  }
+/** Repositories of the target's registry that have a blob: it is linked where the registry can. */
+export function siblingsOf(opened: OpenedList, to: Place): MountSource | undefined {
+  if (to.type !== "registry") return undefined;
+  const { domain } = to.reference;
+  return ({ digest }) => {
+    const found = opened.repositoriesOf(digest).map(parseReference);
+    const siblings = found.filter((each) => each.domain === domain);
+    return Promise.resolve(siblings.map(({ path }) => path));
+  };
 }

@@ -9,6 +9,7 @@ import { openFileThread, type StepLog } from "../../build/index.ts";
 import { copyGraph, type CopyProgress, type Descriptor } from "../../image/index.ts";
 import type { ImageGroup } from "../../local/index.ts";
 import type { RegistryRepository } from "../../registry/index.ts";
+import type { NameRecord } from "../../store/index.ts";
 import { BaseImages } from "../base-images.ts";
 import type { Engine } from "../engine.ts";
 import { openRepository } from "../open-repository.ts";
@@ -27,9 +28,13 @@ export interface PushRequest {
     readonly forceCompression?: boolean;
     readonly dockerTypes?: boolean;
   };
+  /** The image as it came, when every byte of it is here: it leaves like that. See `LocalImages.findOriginal`. */
+  readonly original?: Descriptor | undefined;
   /** The content without a tag. */
   readonly byDigest?: boolean;
-  readonly insecure?: boolean;
+  /** The names stand for these images in the store, which then remembers what the registry knows them by. */
+  readonly isNamedHere?: boolean;
+  readonly insecure?: boolean | undefined;
 }
 
 /**
@@ -43,22 +48,27 @@ export async function pushGroup(request: PushRequest): Promise<Descriptor> {
   const { compression = "gzip", compressionLevel, forceCompression, dockerTypes } = form;
   const mounts = new MountSources(engine);
   const repositories = await openRepositories(request, mounts);
+  const records = request.isNamedHere === true ? await recordsOf(request) : [];
   const thread = openFileThread();
   try {
     for (const { repository } of repositories) await signIn(repository, group, signal);
-    const exported = await steps.run("compressing layers", () =>
-      engine.images.exportGroup(group, {
-        compression,
-        reuse: forceCompression !== true,
-        ...(compressionLevel === undefined ? {} : { compressionLevel }),
-        ...(dockerTypes === true ? { dockerTypes } : {}),
-        ...fetching(group, bases),
-        thread,
-        signal,
-      }),
-    );
+    const exported =
+      request.original === undefined
+        ? await steps.run("compressing layers", () =>
+            engine.images.exportGroup(group, {
+              compression,
+              reuse: forceCompression !== true,
+              ...(compressionLevel === undefined ? {} : { compressionLevel }),
+              ...(dockerTypes === true ? { dockerTypes } : {}),
+              ...fetching(group, bases),
+              thread,
+              signal,
+            }),
+          )
+        : { root: request.original, source: engine.images.source() };
     mounts.take(exported);
     for (const named of repositories) await pushName(named, { ...request, exported });
+    for (const record of records) await rememberPush(engine, record, exported.root);
     return exported.root;
   } finally {
     for (const { repository } of repositories) await repository.close();
@@ -103,6 +113,23 @@ async function signIn(
     { mediaType: mediaTypes.ociConfig, digest, size: configBytes.length },
     signal,
   );
+}
+
+async function recordsOf({ engine, names }: PushRequest): Promise<readonly NameRecord[]> {
+  const records = await Promise.all(names.map((name) => engine.store.names.get(name)));
+  return records.filter((record) => record !== undefined);
+}
+
+/** `inspect` tells the digest, and later pushes to the same registry find the layers there. */
+async function rememberPush(
+  { store }: Engine,
+  { name, descriptor }: NameRecord,
+  pushed: Descriptor,
+): Promise<void> {
+  const present = await store.names.get(name);
+  // Somebody may have given the name to another image meanwhile.
+  if (present === undefined || present.descriptor.digest !== descriptor.digest) return;
+  await store.names.set({ name, descriptor, repoDigest: pushed.digest });
 }
 
 async function pushName(

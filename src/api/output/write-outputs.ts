@@ -82,7 +82,9 @@ async function writeImage(output: ImageOutput, built: BuiltImages): Promise<Writ
   });
   if (!output.push) return reportOf(group, { names, descriptor: describeGroup(group).root });
   const { pushByDigest: byDigest, isInsecure: insecure, form } = output;
-  const descriptor = await pushGroup({ engine, group, names, steps, form, byDigest, insecure });
+  const isNamedHere = output.store && !byDigest;
+  const push = { engine, group, names, steps, form, byDigest, isNamedHere, insecure };
+  const descriptor = await pushGroup(push);
   return reportOf(group, { names, descriptor });
 }
 

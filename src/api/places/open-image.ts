@@ -1,13 +1,18 @@
 import type { ArchivedImage, ArchiveSource } from "../../archive/index.ts";
 import type { StepLog } from "../../build/index.ts";
-import { familiarReference, formatReference, isDigest, parseReference } from "../../core/index.ts";
-import type { ContentSource, Descriptor } from "../../image/index.ts";
+import {
+  familiarReference,
+  formatReference,
+  isDigest,
+  parseReference,
+  type Digest,
+} from "../../core/index.ts";
+import { plainDescriptor, type ContentSource, type Descriptor } from "../../image/index.ts";
 import { BaseImages } from "../base-images.ts";
 import type { Engine } from "../engine.ts";
-import { openRepository } from "../open-repository.ts";
+import { openRemoteImage } from "../open-repository.ts";
 import { apiError } from "../errors.ts";
 import { findImage } from "../images.ts";
-import { missingInRegistry } from "../missing-image.ts";
 import { fetching } from "../output/archive-output.ts";
 import type { Place } from "./parse-place.ts";
 
@@ -17,7 +22,17 @@ export interface OpenedImage {
   readonly root: Descriptor;
   /** The place has no manifests: what `root` is was made here. */
   readonly isMade: boolean;
+  /** Absent where a place keeps images alone. */
+  readonly referrers?: ReferrersSource;
   close(): Promise<void>;
+}
+
+/** Signatures, attestations and other artifacts of a place, by what they are about. */
+export interface ReferrersSource {
+  /** What names some content as its subject, each once. */
+  list(digest: Digest, artifactType?: string): Promise<readonly Descriptor[]>;
+  /** What stands under a tag beside the image. */
+  tagged(tag: string): Promise<Descriptor | undefined>;
 }
 
 export interface OpenImageOptions {
@@ -77,18 +92,16 @@ async function openLocal(name: string, { engine, steps }: OpenImageOptions): Pro
 
 async function openRemote(
   name: string,
-  { engine, insecure = false }: OpenImageOptions,
+  { engine, insecure }: OpenImageOptions,
 ): Promise<OpenedImage> {
-  const reference = parseReference(name);
-  const source = await openRepository(engine, { reference, access: "pull", insecure });
-  try {
-    const root = await source.resolve(name, engine.signal);
-    if (root === undefined) throw await missingInRegistry(source, name, engine.signal);
-    return { source, root, isMade: false, close: () => source.close() };
-  } catch (error) {
-    await source.close();
-    throw error;
-  }
+  const remote = await openRemoteImage(engine, { name, access: "pull", insecure });
+  const { repository: source, root } = remote;
+  const { signal } = engine;
+  const referrers: ReferrersSource = {
+    list: (digest, artifactType) => source.listReferrers(digest, { artifactType, signal }),
+    tagged: (tag) => source.resolve(tag, signal),
+  };
+  return { source, root, isMade: false, referrers, close: () => source.close() };
 }
 
 type ArchivePlace = Extract<Place, { readonly type: "layout" | "oci-archive" | "docker-archive" }>;
@@ -110,11 +123,23 @@ async function openArchived(
     const { descriptor: root } =
       number === undefined ? chooseImage(source, place) : imageAt(source, place, number);
     const isMade = source.kind === "docker-archive";
-    return { source, root, isMade, close: () => source.close() };
+    const referrers = place.type === "docker-archive" ? {} : { referrers: referrersOf(source) };
+    return { source, root, isMade, ...referrers, close: () => source.close() };
   } catch (error) {
     await source.close();
     throw error;
   }
+}
+
+function referrersOf(source: ArchiveSource): ReferrersSource {
+  return {
+    list: async (digest, artifactType) => {
+      const found = await source.listReferrers(digest);
+      if (artifactType === undefined) return found;
+      return found.filter((entry) => entry.artifactType === artifactType);
+    },
+    tagged: (tag) => Promise.resolve(source.findCalled(tag)),
+  };
 }
 
 function imageAt({ images }: ArchiveSource, place: ArchivePlace, number: number): ArchivedImage {
@@ -127,12 +152,17 @@ function imageAt({ images }: ArchiveSource, place: ArchivePlace, number: number)
 }
 
 /** By what it is called there, by digest or by name; the only image needs none of these. */
-function chooseImage({ images }: ArchiveSource, place: ArchivePlace): ArchivedImage {
+function chooseImage(
+  { images, findCalled }: ArchiveSource,
+  place: ArchivePlace,
+): Pick<ArchivedImage, "descriptor"> {
   const { ref, path } = place;
   const [only, ...more] = images;
   if (ref === undefined && only !== undefined && more.length === 0) return only;
   const found = ref === undefined ? undefined : findRef(images, ref);
   if (found !== undefined) return found;
+  const other = ref === undefined ? undefined : findCalled(ref.replace(/^@/, ""));
+  if (other !== undefined) return { descriptor: plainDescriptor(other) };
   const known = images.flatMap((image) => callNames(image));
   throw apiError(
     "IMAGE_NOT_FOUND",

@@ -1,10 +1,12 @@
 import type { Command } from "commander";
 import { pullImage } from "../../api/index.ts";
-import { globalFlags, type Invocation } from "../invocation.ts";
+import { collect, globalFlags, type Invocation } from "../invocation.ts";
+import { platformList } from "../platform-option.ts";
 import { progressOption, withProgress, type ProgressFlags } from "../with-progress.ts";
 
 interface Flags extends ProgressFlags {
-  readonly platform?: string;
+  readonly platform: readonly string[];
+  readonly insecure?: boolean;
 }
 
 /** `tsbuild pull NAME` */
@@ -13,15 +15,20 @@ export function addPullCommand(program: Command, invocation: Invocation): void {
     .command("pull")
     .description("fetch an image from a registry")
     .argument("<name>", "image name")
-    .option("--platform <platform>", "which platform of a multi-platform image")
+    .option(
+      "--platform <platforms>",
+      "which platforms of an index (default: this machine's)",
+      collect,
+      [],
+    )
+    .option("--insecure", "accept any certificate, and plain http")
     .option("-q, --quiet", "print only the name")
     .addOption(progressOption())
     .action(async (name: string, flags: Flags, command: Command) => {
       const pulled = await withProgress(flags, (listener) =>
         pullImage({
           ...globalFlags(command),
-          name,
-          platform: flags.platform,
+          ...{ name, platforms: platformList(flags.platform), insecure: flags.insecure },
           progress: listener,
           signal: invocation.signal,
         }),

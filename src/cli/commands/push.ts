@@ -5,11 +5,14 @@ import {
   compressionWords,
   type CompressionFlags,
 } from "../compression-options.ts";
-import { globalFlags, type Invocation } from "../invocation.ts";
+import { collect, globalFlags, type Invocation } from "../invocation.ts";
+import { platformList } from "../platform-option.ts";
 import { progressOption, withProgress, type ProgressFlags } from "../with-progress.ts";
 
 interface Flags extends ProgressFlags, CompressionFlags {
   readonly allTags?: boolean;
+  readonly platform: readonly string[];
+  readonly insecure?: boolean;
 }
 
 /** `tsbuild push NAME` */
@@ -19,6 +22,8 @@ export function addPushCommand(program: Command, invocation: Invocation): void {
     .description("send an image to a registry")
     .argument("<name>", "image name; its first part names the registry")
     .option("-a, --all-tags", "every tag that the repository has in the local store")
+    .option("--platform <platforms>", "only these of an index (default: all)", collect, [])
+    .option("--insecure", "accept any certificate, and plain http")
     .option("-q, --quiet", "print only the name")
     .addOption(progressOption())
     .action(async (name: string, flags: Flags, command: Command) => {
@@ -27,7 +32,9 @@ export function addPushCommand(program: Command, invocation: Invocation): void {
         async (listener): Promise<readonly PushedImage[]> => {
           const options = {
             ...globalFlags(command),
-            ...{ name, compression: compressionWords(flags), progress: listener },
+            ...{ name, compression: compressionWords(flags), insecure: flags.insecure },
+            platforms: platformList(flags.platform),
+            progress: listener,
             signal: invocation.signal,
           };
           return flags.allTags === true ? pushRepository(options) : [await pushImage(options)];

@@ -5,11 +5,13 @@ import {
   compressionWords,
   type CompressionFlags,
 } from "../compression-options.ts";
-import { globalFlags, type Invocation } from "../invocation.ts";
+import { collect, globalFlags, type Invocation } from "../invocation.ts";
+import { platformList } from "../platform-option.ts";
 
 interface Flags extends CompressionFlags {
   readonly output?: string;
   readonly format: SaveFormat;
+  readonly platform: readonly string[];
 }
 
 /** `tsbuild save [-o FILE] IMAGE…` */
@@ -24,6 +26,7 @@ export function addSaveCommand(program: Command, invocation: Invocation): void {
         .choices(["docker-archive", "oci-archive", "oci-dir"])
         .default("docker-archive"),
     )
+    .option("--platform <platforms>", "only these of an index (default: all)", collect, [])
     .action(async (images: string[], flags: Flags, command: Command) => {
       const isStream = flags.output === undefined || flags.output === "-";
       if (isStream && process.stdout.isTTY) {
@@ -34,6 +37,7 @@ export function addSaveCommand(program: Command, invocation: Invocation): void {
         images,
         format: flags.format,
         compression: compressionWords(flags),
+        platforms: platformList(flags.platform),
         output: isStream ? process.stdout : (flags.output ?? process.stdout),
         signal: invocation.signal,
       });

@@ -1,6 +1,7 @@
 import { Option, type Command } from "commander";
 import { listTags, usageError } from "../../api/index.ts";
 import type { Invocation } from "../invocation.ts";
+import { warningPrinter } from "../warnings.ts";
 
 interface Flags {
   readonly limit?: number;
@@ -25,7 +26,8 @@ export function addTagsCommand(program: Command, invocation: Invocation): void {
       const { limit, last, insecure, format } = flags;
       const { signal } = invocation;
       const tags: string[] = [];
-      for await (const tag of listTags({ repository, limit, last, insecure, signal })) {
+      const progress = warningPrinter(process.stderr);
+      for await (const tag of listTags({ repository, limit, last, insecure, progress, signal })) {
         if (format === "text") process.stdout.write(`${tag}\n`);
         else tags.push(tag);
       }

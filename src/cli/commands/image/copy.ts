@@ -1,6 +1,7 @@
 import { Option, type Command } from "commander";
 import { copyImage, usageError } from "../../../api/index.ts";
 import { collect, globalFlags, type Invocation } from "../../invocation.ts";
+import { platformList } from "../../platform-option.ts";
 import { progressOption, withProgress, type ProgressFlags } from "../../with-progress.ts";
 import { placeHelp } from "./place-help.ts";
 
@@ -8,6 +9,7 @@ interface Flags extends ProgressFlags {
   readonly platform: readonly string[];
   readonly all?: boolean;
   readonly format?: "oci" | "docker";
+  readonly referrers?: boolean;
   readonly insecure?: boolean;
 }
 
@@ -27,19 +29,21 @@ export function addCopyCommand(image: Command, invocation: Invocation): void {
         "media types of the manifests (default: as they are)",
       ).choices(["oci", "docker"]),
     )
+    .option("--referrers", "signatures, attestations and other artifacts that refer to it, too")
     .option("--insecure", "accept any certificate, and plain http")
     .option("-q, --quiet", "print nothing but the digest")
     .addOption(progressOption())
     .addHelpText("after", placeHelp)
     .action(async (source: string, target: string, flags: Flags, command: Command) => {
-      const platforms = flags.platform.flatMap((list) => list.split(","));
+      const platforms = platformList(flags.platform);
+      const { format, referrers, insecure } = flags;
       if (flags.all === true && platforms.length > 0) {
         throw usageError("copy all platforms and only some", "give --all or --platform");
       }
       const { digest } = await withProgress(flags, (listener) =>
         copyImage({
           ...globalFlags(command),
-          ...{ source, target, platforms, format: flags.format, insecure: flags.insecure },
+          ...{ source, target, platforms, format, referrers, insecure },
           progress: listener,
           signal: invocation.signal,
         }),

@@ -2,6 +2,7 @@ import { Option, type Command } from "commander";
 import { diffImages, type ComparedImage, type ImageDiff } from "../../../api/index.ts";
 import { globalFlags, type Invocation } from "../../invocation.ts";
 import { formatSize } from "../../table.ts";
+import { warningPrinter } from "../../warnings.ts";
 import { placeHelp } from "./place-help.ts";
 
 interface Flags {
@@ -29,7 +30,8 @@ export function addDiffCommand(image: Command, invocation: Invocation): void {
       const { platform, times, insecure, format } = flags;
       const { signal } = invocation;
       const options = { ...globalFlags(command), first, second, platform, times, insecure };
-      const found = await diffImages({ ...options, signal });
+      const progress = warningPrinter(process.stderr);
+      const found = await diffImages({ ...options, progress, signal });
       process.stdout.write(
         format === "json" ? `${JSON.stringify(found, undefined, 2)}\n` : describe(found),
       );

@@ -1,10 +1,12 @@
 import type { Command } from "commander";
 import type { Invocation } from "../../invocation.ts";
 import { addListCommand } from "../images.ts";
+import { addAttachCommand } from "./attach.ts";
 import { addCopyCommand } from "./copy.ts";
 import { addDiffCommand } from "./diff.ts";
 import { addInspectPlaceCommand } from "./inspect.ts";
 import { addMutateCommand } from "./mutate.ts";
+import { addReferrersCommand } from "./referrers.ts";
 import { addRemoveCommand } from "./remove.ts";
 
 /** `tsbuild image …`: images wherever they are. */
@@ -13,6 +15,8 @@ export function addImageCommand(program: Command, invocation: Invocation): void 
     .command("image")
     .description("copy, inspect and change images, in the local store or elsewhere");
   addCopyCommand(image, invocation);
+  addAttachCommand(image, invocation);
+  addReferrersCommand(image, invocation);
   addInspectPlaceCommand(image, invocation);
   addDiffCommand(image, invocation);
   addMutateCommand(image, invocation);

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { inspectPlace, readDocument, usageError } from "../../../api/index.ts";
 import { globalFlags, type Invocation } from "../../invocation.ts";
+import { warningPrinter } from "../../warnings.ts";
 import { placeHelp } from "./place-help.ts";
 
 interface Flags {
@@ -24,7 +25,8 @@ export function addInspectPlaceCommand(image: Command, invocation: Invocation): 
     .action(async (places: readonly string[], flags: Flags, command: Command) => {
       const { platform, insecure } = flags;
       const { signal } = invocation;
-      const common = { ...globalFlags(command), platform, insecure, signal };
+      const progress = warningPrinter(process.stderr);
+      const common = { ...globalFlags(command), platform, insecure, progress, signal };
       if (flags.raw === true) {
         const [place, ...more] = places;
         if (place === undefined || more.length > 0) {

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { removeImages, removeRemote } from "../../../api/index.ts";
 import { globalFlags, type Invocation } from "../../invocation.ts";
+import { warningPrinter } from "../../warnings.ts";
 
 interface Flags {
   readonly force?: boolean;
@@ -23,7 +24,8 @@ export function addRemoveCommand(image: Command, { signal }: Invocation): void {
       const options = { ...globalFlags(command), force, signal };
       const isElsewhere = (word: string): boolean => word.includes("://");
       for (const name of words.filter(isElsewhere)) {
-        const { digest } = await removeRemote({ ...options, name, insecure });
+        const progress = warningPrinter(process.stderr);
+        const { digest } = await removeRemote({ ...options, name, insecure, progress });
         process.stdout.write(`Deleted: ${name} ${digest}\n`);
       }
       const images = words.filter((word) => !isElsewhere(word));

@@ -8,6 +8,7 @@ import {
   type ListedDetails,
 } from "../../../api/index.ts";
 import { collect, globalFlags, type Invocation } from "../../invocation.ts";
+import { warningPrinter } from "../../warnings.ts";
 
 interface DetailFlags {
   readonly os?: string;
@@ -31,7 +32,7 @@ oci:DIR:REF and the like are others. Of an index all images are taken.
 
 /** `create`, `add`, `annotate`, `remove` and `rm`. */
 export function addEditCommands(manifest: Command, invocation: Invocation): void {
-  const { signal } = invocation;
+  const watched = { signal: invocation.signal, progress: warningPrinter(process.stderr) };
   manifest
     .command("create")
     .description("begin a list of images")
@@ -45,7 +46,9 @@ export function addEditCommands(manifest: Command, invocation: Invocation): void
     .action(async (name: string, images: string[], flags: CreateFlags, command: Command) => {
       const { amend, annotation: annotations, insecure } = flags;
       const options = { ...globalFlags(command), name, images, amend, annotations, insecure };
-      process.stdout.write(`Created manifest list ${await createList({ ...options, signal })}\n`);
+      process.stdout.write(
+        `Created manifest list ${await createList({ ...options, ...watched })}\n`,
+      );
     });
   withDetails(
     manifest
@@ -66,7 +69,7 @@ export function addEditCommands(manifest: Command, invocation: Invocation): void
       const details = readDetails(flags);
       const { insecure } = flags;
       const options = { ...globalFlags(command), name, images, details, insecure };
-      process.stdout.write(`${await addToList({ ...options, signal })}\n`);
+      process.stdout.write(`${await addToList({ ...options, ...watched })}\n`);
     },
   );
   withDetails(
@@ -77,7 +80,7 @@ export function addEditCommands(manifest: Command, invocation: Invocation): void
       .argument("<image>", "its digest, or its name as it was when it was added"),
   ).action(async (name: string, image: string, flags: DetailFlags, command: Command) => {
     const details = readDetails(flags);
-    await annotateList({ ...globalFlags(command), name, image, details, signal });
+    await annotateList({ ...globalFlags(command), name, image, details, ...watched });
   });
   manifest
     .command("remove")
@@ -86,14 +89,14 @@ export function addEditCommands(manifest: Command, invocation: Invocation): void
     .argument("<image...>", "digests, or names as they were when they were added")
     .action(async (name: string, images: string[], _flags: object, command: Command) => {
       const options = { ...globalFlags(command), name, images };
-      process.stdout.write(`${await removeFromList({ ...options, signal })}\n`);
+      process.stdout.write(`${await removeFromList({ ...options, ...watched })}\n`);
     });
   manifest
     .command("rm")
     .description("forget lists; the images stay")
     .argument("<list...>", "names of lists")
     .action(async (names: string[], _flags: object, command: Command) => {
-      const removed = await removeLists({ ...globalFlags(command), names, signal });
+      const removed = await removeLists({ ...globalFlags(command), names, ...watched });
       for (const name of removed) process.stdout.write(`${name}\n`);
     });
 }

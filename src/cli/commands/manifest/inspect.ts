@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { inspectList, listExists } from "../../../api/index.ts";
 import { globalFlags, type Invocation } from "../../invocation.ts";
+import { warningPrinter } from "../../warnings.ts";
 
 interface InspectFlags {
   readonly verbose?: boolean;
@@ -22,7 +23,7 @@ export function addInspectListCommand(manifest: Command, { signal }: Invocation)
       async (name: string, image: string | undefined, flags: InspectFlags, command: Command) => {
         const { verbose, insecure } = flags;
         const options = { ...globalFlags(command), name, image, verbose, insecure, signal };
-        const found = await inspectList(options);
+        const found = await inspectList({ ...options, progress: warningPrinter(process.stderr) });
         process.stdout.write(`${JSON.stringify(found, undefined, 4)}\n`);
       },
     );
