@@ -1,6 +1,6 @@
 import { createHash, type Hash } from "node:crypto";
 import { Transform, type TransformCallback } from "node:stream";
-import { coreError } from "./errors.ts";
+import { coreError, type TsbuildError } from "./errors.ts";
 
 /** `sha256:<64 hex>` (or `sha512:<128 hex>`) of exact bytes. Branded so that it does not mix with other strings. */
 export type Digest = string & { readonly __brand: "Digest" };
@@ -114,22 +114,14 @@ export function createVerifier(
   return new Transform({
     transform(chunk: Uint8Array, _encoding, done: TransformCallback): void {
       digester.update(chunk);
-      if (size !== undefined && digester.size > size) done(sizeMismatch(digester.size));
-      else done(null, chunk);
+      if (size === undefined || digester.size <= size) done(null, chunk);
+      else done(sizeMismatch(size, digester.size, subject));
     },
     flush(done: TransformCallback): void {
-      if (size !== undefined && digester.size !== size) return done(sizeMismatch(digester.size));
-      const found = digester.digest();
-      if (found !== expected.digest) return done(digestMismatch(expected.digest, found, subject));
-      done();
+      const found = { size: digester.size, digest: digester.digest() };
+      done(contentMismatch(expected, found, subject));
     },
   });
-
-  function sizeMismatch(found: number): Error {
-    return coreError("SIZE_MISMATCH", `read ${subject}: ${String(size)} bytes were promised`, {
-      details: { expected: size ?? null, found, subject },
-    });
-  }
 }
 
 /** Streams that fail unless they are what their digest says, whoever reads them. */
@@ -149,11 +141,30 @@ export function isVouchedFor(content: object, digest: Digest): boolean {
   return vouched.get(content) === digest;
 }
 
-export function digestMismatch(expected: Digest, found: Digest, subject: string): Error {
+export function digestMismatch(expected: Digest, found: Digest, subject: string): TsbuildError {
   return coreError("DIGEST_MISMATCH", `verify ${subject}: digest mismatch, found ${found}`, {
     hint: "the data was damaged or replaced on its way; try again, then ask whoever serves it",
     details: { expected, found, subject },
   });
+}
+
+function sizeMismatch(expected: number, found: number, subject: string): TsbuildError {
+  return coreError("SIZE_MISMATCH", `read ${subject}: ${String(expected)} bytes were promised`, {
+    details: { expected, found, subject },
+  });
+}
+
+/** SIZE_MISMATCH or DIGEST_MISMATCH, whichever it is; undefined for the right content. */
+export function contentMismatch(
+  expected: { readonly digest: Digest; readonly size?: number | undefined },
+  found: { readonly digest: Digest; readonly size: number },
+  subject: string,
+): TsbuildError | undefined {
+  if (expected.size !== undefined && found.size !== expected.size) {
+    return sizeMismatch(expected.size, found.size, subject);
+  }
+  if (found.digest === expected.digest) return undefined;
+  return digestMismatch(expected.digest, found.digest, subject);
 }
 
 /** @throws DIGEST_MISMATCH, SIZE_MISMATCH unless the bytes are exactly the promised ones. */
@@ -162,17 +173,9 @@ export function verifyBytes(
   expected: { readonly digest: Digest; readonly size?: number | undefined },
   subject: string,
 ): void {
-  if (expected.size !== undefined && expected.size !== bytes.length) {
-    throw coreError(
-      "SIZE_MISMATCH",
-      `read ${subject}: ${String(expected.size)} bytes were promised`,
-      {
-        details: { expected: expected.size, found: bytes.length, subject },
-      },
-    );
-  }
   const digester = new Digester(digestAlgorithm(expected.digest));
   digester.update(bytes);
-  const found = digester.digest();
-  if (found !== expected.digest) throw digestMismatch(expected.digest, found, subject);
+  const found = { digest: digester.digest(), size: bytes.length };
+  const mismatch = contentMismatch(expected, found, subject);
+  if (mismatch !== undefined) throw mismatch;
 }

@@ -68,6 +68,19 @@ export function isTsbuildError(error: unknown, code?: string): error is TsbuildE
   return error instanceof TsbuildError && (code === undefined || error.code === code);
 }
 
+/** The same failure, marked as one that another try may not meet. */
+export function asRetryable(error: TsbuildError): TsbuildError {
+  const { code, message, hint, location, details, cause } = error;
+  return new TsbuildError({
+    code,
+    message,
+    hint,
+    location,
+    details: { ...details, isRetryable: true },
+    cause,
+  });
+}
+
 /** The `code` of a Node system error such as "ENOENT"; undefined for anything else. */
 export function errnoOf(error: unknown): string | undefined {
   if (typeof error !== "object" || error === null || !("code" in error)) return undefined;

@@ -1,6 +1,13 @@
 import { pipeline, Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
-import { createVerifier, isVouchedFor, TsbuildError, vouchFor } from "../core/index.ts";
+import {
+  asRetryable,
+  createVerifier,
+  isTsbuildError,
+  isVouchedFor,
+  TsbuildError,
+  vouchFor,
+} from "../core/index.ts";
 import { onSide, tellSide } from "./copy-side.ts";
 import { inlineContent } from "./read-content.ts";
 import type { ContentSink, ContentSource, Descriptor } from "./types.ts";
@@ -28,7 +35,7 @@ const defaultRetry: CopyRetry = { attempts: 4, firstDelay: 500 };
 /**
  * Moves one piece of content, verified while it streams: the sink sees an error instead of an end when size or
  * digest are wrong. When the sink fails with `details.isRetryable`, the content is fetched and sent again: a stream
- * that a sink has consumed cannot be repeated by the sink itself.
+ * that a sink has consumed cannot be repeated by the sink itself. So it is when one of several hosts gave wrong bytes.
  * @throws DIGEST_MISMATCH, SIZE_MISMATCH; what the places throw; with `details.side`
  */
 export async function copyContent(options: CopyContentOptions): Promise<void> {
@@ -38,7 +45,9 @@ export async function copyContent(options: CopyContentOptions): Promise<void> {
     try {
       return await copyOnce(options);
     } catch (error) {
-      if (attempt >= attempts || !isPassing(error) || signal?.aborted === true) throw error;
+      if (attempt >= attempts || signal?.aborted === true) throw error;
+      if (isWrongFromOne(error)) continue;
+      if (!isPassing(error)) throw error;
     }
     await sleep(firstDelay * 2 ** (attempt - 1), undefined, signal === undefined ? {} : { signal });
   }
@@ -52,12 +61,25 @@ function isPassing(error: unknown): boolean {
   );
 }
 
+/**
+ * Whether content was wrong, and its source knows somebody else who has it: a mirror lied, which shows only at the end,
+ * when all has been handed on. Fetching it again asks the others.
+ */
+export function isWrongFromOne(error: unknown): boolean {
+  return isMismatch(error) && error.details["isRetryable"] === true;
+}
+
+function isMismatch(error: unknown): error is TsbuildError {
+  return isTsbuildError(error, "DIGEST_MISMATCH") || isTsbuildError(error, "SIZE_MISMATCH");
+}
+
 async function copyOnce(options: CopyContentOptions): Promise<void> {
   const { source, sink, descriptor, signal } = options;
   const known = options.bytes ?? inlineContent(descriptor);
+  const begun = known === undefined ? await takeBegun(options) : undefined;
   const content =
     known === undefined
-      ? await onSide("source", source, () => source.fetch(descriptor, signal))
+      ? (begun ?? (await onSide("source", source, () => source.fetch(descriptor, signal))))
       : Readable.from([known], { objectMode: false });
   const verified = verify(content, descriptor, source);
   let sourceFailure: { readonly error: unknown } | undefined;
@@ -69,13 +91,36 @@ async function copyOnce(options: CopyContentOptions): Promise<void> {
     const checked = vouchFor(Readable.from(watched, { objectMode: false }), descriptor.digest);
     await sink.push(descriptor, checked, signal);
   } catch (error) {
-    throw sourceFailure === undefined
-      ? tellSide(error, "sink", sink)
-      : tellSide(sourceFailure.error, "source", source);
+    if (sourceFailure === undefined) throw tellSide(error, "sink", sink);
+    const told = tellSide(sourceFailure.error, "source", source);
+    // The kept beginning may be what was wrong: it is gone now, and all is fetched.
+    throw begun === undefined || !isMismatch(told) ? told : asRetryable(told);
   } finally {
     // After a failure, and when another writer was faster and the sink returned early.
     content.destroy();
   }
+}
+
+/** Content whose beginning the sink has kept and whose rest is fetched; undefined where nothing is kept. */
+async function takeBegun(options: CopyContentOptions): Promise<Readable | undefined> {
+  const { source, sink, descriptor, signal } = options;
+  if (source.fetchFrom === undefined || sink.takePartial === undefined) return undefined;
+  const kept = await onSide("sink", sink, async () => sink.takePartial?.(descriptor));
+  if (kept === undefined) return undefined;
+  const { size, content } = kept;
+  if (size > descriptor.size) {
+    content.destroy();
+    return undefined;
+  }
+  async function* chunks(): AsyncGenerator<Buffer> {
+    yield* content as AsyncIterable<Buffer>;
+    if (size === descriptor.size) return;
+    const rest = await source.fetchFrom?.(descriptor, size, signal);
+    if (rest !== undefined) yield* rest as AsyncIterable<Buffer>;
+  }
+  const joined = Readable.from(chunks(), { objectMode: false });
+  joined.once("close", () => content.destroy());
+  return joined;
 }
 
 function verify(content: Readable, descriptor: Descriptor, { label }: ContentSource): Readable {

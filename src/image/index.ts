@@ -6,7 +6,12 @@ export {
   type Converted,
   type ManifestFormat,
 } from "./convert-manifest.ts";
-export { copyContent, type CopyContentOptions, type CopyRetry } from "./copy-content.ts";
+export {
+  copyContent,
+  isWrongFromOne,
+  type CopyContentOptions,
+  type CopyRetry,
+} from "./copy-content.ts";
 export {
   copyGraph,
   type CopyGraphOptions,

@@ -102,6 +102,8 @@ export interface ContentSource {
   readonly label: string;
   /** @throws a `*_NOT_FOUND` code when the place lacks it */
   fetch(descriptor: Descriptor, signal?: AbortSignal): Promise<Readable>;
+  /** What is behind the first `offset` bytes, where the place can begin there. The caller verifies the whole. */
+  fetchFrom?(descriptor: Descriptor, offset: number, signal?: AbortSignal): Promise<Readable>;
   /** What a name stands for; undefined when the name is not known here. */
   resolve(name: string, signal?: AbortSignal): Promise<Descriptor | undefined>;
 }
@@ -123,6 +125,10 @@ export interface ContentSink {
   has(descriptor: Descriptor, signal?: AbortSignal): Promise<boolean>;
   /** Consumes `content` completely. Stores nothing when it fails. */
   push(descriptor: Descriptor, content: Readable, signal?: AbortSignal): Promise<void>;
+  /** The beginning of something that a copy before this one did not bring to its end; unverified. */
+  takePartial?(
+    descriptor: Descriptor,
+  ): Promise<{ readonly size: number; readonly content: Readable } | undefined>;
   /** Makes `name` stand for the descriptor, which has been pushed. */
   tag(name: string, descriptor: Descriptor, signal?: AbortSignal): Promise<void>;
 }

@@ -148,7 +148,7 @@ function depthOf(index: SnapshotIndex, snapshot: Snapshot): number {
 }
 
 async function removeBlobs({ options, place, live }: Collection): Promise<Removed> {
-  const removed = { removed: 0, bytes: 0 };
+  const removed = { ...(await place.store.blobs.clearPartial()) };
   for await (const { digest, size } of place.store.blobs.list()) {
     if (live.blobs.has(digest)) continue;
     options.signal?.throwIfAborted();

@@ -1,6 +1,6 @@
 import { Transform } from "node:stream";
-import { shortDigest } from "../core/index.ts";
-import type { Descriptor } from "../image/index.ts";
+import { isVouchedFor, shortDigest, vouchFor } from "../core/index.ts";
+import { isWrongFromOne, type Descriptor } from "../image/index.ts";
 import type { Store } from "../store/index.ts";
 import { localError } from "./errors.ts";
 import type { ImageLayer } from "./image-layers.ts";
@@ -71,6 +71,22 @@ async function fetchBlob(
   options: FetchOptions & { readonly fetchLayer: FetchLayer },
 ): Promise<void> {
   if (await isHere(store, descriptor)) return;
+  const { signal } = options;
+  for (;;) {
+    try {
+      return await fetchOnce(store, descriptor, options);
+    } catch (error) {
+      if (!isWrongFromOne(error)) throw error;
+      signal?.throwIfAborted();
+    }
+  }
+}
+
+async function fetchOnce(
+  store: Store,
+  descriptor: Descriptor,
+  options: FetchOptions & { readonly fetchLayer: FetchLayer },
+): Promise<void> {
   const { fetchLayer, signal, onProgress } = options;
   const { digest, size } = descriptor;
   const tell = (current: number, done: boolean): void =>
@@ -80,7 +96,9 @@ async function fetchBlob(
   const counted = content.pipe(countBytes((current) => tell(current, false)));
   content.once("error", (error) => counted.destroy(error));
   counted.once("close", () => content.destroy());
-  await store.blobs.write(counted, { digest, size }, signal);
+  // What fails at its end breaks `counted` too.
+  const checked = isVouchedFor(content, digest) ? vouchFor(counted, digest) : counted;
+  await store.blobs.write(checked, { digest, size }, signal);
   tell(size, true);
 }
 

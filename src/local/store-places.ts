@@ -27,6 +27,7 @@ export function storeSink(
     push: async ({ digest, size }, content, signal) => {
       await store.blobs.write(content, { digest, size }, signal);
     },
+    takePartial: async ({ digest }) => store.blobs.takePartial(digest),
     tag: async (name, descriptor) => {
       await options.onTag(descriptor);
       await store.names.set({

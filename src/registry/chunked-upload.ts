@@ -148,7 +148,7 @@ class ChunkSender {
       method: "GET",
       target: this.location,
       accept: [200, 202, 204, 404],
-      attempt: `ask how far the upload of ${this.#upload.descriptor.digest} has got`,
+      attempt: `${this.#attempt}: ask how far it has got`,
       signal: this.#upload.signal,
     });
     await discardBody(response);

@@ -1,6 +1,15 @@
 import { pipeline, Readable } from "node:stream";
 import { createBrotliDecompress, createGunzip, createInflate } from "node:zlib";
-import { isTsbuildError, type HttpResponse } from "../core/index.ts";
+import {
+  asRetryable,
+  contentMismatch,
+  digestAlgorithm,
+  Digester,
+  isTsbuildError,
+  vouchFor,
+  type Digest,
+  type HttpResponse,
+} from "../core/index.ts";
 import type { Descriptor } from "../image/index.ts";
 import { registryError } from "./errors.ts";
 import { isRetryableError, retryDelay, waitFor, type RetryPolicy } from "./retry.ts";
@@ -11,6 +20,10 @@ export interface DownloadOptions {
   readonly transports: readonly Transport[];
   readonly descriptor: Descriptor;
   readonly policy: RetryPolicy;
+  /** Bytes at the beginning that are known already; 0 by default. */
+  readonly offset?: number | undefined;
+  /** Told of hosts before the last one that are not worth being asked again. */
+  readonly onLost: (transport: Transport) => void;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -25,58 +38,123 @@ const progressWorthPatience = 1024 * 1024;
 
 /**
  * Starts to read a blob. When the connection breaks on the way, reading goes on where it broke off, with the next host
- * when the first one stays away.
- * @throws REGISTRY_* codes, at once and while the stream is read
+ * when the first one stays away, falls silent or breaks again. A whole blob is verified while it is read; wrong bytes in
+ * which a mirror had a part are an error with `details.isRetryable`, because another download asks somebody else.
+ * @throws REGISTRY_* codes, at once and while the stream is read; DIGEST_MISMATCH, SIZE_MISMATCH from the stream
  */
 export async function downloadBlob(options: DownloadOptions): Promise<Readable> {
-  const opened = await openAnywhere(options, 0);
+  const { offset = 0, descriptor } = options;
+  const opened = await openAnywhere(options, offset);
   const coded = decoderFor(opened.response, options);
   // The error arrives where the decoded content is read.
   if (coded !== undefined) return pipeline(opened.response.body, coded, () => undefined);
-  checkLength(opened, options);
-  return resumable(opened, options);
+  const download = new Download(options, opened);
+  const content = Readable.from(download.chunks(offset), { objectMode: false });
+  // A stream that nobody began to read would keep its connection.
+  content.once("close", () => download.stop());
+  return offset === 0 ? vouchFor(content, descriptor.digest) : content;
 }
 
-function resumable(first: Opened, options: DownloadOptions): Readable {
-  const { policy, signal } = options;
-  let opened = first;
-  async function* chunks(): AsyncGenerator<Buffer> {
-    let offset = 0;
-    let resumed = 0;
-    for (let failures = 0; ;) {
+class Download {
+  readonly #options: DownloadOptions;
+  #hosts: readonly Transport[];
+  #opened: Opened;
+  /** Who gave some of it. */
+  readonly #givers = new Set<Transport>();
+  #failures = 0;
+
+  constructor(options: DownloadOptions, opened: Opened) {
+    this.#options = options;
+    this.#hosts = options.transports;
+    this.#opened = opened;
+  }
+
+  /** What is behind `start`. */
+  async *chunks(start: number): AsyncGenerator<Buffer> {
+    const { digest, size } = this.#options.descriptor;
+    const digester = new Digester(digestAlgorithm(digest));
+    let offset = start;
+    for (let resumed = start; ; resumed = offset) {
       try {
-        for await (const chunk of opened.response.body) {
+        this.#givers.add(this.#opened.transport);
+        for await (const chunk of this.#opened.response.body) {
           offset += (chunk as Buffer).length;
+          if (start === 0) digester.update(chunk as Buffer);
+          if (offset > size) break;
           yield chunk as Buffer;
         }
-        return;
+        if (offset < size) throw this.#cutShort(offset);
+        break;
       } catch (error) {
-        if (offset - resumed >= progressWorthPatience) failures = 0;
-        failures += 1;
-        if (failures >= policy.attempts || !isRetryableError(error)) {
-          const { transport } = opened;
-          throw unreachableError(error, attemptOf(options, transport), transport.host.domain);
-        }
-        await waitFor(retryDelay({ attempt: failures, policy }), signal);
-        resumed = offset;
-        opened = await openAnywhere(options, offset);
+        // Nothing is missing but the end of the answer.
+        if (offset === size) break;
+        if (offset - resumed >= progressWorthPatience) this.#failures = 0;
+        await this.#goOn(error, offset);
       }
     }
+    if (start > 0) return;
+    this.#check({ size: offset, digest: digester.digest() });
   }
-  const content = Readable.from(chunks(), { objectMode: false });
-  // A stream that nobody began to read would keep its connection.
-  content.once("close", () => opened.response.body.destroy());
-  return content;
+
+  stop(): void {
+    this.#opened.response.body.destroy();
+  }
+
+  /** Opens the rest: where it broke, or with the next host when this one breaks too often. */
+  async #goOn(error: unknown, offset: number): Promise<void> {
+    const { policy, signal, onLost } = this.#options;
+    const { transport } = this.#opened;
+    this.#failures += 1;
+    const isLast = transport === this.#hosts.at(-1);
+    const isHopeless = !isRetryableError(error) || this.#failures >= (isLast ? policy.attempts : 2);
+    if (isTsbuildError(error, "CANCELED") || (isLast && isHopeless)) {
+      throw unreachableError(error, attemptOf(this.#options, transport), transport.host.domain);
+    }
+    if (isHopeless || isTsbuildError(error, "HTTP_TIMEOUT")) {
+      this.#hosts = this.#hosts.filter((host) => host !== transport);
+      onLost(transport);
+    } else {
+      await waitFor(retryDelay({ attempt: this.#failures, policy }), signal);
+    }
+    this.#opened = await openAnywhere({ ...this.#options, transports: this.#hosts }, offset);
+    if (this.#opened.transport !== transport) this.#failures = 0;
+  }
+
+  #cutShort(offset: number): Error {
+    const { transport } = this.#opened;
+    const { size } = this.#options.descriptor;
+    const attempt = attemptOf(this.#options, transport);
+    return registryError(
+      "REGISTRY_ANSWER_INVALID",
+      `${attempt}: it ends after ${String(offset)} of ${String(size)} bytes`,
+      {
+        details: { host: transport.host.domain, expected: size, found: offset, isRetryable: true },
+      },
+    );
+  }
+
+  /** Mirrors that had a part in wrong content are not believed any more. */
+  #check(found: { readonly size: number; readonly digest: Digest }): void {
+    const { descriptor, transports, onLost } = this.#options;
+    const names = [...this.#givers].map(nameOf).join(" and ");
+    const subject = `${descriptor.digest} from registry ${names}`;
+    const mismatch = contentMismatch(descriptor, found, subject);
+    if (mismatch === undefined) return;
+    const mirrors = [...this.#givers].filter((host) => host !== transports.at(-1));
+    for (const mirror of mirrors) onLost(mirror);
+    throw mirrors.length > 0 ? asRetryable(mismatch) : mismatch;
+  }
 }
 
 async function openAnywhere(options: DownloadOptions, offset: number): Promise<Opened> {
-  const { transports } = options;
+  const { transports, onLost } = options;
   for (const [index, transport] of transports.entries()) {
     try {
       return { response: await openBlob(options, transport, offset), transport };
     } catch (error) {
       const isLast = index === transports.length - 1;
       if (isLast || isTsbuildError(error, "CANCELED")) throw error;
+      if (isTsbuildError(error, "REGISTRY_UNREACHABLE")) onLost(transport);
     }
   }
   throw registryError(
@@ -103,6 +181,7 @@ async function openBlob(
     attempt,
     signal,
   });
+  checkLength({ response, transport }, { ...options, offset });
   if (offset === 0) return response;
   if (response.status === 200) return withoutStart(response, offset);
   if (response.status === 416) {
@@ -134,14 +213,16 @@ function withoutStart(response: HttpResponse, offset: number): HttpResponse {
 
 /** Another length than the descriptor's cannot become the right content: that is told before anything is read. */
 function checkLength({ response, transport }: Opened, options: DownloadOptions): void {
-  const { size } = options.descriptor;
+  const { descriptor, offset = 0 } = options;
+  const expected = response.status === 206 ? descriptor.size - offset : descriptor.size;
   const length = response.header("content-length");
-  if (length === undefined || Number(length) === size) return;
+  if (length === undefined || response.status === 416) return;
+  if (Number(length) === expected || decoderFor(response, options) !== undefined) return;
   response.body.destroy();
   throw registryError(
     "REGISTRY_ANSWER_INVALID",
-    `${attemptOf(options, transport)}: it has ${length} bytes instead of ${String(size)}`,
-    { details: { host: transport.host.domain, expected: size, found: Number(length) } },
+    `${attemptOf(options, transport)}: it has ${length} bytes instead of ${String(expected)}`,
+    { details: { host: transport.host.domain, expected, found: Number(length) } },
   );
 }
 
@@ -164,6 +245,10 @@ function decoderFor(response: HttpResponse, { descriptor }: DownloadOptions) {
   }
 }
 
-function attemptOf({ descriptor }: DownloadOptions, { host }: Transport): string {
-  return `read blob ${descriptor.digest} from ${host.domain}`;
+function attemptOf({ descriptor }: DownloadOptions, transport: Transport): string {
+  return `read blob ${descriptor.digest} from ${nameOf(transport)}`;
+}
+
+function nameOf({ host }: Transport): string {
+  return `${host.domain}/${host.path}`;
 }

@@ -1,4 +1,4 @@
-import type { Readable } from "node:stream";
+import { Readable } from "node:stream";
 import {
   digestOf,
   discardBody,
@@ -12,6 +12,7 @@ import {
   parseDigest,
   parseReference,
   readBody,
+  verifyBytes,
   withDefaultTag,
   type Digest,
   type HttpClient,
@@ -99,15 +100,18 @@ class Repository implements RegistryRepository {
       : undefined;
     if (manifest !== undefined) return manifest;
     // Some registries keep the manifests of an index among the blobs.
-    const transports = await this.#route.readers("digests");
     try {
-      return await downloadBlob({ transports, descriptor, policy: this.#policy, signal });
+      return await this.#download({ descriptor, signal });
     } catch (error) {
       if (!isTsbuildError(error, "REGISTRY_NOT_FOUND")) throw error;
       const linked = await this.#fetchLinked(descriptor, signal);
       if (linked === undefined) throw error;
       return linked;
     }
+  }
+
+  fetchFrom(descriptor: Descriptor, offset: number, signal?: AbortSignal): Promise<Readable> {
+    return this.#download({ descriptor, offset, signal });
   }
 
   async has(descriptor: Descriptor, signal?: AbortSignal): Promise<boolean> {
@@ -238,16 +242,36 @@ class Repository implements RegistryRepository {
     return { mediaType, digest: digestOf(bytes), size: bytes.length };
   }
 
+  async #download(wanted: {
+    readonly descriptor: Descriptor;
+    readonly offset?: number;
+    readonly signal: AbortSignal | undefined;
+  }): Promise<Readable> {
+    return downloadBlob({
+      ...wanted,
+      transports: await this.#route.readers("digests"),
+      policy: this.#policy,
+      onLost: (mirror) => this.#route.leave(mirror),
+    });
+  }
+
+  /** Verified here already: a mirror that has something else is passed over. */
   #fetchManifest(
-    { digest }: Descriptor,
+    descriptor: Descriptor,
     signal: AbortSignal | undefined,
   ): Promise<Readable | undefined> {
+    const { digest } = descriptor;
     return this.#route.ask("digests", async (transport) => {
       const request = { transport, method: "GET", label: digest, accept: [200, 404] } as const;
       const response = await this.#sendManifestRequest(request, signal);
-      if (response.status === 200) return response.body;
-      await discardBody(response);
-      return undefined;
+      const bytes = await readBody(response, maxManifestSize + 1);
+      if (response.status === 404) return undefined;
+      verifyBytes(
+        bytes,
+        descriptor,
+        `${digest} from registry ${transport.host.domain}/${transport.host.path}`,
+      );
+      return Readable.from([bytes], { objectMode: false });
     });
   }
 

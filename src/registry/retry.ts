@@ -13,6 +13,8 @@ export interface RetryPolicy {
   readonly attempts: number;
   /** Milliseconds before the second try, doubled for each further one; 300 by default. */
   readonly baseDelay: number;
+  /** False where somebody else can be asked instead of waiting for a silent host a second time. */
+  readonly repeatsTimeouts?: boolean | undefined;
 }
 
 export const defaultRetryPolicy: RetryPolicy = { attempts: 5, baseDelay: 300 };
@@ -28,6 +30,11 @@ export function isRetryableStatus(status: number): boolean {
 
 export function isRetryableError(error: unknown): boolean {
   return isTsbuildError(error) && error.details["isRetryable"] === true;
+}
+
+export function isWorthRepeating(error: unknown, policy: RetryPolicy): boolean {
+  if (policy.repeatsTimeouts === false && isTsbuildError(error, "HTTP_TIMEOUT")) return false;
+  return isRetryableError(error);
 }
 
 /**
@@ -106,19 +113,31 @@ export async function sendPatiently(request: PatientRequest): Promise<HttpRespon
     try {
       const response = await send();
       if (isLast || !isRetryableStatus(response.status)) {
+        pauseAfter(response, request);
         return bodyLimit === undefined ? response : await withBodyRead(response, bodyLimit);
       }
       retryAfter = response.header("retry-after");
       reason = `answers ${String(response.status)}`;
       await discardBody(response);
     } catch (error) {
-      if (isLast || !isRetryableError(error)) throw error;
+      if (isLast || !isWorthRepeating(error, policy)) throw error;
       reason = "cannot be reached";
     }
     const delay = retryDelay({ attempt, policy, retryAfter });
     pauseHost(host, delay);
     if (delay > worthTelling) request.onWait?.(waitText(host, reason, delay));
   }
+}
+
+/** An upload is not repeated here, but others follow it: what the host wishes holds for them. */
+function pauseAfter(response: HttpResponse, { host, policy, onWait }: PatientRequest): void {
+  const retryAfter = response.header("retry-after");
+  if (retryAfter === undefined || !isRetryableStatus(response.status)) return;
+  const delay = retryDelay({ attempt: 1, policy, retryAfter });
+  pauseHost(host, delay);
+  if (delay <= worthTelling) return;
+  const seconds = String(Math.ceil(delay / 1000));
+  onWait?.(`${host} answers ${String(response.status)}: it is asked nothing for ${seconds} s`);
 }
 
 function waitText(host: string, reason: string, delay: number): string {

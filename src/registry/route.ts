@@ -7,7 +7,12 @@ import { Transport } from "./transport.ts";
 import type { OpenRegistryOptions } from "./types.ts";
 
 /** Mirrors are asked less patiently: behind them is the registry itself. */
-const mirrorAttempts = 2;
+function hasty(policy: RetryPolicy): RetryPolicy {
+  return { ...policy, attempts: Math.min(2, policy.attempts), repeatsTimeouts: false };
+}
+
+/** Failures of a mirror that the next request would meet again. */
+const worthless = ["REGISTRY_UNREACHABLE", "DIGEST_MISMATCH", "SIZE_MISMATCH"] as const;
 
 /** The hosts of a repository, found when they are first needed. */
 export class Route {
@@ -17,7 +22,7 @@ export class Route {
     readonly source: CredentialSource;
     readonly policy: RetryPolicy;
   };
-  /** Mirrors that could not be reached: they are not asked again. */
+  /** Mirrors that could not be reached, or gave wrong content: they are not asked again. */
   readonly #gone = new Set<Transport>();
   #found: Promise<Found> | undefined;
 
@@ -48,6 +53,11 @@ export class Route {
     return [...asked, primary];
   }
 
+  /** A mirror is not worth being asked again. */
+  leave(mirror: Transport): void {
+    this.#gone.add(mirror);
+  }
+
   /**
    * The first answer that somebody gives: `ask` returns undefined for "not here". What mirrors do not have, refuse or
    * cannot say is asked of the next one; the registry's own answer counts.
@@ -63,7 +73,7 @@ export class Route {
         if (answer !== undefined) return answer;
       } catch (error) {
         if (isTsbuildError(error, "CANCELED")) throw error;
-        if (isTsbuildError(error, "REGISTRY_UNREACHABLE")) this.#gone.add(transport);
+        if (worthless.some((code) => isTsbuildError(error, code))) this.leave(transport);
       }
     }
     return ask(await this.primary());
@@ -79,6 +89,7 @@ export class Route {
 
   async #open(): Promise<Found> {
     const { reference, insecure = false, settings = {}, access } = this.#options;
+    const { policy } = this.#common;
     const { env = process.env, system = "/etc" } = settings;
     const route = await findRoute({
       domain: reference.domain,
@@ -88,17 +99,16 @@ export class Route {
     });
     return {
       primary: this.#transport(route.primary, access === "push" ? "pull,push" : "pull"),
-      mirrors: route.mirrors.map((host) => this.#transport(host, "pull", mirrorAttempts)),
+      mirrors: route.mirrors.map((host) => this.#transport(host, "pull", hasty(policy))),
     };
   }
 
-  #transport(host: RegistryHost, actions: string, attempts?: number): Transport {
-    const { policy } = this.#common;
+  #transport(host: RegistryHost, actions: string, policy = this.#common.policy): Transport {
     return new Transport({
       ...this.#common,
       host,
       scopes: host.path === "" ? [] : [`repository:${host.path}:${actions}`],
-      policy: { ...policy, attempts: Math.min(attempts ?? policy.attempts, policy.attempts) },
+      policy,
       onWarning: this.#options.onWarning,
     });
   }

@@ -14,7 +14,7 @@ import { checkTarget, type Endpoint } from "./endpoint.ts";
 import { registryError } from "./errors.ts";
 import type { RegistryHost } from "./hosts/types.ts";
 import { responseError } from "./response-error.ts";
-import { isRetryableError, retryDelay, sendPatiently, waitFor, type RetryPolicy } from "./retry.ts";
+import { isWorthRepeating, retryDelay, sendPatiently, waitFor, type RetryPolicy } from "./retry.ts";
 
 export interface TransportOptions {
   readonly client: HttpClient;
@@ -209,7 +209,7 @@ export class Transport {
     for (let attempt = 1; ; attempt += 1) {
       const { endpoint, failure } = await this.#ping(request.signal);
       if (endpoint !== undefined) return endpoint;
-      if (attempt >= policy.attempts || !isRetryableError(failure)) {
+      if (attempt >= policy.attempts || !isWorthRepeating(failure, policy)) {
         return this.#told(request, () => Promise.reject(asError(failure)));
       }
       await waitFor(retryDelay({ attempt, policy }), request.signal);

@@ -1,3 +1,4 @@
+import type { Readable } from "node:stream";
 import type { Digest, HttpClient, Reference } from "../core/index.ts";
 import type { ContentSink, ContentSource, Descriptor } from "../image/index.ts";
 import type { Environment } from "./auth-file.ts";
@@ -52,6 +53,7 @@ export type MountSource =
  * @see OCI distribution spec
  */
 export interface RegistryRepository extends ContentSource, ContentSink {
+  fetchFrom(descriptor: Descriptor, offset: number, signal?: AbortSignal): Promise<Readable>;
   readonly hasChildrenToo: true;
   /** Its tags, in the registry's order. */
   listTags(options?: ListOptions): AsyncIterable<string>;

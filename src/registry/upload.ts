@@ -51,7 +51,7 @@ export async function openUpload(
     headers: { "content-length": "0" },
     ...(mountFrom === undefined ? {} : { scopes: [`repository:${mountFrom}:pull`] }),
     accept: mountFrom === undefined ? [202] : [201, 202],
-    attempt: `open an upload to ${place.host}/${place.path}`,
+    attempt: `open an upload of blob ${descriptor.digest} to ${place.host}/${place.path}`,
     signal,
   });
   await discardBody(response);

@@ -1,5 +1,5 @@
 import type { Readable } from "node:stream";
-import { isTsbuildError, TsbuildError, type Digest } from "../core/index.ts";
+import { asRetryable, isTsbuildError, type Digest } from "../core/index.ts";
 import type { Descriptor } from "../image/index.ts";
 import { largestChunk, sendBlobInChunks, usualChunk } from "./chunked-upload.ts";
 import { isRetryableError, type RetryPolicy } from "./retry.ts";
@@ -120,6 +120,7 @@ export class Uploads {
     if (error.details["status"] === 413) {
       const wasKnown = this.#isLimited;
       this.#isLimited = true;
+      // In chunks it may pass: then a fresh stream is all that is needed.
       return wasKnown ? error : asRetryable(error);
     }
     if (isRetryableError(error) && size > usualChunk) {
@@ -133,15 +134,4 @@ function commonParts(a: string, b: string): number {
   const [left, right] = [a.split("/"), b.split("/")];
   const different = left.findIndex((part, index) => part !== right[index]);
   return different < 0 ? left.length : different;
-}
-
-/** In chunks it may pass: then a fresh stream is all that is needed. */
-function asRetryable({ code, message, hint, details, cause }: TsbuildError): Error {
-  return new TsbuildError({
-    code,
-    message,
-    hint,
-    details: { ...details, isRetryable: true },
-    cause,
-  });
 }

@@ -13,12 +13,14 @@ import {
   diskFull,
   errnoOf,
   isDigest,
+  isTsbuildError,
   isVouchedFor,
   isDiskFull,
 } from "../core/index.ts";
 import { storeError } from "./errors.ts";
 import { isAbsence } from "./json-file.ts";
 import { blobPath } from "./layout.ts";
+import { type PartialBlobs, temporaryName } from "./partial-blobs.ts";
 import type { BlobStore } from "./types.ts";
 
 type Written = { readonly digest: Digest; readonly size: number };
@@ -33,7 +35,14 @@ const writeBuffer = 1024 * 1024;
 const readAtOnce = 64 * 1024;
 
 /** Blobs below `directory`; temporary files lie in `tmpDir`, on the same filesystem. */
-export function openBlobs(directory: string, tmpDir: string): BlobStore {
+export function openBlobs(options: {
+  readonly directory: string;
+  readonly tmpDir: string;
+  readonly partial: PartialBlobs;
+  /** Resolves when what dead processes left has been looked through. */
+  readonly swept: () => Promise<void>;
+}): BlobStore {
+  const { directory, tmpDir, partial, swept } = options;
   const path = (digest: Digest): string => blobPath(directory, digest);
 
   const write = async (
@@ -41,14 +50,18 @@ export function openBlobs(directory: string, tmpDir: string): BlobStore {
     expected?: Expected,
     signal?: AbortSignal,
   ): Promise<Written> => {
-    const temporary = join(tmpDir, `blob-${randomBytes(8).toString("hex")}`);
+    const mark = randomBytes(8).toString("hex");
+    const name = expected === undefined ? `blob-${mark}` : temporaryName(expected.digest, mark);
+    const temporary = join(tmpDir, name);
     try {
       const written = await writeTemporary({ temporary, content, expected, signal });
       await renameInto(temporary, path(written.digest));
       return written;
     } catch (error) {
+      const hasBrokenOff = signal?.aborted === true || isBrokenOff(error);
       content.destroy();
-      await rm(temporary, { force: true });
+      if (expected !== undefined && hasBrokenOff) await partial.keep(temporary, expected.digest);
+      else await rm(temporary, { force: true });
       throw isDiskFull(error) ? diskFull(directory, error) : error;
     }
   };
@@ -61,9 +74,21 @@ export function openBlobs(directory: string, tmpDir: string): BlobStore {
     open: async (digest) => openBlob(digest, path(digest)),
     read: async (digest, limit = defaultLimit) => readBlob(digest, path(digest), limit),
     writeBytes: async (bytes) => write(Readable.from([Buffer.from(bytes)])),
+    takePartial: async (digest) => {
+      await swept();
+      return partial.take(digest);
+    },
+    clearPartial: async () => partial.clear(),
     remove: async (digest) => rm(path(digest), { force: true }),
     list: () => listBlobs(directory),
   };
+}
+
+/** Whether the content's source failed, so that what came of it may be right; not the disk, and not the bytes. */
+function isBrokenOff(error: unknown): boolean {
+  return (
+    isTsbuildError(error) && !["DIGEST_MISMATCH", "SIZE_MISMATCH", "DISK_FULL"].includes(error.code)
+  );
 }
 
 async function writeTemporary(job: {

@@ -6,6 +6,8 @@ export interface StoreLayout {
   readonly root: string;
   readonly version: string;
   readonly blobs: string;
+  /** Made when it is first needed. */
+  readonly partial: string;
   readonly names: string;
   readonly layerBlobs: string;
   readonly mountsCache: string;
@@ -18,6 +20,7 @@ export function storeLayout(root: string): StoreLayout {
     root,
     version: join(root, "version.json"),
     blobs: join(root, "blobs"),
+    partial: join(root, "partial"),
     names: join(root, "names"),
     layerBlobs: join(root, "layer-blobs"),
     mountsCache: join(root, "mounts-cache"),

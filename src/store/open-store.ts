@@ -18,6 +18,7 @@ import { openLayerBlobs } from "./layer-blobs.ts";
 import { type StoreLayout, storeLayout } from "./layout.ts";
 import { withNameLock } from "./name-lock.ts";
 import { openNames } from "./names.ts";
+import { PartialBlobs } from "./partial-blobs.ts";
 import { claimProcessFolder, type ProcessFolder } from "./process-folder.ts";
 import { type SweepReport, sweepTmp } from "./sweep.ts";
 import type { Store } from "./types.ts";
@@ -41,10 +42,14 @@ export async function openStore(options: {
   const tmpDir = folder.path;
   const gate = new Gate(folder, layout.tmp);
   const cacheMounts = openCacheMounts({ directory: layout.mountsCache, tmpDir });
+  const partial = new PartialBlobs(layout.partial, tmpDir);
   const sweeper = startSweeper(layout.tmp, {
     own: folder.name,
     clock,
-    rescue: async (dead) => cacheMounts.bringBack(dead),
+    rescue: async (dead) => {
+      await cacheMounts.bringBack(dead);
+      await partial.rescue(dead);
+    },
   });
   const filesystem = new FilesystemSync(async () => syncFilesystem(layout.root));
   let closing: Promise<void> | undefined;
@@ -52,7 +57,12 @@ export async function openStore(options: {
   return {
     root: layout.root,
     tmpDir,
-    blobs: openBlobs(layout.blobs, tmpDir),
+    blobs: openBlobs({
+      directory: layout.blobs,
+      tmpDir,
+      partial,
+      swept: async () => sweeper.first,
+    }),
     names: openNames({ directory: layout.names, tmpDir, clock }),
     layerBlobs: openLayerBlobs(layout.layerBlobs, tmpDir),
     cacheMounts,
@@ -108,6 +118,8 @@ async function checkFormat(layout: StoreLayout): Promise<void> {
 }
 
 interface Sweeper {
+  /** Never rejects. */
+  readonly first: Promise<void>;
   sweep(): Promise<SweepReport>;
   stop(): Promise<void>;
 }
@@ -127,6 +139,7 @@ function startSweeper(
     () => undefined,
   );
   return {
+    first,
     sweep: async () => {
       await first;
       return run();

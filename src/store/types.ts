@@ -22,7 +22,8 @@ export interface BlobStore {
    */
   read(digest: Digest, limit?: number): Promise<Buffer>;
   /**
-   * Reads `content` to its end, or destroys it. Nothing is left of a failed write.
+   * Reads `content` to its end, or destroys it. Nothing is left of a failed write, except for the beginning of an
+   * expected blob whose content broke off (`takePartial`).
    * @throws DIGEST_MISMATCH, SIZE_MISMATCH when `expected` is given and differs; DISK_FULL
    */
   write(
@@ -31,10 +32,24 @@ export interface BlobStore {
     signal?: AbortSignal,
   ): Promise<{ readonly digest: Digest; readonly size: number }>;
   writeBytes(bytes: Uint8Array): Promise<{ readonly digest: Digest; readonly size: number }>;
+  /**
+   * The beginning of a blob whose writing broke off, here or in a process that was killed; undefined when there is none
+   * of at least a MiB. It belongs to the caller, who hashes it again, and is gone when it was read.
+   */
+  takePartial(digest: Digest): Promise<PartialBlob | undefined>;
+  /** Removes such beginnings. */
+  clearPartial(): Promise<{ readonly removed: number; readonly bytes: number }>;
   /** Idempotent. */
   remove(digest: Digest): Promise<void>;
   /** In byte order of the digests. */
   list(): AsyncIterable<{ readonly digest: Digest; readonly size: number }>;
+}
+
+/** The first bytes of a blob; nothing proves them. */
+export interface PartialBlob {
+  readonly size: number;
+  /** Read to its end or destroyed. */
+  readonly content: Readable;
 }
 
 /** What an image name stands for. */

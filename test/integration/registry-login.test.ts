@@ -2,6 +2,7 @@ import { copyFile, mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { discardBody, isTsbuildError, openHttpClient } from "../../src/core/index.ts";
 import {
   checkCredentials,
   findStoredCredentials,
@@ -9,7 +10,11 @@ import {
   type RegistrySettings,
 } from "../../src/registry/index.ts";
 import { makeRandomImage } from "../support/random-image.ts";
-import { startRegistryProcess, type RegistryProcess } from "../support/registry-process.ts";
+import {
+  htpasswdOfMe,
+  startRegistryProcess,
+  type RegistryProcess,
+} from "../support/registry-process.ts";
 import { failureOf } from "../support/expect-code.ts";
 import {
   given,
@@ -25,8 +30,7 @@ import {
   type TestAuthority,
 } from "../support/test-authority.ts";
 
-/** `me` with the password `top-secret`, by bcrypt. */
-const htpasswd = "me:$2b$04$vfo3s6JrHuD3urOsuhvk8ubWgPwlhqUbcdqPtGujmKAdKWSgs3ppm\n";
+const htpasswd = htpasswdOfMe;
 
 let folder: string;
 let authority: TestAuthority;
@@ -79,6 +83,32 @@ describe("a registry with TLS", () => {
     const failed = open(secure.host, { settings: wrong, credentials: given(me) }).resolve("1");
     expect(await failureOf(failed)).toMatchObject({ code: "REGISTRY_UNREACHABLE" });
   });
+
+  test.each(["SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS"])(
+    "by an authority of %s [R2.21]",
+    async (name) => {
+      const trusted = await mkdtemp(join(folder, "trusted-"));
+      const path = join(trusted, "authority.pem");
+      await copyFile(authority.certificate, path);
+      const value = name === "SSL_CERT_DIR" ? trusted : path;
+      const url = new URL(`https://${secure.host}/v2/`);
+      for (const [env, expected] of [
+        [{ [name]: value }, 401],
+        [{}, "HTTP_FAILED"],
+      ] as const) {
+        const http = openHttpClient({ env });
+        const answer = http.request({ method: "GET", url }).then(
+          async (response) => {
+            await discardBody(response);
+            return response.status;
+          },
+          (error: unknown) => (isTsbuildError(error) ? error.code : error),
+        );
+        expect(await answer).toBe(expected);
+        await http.close();
+      }
+    },
+  );
 
   test("that wants to see a certificate sees ours [R2.6]", async () => {
     const ca = { authority: authority.certificate };

@@ -36,6 +36,38 @@ export const parityNotes: Readonly<
     state: "deviates",
     why: "tsbuild makes no provenance, so an image of one platform is a plain manifest without --provenance=false",
   },
+  "R1.7": {
+    state: "deviates",
+    why: "other algorithms may stand in a name or descriptor elsewhere, where they are copied unverified; nothing is taken here that cannot be verified",
+  },
+  "R2.8": {
+    state: "deviates",
+    why: "the capability push of another host is not obeyed: what is written goes to the registry that the name tells; dial_timeout is not read",
+  },
+  "R3.1": {
+    state: "deviates",
+    why: "docker takes auths and nothing else out of DOCKER_AUTH_CONFIG; here it is a document like the files, helpers included",
+  },
+  "R3.15": {
+    state: "deviates",
+    why: "issued_at of the answer is not looked at: the time counts from its arrival, whatever the clocks say",
+  },
+  "R3.23": {
+    state: "deviates",
+    why: "names are not looked up for this, since a proxy may know other addresses for them: a name of one's own DNS that leads inside is followed, by crane as well",
+  },
+  "R4.19": {
+    state: "deviates",
+    why: "containerd 2.1 fetches large blobs in several ranges at once, where each connection is slowed down; here layers come beside each other, and a layer that breaks off goes on where it was",
+  },
+  "R7.9": {
+    state: "deviates",
+    why: "the specification allows it, and lets registries answer 202 all the same, after which the blob is sent again; docker, containerd and crane do without",
+  },
+  "R7.17": {
+    state: "deviates",
+    why: "the next version of the specification allows several tags in one PUT, and asks for this way where they are not confirmed",
+  },
   "R2.19": {
     state: "deviates",
     why: "podman and skopeo look short names up as registries.conf says; here a Dockerfile means the same on every machine, as it does with docker",

@@ -24,6 +24,9 @@ export interface RegistryProcessOptions {
   readonly clientAuthority?: string | undefined;
 }
 
+/** A file of users for `htpasswd`: `me` with the password `top-secret`, by bcrypt. */
+export const htpasswdOfMe = "me:$2b$04$vfo3s6JrHuD3urOsuhvk8ubWgPwlhqUbcdqPtGujmKAdKWSgs3ppm\n";
+
 /** TSBUILD_TEST_REGISTRY names another one of the distribution project's servers, such as version 3. */
 const program = process.env["TSBUILD_TEST_REGISTRY"] || "docker-registry";
 

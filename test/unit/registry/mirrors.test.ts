@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { describe, expect, test } from "vitest";
-import { digestOf } from "../../../src/core/index.ts";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { digestOf, openHttpClient } from "../../../src/core/index.ts";
 import type { RegistrySettings } from "../../../src/registry/index.ts";
 import { freePort } from "../../support/registry-process.ts";
 import { startFakeRegistry, type FakeRegistry } from "../../support/registry.ts";
@@ -57,6 +57,75 @@ describe("mirrors", () => {
     expect(found.size).toBe(image.blobs.size);
     const ranges = registry.requests.map(({ headers }) => headers.range).filter(Boolean);
     expect(ranges.length).toBeGreaterThan(0);
+  });
+
+  test("with a wrong byte are not believed again [R2.16]", async () => {
+    const { registry, mirror, image, settings } = await mirrored();
+    const [layer] = image.manifest.layers;
+    const path = new RegExp(layer?.digest ?? "");
+    mirror.addFault({ method: "GET", path, times: 9, act: { type: "damage" } });
+    const repository = open(registry.host, { settings });
+    const found = await pullContent(repository, "1");
+    expect([...found.keys()].sort()).toEqual([...image.blobs.keys()].sort());
+    expect(registry.log()).toContain(`GET /v2/app/blobs/${layer?.digest ?? ""}`);
+    const asked = mirror.requests.length;
+    await pullContent(repository, "1");
+    expect(mirror.requests).toHaveLength(asked);
+  });
+
+  test("with another manifest than was asked for are passed over [R2.16]", async () => {
+    const { registry, mirror, image, settings } = await mirrored();
+    const path = new RegExp(`manifests/${image.root.digest}`);
+    mirror.addFault({ method: "GET", path, times: 9, act: { type: "damage" } });
+    const found = await pullContent(open(registry.host, { settings }), "1");
+    expect(found.size).toBe(image.blobs.size);
+    expect(registry.log()).toContain(`GET /v2/app/manifests/${image.root.digest}`);
+  });
+
+  test.each([true, false])(
+    "with half a blob are passed over (length told: %s) [R2.16]",
+    async (isTold) => {
+      const { registry, mirror, image, settings } = await mirrored();
+      const digest = image.manifest.layers[0]?.digest ?? image.root.digest;
+      const { blobs } = mirror.repository("app");
+      blobs.set(digest, blobs.get(digest)?.subarray(0, 200_000) ?? Buffer.alloc(0));
+      const headers = { "content-length": "" };
+      const act = { type: "headers", headers } as const;
+      if (!isTold) mirror.addFault({ method: "GET", path: new RegExp(digest), times: 9, act });
+      const found = await pullContent(open(registry.host, { settings }), "1");
+      expect([...found.keys()].sort()).toEqual([...image.blobs.keys()].sort());
+    },
+  );
+
+  test("that break again and again leave the rest to the registry [R2.16]", async () => {
+    const { registry, mirror, image, settings } = await mirrored();
+    const path = new RegExp(image.manifest.layers[0]?.digest ?? "");
+    mirror.addFault({ method: "GET", path, times: 99, act: { type: "truncate", after: 1000 } });
+    const found = await pullContent(open(registry.host, { settings }), "1");
+    expect(found.size).toBe(image.blobs.size);
+    const ranges = registry.requests.map(({ headers }) => headers.range).filter(Boolean);
+    expect(ranges).toEqual(["bytes=2000-"]);
+  });
+
+  test.each([0, 1000])("that fall silent after %i bytes are asked once [R2.16]", async (after) => {
+    const { registry, image } = await mirrored();
+    const [layer] = image.manifest.layers;
+    const bytes = image.blobs.get(layer?.digest ?? image.root.digest) ?? Buffer.alloc(0);
+    const silent = await startLocalServer((request, response) => {
+      if (request.url === "/v2/") return void response.end("{}");
+      if (request.url?.includes(layer?.digest ?? "") !== true) {
+        return void response.writeHead(404).end();
+      }
+      if (after > 0) response.writeHead(200, { "content-length": bytes.length });
+      response.write(bytes.subarray(0, after));
+    });
+    const settings = await settingsFor(registry.host, [new URL(silent.origin).host]);
+    const client = openHttpClient({ idleTimeout: 300 });
+    onTestFinished(() => client.close());
+    const found = await pullContent(open(registry.host, { settings, client }), "1");
+    expect(found.size).toBe(image.blobs.size);
+    const asked = silent.requests.filter((request) => request.includes(layer?.digest ?? ""));
+    expect(asked).toHaveLength(1);
   });
 
   test("never get what is written [R2.15]", async () => {

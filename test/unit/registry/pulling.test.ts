@@ -1,4 +1,4 @@
-import { text } from "node:stream/consumers";
+import { buffer, text } from "node:stream/consumers";
 import { gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { digestOf } from "../../../src/core/index.ts";
@@ -101,6 +101,23 @@ test("416 begins anew [R4.11]", async () => {
   expect(found.size).toBe(image.blobs.size);
 });
 
+test("a blob that ends too early goes on, although nobody said how long it is [R4.11]", async () => {
+  const registry = await startFakeRegistry();
+  const image = await makeRandomImage({ layers: 1, layerSize: 400_000, compression: "none" });
+  await pushContent(open(registry.host, { access: "push" }), image, "1");
+  const [layer = image.root] = image.manifest.layers;
+  const bytes = registry.repository("app").blobs.get(layer.digest) ?? Buffer.alloc(0);
+  const server = await startLocalServer((request, response) => {
+    const start = Number(/\d+/.exec(request.headers.range ?? "")?.[0] ?? 0);
+    const range = `bytes ${String(start)}-${String(bytes.length - 1)}/${String(bytes.length)}`;
+    response.writeHead(start === 0 ? 200 : 206, start === 0 ? {} : { "content-range": range });
+    response.end(bytes.subarray(start, start + 150_000));
+  });
+  const content = await open(new URL(server.origin).host).fetch(layer);
+  expect(digestOf(await buffer(content))).toBe(layer.digest);
+  expect(server.requests.filter((line) => line.includes("blobs"))).toHaveLength(3);
+});
+
 test("progress makes patience new [R4.12]", async () => {
   const registry = await startFakeRegistry();
   const image = await makeRandomImage({ layers: 1, layerSize: 8_000_000 });
@@ -164,6 +181,21 @@ describe("patience", () => {
     expect(performance.now() - started).toBeGreaterThan(1900);
     expect((await resolved)?.digest).toBe(image.root.digest);
     expect(told).toEqual([`${registry.host} answers 429: trying again in 2 s`]);
+  });
+
+  test("of an upload that is not repeated holds for the next one [R6.2, R6.3]", async () => {
+    const registry = await startFakeRegistry();
+    const image = await makeRandomImage({ layers: 1, layerSize: 400_000, compression: "none" });
+    const headers = { "retry-after": "2" };
+    const act = { type: "status", status: 429, headers } as const;
+    const path = /uploads/;
+    registry.addFault({ method: "PUT", path, act });
+    const told: string[] = [];
+    const sink = open(registry.host, { access: "push", onWarning: (line) => told.push(line) });
+    const started = performance.now();
+    await pushContent(sink, image, "1");
+    expect(performance.now() - started).toBeGreaterThan(1900);
+    expect(told).toEqual([`${registry.host} answers 429: it is asked nothing for 2 s`]);
   });
 
   test("what is left of a limit is told when it is used up [R6.5]", async () => {

@@ -18,7 +18,7 @@ const retry = { attempts: 3, firstDelay: 1 };
 const me: Credentials = { type: "password", username: "me", password: "top-secret" };
 
 describe("requests", () => {
-  test("a new image needs no more of them than its content [R7.1, R7.4, R7.6]", async () => {
+  test("a new image needs no more of them than its content [R7.1, R7.4, R7.6, R7.9]", async () => {
     const registry = await startFakeRegistry();
     const image = await makeRandomImage({ layers: 1 });
     const repository = open(registry, { access: "push" });

@@ -128,7 +128,7 @@ describe("mounts", () => {
   });
 });
 
-test("several tags share one upload [R7.16]", async () => {
+test("several tags share one upload [R7.16, R7.17]", async () => {
   const registry = await startFakeRegistry();
   const image = await makeRandomImage({ layers: 1 });
   const sink = open(registry.host, { access: "push" });
