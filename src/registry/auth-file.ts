@@ -134,8 +134,12 @@ export function findAuthEntry(
 
 /** The keys of `auths` that stand for a registry as a whole. */
 export function authKeysOf({ auths }: JsonObject, domain: string): readonly string[] {
-  const names = serverKeys(domain).map(bareKey);
-  return Object.keys(isObject(auths) ? auths : {}).filter((key) => names.includes(bareKey(key)));
+  return Object.keys(isObject(auths) ? auths : {}).filter((key) => isServerOf(domain, key));
+}
+
+/** Whether a key or a server's name means a registry as a whole, however it is spelled. */
+export function isServerOf(domain: string, key: string): boolean {
+  return serverKeys(domain).map(bareKey).includes(bareKey(key));
 }
 
 /** `https://host:1/v1/` → `host:1`. Keys with a path that is no API version are for that path only. */

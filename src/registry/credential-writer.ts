@@ -1,17 +1,19 @@
-import { chmod, chown, realpath, stat } from "node:fs/promises";
+import { constants } from "node:fs";
+import { chmod, chown, open, realpath, stat, type FileHandle } from "node:fs/promises";
 import { dirname } from "node:path";
-import { errnoOf, makeFolder, writeFileAtomic } from "../core/index.ts";
+import { errnoOf, loadSyscalls, makeFolder, writeFileAtomic } from "../core/index.ts";
 import {
   authFilePaths,
   authKeysOf,
   dockerAuthFile,
   helperFor,
+  isServerOf,
   readAuthFile,
   serverKeys,
   type AuthFile,
   type Environment,
 } from "./auth-file.ts";
-import { eraseFromHelper, storeInHelper } from "./credential-helper.ts";
+import { eraseFromHelper, listHelper, storeInHelper } from "./credential-helper.ts";
 import { findStoredCredentials, type Credentials } from "./credentials.ts";
 import { registryError } from "./errors.ts";
 import { removeJsonMember, setJsonMember } from "./json-members.ts";
@@ -41,6 +43,16 @@ export async function saveCredentials(options: SaveCredentialsOptions): Promise<
   const { domain, credentials, env = process.env, signal } = options;
   checkUsername(credentials, domain);
   const path = env["REGISTRY_AUTH_FILE"] || dockerAuthFile(env);
+  return withAuthFileLock(path, signal, async () =>
+    saveIn(path, { domain, credentials, env, signal }),
+  );
+}
+
+async function saveIn(
+  path: string,
+  options: SaveCredentialsOptions & { readonly env: Environment },
+): Promise<SavedCredentials> {
+  const { domain, credentials, env, signal } = options;
   const file = await readAuthFile(path);
   const [server] = serverKeys(domain);
   const helper = file === undefined ? undefined : helperFor(file.document, domain);
@@ -79,8 +91,11 @@ export async function eraseCredentials(options: {
   const { domain, env = process.env, signal } = options;
   const origins: string[] = [];
   for (const path of authFilePaths(env)) {
-    const file = await readAuthFile(path);
-    if (file !== undefined) origins.push(...(await eraseIn(file, { domain, env, signal })));
+    if ((await readAuthFile(path)) === undefined) continue;
+    await withAuthFileLock(path, signal, async () => {
+      const file = await readAuthFile(path);
+      if (file !== undefined) origins.push(...(await eraseIn(file, { domain, env, signal })));
+    });
   }
   const found = await findStoredCredentials(env)({ domain, path: "" }, signal);
   return { origins: [...new Set(origins)], remaining: found?.origin };
@@ -98,7 +113,7 @@ async function eraseIn(
   const origins: string[] = [];
   const helper = helperFor(document, domain);
   if (helper !== undefined) {
-    for (const server of serverKeys(domain)) {
+    for (const server of await serversIn({ helper, env, signal }, domain)) {
       const wasKnown = await eraseFromHelper({ helper, server, env, signal });
       if (wasKnown) origins.push(`docker-credential-${helper}`);
     }
@@ -112,6 +127,20 @@ async function eraseIn(
   );
   await writeAuthFile(path, cleared);
   return [...origins, path];
+}
+
+/** The names under which a helper keeps a registry: those that we would use, and every other spelling that it lists. */
+async function serversIn(
+  query: Parameters<typeof listHelper>[0],
+  domain: string,
+): Promise<readonly string[]> {
+  // Many helpers of people's own making know nothing but `get` and `erase`.
+  const listed = await listHelper(query).catch((error: unknown) => {
+    if (query.signal?.aborted === true) throw error;
+    return new Map<string, string>();
+  });
+  const spellings = [...listed.keys()].filter((server) => isServerOf(domain, server));
+  return [...new Set([...serverKeys(domain), ...spellings])];
 }
 
 function checkUsername(credentials: Credentials, domain: string): void {
@@ -154,7 +183,6 @@ function helperSecret(
 
 async function writeAuthFile(path: string, content: string): Promise<void> {
   try {
-    makeFolder(dirname(path), 0o700);
     // Where the file is a link, it stays one: only what it leads to is replaced.
     const target = await realpath(path).catch(() => path);
     const before = await stat(target).catch(() => undefined);
@@ -171,10 +199,52 @@ async function writeAuthFile(path: string, content: string): Promise<void> {
       await chown(target, before.uid, before.gid);
     }
   } catch (error) {
-    throw registryError("REGISTRY_CREDENTIALS_INVALID", `write credentials file ${path}`, {
-      hint: "make its folder writable, or point DOCKER_CONFIG elsewhere",
-      details: { path, reason: errnoOf(error) },
-      cause: error,
-    });
+    throw notWritable(path, error);
+  }
+}
+
+function notWritable(path: string, cause: unknown): Error {
+  return registryError("REGISTRY_CREDENTIALS_INVALID", `write credentials file ${path}`, {
+    hint: "make its folder writable, or point DOCKER_CONFIG elsewhere",
+    details: { path, reason: errnoOf(cause) },
+    cause,
+  });
+}
+
+/**
+ * Runs work while no other login or logout of tsbuild changes files in the same folder: between reading a file and
+ * replacing it, what another one wrote would be lost. The lock is on the folder, so that no lock file stays behind.
+ */
+async function withAuthFileLock<T>(
+  path: string,
+  signal: AbortSignal | undefined,
+  work: () => Promise<T>,
+): Promise<T> {
+  const folder = await lockFolder(path, signal);
+  try {
+    return await work();
+  } finally {
+    await folder?.close();
+  }
+}
+
+async function lockFolder(
+  path: string,
+  signal: AbortSignal | undefined,
+): Promise<FileHandle | undefined> {
+  const target = await realpath(path).catch(() => path);
+  let handle: FileHandle | undefined;
+  try {
+    makeFolder(dirname(target), 0o700);
+    handle = await open(dirname(target), constants.O_RDONLY | constants.O_DIRECTORY);
+    const { flock } = await loadSyscalls();
+    await flock(handle.fd, { exclusive: true, signal });
+    return handle;
+  } catch (error) {
+    await handle?.close();
+    if (signal?.aborted === true) throw error;
+    if (handle === undefined) throw notWritable(path, error);
+    // Network filesystems lock no folders: then two at the same time may lose one, as with docker.
+    return undefined;
   }
 }

@@ -42,6 +42,22 @@ describe("login", () => {
     });
   }
 
+  test("of several processes at the same time: each is kept [R3.8]", async () => {
+    const { run, path } = await setUp();
+    const registries = await Promise.all(
+      Array.from({ length: 4 }, () =>
+        startFakeRegistry({ login: { scheme: "basic", username: "me", password } }),
+      ),
+    );
+    const hosts = registries.map(({ host }) => host).sort();
+    const results = await Promise.all(
+      hosts.map((host) => run(["login", "-u", "me", "--password-stdin", host], password)),
+    );
+    expect(results.map(({ code }) => code)).toEqual([0, 0, 0, 0]);
+    const { auths } = JSON.parse(await readFile(path, "utf8")) as { auths: object };
+    expect(Object.keys(auths).sort()).toEqual(hosts);
+  });
+
   test("keeps nothing that the registry does not know [R17.8]", async () => {
     const { run, host, path } = await setUp();
     const result = await run(["login", "-u", "me", "--password-stdin", host], "wrong word");

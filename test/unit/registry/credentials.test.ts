@@ -167,6 +167,31 @@ describe("credential helpers", () => {
   });
 });
 
+describe("forgetting", () => {
+  const listed = JSON.stringify({ [`https://${host}/v2/`]: "me", "https://other.io": "me" });
+  const script = (list: string): string =>
+    [
+      `if [ "$1" = list ]; then ${list}; fi`,
+      `if [ "$1" = get ]; then echo "credentials not found"; exit 1; fi`,
+      `echo "$1 $(cat)" >>"$HOME/log"`,
+    ].join("\n");
+
+  test("finds every spelling that a helper lists [R3.9]", async () => {
+    const { folder, env } = await home({ credsStore: "mine" });
+    await installHelper(folder, script(`echo '${listed}'; exit 0`));
+    await eraseCredentials({ domain: host, env });
+    const lines = (await readFile(join(folder, "log"), "utf8")).split("\n");
+    expect(lines.slice(0, 2)).toEqual([`erase ${host}`, `erase https://${host}/v2/`]);
+  });
+
+  test("does without a list [R3.9]", async () => {
+    const { folder, env } = await home({ credsStore: "mine" });
+    await installHelper(folder, script("exit 1"));
+    await eraseCredentials({ domain: host, env });
+    expect(await readFile(join(folder, "log"), "utf8")).toContain(`erase ${host}\n`);
+  });
+});
+
 describe("saving", () => {
   const odd = [
     "{",
@@ -223,6 +248,16 @@ describe("saving", () => {
     const { env, document } = await home({ auths: { [`https://${host}/v1/`]: { auth: "eDp4" } } });
     await saveCredentials({ domain: host, credentials: me, env });
     expect(await document()).toEqual({ auths: { [host]: { auth: base64("me:pa:ss") } } });
+  });
+
+  test("of many at the same time loses none [R3.8]", async () => {
+    const { env, document } = await home(undefined);
+    const hosts = Array.from({ length: 12 }, (_, index) => `host-${String(index)}:5000`);
+    await Promise.all(hosts.map((domain) => saveCredentials({ domain, credentials: me, env })));
+    const { auths } = (await document()) as { auths: Record<string, unknown> };
+    expect(Object.keys(auths).sort()).toEqual([...hosts].sort());
+    await Promise.all(hosts.slice(1).map((domain) => eraseCredentials({ domain, env })));
+    expect(Object.keys(((await document()) as { auths: object }).auths)).toEqual(["host-0:5000"]);
   });
 
   test("tells where credentials remain after forgetting [R3.9]", async () => {
