@@ -7,6 +7,7 @@ import { usageError } from "./errors.ts";
 import { nameImage } from "./missing-image.ts";
 import { describe } from "./output/push-output.ts";
 import { convertImage } from "./places/convert-image.ts";
+import { reportDigest } from "./output/reports.ts";
 import { openImage, type OpenedImage } from "./places/open-image.ts";
 import { openTarget, type OpenedTarget } from "./places/open-target.ts";
 import { parsePlace, type Place } from "./places/parse-place.ts";
@@ -32,6 +33,8 @@ export interface CopyImageOptions extends EngineOptions {
   readonly format?: ManifestFormat | undefined;
   /** Signatures, attestations and other artifacts that refer to the image, or to images of it, too. */
   readonly referrers?: boolean | undefined;
+  /** Gets the digest that the image has there. */
+  readonly digestFile?: string | undefined;
   /** Accept any certificate and plain http, on both sides. */
   readonly insecure?: boolean | undefined;
 }
@@ -48,7 +51,7 @@ export async function copyImage(options: CopyImageOptions): Promise<CopiedImage>
   const platforms = (options.platforms ?? []).map(parsePlatform);
   const wantsReferrers = options.referrers === true;
   if (wantsReferrers) checkReferrers(from, to, options);
-  return withEngine(options, async (engine) => {
+  const copy = async (engine: Engine): Promise<CopiedImage> => {
     const { insecure } = options;
     const steps = new StepLog({ listener: engine.progress, clock: engine.clock });
     const opened = await openImage(from, { engine, steps, insecure });
@@ -75,7 +78,8 @@ export async function copyImage(options: CopyImageOptions): Promise<CopiedImage>
     } finally {
       await opened.close();
     }
-  });
+  };
+  return reportDigest(options.digestFile, () => withEngine(options, copy));
 }
 
 /** What refers to an image is about the image as it is. @throws USAGE */

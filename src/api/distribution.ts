@@ -18,6 +18,7 @@ import { missingHere, nameImage } from "./missing-image.ts";
 import { openRemoteImage } from "./open-repository.ts";
 import { parseCompression, type CompressionWords } from "./output/compression.ts";
 import { describe, pushGroup } from "./output/push-output.ts";
+import { reportDigest } from "./output/reports.ts";
 
 export interface PulledImage {
   /** Full name. */
@@ -92,6 +93,8 @@ export interface PushedImage {
 export interface PushImageOptions extends EngineOptions {
   readonly name: string;
   readonly compression?: CompressionWords | undefined;
+  /** Gets the digest that the image has there. */
+  readonly digestFile?: string | undefined;
   /** Of several only these; all that are here unless given. */
   readonly platforms?: readonly string[] | undefined;
   /** Accept any certificate, and plain http. */
@@ -105,7 +108,9 @@ export interface PushImageOptions extends EngineOptions {
  */
 export async function pushImage(options: PushImageOptions): Promise<PushedImage> {
   const name = normaliseName(options.name);
-  return withEngine(options, async (engine) => pushOne(engine, name, options));
+  return reportDigest(options.digestFile, () =>
+    withEngine(options, async (engine) => pushOne(engine, name, options)),
+  );
 }
 
 /**
@@ -119,6 +124,9 @@ export async function pushRepository(options: PushImageOptions): Promise<readonl
       `push all tags of ${options.name}: tag can't be used with --all-tags/-a`,
       "give the name without a tag",
     );
+  }
+  if (options.digestFile !== undefined) {
+    throw usageError("write one digest of several images", "push one tag, or leave the file out");
   }
   return withEngine(options, async (engine) => {
     const names = await namesIn(engine, repository);

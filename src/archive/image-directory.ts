@@ -31,10 +31,16 @@ export interface ImageDirectorySink extends ContentSink {
 const versionFile = "version";
 const versionText = "Directory Transport Version: 1.1\n";
 
-/** @throws ARCHIVE_NOT_FOUND, ARCHIVE_BLOB_NOT_FOUND when it holds no image; IMAGE_INVALID */
+/** @throws ARCHIVE_NOT_FOUND, ARCHIVE_KIND_UNKNOWN when it holds no image; IMAGE_INVALID */
 export async function openImageDirectory(directory: string): Promise<ImageDirectorySource> {
   const files = await openArchiveFiles({ input: directory });
   try {
+    if ((await files.size("manifest.json")) === undefined) {
+      throw archiveError("ARCHIVE_KIND_UNKNOWN", `read directory ${directory}: it holds no image`, {
+        hint: "dir: is a directory with a manifest.json, as skopeo writes it; oci: is a layout",
+        details: { path: directory },
+      });
+    }
     const bytes = await files.read("manifest.json", maxManifestSize);
     const document = parseManifestOrIndex(bytes);
     const { mediaType } = document.type === "index" ? document.index : document.manifest;

@@ -211,11 +211,20 @@ describe("image cp", () => {
     expect(back).toBe(digestOf(await rawOf(name)));
   });
 
-  test("under a digest nothing else can be put", async () => {
+  test("under a digest nothing else can be put [R17.18]", async () => {
     const host = workspace.registry.host;
     const target = `docker://${host}/copied/wrong@sha256:${"0".repeat(64)}`;
-    const result = await cli(["image", "cp", `docker://${workspace.busybox}`, target]);
+    const file = join(await makeFolder(), "digest");
+    await writeFile(file, "of before");
+    const result = await cli([
+      ...["image", "cp", "--digestfile", file],
+      ...[`docker://${workspace.busybox}`, target],
+    ]);
     expect([result.code, errorCode(result)]).toEqual([1, "IMAGE_CHANGED"]);
+    await expect(readFile(file)).rejects.toThrow("ENOENT");
+    const unknown = await cli(["image", "cp", `${host}/no/such:1`, target]);
+    expect([unknown.code, errorCode(unknown)]).toEqual([1, "IMAGE_NOT_FOUND"]);
+    expect(unknown.stderr).toContain(`docker://${host}/no/such:1`);
   });
 
   test("standard input and output are places too [R10.6]", async () => {

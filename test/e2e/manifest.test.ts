@@ -234,6 +234,16 @@ describe("manifest", () => {
     });
     expect(await listed(image("both"))).toEqual(await remote(image("both")));
     await manifest("rm", name);
+    // Of what is in a registry too: one image as such, those of an index as a list.
+    const [one, both] = [image(hostArch), image("both")];
+    const { manifests } = await remote(both);
+    expect(JSON.parse(await manifest("inspect", "-v", one))).toEqual(told);
+    expect(JSON.parse(await manifest("inspect", "-v", both))).toMatchObject(
+      manifests.map(({ digest, platform }) => ({
+        Ref: `${both}@${digest}`,
+        Descriptor: { digest, platform },
+      })),
+    );
   });
 
   test("a list is written to any place, with a digest that skopeo computes too [R9.10]", async () => {

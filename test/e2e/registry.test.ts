@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { readdir, writeFile } from "node:fs/promises";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { startRelay } from "../support/relay.ts";
@@ -17,14 +17,16 @@ import { errorCode, useWorkspace } from "../support/setup-workspace.ts";
 const workspace = useWorkspace();
 const { cli, context, expectCli, inspect } = workspace;
 
-test("push, forget, pull: the same image comes back", async () => {
+test("push, forget, pull: the same image comes back [R17.18]", async () => {
   const name = `${workspace.registry.host}/team/app:1.0`;
   const folder = await context({
     Dockerfile: 'FROM BUSYBOX\nRUN echo pushed >/p\nCMD ["cat","/p"]\n',
   });
   await expectCli(["-t", name, folder]);
   const { Id } = await inspect(name);
-  await expectCli(["push", name]);
+  const file = join(await makeFolder(), "digest");
+  const pushed = await expectCli(["push", "--digestfile", file, name]);
+  expect(pushed.stdout).toContain(`digest: ${await readFile(file, "utf8")} `);
   const root = await workspace.freshRoot();
   await expectCli(["pull", name], { root });
   const { stdout } = await expectCli(["inspect", name], { root });

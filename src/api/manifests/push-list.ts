@@ -4,9 +4,10 @@ import type { ManifestFormat } from "../../image/index.ts";
 import { openManifestLists } from "../../local/index.ts";
 import type { MountSource } from "../../registry/index.ts";
 import { convertTo, copyTo, type CopiedImage } from "../copy-image.ts";
-import { withEngine, type EngineOptions } from "../engine.ts";
+import { withEngine, type Engine, type EngineOptions } from "../engine.ts";
 import { usageError } from "../errors.ts";
 import { normaliseTag } from "../images.ts";
+import { reportDigest } from "../output/reports.ts";
 import { parsePlace, type Place } from "../places/parse-place.ts";
 import { expectList } from "./edit-list.ts";
 import { openList, type OpenedList } from "./list-source.ts";
@@ -18,6 +19,8 @@ export interface PushListOptions extends EngineOptions {
   /** Forget the list afterwards. */
   readonly purge?: boolean | undefined;
   readonly format?: ManifestFormat | undefined;
+  /** Gets the digest that the image has there. */
+  readonly digestFile?: string | undefined;
   readonly insecure?: boolean | undefined;
 }
 
@@ -29,7 +32,7 @@ export interface PushListOptions extends EngineOptions {
 export async function pushList(options: PushListOptions): Promise<CopiedImage> {
   const name = normaliseTag(options.name);
   const to = parsePlace(options.target ?? `docker://${name}`);
-  return withEngine(options, async (engine) => {
+  const push = async (engine: Engine): Promise<CopiedImage> => {
     const { insecure } = options;
     const lists = openManifestLists(engine.store);
     const list = expectList(await lists.get(name), name);
@@ -49,7 +52,8 @@ export async function pushList(options: PushListOptions): Promise<CopiedImage> {
     } finally {
       await opened.close();
     }
-  });
+  };
+  return reportDigest(options.digestFile, () => withEngine(options, push));
 }
 
 /** Repositories of the target's registry that have a blob: it is linked where the registry can. */

@@ -90,7 +90,7 @@ async function chooseStore(place: Place, engine: Engine): Promise<Place> {
 }
 
 /** Manifests below a root, outermost first, each with its platform. */
-async function listImages(
+export async function listImages(
   { source, root }: Pick<OpenedImage, "source" | "root">,
   signal: AbortSignal,
 ): Promise<readonly Descriptor[]> {

@@ -29,7 +29,7 @@ export function changeConfig(document: JsonDocument, changes: ConfigChanges): Js
       : {
           Labels: {
             ...asDocument(known["Labels"]),
-            ...Object.fromEntries(labels.map((label) => readPair(label))),
+            ...Object.fromEntries(labels.map((label) => readPair(label, "label"))),
           },
         }),
     ...(env.length === 0 ? {} : { Env: mergeEnv(asTexts(known["Env"]), env) }),
@@ -54,7 +54,7 @@ function asTexts(value: unknown): readonly string[] {
 function mergeEnv(known: readonly string[], added: readonly string[]): readonly string[] {
   const merged = new Map<string, string>();
   for (const text of known) merged.set(text.split("=", 1)[0] ?? "", text);
-  for (const text of added) merged.set(readPair(text)[0], text);
+  for (const text of added) merged.set(readPair(text, "variable")[0], text);
   return [...merged.values()];
 }
 

@@ -47,6 +47,22 @@ export async function writeMetadata(path: string, report: OutputReport): Promise
   await writeReport(path, JSON.stringify(metadata, undefined, 2));
 }
 
+/**
+ * Runs what makes an image and writes its digest to a file, as `--digestfile` of podman does, without a newline; a file of
+ * before is gone when that fails.
+ * @throws OUTPUT_FAILED
+ */
+export async function reportDigest<T extends { readonly digest: Digest }>(
+  path: string | undefined,
+  work: () => Promise<T>,
+): Promise<T> {
+  if (path === undefined) return work();
+  await removeReport(path);
+  const made = await work();
+  await writeReport(path, made.digest);
+  return made;
+}
+
 async function writeReport(path: string, text: string): Promise<void> {
   try {
     await writeFile(path, text);

@@ -12,7 +12,7 @@ import { BaseImages } from "../base-images.ts";
 import type { Engine } from "../engine.ts";
 import { openRemoteImage } from "../open-repository.ts";
 import { apiError } from "../errors.ts";
-import { findImage } from "../images.ts";
+import { missingHere } from "../missing-image.ts";
 import { fetching } from "../output/archive-output.ts";
 import type { Place } from "./parse-place.ts";
 
@@ -66,7 +66,8 @@ export async function openImage(place: Place, options: OpenImageOptions): Promis
 }
 
 async function openLocal(name: string, { engine, steps }: OpenImageOptions): Promise<OpenedImage> {
-  const image = await findImage(engine, name);
+  const image = await engine.images.find(name);
+  if (image === undefined) throw await missingInStore(engine, name);
   const original = await engine.images.findOriginal(image);
   if (original !== undefined) {
     const close = (): Promise<void> => Promise.resolve();
@@ -88,6 +89,18 @@ async function openLocal(name: string, { engine, steps }: OpenImageOptions): Pro
     await bases.close();
     throw error;
   }
+}
+
+/** Whoever names a registry may have meant that one. */
+async function missingInStore(engine: Engine, name: string): Promise<Error> {
+  const registry = /^([^/]+)\/./.exec(name)?.[1];
+  if (registry === undefined || !/[.:]|^localhost$/.test(registry)) {
+    return missingHere(engine, name);
+  }
+  return apiError("IMAGE_NOT_FOUND", `find image ${name}: it is not here`, {
+    hint: `docker://${name} is the one in its registry`,
+    details: { image: name },
+  });
 }
 
 async function openRemote(

@@ -41,10 +41,18 @@ const transports = [
   "dir:",
 ] as const;
 
+/** Places of other tools, with what they keep in them of their own. */
+const foreign =
+  /^(?:docker-daemon:|containers-storage:|ostree:|sif:|tarball:|[a-z][a-z0-9+.-]*:\/\/)/;
+
 /** @throws USAGE, REFERENCE_INVALID */
 export function parsePlace(text: string): Place {
   const transport = transports.find((each) => text.startsWith(each));
-  if (transport === undefined) return { type: "store", text, name: text };
+  if (transport === undefined) {
+    const kind = foreign.exec(text)?.[0];
+    if (kind !== undefined) throw foreignPlace(text, kind);
+    return { type: "store", text, name: text };
+  }
   const rest = text.slice(transport.length);
   if (rest === "") throw emptyPlace(text);
   switch (transport) {
@@ -86,9 +94,18 @@ function withNumber(
   );
 }
 
+const kinds =
+  "docker://NAME, oci:DIR:TAG, oci-archive:FILE:TAG, docker-archive:FILE:NAME, dir:DIR, or a name in the local store";
+
 function emptyPlace(text: string): Error {
+  return usageError(`read the place ${text}: a part of it is empty`, `write ${kinds}`);
+}
+
+function foreignPlace(text: string, kind: string): Error {
   return usageError(
-    `read the place ${text}: a part of it is empty`,
-    "write docker://NAME, oci:DIR:TAG, oci-archive:FILE:TAG, docker-archive:FILE:NAME, dir:DIR, or a name in the local store",
+    `read the place ${text}: ${kind} is not known`,
+    kind === "docker-daemon:" || kind === "containers-storage:"
+      ? "have that tool save the image to a file, and name it: docker-archive:FILE"
+      : `write ${kinds}`,
   );
 }

@@ -13,6 +13,7 @@ interface Flags extends ProgressFlags, CompressionFlags {
   readonly allTags?: boolean;
   readonly platform: readonly string[];
   readonly insecure?: boolean;
+  readonly digestfile?: string;
 }
 
 /** `tsbuild push NAME` */
@@ -24,6 +25,7 @@ export function addPushCommand(program: Command, invocation: Invocation): void {
     .option("-a, --all-tags", "every tag that the repository has in the local store")
     .option("--platform <platforms>", "only these of an index (default: all)", collect, [])
     .option("--insecure", "accept any certificate, and plain http")
+    .option("--digestfile <file>", "write the digest to a file")
     .option("-q, --quiet", "print only the name")
     .addOption(progressOption())
     .action(async (name: string, flags: Flags, command: Command) => {
@@ -34,6 +36,7 @@ export function addPushCommand(program: Command, invocation: Invocation): void {
             ...globalFlags(command),
             ...{ name, compression: compressionWords(flags), insecure: flags.insecure },
             platforms: platformList(flags.platform),
+            digestFile: flags.digestfile,
             progress: listener,
             signal: invocation.signal,
           };

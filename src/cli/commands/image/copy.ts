@@ -11,6 +11,7 @@ interface Flags extends ProgressFlags {
   readonly format?: "oci" | "docker";
   readonly referrers?: boolean;
   readonly insecure?: boolean;
+  readonly digestfile?: string;
 }
 
 /** `tsbuild image cp SRC DST` */
@@ -31,19 +32,20 @@ export function addCopyCommand(image: Command, invocation: Invocation): void {
     )
     .option("--referrers", "signatures, attestations and other artifacts that refer to it, too")
     .option("--insecure", "accept any certificate, and plain http")
+    .option("--digestfile <file>", "write the digest to a file")
     .option("-q, --quiet", "print nothing but the digest")
     .addOption(progressOption())
     .addHelpText("after", placeHelp)
     .action(async (source: string, target: string, flags: Flags, command: Command) => {
       const platforms = platformList(flags.platform);
-      const { format, referrers, insecure } = flags;
+      const { format, referrers, insecure, digestfile: digestFile } = flags;
       if (flags.all === true && platforms.length > 0) {
         throw usageError("copy all platforms and only some", "give --all or --platform");
       }
       const { digest } = await withProgress(flags, (listener) =>
         copyImage({
           ...globalFlags(command),
-          ...{ source, target, platforms, format, referrers, insecure },
+          ...{ source, target, platforms, format, referrers, insecure, digestFile },
           progress: listener,
           signal: invocation.signal,
         }),

@@ -8,6 +8,7 @@ interface Flags extends ProgressFlags {
   readonly rm?: boolean;
   readonly format?: "oci" | "docker" | "v2s2";
   readonly insecure?: boolean;
+  readonly digestfile?: string;
 }
 
 /** `tsbuild manifest push LIST [PLACE]` */
@@ -27,14 +28,15 @@ export function addPushListCommand(manifest: Command, invocation: Invocation): v
       ).choices(["oci", "docker", "v2s2"]),
     )
     .option("--insecure", "accept any certificate, and plain http")
+    .option("--digestfile <file>", "write the digest to a file")
     .option("-q, --quiet", "show no progress")
     .addOption(progressOption())
     .action(async (name: string, target: string | undefined, flags: Flags, command: Command) => {
-      const { insecure } = flags;
+      const { insecure, digestfile: digestFile } = flags;
       const { digest } = await withProgress(flags, (listener) =>
         pushList({
           ...globalFlags(command),
-          ...{ name, target, insecure, progress: listener },
+          ...{ name, target, insecure, digestFile, progress: listener },
           purge: flags.purge === true || flags.rm === true,
           format: flags.format === "v2s2" ? "docker" : flags.format,
           signal: invocation.signal,

@@ -25,6 +25,16 @@ describe("parsePlace", () => {
     });
   });
 
+  test.for(["foo://x", "https://host/app", "docker-daemon:app:1", "containers-storage:app"])(
+    "%s is no place here, and no name either [R10.1]",
+    (text) => {
+      const known = expect.stringMatching(/oci:DIR|docker-archive:FILE/) as unknown;
+      expect(() => parsePlace(text)).toThrow(
+        expect.objectContaining({ code: "USAGE", hint: known }),
+      );
+    },
+  );
+
   test.for(["oci:", "docker://", "oci-archive::x", "oci:dir:", "docker-archive:a.tar:@x"])(
     "%s is refused",
     (text) => {
