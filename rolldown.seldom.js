@@ -29,6 +29,7 @@ export const seldomUsed = {
     "missing-image",
     "mutate",
     "open-repository",
+    "output/early-uploads",
     "output/mount-sources",
     "output/push-output",
     "output/reports",

@@ -14,6 +14,7 @@ export function dockerEngine(docker: string, version: string): Engine {
       ...command,
     ],
     push: (image) => [docker, "push", "-q", image],
+    pull: (image) => [docker, "pull", "-q", image],
     save: (image, file) => [docker, "save", "-o", file, image],
     load: (file) => [docker, "load", "-q", "-i", file],
     remove: (image) => [docker, "rmi", "--force", image],

@@ -21,6 +21,8 @@ export interface Engine {
   /** From an image to the exit of a command in it; pulls what is missing. Absent: not one command there. */
   run?(image: string, command: Argv): Argv;
   push(image: string): Argv;
+  /** Until the image's files are there; absent where that is a part of `run`. */
+  pull?(image: string): Argv;
   /** Writes an archive that `docker load` takes. */
   save(image: string, file: string): Argv;
   load(file: string): Argv;

@@ -24,6 +24,8 @@ interface Runner {
   readonly contestant: Contestant;
   readonly costs: Cost[];
   peakBytes: number;
+  /** The most of all turns. */
+  sentBytes?: number;
   /** Why it takes no further turn. */
   refused?: string;
 }
@@ -79,7 +81,7 @@ export async function measureRow(
       floorIs,
       date: new Date().toISOString().slice(0, 16),
       ...(row.units !== undefined && { units: row.units }),
-      goals: [...row.goals, memoryGoal],
+      goals: row.goals.some(({ of }) => of === "memory") ? row.goals : [...row.goals, memoryGoal],
       contestants: runners.filter(({ refused }) => refused === undefined).map(resultOf),
       refused: runners.flatMap(({ name, refused }) =>
         refused === undefined || name === "floor" ? [] : [{ name, why: refused }],
@@ -130,17 +132,20 @@ async function runOnce(runner: Runner, { workspace, probe }: TurnOptions): Promi
   const { directory: folder, signal } = workspace;
   await runner.contestant.reset?.();
   await execute(["sync"], signal);
+  runner.contestant.sent?.();
   const isProbed = probe !== undefined && runner.name === "tsbuild";
   const argv = runner.contestant.command();
   const cost = await runCommand(argv, { folder, signal, ...(isProbed && { probe }) });
   runner.costs.push(cost);
+  const sent = runner.contestant.sent?.();
+  if (sent !== undefined) runner.sentBytes = Math.max(runner.sentBytes ?? 0, sent);
   // The probe tells of tsbuild alone; without it the largest may be a step's process.
   if (isProbed || runner.name !== "tsbuild") {
     runner.peakBytes = Math.max(runner.peakBytes, cost.peakBytes);
   }
 }
 
-function resultOf({ name, costs, peakBytes }: Runner): ContestantResult {
+function resultOf({ name, costs, peakBytes, sentBytes }: Runner): ContestantResult {
   const turns = costs.map(({ seconds }) => Number(seconds.toFixed(4)));
   return {
     name,
@@ -148,5 +153,6 @@ function resultOf({ name, costs, peakBytes }: Runner): ContestantResult {
     turns,
     cpuSeconds: Number(median(costs.map(({ cpuSeconds }) => cpuSeconds)).toFixed(2)),
     ...(name !== "docker" && { peakBytes }),
+    ...(sentBytes !== undefined && { sentBytes }),
   };
 }

@@ -7,7 +7,9 @@ export type Goal =
   /** tsbuild's time a unit by its time a unit in another row, at most: growth that is linear stays near 1. */
   | { readonly of: "row"; readonly row: string; readonly atMost: number }
   /** Largest resident set of tsbuild, in bytes, at most. */
-  | { readonly of: "memory"; readonly atMost: number };
+  | { readonly of: "memory"; readonly atMost: number }
+  /** Bytes that tsbuild sent to a registry in one turn, at most. */
+  | { readonly of: "sent"; readonly atMost: number };
 
 /** `untold` where nothing was there to compare with. */
 export type Verdict = "met" | "missed" | "untold";
@@ -24,6 +26,7 @@ export interface Figures {
   readonly tsbuild: number;
   readonly peakBytes: number;
   readonly units?: number;
+  readonly sentBytes?: number;
   readonly floor?: number;
   readonly peers: readonly number[];
 }
@@ -63,5 +66,7 @@ function valueOf(
     }
     case "memory":
       return figures.peakBytes;
+    case "sent":
+      return figures.sentBytes;
   }
 }

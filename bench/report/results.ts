@@ -12,6 +12,8 @@ export interface ContestantResult {
   readonly cpuSeconds: number;
   /** Bytes; absent for docker, whose daemon does the work. */
   readonly peakBytes?: number;
+  /** The most that one turn sent to a registry, where the row asks for it. */
+  readonly sentBytes?: number;
 }
 
 export interface MeasuredRow {
@@ -81,10 +83,12 @@ export function figuresOf(row: MeasuredRow): Figures {
     row.contestants.find((contestant) => contestant.name === name);
   const peers = row.contestants.filter(({ name }) => name !== "tsbuild" && name !== "floor");
   const floor = of("floor");
+  const sentBytes = of("tsbuild")?.sentBytes;
   return {
     tsbuild: of("tsbuild")?.seconds ?? Number.NaN,
     peakBytes: of("tsbuild")?.peakBytes ?? Number.NaN,
     ...(row.units !== undefined && { units: row.units }),
+    ...(sentBytes !== undefined && { sentBytes }),
     ...(floor && { floor: floor.seconds }),
     peers: peers.map(({ seconds }) => seconds),
   };

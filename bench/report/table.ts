@@ -89,12 +89,20 @@ function compared(
 }
 
 function describeGoal({ goal, value, verdict }: Judged): string {
-  const limit = goal.of === "memory" ? megabytes(goal.atMost) : String(goal.atMost);
+  const show = inUnits[goal.of];
+  const limit = show?.(goal.atMost) ?? String(goal.atMost);
   const of = goal.of === "row" ? goal.row : goal.of;
   if (value === undefined) return `${of} ≤ ${limit}: untold`;
-  const seen = goal.of === "memory" ? megabytes(value) : value.toFixed(2);
+  const seen = show?.(value) ?? value.toFixed(2);
+  if (goal.of === "sent" && verdict === "met") return `${of} ≤ ${limit}: met (${seen})`;
   return verdict === "met" ? `${of} ≤ ${limit}: met` : `${of} ≤ ${limit}: **missed** (${seen})`;
 }
+
+/** How values are shown that are no ratios. */
+const inUnits: Partial<Record<Judged["goal"]["of"], (value: number) => string>> = {
+  memory: megabytes,
+  sent: (bytes) => `${(bytes / 1000).toFixed(1)} kB`,
+};
 
 /** For the picture: the ratio and both times, or why there are none. */
 export function ratioText(figures: Figures): string {

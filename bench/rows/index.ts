@@ -1,4 +1,5 @@
 import { copyRows } from "./copy.ts";
+import { distributionRows } from "./distribution.ts";
 import { layerRows } from "./layers.ts";
 import type { BenchRow } from "./row.ts";
 import { scaleRows } from "./scale.ts";
@@ -11,5 +12,6 @@ export const rows: readonly BenchRow[] = [
   ...stepRows,
   ...copyRows,
   ...layerRows,
+  ...distributionRows,
   ...scaleRows,
 ];

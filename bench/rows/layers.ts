@@ -139,11 +139,12 @@ async function makeBigImage(workspace: Workspace): Promise<BigImage> {
   return { trees, tag, tsbuild };
 }
 
-const runTrue = (engine: Engine, tag: string): readonly string[] | undefined =>
+/** From an image in a registry to a process that sees its files. */
+export const runTrue = (engine: Engine, tag: string): readonly string[] | undefined =>
   engine.run?.(tag, ["/bin/sh", "-c", "true"]);
 
 /** A job whose engine has nothing of the image: tsbuild with an empty root, the peers after removing it. */
-function fromNothing(
+export function fromNothing(
   workspace: Workspace,
   options: {
     readonly engine: Engine;

@@ -32,6 +32,8 @@ export interface Contestant {
   /** Undoes the last turn and makes the next one's input new; not measured. */
   reset?(): Promise<void>;
   command(): Argv;
+  /** Bytes that the command sent to a registry; asked after each turn. */
+  sent?(): number;
 }
 
 /** Why a row cannot be measured here. */

@@ -3,6 +3,7 @@ import { Readable } from "node:stream";
 import { promisify } from "node:util";
 import { constants, crc32, deflateRaw } from "node:zlib";
 import { ByteSource } from "./byte-source.ts";
+import { divideContent, type Segment } from "./incompressible.ts";
 
 /** Fixed, since where blocks end shows in the bytes. */
 const blockLength = 1024 * 1024;
@@ -17,8 +18,8 @@ const header = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff]);
 
 /**
  * One gzip member. Blocks of 1 MiB are compressed at the same time on libuv's threads, each primed with the 32 KiB
- * before it, as pigz does; the bytes depend on input, level and the version of
- * zlib alone, never on timing.
+ * before it, as pigz does; what does not compress is stored. The bytes depend on input, level and the version of zlib
+ * alone, never on timing.
  */
 export function compressGzip(input: AsyncIterable<Uint8Array>, level: number): Readable {
   return Readable.from(gzipChunks(input, level), { objectMode: false, highWaterMark: blockLength });
@@ -29,23 +30,25 @@ async function* gzipChunks(
   level: number,
 ): AsyncGenerator<Buffer, void, undefined> {
   const source = new ByteSource(input);
-  const running: Promise<Buffer>[] = [];
+  const running: Promise<readonly Buffer[]>[] = [];
   let checksum = 0;
   let size = 0;
-  let dictionary: Buffer = Buffer.alloc(0);
+  let before: Buffer = none;
   try {
     yield header;
-    for (let last = false; !last;) {
+    for (let isLast = false; !isLast;) {
       const block = await source.take(blockLength);
-      last = block.length < blockLength;
+      isLast = block.length < blockLength;
       checksum = crc32(block, checksum);
       size += block.length;
-      running.push(neverUnhandled(compressBlock({ block, level, dictionary, last })));
-      dictionary = block.subarray(-windowSize);
+      const segments = divideContent(block);
+      running.push(neverUnhandled(compressBlock({ block, segments, level, before, isLast })));
+      // In something random there is nothing to refer to, and to read it takes as long as to compress it.
+      before = segments.at(-1)?.isStored === true ? none : block.subarray(-windowSize);
       const first = running.length > concurrency ? running.shift() : undefined;
-      if (first !== undefined) yield await first;
+      if (first !== undefined) yield* await first;
     }
-    for (const compressed of running) yield await compressed;
+    for (const compressed of running) yield* await compressed;
     yield trailer(checksum, size);
   } finally {
     await source.close();
@@ -60,18 +63,58 @@ function neverUnhandled<T>(work: Promise<T>): Promise<T> {
 
 async function compressBlock(work: {
   readonly block: Buffer;
+  readonly segments: readonly Segment[];
   readonly level: number;
-  readonly dictionary: Buffer;
-  readonly last: boolean;
-}): Promise<Buffer> {
-  const { block, level, dictionary, last } = work;
-  return promisify(deflateRaw)(block, {
+  /** What the beginning may refer to: the end of the block before it. */
+  readonly before: Buffer;
+  readonly isLast: boolean;
+}): Promise<readonly Buffer[]> {
+  const { block, segments, level, before, isLast } = work;
+  const compressed = segments.map(async ({ start, end, isStored }) => {
+    const content = block.subarray(start, end);
+    if (isStored) return storedBlocks(content);
+    return deflate(content, { level, dictionary: start === 0 ? before : none });
+  });
+  const parts = await Promise.all(compressed);
+  return isLast ? [...parts, lastBlock] : parts;
+}
+
+const none = Buffer.alloc(0);
+/** An empty one at a byte border: so no segment has to know whether it is the last. */
+const lastBlock = Buffer.from([0x03, 0x00]);
+
+async function deflate(
+  content: Buffer,
+  how: { readonly level: number; readonly dictionary: Buffer },
+): Promise<Buffer> {
+  const { level, dictionary } = how;
+  return promisify(deflateRaw)(content, {
     level,
-    chunkSize: 256 * 1024,
-    // A sync flush ends the block at a byte border without ending the stream.
-    finishFlush: last ? constants.Z_FINISH : constants.Z_SYNC_FLUSH,
+    // A larger table and longer blocks than usual: 15 to 20 percent quicker, for one percent more bytes.
+    memLevel: 9,
+    // Mostly all of it: more parts would have to be put together again.
+    chunkSize: Math.ceil(content.length * 0.6) + 1024,
+    // Ends the block at a byte border without ending the stream.
+    finishFlush: constants.Z_SYNC_FLUSH,
     ...(dictionary.length === 0 ? {} : { dictionary }),
   });
+}
+
+/** A stored block of deflate says its length in 16 bits, twice, behind a byte of flags. */
+const longestStored = 0xffff;
+
+function storedBlocks(content: Buffer): Buffer {
+  const count = Math.ceil(content.length / longestStored);
+  const blocks = Buffer.allocUnsafe(content.length + 5 * count);
+  for (let at = 0, to = 0; at < content.length; at += longestStored) {
+    const part = content.subarray(at, at + longestStored);
+    blocks[to] = 0;
+    blocks.writeUInt16LE(part.length, to + 1);
+    blocks.writeUInt16LE(part.length ^ longestStored, to + 3);
+    blocks.set(part, to + 5);
+    to += part.length + 5;
+  }
+  return blocks;
 }
 
 function trailer(checksum: number, size: number): Buffer {

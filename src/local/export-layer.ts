@@ -1,4 +1,4 @@
-import { Readable } from "node:stream";
+import { pipeline, Readable, Transform } from "node:stream";
 import { Digester, layerCompression, mediaTypes, vouchFor } from "../core/index.ts";
 import type { Descriptor } from "../image/index.ts";
 import {
@@ -14,7 +14,7 @@ import type { Snapshotter } from "../snapshot/index.ts";
 import { localError } from "./errors.ts";
 import type { ImageLayer } from "./image-layers.ts";
 import { ensureLayerBlob, findLayerBlobs, type LayerPlace, layerMissing } from "./layer-blobs.ts";
-import type { ExportOptions } from "./types.ts";
+import type { BlobListener, ExportOptions } from "./types.ts";
 
 export interface ExportPlace extends LayerPlace {
   readonly snapshots: Snapshotter;
@@ -121,14 +121,34 @@ async function compressedLayer(
     if (present !== undefined) return present;
     const tar = await openTar(place, layer, options);
     const compressed = compress(tar, options.compressionLevel ?? level);
-    const written = await place.store.blobs.write(compressed, undefined, signal);
-    const descriptor = { mediaType, ...written };
-    await place.store.layerBlobs.add(layer.diffId, descriptor);
-    return descriptor;
+    const listener = await options.listenTo?.(layer.diffId);
+    try {
+      const heard = listener === undefined ? compressed : tellOf(compressed, listener);
+      const written = await place.store.blobs.write(heard, undefined, signal);
+      const descriptor = { mediaType, ...written };
+      await place.store.layerBlobs.add(layer.diffId, descriptor);
+      listener?.finish(descriptor);
+      return descriptor;
+    } catch (error) {
+      listener?.cancel();
+      throw error;
+    }
   };
   const name = `${compression} ${layer.diffId}`;
   const locked = async (): Promise<Descriptor> => place.store.withLock(name, work, signal);
   return storedLayer(place, await place.flights.run(name, locked, signal));
+}
+
+/** Passes everything on while `listener` hears of it. */
+function tellOf(content: Readable, listener: BlobListener): Readable {
+  const told = new Transform({
+    transform(chunk: Uint8Array, _encoding, done): void {
+      listener.write(chunk);
+      done(null, chunk);
+    },
+  });
+  // Errors reach whoever reads `told`; the callback only keeps the pipeline from throwing them again.
+  return pipeline(content, told, () => undefined);
 }
 
 type Chunks = AsyncGenerator<Uint8Array, void, undefined>;

@@ -1,5 +1,12 @@
 import type { Readable } from "node:stream";
-import type { ChainId, Digest, JobThread, LayerCompression, Platform } from "../core/index.ts";
+import type {
+  ChainId,
+  DiffId,
+  Digest,
+  JobThread,
+  LayerCompression,
+  Platform,
+} from "../core/index.ts";
 import type { ContentSink, ContentSource, Descriptor, ImageConfig } from "../image/index.ts";
 
 /** An image that is known here: its config over layers that are snapshots, blobs, or still in a registry. */
@@ -71,7 +78,19 @@ export interface ExportOptions {
   readonly fetchLayer?: FetchLayer;
   /** Reads files of layers that are made into tars. */
   readonly thread?: JobThread | undefined;
+  /** Asked for each layer that is going to be compressed; who is given hears its bytes while they are made. */
+  readonly listenTo?: ((layer: DiffId) => Promise<BlobListener | undefined>) | undefined;
   readonly signal?: AbortSignal;
+}
+
+/** Hears of a blob that is being made. Nobody waits for it, and it fails never. */
+export interface BlobListener {
+  /** The next bytes, which nobody changes afterwards. */
+  write(chunk: Uint8Array): void;
+  /** The blob is in the store. */
+  finish(blob: Descriptor): void;
+  /** There will be none. */
+  cancel(): void;
 }
 
 export interface UnpackOptions {

@@ -28,6 +28,7 @@ import {
 } from "../image/index.ts";
 import { findStoredCredentials } from "./credentials.ts";
 import { downloadBlob } from "./download.ts";
+import { EarlyUpload } from "./early-upload.ts";
 import { registryError } from "./errors.ts";
 import { readLinkedContent } from "./linked-content.ts";
 import { readTags, type ListOptions } from "./listings.ts";
@@ -36,7 +37,7 @@ import { removeLabel, removeManifest } from "./removal.ts";
 import { defaultRetryPolicy, type RetryPolicy } from "./retry.ts";
 import { Route } from "./route.ts";
 import type { Transport } from "./transport.ts";
-import type { OpenRegistryOptions, RegistryRepository } from "./types.ts";
+import type { BlobInTheMaking, OpenRegistryOptions, RegistryRepository } from "./types.ts";
 import { Uploads } from "./uploads.ts";
 
 /** Schema 1 is listed so that it is sent, and can be refused by its name. */
@@ -138,6 +139,14 @@ class Repository implements RegistryRepository {
     } finally {
       content.destroy();
     }
+  }
+
+  beginBlob(signal?: AbortSignal): BlobInTheMaking {
+    return new EarlyUpload({
+      open: () => this.#uploads.open(),
+      isThere: (descriptor) => this.has(descriptor, signal),
+      signal,
+    });
   }
 
   async tag(name: string, descriptor: Descriptor, signal?: AbortSignal): Promise<void> {

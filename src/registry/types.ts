@@ -55,6 +55,10 @@ export type MountSource =
 export interface RegistryRepository extends ContentSource, ContentSink {
   fetchFrom(descriptor: Descriptor, offset: number, signal?: AbortSignal): Promise<Readable>;
   readonly hasChildrenToo: true;
+  /**
+   * Begins to send a blob while it is being made, whose digest nobody knows yet. See `BlobInTheMaking`; `signal` ends it.
+   */
+  beginBlob(signal?: AbortSignal): BlobInTheMaking;
   /** Its tags, in the registry's order. */
   listTags(options?: ListOptions): AsyncIterable<string>;
   /** What names some content as its subject, each once; empty also when nobody knows that content. */
@@ -73,4 +77,23 @@ export interface RegistryRepository extends ContentSource, ContentSink {
    */
   deleteManifest(digest: Digest, signal?: AbortSignal): Promise<void>;
   close(): Promise<void>;
+}
+
+/**
+ * A blob on its way to a registry before it is whole. It promises nothing and never fails: nothing is sent twice, and what
+ * goes wrong ends it. Whoever made the blob pushes it afterwards as any other; mostly it is there by then.
+ *
+ * ```ts
+ * const blob = repository.beginBlob(signal);
+ * for await (const chunk of chunks) blob.write(chunk);
+ * await blob.finish(descriptor, openWhole); // or cancel()
+ * ```
+ */
+export interface BlobInTheMaking {
+  /** The next bytes, which nobody changes afterwards. Nobody waits: a slow registry gets them from `open` later. */
+  write(chunk: Uint8Array): void;
+  /** Tells what the bytes are together. Resolves when the blob is there, or was given up. */
+  finish(descriptor: Descriptor, open: () => Promise<Readable>): Promise<void>;
+  /** Gives it up. */
+  cancel(): Promise<void>;
 }

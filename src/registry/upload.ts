@@ -31,18 +31,20 @@ const heldInMemory = 256 * 1024;
 export async function openUpload(
   place: UploadPlace,
   options: {
-    readonly descriptor: Descriptor;
+    /** Absent: nobody knows yet; it will have a sha256 digest. */
+    readonly descriptor?: Descriptor | undefined;
     readonly mountFrom?: string | undefined;
     readonly signal?: AbortSignal | undefined;
   },
 ): Promise<UploadSession | undefined> {
   const { descriptor, mountFrom, signal } = options;
   const query = new URLSearchParams();
-  if (mountFrom !== undefined) {
+  if (descriptor !== undefined && mountFrom !== undefined) {
     query.set("mount", descriptor.digest);
     query.set("from", mountFrom);
   }
-  const algorithm = digestAlgorithm(descriptor.digest);
+  const blob = descriptor === undefined ? "a new blob" : `blob ${descriptor.digest}`;
+  const algorithm = descriptor === undefined ? "sha256" : digestAlgorithm(descriptor.digest);
   if (algorithm !== "sha256") query.set("digest-algorithm", algorithm);
   const search = query.size === 0 ? "" : `?${query.toString()}`;
   const response = await place.transport.send({
@@ -51,7 +53,7 @@ export async function openUpload(
     headers: { "content-length": "0" },
     ...(mountFrom === undefined ? {} : { scopes: [`repository:${mountFrom}:pull`] }),
     accept: mountFrom === undefined ? [202] : [201, 202],
-    attempt: `open an upload of blob ${descriptor.digest} to ${place.host}/${place.path}`,
+    attempt: `open an upload of ${blob} to ${place.host}/${place.path}`,
     signal,
   });
   await discardBody(response);

@@ -37,7 +37,7 @@ export class Uploads {
   /** Whether the registry links the blob from another of its repositories. */
   async mount(descriptor: Descriptor, signal: AbortSignal | undefined): Promise<boolean> {
     if (this.#sessions.has(descriptor.digest)) return false;
-    const place = await this.#place();
+    const place = await this.open();
     for (const mountFrom of await this.#candidates(descriptor, signal)) {
       const session = await openUpload(place, { descriptor, mountFrom, signal }).catch(
         (error: unknown) => {
@@ -61,7 +61,7 @@ export class Uploads {
     signal: AbortSignal | undefined,
   ): Promise<void> {
     const { digest } = descriptor;
-    const place = await this.#place();
+    const place = await this.open();
     const opened = this.#sessions.get(digest);
     this.#sessions.delete(digest);
     const session = opened ?? (await openUpload(place, { descriptor, signal }));
@@ -79,12 +79,13 @@ export class Uploads {
   /** Cancels uploads that nobody used. */
   async close(): Promise<void> {
     if (this.#sessions.size === 0) return;
-    const place = await this.#place();
+    const place = await this.open();
     for (const session of this.#sessions.values()) await cancelUpload(place, session);
     this.#sessions.clear();
   }
 
-  async #place(): Promise<UploadPlace> {
+  /** Where blobs go. */
+  async open(): Promise<UploadPlace> {
     const transport = await this.#route.primary();
     return { transport, host: transport.host.domain, path: transport.host.path };
   }

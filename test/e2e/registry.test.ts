@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -74,6 +74,37 @@ test("layers that another repository of the registry has are linked, not sent [R
   await expectCli(["tag", `${host}/linked/built:1`, `${host}/linked/again:1`]);
   await expectCli(["push", `${host}/linked/again:1`]);
   expect(uploads().some((each) => each.includes("from=linked%2Fbuilt"))).toBe(true);
+});
+
+test("a large layer is sent while it is compressed, and what a rebuild leaves as it was is not sent again", async () => {
+  const { host, requests } = await startRelay(workspace.registry.host);
+  const name = `${host}/large:1`;
+  const files = (version: string) => ({
+    Dockerfile: "FROM scratch\nCOPY large /large\nCOPY version /version\n",
+    large: randomBytes(3_000_000).fill("text", 0, 1_500_000),
+    version,
+  });
+  const folder = await context(files("1"));
+  const [layer] = await build();
+  const sent = (method: string) => requests.filter((line) => line.startsWith(`${method} `));
+  expect(sent("PATCH")).toHaveLength(1);
+  expect(sent("PUT").filter((line) => line.includes("/blobs/"))).toHaveLength(3);
+  const root = await workspace.freshRoot();
+  await expectCli(["pull", name], { root });
+  await expectCli(["save", "-o", join(folder, "saved.tar"), name], { root });
+
+  requests.length = 0;
+  await writeFile(join(folder, "version"), "2");
+  expect((await build())[0]).toBe(layer);
+  expect(sent("PATCH")).toEqual([]);
+  // The small layer and the config.
+  expect(sent("PUT").filter((line) => line.includes("/blobs/"))).toHaveLength(2);
+
+  async function build(): Promise<readonly string[]> {
+    await expectCli(["-t", name, folder]);
+    await expectCli(["push", name]);
+    return (await inspect(name)).RootFS.Layers;
+  }
 });
 
 test("push -a sends every tag of the repository and no other [R17.4]", async () => {

@@ -79,8 +79,8 @@ describe("a second thread that reads a layer's files", () => {
     const fill = (name: string, size: number) => {
       const bytes = new Uint8Array(new SharedArrayBuffer(16));
       const done = new Int32Array(new SharedArrayBuffer(4));
-      const files = [{ path: join(folder, name), at: 2, size }];
-      runFillJob({ kind: "fill", bytes, files, done });
+      const places = Uint32Array.of(2, size);
+      runFillJob({ kind: "fill", bytes, paths: join(folder, name), places, done });
       return { done: done[0], text: Buffer.from(bytes.slice(2, 2 + size)).toString() };
     };
     expect(fill("file", 5)).toEqual({ done: 1, text: "12345" });

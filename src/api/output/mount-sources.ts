@@ -42,9 +42,18 @@ export class MountSources {
     this.#layers ??= readLayers(this.#leaving, this.#engine.signal);
     const diffId = (await this.#layers).get(digest);
     if (diffId === undefined) return [];
+    return this.#repositoriesWith(domain, diffId);
+  }
+
+  /** Whether a repository of `domain` is likely to have it. */
+  async isKnown(domain: string, layer: DiffId): Promise<boolean> {
+    return (await this.#repositoriesWith(domain, layer)).length > 0;
+  }
+
+  async #repositoriesWith(domain: string, layer: DiffId): Promise<readonly string[]> {
     this.#records ??= listKnown(this.#engine);
     return (await this.#records)
-      .filter((image) => image.domain === domain && image.diffIds.has(diffId))
+      .filter((image) => image.domain === domain && image.diffIds.has(layer))
       .map(({ path }) => path);
   }
 }

@@ -14,6 +14,7 @@ import { BaseImages } from "../base-images.ts";
 import type { Engine } from "../engine.ts";
 import { openRepository } from "../open-repository.ts";
 import { familiar, fetching } from "./archive-output.ts";
+import { EarlyUploads } from "./early-uploads.ts";
 import { MountSources } from "./mount-sources.ts";
 
 export interface PushRequest {
@@ -50,6 +51,8 @@ export async function pushGroup(request: PushRequest): Promise<Descriptor> {
   const repositories = await openRepositories(request, mounts);
   const records = request.isNamedHere === true ? await recordsOf(request) : [];
   const thread = openFileThread();
+  const [first] = repositories;
+  const early = first && new EarlyUploads(engine, mounts, first);
   try {
     for (const { repository } of repositories) await signIn(repository, group, signal);
     const exported =
@@ -62,15 +65,18 @@ export async function pushGroup(request: PushRequest): Promise<Descriptor> {
               ...(dockerTypes === true ? { dockerTypes } : {}),
               ...fetching(group, bases),
               thread,
+              listenTo: (layer) => early?.listenTo(layer) ?? Promise.resolve(undefined),
               signal,
             }),
           )
         : { root: request.original, source: engine.images.source() };
     mounts.take(exported);
+    await early?.settle();
     for (const named of repositories) await pushName(named, { ...request, exported });
     for (const record of records) await rememberPush(engine, record, exported.root);
     return exported.root;
   } finally {
+    await early?.settle();
     for (const { repository } of repositories) await repository.close();
     await bases.close();
     await thread?.close();
@@ -80,6 +86,7 @@ export async function pushGroup(request: PushRequest): Promise<Descriptor> {
 /** A name with the place that it leads to. */
 interface NamedRepository {
   readonly name: string;
+  readonly domain: string;
   readonly repository: RegistryRepository;
 }
 
@@ -96,7 +103,7 @@ async function openRepositories(
         insecure,
         mountFrom: (descriptor) => mounts.find(reference.domain, descriptor),
       });
-      return { name, repository };
+      return { name, domain: reference.domain, repository };
     }),
   );
 }

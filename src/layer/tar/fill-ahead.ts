@@ -60,8 +60,9 @@ function begin(
     return { piece };
   }
   const done = new Int32Array(new SharedArrayBuffer(4));
-  const orders = files.map(({ path, at, size }) => ({ path: path.toString("latin1"), at, size }));
-  const job: FillJob = { kind: "fill", bytes, files: orders, done };
+  const paths = files.map(({ path }) => path.toString("latin1")).join("\0");
+  const places = Uint32Array.from(files.flatMap(({ at, size }) => [at, size]));
+  const job: FillJob = { kind: "fill", bytes, paths, places, done };
   return { piece, posted: { job: thread.post(job), done } };
 }
 

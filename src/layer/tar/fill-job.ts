@@ -5,31 +5,32 @@ export interface FillJob {
   readonly kind: "fill";
   /** In shared memory. */
   readonly bytes: Uint8Array;
-  readonly files: readonly {
-    /** Absolute, as Latin-1. */
-    readonly path: string;
-    readonly at: number;
-    readonly size: number;
-  }[];
+  /** Absolute, one character a byte, separated by NUL. */
+  readonly paths: string;
+  /** For each file: where its content begins, and how long it is. */
+  readonly places: Uint32Array;
   /** In shared memory; 1 when all files were there and had their size. */
   readonly done: Int32Array;
 }
 
 /** Does it; on the first file that is not as it was announced it stops, and `done` stays 0. */
-export function runFillJob({ bytes, files, done }: FillJob): void {
+export function runFillJob({ bytes, paths, places, done }: FillJob): void {
   try {
-    for (const file of files) if (!fill(bytes, file)) return;
+    for (const [index, path] of paths.split("\0").entries()) {
+      const [at = 0, size = 0] = places.subarray(2 * index);
+      if (!fill(path, bytes.subarray(at, at + size))) return;
+    }
     Atomics.store(done, 0, 1);
   } catch {
     // Whoever posted the job reads the files once more, and learns what is wrong.
   }
 }
 
-function fill(bytes: Uint8Array, { path, at, size }: FillJob["files"][number]): boolean {
+function fill(path: string, content: Uint8Array): boolean {
   const fd = openSync(Buffer.from(path, "latin1"), constants.O_RDONLY | constants.O_NOFOLLOW);
   try {
-    for (let length = 0; length < size;) {
-      const count = readSync(fd, bytes, at + length, size - length, null);
+    for (let length = 0; length < content.length;) {
+      const count = readSync(fd, content, length, content.length - length, null);
       if (count === 0) return false;
       length += count;
     }

@@ -1,10 +1,13 @@
 import { execFileSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { Readable } from "node:stream";
 import { buffer } from "node:stream/consumers";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { digestOf } from "../../../src/core/index.ts";
 import { compressGzip, decompress, detectCompression } from "../../../src/layer/index.ts";
+import { divideContent } from "../../../src/layer/incompressible.ts";
 
 const plain = Buffer.from("some text, again and again. ".repeat(200_000));
 
@@ -143,5 +146,56 @@ describe("compressGzip", () => {
       throw new Error("disk gone");
     };
     await expect(buffer(compressGzip(failing(), 1))).rejects.toThrow("disk gone");
+  });
+});
+
+describe("what does not compress", () => {
+  const random = randomBytes(3 * 1024 * 1024);
+  const judge = (input: Buffer): Buffer =>
+    execFileSync("gzip", ["-dc"], { input, maxBuffer: 1 << 26 });
+
+  test.each([
+    ["nothing else", [random]],
+    ["between text", [plain.subarray(0, 300_001), random.subarray(0, 700_003), plain]],
+    ["over the ends of blocks", [plain.subarray(0, 1_000_000), random, plain.subarray(0, 5)]],
+    [
+      "in pieces",
+      Array.from({ length: 300 }, (_, n) =>
+        (n % 3 === 0 ? random : plain).subarray(n * 100, n * 100 + 9000),
+      ),
+    ],
+    ["to the end of a block", [random.subarray(0, 1024 * 1024)]],
+  ])("is stored: %s", async (_, parts) => {
+    const bytes = Buffer.concat(parts);
+    const compressed = await buffer(compressGzip(Readable.from([bytes]), 2));
+    expect(gunzipSync(compressed).equals(bytes)).toBe(true);
+    expect(judge(compressed).equals(bytes)).toBe(true);
+    const stored = parts.filter((part) => part.buffer === random.buffer);
+    const most = Buffer.concat(stored).length + bytes.length / 2;
+    expect(compressed.length).toBeLessThan(most);
+  });
+
+  test("is told from what does", () => {
+    const text = Buffer.from("All work and no play makes a tar a dull layer. ".repeat(2000));
+    expect(divideContent(text)).toEqual([{ start: 0, end: text.length, isStored: false }]);
+    expect(divideContent(Buffer.alloc(0))).toEqual([]);
+    const base64 = Buffer.from(random.toString("base64"));
+    expect(divideContent(base64).some(({ isStored }) => isStored)).toBe(false);
+    const mixed = Buffer.concat([text.subarray(0, 8192), random.subarray(0, 65_536), text]);
+    expect(divideContent(mixed)).toEqual([
+      { start: 0, end: 8192, isStored: false },
+      { start: 8192, end: 73_728, isStored: true },
+      { start: 73_728, end: mixed.length, isStored: false },
+    ]);
+  });
+
+  test("programs of this machine are compressed, and archives are not", () => {
+    const storedPart = (bytes: Buffer): number =>
+      divideContent(bytes)
+        .filter(({ isStored }) => isStored)
+        .reduce((sum, { start, end }) => sum + end - start, 0) / bytes.length;
+    const node = readFileSync(process.execPath).subarray(0, 32 << 20);
+    expect(storedPart(node)).toBeLessThan(0.05);
+    expect(storedPart(gzipSync(node.subarray(0, 4 << 20)))).toBeGreaterThan(0.9);
   });
 });

@@ -1,0 +1,54 @@
+import type { DiffId } from "../../core/index.ts";
+import type { BlobListener } from "../../local/index.ts";
+import type { RegistryRepository } from "../../registry/index.ts";
+import type { Engine } from "../engine.ts";
+import type { MountSources } from "./mount-sources.ts";
+
+/** Further layers are sent when they are whole. */
+const atOnce = 3;
+
+/**
+ * Sends layers to a registry while they are compressed, so that the one does not wait for the other. Those that are likely to
+ * be there already are left alone. Nothing depends on it: the copy that follows sends what is missing.
+ */
+export class EarlyUploads {
+  readonly #engine: Engine;
+  readonly #mounts: MountSources;
+  readonly #target: { readonly repository: RegistryRepository; readonly domain: string };
+  readonly #ending: Promise<void>[] = [];
+  #going = 0;
+
+  constructor(
+    engine: Engine,
+    mounts: MountSources,
+    target: { readonly repository: RegistryRepository; readonly domain: string },
+  ) {
+    this.#engine = engine;
+    this.#mounts = mounts;
+    this.#target = target;
+  }
+
+  /** See `ExportOptions.listenTo`. */
+  async listenTo(layer: DiffId): Promise<BlobListener | undefined> {
+    const { repository, domain } = this.#target;
+    if (this.#going === atOnce || (await this.#mounts.isKnown(domain, layer))) return undefined;
+    this.#going += 1;
+    const { store, signal } = this.#engine;
+    const blob = repository.beginBlob(signal);
+    return {
+      write: (chunk) => blob.write(chunk),
+      finish: (descriptor) =>
+        this.#end(blob.finish(descriptor, () => store.blobs.open(descriptor.digest))),
+      cancel: () => this.#end(blob.cancel()),
+    };
+  }
+
+  /** Waits until nothing is on its way any more. */
+  async settle(): Promise<void> {
+    await Promise.all(this.#ending);
+  }
+
+  #end(work: Promise<void>): void {
+    this.#ending.push(work.finally(() => (this.#going -= 1)));
+  }
+}

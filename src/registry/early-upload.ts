@@ -1,0 +1,124 @@
+import { Readable } from "node:stream";
+import { discardBody } from "../core/index.ts";
+import type { Descriptor } from "../image/index.ts";
+import type { BlobInTheMaking } from "./types.ts";
+import {
+  cancelUpload,
+  finishUpload,
+  locationOf,
+  openUpload,
+  type UploadPlace,
+  type UploadSession,
+} from "./upload.ts";
+
+/** Smaller blobs are sent when they are whole: the registry can be asked first whether it has them. */
+const worthSending = 1024 * 1024;
+/** Bytes that may wait in memory. A registry that is further behind gets the rest from the whole blob. */
+const heldInMemory = 16 * 1024 * 1024;
+
+/** See `RegistryRepository.beginBlob`. */
+export class EarlyUpload implements BlobInTheMaking {
+  readonly #open: () => Promise<UploadPlace>;
+  readonly #isThere: (descriptor: Descriptor) => Promise<boolean>;
+  readonly #stop = new AbortController();
+  readonly #signal: AbortSignal;
+  readonly #queue: Uint8Array[] = [];
+  #queued = 0;
+  /** Some bytes were not kept, nor were those after them. */
+  #isBehind = false;
+  #session: UploadSession | undefined;
+  /** Where the upload goes on when all bytes are there; undefined when it failed. */
+  #sent: Promise<URL | undefined> | undefined;
+  #readRest: (() => Promise<Readable>) | undefined;
+  #wake: (() => void) | undefined;
+
+  constructor(options: {
+    readonly open: () => Promise<UploadPlace>;
+    readonly isThere: (descriptor: Descriptor) => Promise<boolean>;
+    readonly signal: AbortSignal | undefined;
+  }) {
+    const { signal } = options;
+    this.#open = options.open;
+    this.#isThere = options.isThere;
+    this.#signal = AbortSignal.any([this.#stop.signal, ...(signal === undefined ? [] : [signal])]);
+  }
+
+  write(chunk: Uint8Array): void {
+    if (this.#isBehind) return;
+    this.#queue.push(chunk);
+    this.#queued += chunk.length;
+    this.#isBehind = this.#queued > heldInMemory;
+    if (this.#queued >= worthSending) this.#sent ??= this.#send().catch(() => undefined);
+    this.#wake?.();
+  }
+
+  async finish(descriptor: Descriptor, open: () => Promise<Readable>): Promise<void> {
+    if (this.#sent === undefined) return;
+    try {
+      // What is on its way for long may be there already, from another image.
+      if (this.#isBehind && (await this.#isThere(descriptor))) return await this.cancel();
+      this.#readRest = open;
+      this.#wake?.();
+      const location = await this.#sent;
+      if (location === undefined) return await this.cancel();
+      const [place, signal, body] = [await this.#open(), this.#signal, new Uint8Array()];
+      await finishUpload(place, { location, descriptor, body, signal });
+    } catch {
+      await this.cancel();
+    }
+  }
+
+  async cancel(): Promise<void> {
+    this.#stop.abort();
+    this.#wake?.();
+    await this.#sent;
+    if (this.#session !== undefined) await cancelUpload(await this.#open(), this.#session);
+  }
+
+  async #send(): Promise<URL> {
+    const [place, signal] = [await this.#open(), this.#signal];
+    const session = await openUpload(place, { signal });
+    if (session === undefined) throw new Error("no upload was opened");
+    this.#session = session;
+    const body = Readable.from(this.#body(), { objectMode: false, highWaterMark: worthSending });
+    const response = await place.transport.send({
+      method: "PATCH",
+      target: session.location,
+      headers: { "content-type": "application/octet-stream" },
+      body,
+      accept: [200, 201, 202, 204],
+      attempt: `send a blob to ${place.host}/${place.path}`,
+      signal,
+    });
+    await discardBody(response);
+    return locationOf(response, place);
+  }
+
+  async *#body(): AsyncGenerator<Uint8Array, void, undefined> {
+    let sent = 0;
+    for (;;) {
+      const chunk = this.#queue.shift();
+      if (chunk === undefined) {
+        if (this.#signal.aborted) return;
+        if (this.#readRest !== undefined) break;
+        await new Promise<void>((resolve) => (this.#wake = resolve));
+        continue;
+      }
+      this.#queued -= chunk.length;
+      sent += chunk.length;
+      yield chunk;
+    }
+    if (this.#isBehind) yield* skipBytes(await this.#readRest(), sent);
+  }
+}
+
+async function* skipBytes(
+  content: Readable,
+  size: number,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  let left = size;
+  for await (const chunk of content as AsyncIterable<Uint8Array>) {
+    if (left < chunk.length) yield chunk.subarray(left);
+    left = Math.max(left - chunk.length, 0);
+  }
+}
