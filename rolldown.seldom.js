@@ -44,6 +44,7 @@ export const seldomUsed = {
   "api/call": ["check", "describe", "lazy-engine", "open-call", "outline", "plan-bases", "targets"],
   build: [
     "binfmt",
+    "explain",
     "foreign-program",
     "ops/git",
     "ops/http",

@@ -1,5 +1,5 @@
 import type { Readable } from "node:stream";
-import type { Cache } from "../cache/index.ts";
+import type { BuildRecord, Cache } from "../cache/index.ts";
 import type { Clock, JobThread } from "../core/index.ts";
 import type { GitRepositories, StatCache } from "../context/index.ts";
 import type { Descriptor } from "../image/index.ts";
@@ -17,6 +17,8 @@ export interface BuildEnvironment {
   readonly snapshots: Snapshotter;
   readonly images: LocalImages;
   readonly cache: Cache;
+  /** What the last build of the same target did; undefined for the first one. */
+  readonly lastBuild: () => Promise<BuildRecord | undefined>;
   readonly statCache: StatCache;
   /** Helps with many files. */
   readonly thread?: JobThread | undefined;

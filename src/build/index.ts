@@ -5,5 +5,5 @@ export type { BuildEnvironment } from "./environment.ts";
 export { buildError, type BuildErrorCode } from "./errors.ts";
 export { authorizationFor } from "./ops/http.ts";
 export { openFileThread } from "./open-file-thread.ts";
-export { solve, type Solution, type SolvedStep } from "./solve.ts";
+export { solve, type Solution } from "./solve.ts";
 export { StepLog, type Step } from "./steps.ts";

@@ -1,5 +1,5 @@
 import { availableParallelism } from "node:os";
-import type { Cache } from "../cache/index.ts";
+import type { Cache, KeyField, TracedStep } from "../cache/index.ts";
 import {
   coreError,
   isTsbuildError,
@@ -20,6 +20,8 @@ import type {
   VertexId,
 } from "../plan/index.ts";
 import type { BuildEnvironment } from "./environment.ts";
+import { openExplainer, type Explainer, type KnownVertex } from "./explain/explainer.ts";
+import { formatReason } from "./explain/format-reason.ts";
 import {
   isSameRead,
   makeKey,
@@ -41,18 +43,11 @@ import { readFieldsOf, treeOf } from "./read-set.ts";
 import type { LayersResult, VertexResult } from "./result.ts";
 import type { Step } from "./steps.ts";
 
-/** What became of a step, for the record of the last build that explanations are made from. */
-export interface SolvedStep {
-  readonly name: string;
-  readonly key: Digest;
-  readonly outcome: "cached" | "ran";
-  readonly durationMs: number;
-}
-
 export interface Solution {
   /** Result of each of the plan's targets, in their order. */
   readonly targets: readonly LayersResult[];
-  readonly steps: readonly SolvedStep[];
+  /** Every vertex of the plan and what became of it: the next build's explanations are made from that. */
+  readonly trace: readonly TracedStep[];
   /** Keys of the records that were written, to be marked durable once the filesystem is synced. */
   readonly written: readonly Digest[];
 }
@@ -72,7 +67,7 @@ export async function solve(plan: Plan, environment: BuildEnvironment): Promise<
   if (environment.signal.aborted) cancel();
   try {
     const targets = await Promise.all(plan.targets.map((target) => solver.layers(target.vertex)));
-    return { targets, steps: solver.steps, written: solver.written };
+    return { targets, trace: await solver.trace(), written: solver.written };
   } catch (error) {
     await solver.settled();
     throw solver.failure ?? (environment.signal.aborted ? solver.signal.reason : error);
@@ -91,11 +86,16 @@ interface FilesRead {
   readonly readAt: number;
 }
 
+/** What became of a step. */
+interface StepOutcome {
+  readonly outcome: "cached" | "ran";
+  readonly record: StepRecord;
+}
+
 const momentMs = 1000;
 
 class Solver {
   failure: unknown;
-  readonly steps: SolvedStep[] = [];
   readonly written: Digest[] = [];
   readonly #plan: Plan;
   readonly #environment: BuildEnvironment;
@@ -107,6 +107,9 @@ class Solver {
   readonly #hits = new Map<VertexId, Promise<StepRecord | undefined>>();
   readonly #running = new Map<Digest, Promise<StepRecord>>();
   readonly #shown = new Set<VertexId>();
+  readonly #contents = new Map<VertexId, CacheKey>();
+  readonly #outcomes = new Map<VertexId, StepOutcome>();
+  #explainer: Promise<Explainer> | undefined;
   readonly #told = new Map<VertexId, Promise<void>>();
   // RUN steps mostly wait (network, disk, sleep), so more of them than cores run at once; file work is bound by cores.
   readonly #execSlots = createLimiter(Math.max(8, 2 * availableParallelism()));
@@ -218,17 +221,18 @@ class Solver {
   async #solveStep(vertex: Vertex): Promise<LayersResult> {
     const definition = await this.#definition(vertex.id);
     const known = await this.#definitionHit(vertex.id);
-    if (known !== undefined) return this.#useCached(vertex, definition, known);
+    if (known !== undefined) return this.#useCached(vertex, known);
     const inputs = await Promise.all(vertex.inputs.map((id) => this.#result(id)));
     this.signal.throwIfAborted();
     const content = await this.#contentKey(vertex, inputs);
+    this.#contents.set(vertex.id, content);
     if (vertex.inputs.some((id) => this.#outdated.has(id))) this.#outdated.add(vertex.id);
     const stored = vertex.ignoreCache === true ? undefined : await this.#lookup(content);
     const running = this.#running.get(content.digest);
     const equal = stored ?? (running && (await running));
     if (equal !== undefined) {
       await this.#rememberDefinition(vertex, definition, equal);
-      return this.#useCached(vertex, definition, equal);
+      return this.#useCached(vertex, equal);
     }
     // No pause since the look at what is running: two equal steps would both start.
     const work =
@@ -268,10 +272,10 @@ class Solver {
     if (!this.#outdated.has(vertex.id)) await this.#remember(key, record);
   }
 
-  async #useCached(vertex: Vertex, key: CacheKey, record: StepRecord): Promise<LayersResult> {
+  async #useCached(vertex: Vertex, record: StepRecord): Promise<LayersResult> {
     this.#tellAncestors(vertex);
     await Promise.all(vertex.inputs.map((id) => this.#told.get(id) ?? Promise.resolve()));
-    this.#showCached(vertex, key, record);
+    this.#showCached(vertex, record);
     return toLayers(record);
   }
 
@@ -294,9 +298,7 @@ class Solver {
       if (isHere && this.#claimDisplay(vertex.id)) this.#environment.steps.cached(vertex.name);
     } else if (isStep(op)) {
       const record = await this.#definitionHit(vertex.id);
-      if (record !== undefined) {
-        this.#showCached(vertex, await this.#definition(vertex.id), record);
-      }
+      if (record !== undefined) this.#showCached(vertex, record);
     }
   }
 
@@ -317,11 +319,60 @@ class Solver {
       .map((id) => this.#vertex(id));
   }
 
-  #showCached(vertex: Vertex, { digest }: CacheKey, { durationMs }: StepRecord): void {
-    if (!this.#claimDisplay(shownAs(vertex))) return;
-    const { name } = vertex;
-    this.#environment.steps.cached(name);
-    this.steps.push({ name, key: digest, outcome: "cached", durationMs });
+  #showCached(vertex: Vertex, record: StepRecord): void {
+    if (!this.#outcomes.has(vertex.id))
+      this.#outcomes.set(vertex.id, { outcome: "cached", record });
+    if (this.#claimDisplay(shownAs(vertex))) this.#environment.steps.cached(vertex.name);
+  }
+
+  /** Every vertex of the plan, in its order. */
+  async trace(): Promise<TracedStep[]> {
+    const last = (await this.#environment.lastBuild())?.steps ?? [];
+    const before = new Map(last.map((step) => [step.key, step]));
+    const traced: TracedStep[] = [];
+    for (const vertex of this.#plan.vertices) {
+      const { name, inputs, op } = vertex;
+      const { definition, content, result } = await this.#known(vertex.id);
+      const { outcome, record } = this.#outcomes.get(vertex.id) ?? {};
+      // A step that is cached by its definition looks at nothing else: what was known of it stays true.
+      const same = definition === undefined ? undefined : before.get(definition.digest);
+      traced.push(
+        withoutUndefined({
+          name,
+          inputs,
+          key: definition?.digest,
+          content: content?.digest ?? same?.content,
+          fields: definition === undefined || isStep(op) ? undefined : ownFields(op, definition),
+          result: result ?? same?.result,
+          outcome,
+          durationMs: record?.durationMs,
+        }),
+      );
+    }
+    return traced;
+  }
+
+  /** What is known of a vertex without waiting for it to be solved. */
+  async #known(id: VertexId): Promise<KnownVertex> {
+    const { op } = this.#vertex(id);
+    const definition = await this.#definitions.get(id);
+    const record = this.#outcomes.get(id)?.record;
+    const result =
+      op.type === "image" ? (op.chainId ?? "scratch") : record && (record.chainId ?? "scratch");
+    return { definition, content: this.#contents.get(id), result };
+  }
+
+  /** Why a step runs, in words. */
+  async #why(vertex: Vertex): Promise<string> {
+    this.#explainer ??= this.#environment.lastBuild().then((previous) =>
+      openExplainer({
+        plan: this.#plan,
+        cache: this.#environment.cache,
+        previous,
+        known: (id) => this.#known(id),
+      }),
+    );
+    return formatReason(await (await this.#explainer).explain(vertex));
   }
 
   /** True for the first who asks: each vertex is shown once. */
@@ -382,7 +433,9 @@ class Solver {
       } else if (op.type === "merge" && input.type === "layers") {
         fields.push([{ name: "layers", value: input.diffIds }]);
       } else {
-        fields.push(...(await this.#contentFields(vertex, { index, result: input })));
+        const read = await this.#contentFields(vertex, { index, result: input });
+        // The definition names these files too, and one list of 20,000 is enough on the disk.
+        fields.push(...(input.type === "tree" ? read.map(({ all }) => [all]) : read));
       }
     }
     return makeKey("content", fields);
@@ -433,15 +486,16 @@ class Solver {
       this.#claimDisplay(vertex.id);
       const started = monotonicMs();
       const { diffIds, chainId, created } = await this.#environment.steps
-        .run(vertex.name, async (step) => this.#execute(vertex, { inputs, step }))
+        .run({ name: vertex.name, why: await this.#why(vertex) }, async (step) =>
+          this.#execute(vertex, { inputs, step }),
+        )
         // At once: else the next step would start on the place that becomes free.
         .catch((error: unknown) => this.#fail(vertex.id, error));
       const durationMs = Math.round(monotonicMs() - started);
       const record = { diffIds, chainId, created, durationMs };
       await this.#remember(keys.content, record);
       await this.#rememberDefinition(vertex, keys.definition, record);
-      const key = keys.definition.digest;
-      this.steps.push({ name: vertex.name, key, outcome: "ran", durationMs });
+      this.#outcomes.set(vertex.id, { outcome: "ran", record });
       return record;
     });
   }
@@ -465,6 +519,7 @@ class Solver {
       const record = { diffIds, chainId, created, durationMs };
       await this.#remember(keys.content, record);
       await this.#rememberDefinition(vertex, keys.definition, record);
+      this.#outcomes.set(vertex.id, { outcome: "ran", record });
       return record;
     });
   }
@@ -503,6 +558,19 @@ class Solver {
         throw coreError("INTERNAL", `execute ${vertex.name}`);
     }
   }
+}
+
+function withoutUndefined(step: {
+  readonly [Key in keyof TracedStep]-?: Required<TracedStep>[Key] | undefined;
+}): TracedStep {
+  const known = Object.entries(step).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(known) as unknown as TracedStep;
+}
+
+/** What a key was made of that no record keeps. The key of an image does not say its name. */
+function ownFields(op: Op, { object }: CacheKey): readonly KeyField[] {
+  const fields = Array.from(object.fields);
+  return op.type === "image" ? [{ name: "reference", value: op.reference }, ...fields] : fields;
 }
 
 function renewedVertices({ vertices }: Plan): ReadonlySet<VertexId> {

@@ -24,11 +24,13 @@ export class StepLog {
     this.#listener({ type: "step-cached", step: ++this.#last, name, time: this.#now() });
   }
 
-  start(name: string): Step {
+  start(shown: ShownStep | string): Step {
     const step = ++this.#last;
     const listener = this.#listener;
     const now = (): number => this.#now();
-    listener({ type: "step-started", step, name, time: now() });
+    const { name, why } = typeof shown === "string" ? { name: shown } : shown;
+    const reason = why === undefined ? {} : { why };
+    listener({ type: "step-started", step, name, ...reason, time: now() });
     return {
       output: (stream, bytes) =>
         listener({ type: "step-output", step, stream, bytes, time: now() }),
@@ -46,8 +48,8 @@ export class StepLog {
   }
 
   /** Shows `work` as one step from its start to its end. */
-  async run<T>(name: string, work: (step: Step) => Promise<T>): Promise<T> {
-    const step = this.start(name);
+  async run<T>(shown: ShownStep | string, work: (step: Step) => Promise<T>): Promise<T> {
+    const step = this.start(shown);
     try {
       const result = await work(step);
       step.done();
@@ -65,6 +67,13 @@ export class StepLog {
   #now(): number {
     return this.#clock.now().getTime();
   }
+}
+
+/** What is told of a step when it starts. */
+export interface ShownStep {
+  readonly name: string;
+  /** Why it is not taken from the cache. */
+  readonly why?: string;
 }
 
 /** A step on screen that has started; exactly one of `done` and `failed` ends it. */

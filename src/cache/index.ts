@@ -1,4 +1,4 @@
-export { diffKeys, type KeyDifference } from "./diff-keys.ts";
+export { cacheError, type CacheErrorCode } from "./errors.ts";
 export { openLocalCache, type LocalCache } from "./local-cache.ts";
 export { pruneRecords, type PruneReport } from "./prune.ts";
 export type {
@@ -7,6 +7,6 @@ export type {
   CacheEntry,
   CacheKeyObject,
   CacheRecord,
-  KeptCacheKey,
   KeyField,
+  TracedStep,
 } from "./types.ts";

@@ -17,7 +17,8 @@ import {
   writeJsonFile,
   writeTextFile,
 } from "../store/index.ts";
-import { formatCacheKey, parseBuildRecord, parseCacheKey, parseCacheRecord } from "./record.ts";
+import { formatCacheKey, readCacheKey } from "./key-file.ts";
+import { parseBuildRecord, parseCacheRecord } from "./record.ts";
 import type { BuildRecord, Cache, CacheEntry, CacheRecord } from "./types.ts";
 
 /** The cache of one machine, in its state root: the only one that a build always has. */
@@ -74,7 +75,7 @@ export function openLocalCache(options: {
       await writeTextFile({ path: keyPath(key), tmpDir, content: () => formatCacheKey(object) });
       await writeJsonFile({ path: recordPath(key), tmpDir, value });
     },
-    explain: async (key) => readJsonFile(keyPath(key), parseCacheKey),
+    explain: async (key) => readCacheKey(keyPath(key)),
     remove: async (key) => {
       await rm(recordPath(key), { force: true });
       await rm(keyPath(key), { force: true });

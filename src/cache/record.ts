@@ -1,6 +1,7 @@
 import { type Digest, type DiffId, isDigest, chainIdOf } from "../core/index.ts";
 import { asObject } from "../store/index.ts";
-import type { BuildRecord, CacheKeyObject, CacheRecord, KeptCacheKey, KeyField } from "./types.ts";
+import { isKeyField } from "./key-file.ts";
+import type { BuildRecord, CacheRecord } from "./types.ts";
 
 /**
  * A record as it lies on disk or came from elsewhere; undefined when anything about it is not right, above all when its
@@ -19,61 +20,25 @@ export function parseCacheRecord(value: unknown): CacheRecord | undefined {
 }
 
 /** undefined when it is damaged. */
-export function parseCacheKey(value: unknown): KeptCacheKey | undefined {
-  const object = asObject(value);
-  if (object?.["version"] !== 1) return undefined;
-  const { kind, fields } = object;
-  if (kind !== "definition" && kind !== "content") return undefined;
-  if (!Array.isArray(fields) || !fields.every(isKeyField)) return undefined;
-  return { version: 1, kind, fields };
-}
-
-/** The object as JSON; in parts when it names so many files that the whole would be tens of megabytes. */
-export function formatCacheKey(object: CacheKeyObject): string | Iterable<string> {
-  let whole = "";
-  for (const part of formatInParts(object)) {
-    if (whole !== "") return formatInParts(object);
-    whole = part;
-  }
-  return whole;
-}
-
-const fieldsAtOnce = 1000;
-
-function* formatInParts(object: CacheKeyObject): Generator<string, void, undefined> {
-  const { version, kind, fields } = object;
-  const [head, tail] = JSON.stringify({ version, kind, fields: [] }).split("[]");
-  let part = `${head ?? ""}[`;
-  let count = 0;
-  for (const field of fields) {
-    part += count === 0 ? JSON.stringify(field) : `,${JSON.stringify(field)}`;
-    if (++count % fieldsAtOnce > 0) continue;
-    yield part;
-    part = "";
-  }
-  yield `${part}]${tail ?? ""}\n`;
-}
-
-/** undefined when it is damaged. */
 export function parseBuildRecord(value: unknown): BuildRecord | undefined {
   const { steps, finished } = asObject(value) ?? {};
-  if (typeof finished !== "string" || !Array.isArray(steps) || !steps.every(isBuildStep)) return;
+  if (typeof finished !== "string" || !Array.isArray(steps) || !steps.every(isTracedStep)) return;
   return { steps, finished };
 }
 
-function isKeyField(value: unknown): value is KeyField {
-  const field = asObject(value);
-  return typeof field?.["name"] === "string" && field["value"] !== undefined;
-}
-
-function isBuildStep(value: unknown): value is BuildRecord["steps"][number] {
-  const { name, key, outcome, durationMs } = asObject(value) ?? {};
+function isTracedStep(value: unknown, position: number): value is BuildRecord["steps"][number] {
+  const step = asObject(value);
+  if (typeof step?.["name"] !== "string" || !Array.isArray(step["inputs"])) return false;
+  const { key, content, fields, result, outcome, durationMs } = step;
   return (
-    typeof name === "string" &&
-    typeof key === "string" &&
-    isDigest(key) &&
-    (outcome === "cached" || outcome === "ran") &&
-    typeof durationMs === "number"
+    step["inputs"].every((input) => Number.isInteger(input) && input >= 0 && input < position) &&
+    [key, content].every(
+      (digest) => digest === undefined || (typeof digest === "string" && isDigest(digest)),
+    ) &&
+    (fields === undefined || (Array.isArray(fields) && fields.every(isKeyField))) &&
+    ["undefined", "string"].includes(typeof result) &&
+    [undefined, "cached", "ran"].includes(outcome as string | undefined) &&
+    ["undefined", "number"].includes(typeof durationMs)
   );
 }
 

@@ -11,11 +11,6 @@ export interface CacheKeyObject {
   readonly fields: Iterable<KeyField>;
 }
 
-/** A key object that was kept. */
-export interface KeptCacheKey extends CacheKeyObject {
-  readonly fields: readonly KeyField[];
-}
-
 export interface KeyField {
   /** Such as `instruction`, `env.PATH`, `base`, `file:package.json`. */
   readonly name: string;
@@ -49,8 +44,11 @@ export interface Cache {
     object: CacheKeyObject,
     record: Omit<CacheRecord, "version" | "bootId" | "durable">,
   ): Promise<void>;
-  /** The key object of a record, for explanations; undefined when it is not known. */
-  explain(key: Digest): Promise<KeptCacheKey | undefined>;
+  /**
+   * The key object of a record, for explanations; undefined when it is not known. Its fields are read as they are asked
+   * for, again each time, and asking fails with CACHE_KEY_DAMAGED where they cannot be.
+   */
+  explain(key: Digest): Promise<CacheKeyObject | undefined>;
   /** Idempotent. */
   remove(key: Digest): Promise<void>;
   /** Records that a lookup would find, in byte order of their keys. */
@@ -66,13 +64,29 @@ export interface CacheEntry {
   readonly size: number;
 }
 
-/** The keys of the last build of one target (context + file + target), by vertex name. */
+/** What the last build of one target (context + file + target) did, for explanations. */
 export interface BuildRecord {
-  readonly steps: readonly {
-    readonly name: string;
-    readonly key: Digest;
-    readonly outcome: "cached" | "ran";
-    readonly durationMs: number;
-  }[];
+  /** In the order of the plan: inputs come before users. */
+  readonly steps: readonly TracedStep[];
+  /** ISO time. */
   readonly finished: string;
+}
+
+/** One vertex of a plan, and what became of it. */
+export interface TracedStep {
+  /** As progress shows it. */
+  readonly name: string;
+  /** Positions in the list. */
+  readonly inputs: readonly number[];
+  /** Key by definition; absent for trees that have none of their own, such as a context. */
+  readonly key?: Digest;
+  /** Key by content, where it had to be asked for. */
+  readonly content?: Digest;
+  /** The key's own fields, where no record keeps them: which image, which commit. */
+  readonly fields?: readonly KeyField[];
+  /** ChainId of what came out, or `scratch`; absent where nobody had to know. */
+  readonly result?: string;
+  /** Absent for what is no step. */
+  readonly outcome?: "cached" | "ran";
+  readonly durationMs?: number;
 }

@@ -61,6 +61,8 @@ export interface StepStarted {
   readonly step: StepId;
   /** As people read it: `[builder 2/4] RUN make` or `exporting to image`. */
   readonly name: string;
+  /** Why a step of a build runs and is not taken from the cache. */
+  readonly why?: string;
   readonly time: number;
 }
 

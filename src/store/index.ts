@@ -8,6 +8,7 @@ export type {
 export { defaultRoot } from "./default-root.ts";
 export type { StoreErrorCode } from "./errors.ts";
 export {
+  isAbsence,
   asObject,
   parseJson,
   readJsonFile,

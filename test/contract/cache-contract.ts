@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { Cache, CacheKeyObject, CacheRecord } from "../../src/cache/index.ts";
-import { chainIdOf, diffId, digestOf, digestOfJson } from "../../src/core/index.ts";
+import { chainIdOf, diffId, digestOf, digestOfJson, type Digest } from "../../src/core/index.ts";
 import { collect } from "../support/collect.ts";
 
 /** A key with one field, so that different values are different keys. */
@@ -21,6 +21,12 @@ export function cacheContent(
   };
 }
 
+/** A key object with its fields read. */
+async function explained(cache: Cache, key: Digest) {
+  const object = await cache.explain(key);
+  return object && { ...object, fields: Array.from(object.fields) };
+}
+
 /** What every cache promises. `open` gives an empty one. */
 export function testCache(name: string, open: () => Promise<Cache>): void {
   describe(`cache: ${name}`, () => {
@@ -38,7 +44,7 @@ export function testCache(name: string, open: () => Promise<Cache>): void {
       const cache = await open();
       await cache.store(key, one, cacheContent("base", "one"));
       expect(await cache.lookup(key)).toMatchObject({ version: 1, ...cacheContent("base", "one") });
-      expect(await cache.explain(key)).toEqual(one);
+      expect(await explained(cache, key)).toEqual(one);
     });
 
     test.each([999, 1000, 1001, 2500])("a key object of %i fields comes back", async (count) => {
@@ -48,7 +54,7 @@ export function testCache(name: string, open: () => Promise<Cache>): void {
         value: { source: 0, mode: index },
       }));
       await cache.store(key, { ...one, fields }, cacheContent("base"));
-      expect(await cache.explain(key)).toEqual({ ...one, fields });
+      expect(await explained(cache, key)).toEqual({ ...one, fields });
     });
 
     test("a result without layers is a record too", async () => {

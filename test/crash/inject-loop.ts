@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { runCli } from "../support/cli.ts";
 import { planFaults, runTraced, type Fault } from "./inject.ts";
 import { badTelling, brokenInvariants, strayOutputs } from "./invariants.ts";
-import { pseudoRandom } from "./random.ts";
+import { pseudoRandom } from "../support/random.ts";
 import { fingerprint, freshPlace, isIdempotent, type Bench, type Scenario } from "./scenarios.ts";
 
 /** What came of one fault. */

@@ -5,7 +5,7 @@ import { removeTree } from "../../src/core/index.ts";
 import { expectCli, startCli } from "../support/cli.ts";
 import { waitForNothingLeft } from "../support/setup-leftovers.ts";
 import { brokenInvariants } from "./invariants.ts";
-import { pseudoRandom } from "./random.ts";
+import { pseudoRandom } from "../support/random.ts";
 import { fingerprint, freshPlace, scenarios, type Bench, type Scenario } from "./scenarios.ts";
 
 export interface KillReport {

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { runCli, startCli, type CliResult } from "../support/cli.ts";
 import { brokenInvariants } from "./invariants.ts";
-import { pseudoRandom } from "./random.ts";
+import { pseudoRandom } from "../support/random.ts";
 import { freshPlace, type Bench } from "./scenarios.ts";
 
 export interface SoakReport {

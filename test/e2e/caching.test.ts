@@ -147,3 +147,49 @@ test("a renamed match of a pattern reruns the COPY", async () => {
   expect(outcomesOf(stderr)).toEqual({ "COPY *.conf /etc/app/": "done" });
   expect(await output("renamed:1", "ls", "/etc/app")).toBe("b.conf\n");
 });
+
+test("each build tells why its steps run", async () => {
+  const folder = await context({ ...files, Dockerfile: dockerfile.replace("/app", "/why") });
+  const why = async (...words: string[]): Promise<Record<string, string>> => {
+    const { stderr } = await expectCli(["--progress", "plain", ...words, "-t", "why:1", folder]);
+    const names = new Map(
+      Array.from(stderr.matchAll(/^#(\d+) \[\d+\/\d+\] (\S+ [\w/]+)/gm), ([, id, name]) => [
+        id,
+        name,
+      ]),
+    );
+    const found = stderr.matchAll(/^#(\d+) why: (.*)$/gm);
+    return Object.fromEntries(
+      Array.from(found, ([, id, text = ""]) => [names.get(id) ?? "?", text]),
+    );
+  };
+  const first = "first time";
+  expect(await why()).toEqual({
+    "WORKDIR /why": first,
+    "COPY package": first,
+    "RUN cat": first,
+    "COPY src": first,
+  });
+  expect(await why()).toEqual({});
+  await writeFile(join(folder, "src/b"), "changed\n");
+  expect((await why())["COPY src"]).toBe("src/b: content changed");
+  expect((await why("--build-arg", "MODE=slow"))["RUN cat"]).toBe(
+    'ARG or ENV MODE changed: "fast" -> "slow"',
+  );
+});
+
+test("another image under the name of the base is told with both IDs", async () => {
+  const base = await context({ Dockerfile: "FROM BUSYBOX\nENV A=1\nWORKDIR /one\n" });
+  const folder = await context({ Dockerfile: "FROM why-base:1\nRUN true\n" });
+  await expectCli(["-t", "why-base:1", base]);
+  await expectCli(["-t", "why-top:1", folder]);
+  const before = await inspect("why-base:1");
+  await writeFile(join(base, "Dockerfile"), "FROM why-base:1\nWORKDIR /two\n");
+  await expectCli(["-t", "why-base:1", base]);
+  const after = await inspect("why-base:1");
+  const { stderr } = await expectCli(["--progress", "plain", "-t", "why-top:1", folder]);
+  const short = (id: string): string => id.slice(0, "sha256:".length + 12);
+  expect(stderr).toContain(
+    `base image docker.io/library/why-base:1 changed: ${short(before.Id)} -> ${short(after.Id)}`,
+  );
+});

@@ -2,7 +2,7 @@ import { readdir, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
-import { pseudoRandom } from "../crash/random.ts";
+import { pseudoRandom } from "../support/random.ts";
 import { startCli } from "../support/cli.ts";
 import { waitForNothingLeft } from "../support/setup-leftovers.ts";
 import { outcomesOf } from "../support/setup-progress.ts";

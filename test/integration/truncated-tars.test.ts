@@ -8,7 +8,7 @@ import { raw } from "../../fixtures/hostile/index.ts";
 import { openDirectoryContext } from "../../src/context/index.ts";
 import { isTsbuildError } from "../../src/core/index.ts";
 import { compressZstd, openLayer } from "../../src/layer/index.ts";
-import { pseudoRandom } from "../crash/random.ts";
+import { pseudoRandom } from "../support/random.ts";
 import { expectCli, runCli } from "../support/cli.ts";
 import { openCopyHarness, type CopyHarness } from "../support/copy-harness.ts";
 import { doors } from "../support/hostile-doors.ts";

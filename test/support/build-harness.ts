@@ -10,7 +10,7 @@ import {
   type BuildEnvironment,
   type Solution,
 } from "../../src/build/index.ts";
-import { openLocalCache } from "../../src/cache/index.ts";
+import { openLocalCache, type BuildRecord, type TracedStep } from "../../src/cache/index.ts";
 import type { BuildContext, StatCache } from "../../src/context/index.ts";
 import {
   chainIdOf,
@@ -71,6 +71,16 @@ export interface BuildRequest {
 
 export interface Built extends Solution {
   readonly config: Buffer;
+  /** What of its trace were steps. */
+  readonly steps: readonly SolvedStep[];
+}
+
+type SolvedStep = Required<Pick<TracedStep, "name" | "key" | "outcome">> & TracedStep;
+
+function stepsOf({ trace }: Solution): readonly SolvedStep[] {
+  return trace.filter(
+    (step): step is SolvedStep => step.outcome !== undefined && step.key !== undefined,
+  );
 }
 
 export async function openBuildHarness(options: {
@@ -101,11 +111,13 @@ export async function openBuildHarness(options: {
     return openSandbox(options.isolation ?? "builtin", { stateDir, cacheDir: join(root, "cache") });
   };
   const base = await makeBase();
+  let last: BuildRecord | undefined;
   const environment = (signal?: AbortSignal): BuildEnvironment => ({
     store,
     snapshots,
     images,
     cache,
+    lastBuild: () => Promise.resolve(last),
     statCache: options.statCache ?? noStatCache,
     sandbox: () => (sandbox ??= options.sandbox ? Promise.resolve(options.sandbox) : openBuiltin()),
     contexts: new Map(options.context === undefined ? [] : [["context", options.context]]),
@@ -143,7 +155,8 @@ export async function openBuildHarness(options: {
       const [result] = solution.targets;
       if (target === undefined || result === undefined) throw new Error("no target");
       const config = await assembleConfig({ target, result, environment: surroundings });
-      return { ...solution, config };
+      last = { steps: solution.trace, finished: clock.now().toISOString() };
+      return { ...solution, config, steps: stepsOf(solution) };
     },
     output: () =>
       events

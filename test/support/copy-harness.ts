@@ -74,6 +74,7 @@ export async function openCopyHarness(
     snapshots,
     images: openLocalImages({ store, snapshots, clock: systemClock }),
     cache: openLocalCache({ directory: root, tmpDir: store.tmpDir }),
+    lastBuild: notUsed,
     statCache: { get: () => undefined, set: () => undefined, save: () => Promise.resolve() },
     thread: options.thread,
     sandbox: notUsed,

@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import { solve, StepLog, type BuildEnvironment, type Solution } from "../../build/index.ts";
-import { digestOf, isDiskFull, isTsbuildError } from "../../core/index.ts";
+import { digestOf, isDiskFull, isTsbuildError, type Digest } from "../../core/index.ts";
 import { parseDockerfile, pinpointWord, type Dockerfile } from "../../dockerfile/index.ts";
 import { refusingForeignSyntax, type Plan, type TimedSource } from "../../plan/index.ts";
 import { BaseImages } from "../base-images.ts";
@@ -92,8 +92,10 @@ async function buildFrom(sources: BuildSources, work: BuildWork): Promise<BuildR
   const bases = new BaseImages(engine, { pull: options.pull ?? false });
   try {
     const { plan, parsed } = await planFrom(sources, { ...work, bases });
+    const target = targetOf(options);
     const environment = await openEnvironment(engine, {
       sources,
+      lastBuild: () => engine.cache.loadBuildRecord(target),
       directories: named.directories,
       remotes,
       bases,
@@ -126,6 +128,11 @@ async function buildFrom(sources: BuildSources, work: BuildWork): Promise<BuildR
   } catch (error) {
     throw withSource(error, sources.dockerfile);
   }
+}
+
+/** What tells builds of one thing from builds of another, for the record of the last one. */
+function targetOf({ context, file = "", target = "" }: BuildOptions): Digest {
+  return digestOf([resolve(context), file, target].join("\0"));
 }
 
 async function planFrom(
@@ -186,10 +193,10 @@ async function keepRecords(
     if (solution.written.length > 0) {
       await engine.cache.markDurable(solution.written);
     }
-    await engine.cache.saveBuildRecord(
-      digestOf([resolve(options.context), options.file ?? "", options.target ?? ""].join("\0")),
-      { steps: solution.steps, finished: engine.clock.now().toISOString() },
-    );
+    await engine.cache.saveBuildRecord(targetOf(options), {
+      steps: solution.trace,
+      finished: engine.clock.now().toISOString(),
+    });
   } catch (error) {
     if (!isDiskFull(error) && !isTsbuildError(error, "DISK_FULL")) throw error;
     environment.steps.warn({

@@ -17,11 +17,12 @@ export async function openEnvironment(
     readonly remotes: Remotes;
     readonly bases: BaseImages;
     readonly steps: StepLog;
+    readonly lastBuild: BuildEnvironment["lastBuild"];
     /** SOURCE_DATE_EPOCH in seconds. */
     readonly epoch: number | undefined;
   },
 ): Promise<BuildEnvironment> {
-  const { sources, bases, steps, remotes, epoch = 0 } = request;
+  const { sources, bases, steps, remotes, lastBuild, epoch = 0 } = request;
   const { context } = sources;
   const { store } = engine;
   const place = context.type === "directory" ? context.directory : context.label;
@@ -32,6 +33,7 @@ export async function openEnvironment(
   return {
     ...engine,
     statCache,
+    lastBuild,
     thread: openFileThread(),
     steps,
     contexts: contextsOf(request, statCache),

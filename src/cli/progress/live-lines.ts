@@ -7,6 +7,8 @@ import { displayWidth, sanitiseLine, truncate } from "./terminal-text.ts";
 export interface LiveStep {
   /** Safe to print. */
   readonly name: string;
+  /** Why it runs, safe to print. */
+  readonly why: string | undefined;
   readonly started: number;
   readonly output: StepOutput;
   /** Last lines of output as the process wrote them. */
@@ -63,7 +65,10 @@ export function endedLine(
   const seconds = formatSeconds(end.time - step.started);
   switch (end.how) {
     case "done":
-      return lineOf({ symbol: style.good(symbols.done), name: step.name, seconds }, view);
+      return lineOf(
+        { symbol: style.good(symbols.done), name: withReason(step, style), seconds },
+        view,
+      );
     case "cached": {
       const name = `${style.known("CACHED")} ${step.name}`;
       return lineOf({ symbol: style.known(symbols.done), name, seconds }, view);
@@ -83,7 +88,11 @@ function runningLine(step: LiveStep, view: View & { readonly now: number }): str
   const { spinner } = view.symbols;
   const frame = spinner[Math.floor(Math.max(view.now, 0) / spinnerMs) % spinner.length] ?? "";
   const seconds = formatSeconds(view.now - step.started);
-  return lineOf({ symbol: frame, name: step.name, seconds }, view);
+  return lineOf({ symbol: frame, name: withReason(step, view.style), seconds }, view);
+}
+
+function withReason({ name, why }: LiveStep, style: Style): string {
+  return why === undefined ? name : `${name} ${style.faint(`(${why})`)}`;
 }
 
 /** ` ✔ name          0.3s`, the time at the right margin. */

@@ -15,6 +15,8 @@ const tickMs = 1_000;
 interface PlainStep {
   readonly id: StepId;
   readonly name: string;
+  /** Told below the name. */
+  readonly why: string | undefined;
   readonly started: number;
   readonly output: StepOutput;
   /** By item: when its amount was last told. */
@@ -175,8 +177,12 @@ class PlainProgress {
 
   #giveFloor(step: PlainStep): void {
     const isFirst = this.#shown === 0;
+    const isNew = step.number === undefined;
     step.number ??= ++this.#shown;
-    this.#write([...(isFirst ? [] : [""]), `#${String(step.number)} ${this.#oneLine(step.name)}`]);
+    const number = `#${String(step.number)}`;
+    const why =
+      isNew && step.why !== undefined ? [`${number} why: ${this.#oneLine(step.why)}`] : [];
+    this.#write([...(isFirst ? [] : [""]), `${number} ${this.#oneLine(step.name)}`, ...why]);
     this.#current = step;
   }
 
@@ -208,11 +214,13 @@ class PlainProgress {
 function createStep(event: {
   readonly step: StepId;
   readonly name: string;
+  readonly why?: string;
   readonly time: number;
 }): PlainStep {
   return {
     id: event.step,
     name: event.name,
+    why: event.why,
     started: event.time,
     output: new StepOutput(),
     amounts: new Map(),

@@ -93,10 +93,16 @@ class TtyProgress {
     this.#region.close(lines);
   }
 
-  #start(event: { readonly step: StepId; readonly name: string; readonly time: number }): void {
+  #start(event: {
+    readonly step: StepId;
+    readonly name: string;
+    readonly why?: string;
+    readonly time: number;
+  }): void {
     this.#count++;
     this.#running.set(event.step, {
-      name: sanitiseLine(event.name.replaceAll(/\s*\n\s*/g, " "), { color: false }),
+      name: oneLine(event.name),
+      why: event.why === undefined ? undefined : oneLine(event.why),
       started: event.time,
       output: new StepOutput(),
       tail: [],
@@ -164,4 +170,8 @@ class TtyProgress {
       this.#symbols = { ...this.#symbols, spinner: ora({ isSilent: true }).spinner.frames };
     });
   }
+}
+
+function oneLine(text: string): string {
+  return sanitiseLine(text.replaceAll(/\s*\n\s*/g, " "), { color: false });
 }

@@ -73,6 +73,24 @@ test("a hit does not read the key object", async () => {
   expect(await boot("one").explain(key)).toBeUndefined();
 });
 
+test.each([
+  ["cut off", (text: string) => text.slice(0, -5)],
+  ["overwritten", (text: string) => text.replace('"instruction"', '"instruc\0ion')],
+  ["one field short", (text: string) => text.replace(/\n.*instruction.*/, "")],
+])(
+  "a key object that is %s is damaged when it is read, not when it is asked for",
+  async (_how, damage) => {
+    const { boot, file } = await withFolder();
+    const path = file.replace(".json", ".key.json");
+    await boot("one").store(key, object, cacheContent("a"));
+    const whole = await readFile(path, "utf8");
+    expect(damage(whole)).not.toBe(whole);
+    await writeFile(path, damage(whole));
+    const found = await boot("one").explain(key);
+    expect(() => Array.from(found?.fields ?? [])).toThrow("damaged");
+  },
+);
+
 test("a hit stamps the record at most once an hour", async () => {
   const { boot, directory, file } = await withFolder();
   await boot("one").store(key, object, cacheContent("a"));
@@ -122,7 +140,18 @@ test("what the last build did is kept by target", async () => {
   const { boot, directory } = await withFolder();
   const build = digestOf("context file target");
   const record: BuildRecord = {
-    steps: [{ name: "RUN make", key, outcome: "ran", durationMs: 12 }],
+    steps: [
+      { name: "FROM base", inputs: [], fields: [{ name: "image", value: "sha256:1" }] },
+      {
+        name: "RUN make",
+        inputs: [0],
+        key,
+        content: key,
+        result: "x",
+        outcome: "ran",
+        durationMs: 1,
+      },
+    ],
     finished: "2026-01-02T03:04:05.000Z",
   };
   expect(await boot("one").loadBuildRecord(build)).toBeUndefined();

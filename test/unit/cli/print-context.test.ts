@@ -59,9 +59,8 @@ test("a context is told in sections, and names do nothing to the terminal", () =
 test("sections without lines are left out", () => {
   const empty = { ...report, ignored: [], rules: { count: 0, file: undefined } };
   const none = { largestFiles: [], largestFolders: [], uses: [], unused: undefined, findings: [] };
-  expect(
-    formatContext({ ...empty, ...none, problem: "Dockerfile:1: wrong" }),
-  ).toMatchInlineSnapshot(`
+  expect(formatContext({ ...empty, ...none, problem: "Dockerfile:1: wrong" }))
+    .toMatchInlineSnapshot(`
     "Context .: 3 files in 1 folder, 2kB
     No rules of an ignore file leave anything out.
 

@@ -26,16 +26,35 @@ function at(seconds: number, event: Untimed<ProgressEvent>): void {
   progress.listener({ ...event, time: now });
 }
 
-const start = (step: number, name: string): Untimed<ProgressEvent> => ({
+const start = (step: number, name: string, why?: string): Untimed<ProgressEvent> => ({
   type: "step-started",
   step,
   name,
+  ...(why === undefined ? {} : { why }),
 });
 const out = (step: number, output: string): Untimed<ProgressEvent> => ({
   type: "step-output",
   step,
   stream: "stdout",
   bytes: Buffer.from(output),
+});
+
+test("why a step runs stands below its name, once", () => {
+  at(0, start(1, "[1/2] RUN a", "a\nb: content changed"));
+  at(0.1, start(2, "[2/2] RUN b", "first time"));
+  at(0.2, out(1, "x\n"));
+  at(1, { type: "step-done", step: 1 });
+  at(2, { type: "step-done", step: 2 });
+  progress.finish("success");
+  expect(text).toBe(`#1 [1/2] RUN a
+#1 why: a b: content changed
+#1 0.200 x
+#1 DONE 1.0s
+
+#2 [2/2] RUN b
+#2 why: first time
+#2 DONE 1.9s
+`);
 });
 
 test("steps one after another", () => {

@@ -38,16 +38,28 @@ function shownAt(seconds: number): string {
   return screen.text;
 }
 
-const start = (step: number, name: string): Untimed<ProgressEvent> => ({
+const start = (step: number, name: string, why?: string): Untimed<ProgressEvent> => ({
   type: "step-started",
   step,
   name,
+  ...(why === undefined ? {} : { why }),
 });
 const out = (step: number, output: string): Untimed<ProgressEvent> => ({
   type: "step-output",
   step,
   stream: "stdout",
   bytes: Buffer.from(output),
+});
+
+test("why a step runs stands behind its name while there is room", () => {
+  at(0, start(1, "[1/2] RUN a", "first time"));
+  at(0, start(2, "[2/2] RUN b", "src/a/long/path/to/it.ts: content changed"));
+  expect(shownAt(1)).toBe(
+    `[+] Building 1.0s (0/2)
+ | [1/2] RUN a (first time)        1.0s
+ | [2/2] RUN b (src/a/long/path/t… 1.0s
+`,
+  );
 });
 
 test("finished steps stay above, running ones are drawn in place", () => {

@@ -1,0 +1,147 @@
+import type { CacheKeyObject, KeyField } from "../../cache/index.ts";
+import { canonicalJson, type JsonValue } from "../../core/index.ts";
+import type { FieldChange, FileChange } from "./reason.ts";
+
+/** In what two keys differ. */
+export interface KeyChanges {
+  /** The first one, in the order of the current key. */
+  readonly field: FieldChange | undefined;
+  /** By number of the source that the files were read from. */
+  readonly files: ReadonlyMap<number, ChangedFiles>;
+  /** Names of the fields that stand for inputs (`parent`, `base`, `from.1`, `layers`) and differ. */
+  readonly inputs: readonly string[];
+}
+
+export interface ChangedFiles {
+  /** The first ones. */
+  readonly files: readonly FileChange[];
+  readonly changed: number;
+  /** How many there are now. */
+  readonly total: number;
+}
+
+const namedFiles = 3;
+
+interface FileField {
+  readonly source: number;
+  readonly path: string;
+  readonly digest: string;
+  readonly mode: number;
+}
+
+/**
+ * Compares two keys of the same kind. Both are read once and side by side, so that keys of 200,000 files take no memory.
+ * @throws CACHE_KEY_DAMAGED
+ */
+export function compareKeys(previous: CacheKeyObject, current: CacheKeyObject): KeyChanges {
+  const [before, now] = [new KeySide(previous), new KeySide(current)];
+  const files = new Map<number, MutableChanges>();
+  const changesOf = (source: number): MutableChanges => {
+    const known = files.get(source) ?? { files: [], changed: 0, total: 0 };
+    files.set(source, known);
+    return known;
+  };
+  const note = (source: number, change: FileChange): void => {
+    const changes = changesOf(source);
+    if (++changes.changed <= namedFiles) changes.files.push(change);
+  };
+  let [old, fresh] = [before.nextFile(), now.nextFile()];
+  while (old !== undefined || fresh !== undefined) {
+    const order = compareFiles(old, fresh);
+    if (fresh !== undefined && order >= 0) changesOf(fresh.source).total += 1;
+    if (old !== undefined && order < 0) note(old.source, { path: old.path, how: "removed" });
+    else if (fresh !== undefined && order > 0)
+      note(fresh.source, { path: fresh.path, how: "added" });
+    else if (old !== undefined && fresh !== undefined && old.digest !== fresh.digest) {
+      note(fresh.source, changeOf(old, fresh));
+    }
+    if (order <= 0) old = before.nextFile();
+    if (order >= 0) fresh = now.nextFile();
+  }
+  return {
+    field: firstChange(before.fields, now.fields),
+    files: new Map([...files].filter(([, { changed }]) => changed > 0)),
+    inputs: changedInputs(before.fields, now.fields),
+  };
+}
+
+function changeOf({ mode: previousMode }: FileField, { path, mode }: FileField): FileChange {
+  return previousMode === mode
+    ? { path, how: "content" }
+    : { path, how: "mode", previousMode, currentMode: mode };
+}
+
+interface MutableChanges {
+  readonly files: FileChange[];
+  changed: number;
+  total: number;
+}
+
+/** Reads a key from its beginning to its end: file by file, and what else there is on the way. */
+class KeySide {
+  readonly fields = new Map<string, JsonValue>();
+  readonly #rest: Iterator<KeyField>;
+
+  constructor({ fields }: CacheKeyObject) {
+    this.#rest = fields[Symbol.iterator]();
+  }
+
+  nextFile(): FileField | undefined {
+    for (;;) {
+      const next = this.#rest.next();
+      if (next.done === true) return undefined;
+      const { name, value } = next.value;
+      if (name.startsWith("file:")) return { path: name.slice("file:".length), ...fileOf(value) };
+      // The digest of all files says nothing that the files do not say.
+      if (!name.startsWith("files.")) this.fields.set(name, value);
+    }
+  }
+}
+
+function fileOf(value: JsonValue): Omit<FileField, "path"> {
+  const { source, digest, mode } = value as unknown as Omit<FileField, "path">;
+  return { source, digest, mode };
+}
+
+/** By source, then in the order in which trees are walked: a directory before its content, and that before what follows. */
+function compareFiles(a: FileField | undefined, b: FileField | undefined): number {
+  if (a === undefined) return 1;
+  if (b === undefined) return -1;
+  if (a.source !== b.source) return a.source - b.source;
+  if (a.path === b.path) return 0;
+  return Buffer.compare(orderOf(a.path), orderOf(b.path));
+}
+
+function orderOf(path: string): Buffer {
+  return Buffer.from(path === "." ? "" : path.replaceAll("/", "\0"));
+}
+
+const inputFields = /^(?:parent|base|layers|from\.\d+)$/;
+
+function firstChange(
+  before: ReadonlyMap<string, JsonValue>,
+  now: ReadonlyMap<string, JsonValue>,
+): FieldChange | undefined {
+  for (const [field, current] of now) {
+    if (inputFields.test(field)) continue;
+    const previous = before.get(field);
+    if (previous === undefined) return { type: "field", field, current };
+    if (!isSame(previous, current)) return { type: "field", field, previous, current };
+  }
+  for (const [field, previous] of before) {
+    if (!now.has(field) && !inputFields.test(field)) return { type: "field", field, previous };
+  }
+  return undefined;
+}
+
+function changedInputs(
+  before: ReadonlyMap<string, JsonValue>,
+  now: ReadonlyMap<string, JsonValue>,
+): readonly string[] {
+  const names = new Set([...now.keys(), ...before.keys()].filter((name) => inputFields.test(name)));
+  return [...names].filter((name) => !isSame(before.get(name) ?? null, now.get(name) ?? null));
+}
+
+function isSame(a: JsonValue, b: JsonValue): boolean {
+  return canonicalJson(a) === canonicalJson(b);
+}

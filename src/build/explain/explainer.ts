@@ -1,0 +1,236 @@
+import type {
+  BuildRecord,
+  Cache,
+  CacheKeyObject,
+  KeyField,
+  TracedStep,
+} from "../../cache/index.ts";
+import { isTsbuildError, type Digest } from "../../core/index.ts";
+import type { Op, Plan, Vertex, VertexId } from "../../plan/index.ts";
+import type { CacheKey } from "../keys.ts";
+import { compareKeys, type ChangedFiles, type KeyChanges } from "./compare-keys.ts";
+import { matchSteps } from "./match-steps.ts";
+import type { BaseName, FieldChange, Reason } from "./reason.ts";
+
+/** What this build knows of a vertex by now. */
+export interface KnownVertex {
+  /** Absent for trees that have none. */
+  readonly definition: CacheKey | undefined;
+  readonly content: CacheKey | undefined;
+  /** As in TracedStep. */
+  readonly result: string | undefined;
+}
+
+export interface ExplainerOptions {
+  readonly plan: Plan;
+  readonly cache: Pick<Cache, "explain">;
+  /** The last build of the same target, if there was one. */
+  readonly previous: BuildRecord | undefined;
+  /** What this build knows of a vertex, at the time of the question. */
+  readonly known: (id: VertexId) => Promise<KnownVertex>;
+}
+
+/** Tells why steps run. */
+export interface Explainer {
+  /** Why a step that is not in the cache runs. */
+  explain(vertex: Vertex): Promise<Reason>;
+}
+
+/**
+ * Finds out why a step runs: in what its key differs from the key that the same step had in the last build of the target.
+ * Where the difference is in what it stands on, the step below answers.
+ */
+export function openExplainer(options: ExplainerOptions): Explainer {
+  return new RecordExplainer(options);
+}
+
+class RecordExplainer implements Explainer {
+  readonly #options: ExplainerOptions;
+  readonly #reasons = new Map<VertexId, Promise<Reason | undefined>>();
+  #matches: readonly (number | undefined)[] | undefined;
+
+  constructor(options: ExplainerOptions) {
+    this.#options = options;
+  }
+
+  async explain(vertex: Vertex): Promise<Reason> {
+    if (this.#options.previous === undefined) return { type: "first-time" };
+    if (vertex.ignoreCache === true) return { type: "no-cache" };
+    return (await this.#difference(vertex)) ?? { type: "evicted" };
+  }
+
+  /** In what a vertex differs from what it was; undefined when it is the same. Asked once. */
+  #difference(vertex: Vertex): Promise<Reason | undefined> {
+    let reason = this.#reasons.get(vertex.id);
+    if (reason === undefined) {
+      reason = this.#findDifference(vertex).catch((error: unknown) => {
+        if (isTsbuildError(error, "CACHE_KEY_DAMAGED")) return { type: "forgotten" } as const;
+        throw error;
+      });
+      this.#reasons.set(vertex.id, reason);
+    }
+    return reason;
+  }
+
+  async #findDifference(vertex: Vertex): Promise<Reason | undefined> {
+    // Steps ask the ones below: a chain may be thousands of steps long, and each call would stand on the last one.
+    await Promise.resolve();
+    const old = this.#oldOf(vertex);
+    if (old === undefined) return { type: "new" };
+    const known = await this.#options.known(vertex.id);
+    if (vertex.op.type === "image") return baseDifference(vertex.op, old);
+    const { definition, content } = known;
+    if (definition === undefined || old.key === definition.digest) return undefined;
+    const changes = await this.#compare(old.key, definition, old);
+    if (changes === undefined) return { type: "forgotten" };
+    const { field, files, inputs } = changes;
+    if (field !== undefined) {
+      const base = inherited.test(field.field) ? this.#baseReason(vertex, old) : undefined;
+      return base ?? withText(field, { old, vertex });
+    }
+    const [[source, changed] = []] = files;
+    if (source !== undefined && changed !== undefined) {
+      return this.#filesReason(vertex, source, changed);
+    }
+    // Files of other stages are named by the key by content alone.
+    const [[from, read] = []] = (await this.#compare(old.content, content, old))?.files ?? [];
+    if (from !== undefined && read !== undefined) return this.#filesReason(vertex, from, read);
+    for (const name of inputs) {
+      const reason = await this.#inputReason(vertex, { name, old });
+      if (reason !== undefined) return reason;
+    }
+    return undefined;
+  }
+
+  /** Undefined when one of the keys is not known any more, or not yet. */
+  async #compare(
+    was: Digest | undefined,
+    is: CacheKey | undefined,
+    { fields }: TracedStep,
+  ): Promise<KeyChanges | undefined> {
+    if (was === undefined || is === undefined) return undefined;
+    const previous: CacheKeyObject | undefined =
+      fields === undefined
+        ? await this.#options.cache.explain(was)
+        : { version: 1, kind: "definition", fields };
+    return previous && compareKeys(previous, is.object);
+  }
+
+  #filesReason(vertex: Vertex, source: number, changes: ChangedFiles): Reason {
+    const input = inputOfSource(vertex.op, source);
+    const read = this.#options.plan.vertices[vertex.inputs[input ?? -1] ?? -1];
+    const isStep = read !== undefined && read.op.type !== "context";
+    return { type: "files", ...changes, ...(isStep ? { from: read.name } : {}) };
+  }
+
+  /** What it stands on, or copies from, gives something else. */
+  async #inputReason(
+    vertex: Vertex,
+    { name, old }: { readonly name: string; readonly old: TracedStep },
+  ): Promise<Reason | undefined> {
+    const index = positionOf(name);
+    const input = this.#options.plan.vertices[vertex.inputs[index] ?? -1];
+    if (input === undefined) return undefined;
+    const before = this.#options.previous?.steps[old.inputs[index] ?? -1];
+    const result = (await this.#options.known(input.id)).result;
+    if (result !== undefined && result === before?.result) return undefined;
+    const structure = this.#structureReason(input, before);
+    if (structure !== undefined) return structure;
+    const reason = await this.#difference(input);
+    if (reason === undefined) {
+      return { type: "input", name: input.name, reason: { type: "evicted" } };
+    }
+    if (reason.type === "input" || reason.type === "base") return reason;
+    return { type: "input", name: input.name, reason };
+  }
+
+  /** Another image at the bottom of the stage, which gives other defaults. */
+  #baseReason(vertex: Vertex, old: TracedStep): Reason | undefined {
+    const { plan, previous } = this.#options;
+    let bottom: Vertex | undefined = vertex;
+    while (bottom !== undefined && bottom.inputs.length > 0) {
+      bottom = plan.vertices[bottom.inputs[0] ?? -1];
+    }
+    let before: TracedStep | undefined = old;
+    while (before !== undefined && before.inputs.length > 0) {
+      before = previous?.steps[before.inputs[0] ?? -1];
+    }
+    if (bottom === undefined || before === undefined) return undefined;
+    if (bottom.op.type !== "image" && bottom.op.type !== "scratch") return undefined;
+    return baseDifference(bottom.op, before);
+  }
+
+  /** It stands on something that is not what it stood on. */
+  #structureReason(input: Vertex, before: TracedStep | undefined): Reason | undefined {
+    const counterpart = this.#oldOf(input);
+    if (before === undefined || counterpart === before) return undefined;
+    if (input.op.type === "image" || input.op.type === "scratch") {
+      return { type: "base", previous: baseOf(before), current: currentBase(input.op) };
+    }
+    // What is new says so itself.
+    if (counterpart === undefined) return undefined;
+    const isThere = this.#options.plan.vertices.some((vertex) => this.#oldOf(vertex) === before);
+    if (!isThere) return { type: "removed", name: before.name };
+    return { type: "moved", previous: before.name, current: input.name };
+  }
+
+  #oldOf({ id }: Vertex): TracedStep | undefined {
+    const { plan, previous } = this.#options;
+    const old = previous?.steps ?? [];
+    this.#matches ??= matchSteps(
+      old.map(({ name }) => name),
+      plan.vertices.map(({ name }) => name),
+    );
+    return old[this.#matches[id] ?? -1];
+  }
+}
+
+function positionOf(field: string): number {
+  if (field === "layers") return 1;
+  return field.startsWith("from.") ? Number(field.slice("from.".length)) : 0;
+}
+
+function inputOfSource(op: Op, source: number): number | undefined {
+  if (op.type === "copy") {
+    const found = op.sources[source];
+    return found?.type === "path" ? found.input : undefined;
+  }
+  if (op.type !== "exec") return undefined;
+  const mount = op.mounts[source];
+  return mount?.type === "bind" || mount?.type === "cache" ? mount.input : undefined;
+}
+
+/** Fields that a base image gives where the Dockerfile does not. */
+const inherited = /^(?:env\..*|cwd|user)$/s;
+
+type BaseOp = Extract<Op, { readonly type: "image" | "scratch" }>;
+
+function baseDifference(op: BaseOp, old: TracedStep): Reason | undefined {
+  const [previous, current] = [baseOf(old), currentBase(op)];
+  return previous.imageId === current.imageId ? undefined : { type: "base", previous, current };
+}
+
+function currentBase(op: BaseOp): BaseName {
+  if (op.type === "scratch") return { reference: "scratch", imageId: undefined };
+  return { reference: op.reference, imageId: op.imageId };
+}
+
+/** Of an image, of the empty root, or of a stage's last step. */
+function baseOf({ name, outcome, fields = [] }: TracedStep): BaseName {
+  const reference = textOf(fields, "reference") ?? (outcome === undefined ? "scratch" : name);
+  return { reference, imageId: textOf(fields, "image") };
+}
+
+function textOf(fields: readonly KeyField[], name: string): string | undefined {
+  const value = fields.find((field) => field.name === name)?.value;
+  return typeof value === "string" ? value : undefined;
+}
+
+/** A changed instruction is best told by what it was. */
+function withText(
+  field: FieldChange,
+  { old, vertex }: { readonly old: TracedStep; readonly vertex: Vertex },
+): FieldChange {
+  const [was, is] = [old.name, vertex.name].map((name) => name.replace(/^\[[^\]]*\] /, ""));
+  return was === undefined || was === is ? field : { ...field, was };
+}

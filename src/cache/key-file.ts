@@ -1,0 +1,94 @@
+import { closeSync, openSync, readSync } from "node:fs";
+import { asObject, isAbsence, parseJson } from "../store/index.ts";
+import { cacheError } from "./errors.ts";
+import type { CacheKeyObject, KeyField } from "./types.ts";
+
+/**
+ * A key object as text, in parts: a line for the head, one for each field, one for their number. Lines are read one by
+ * one, so that two keys of 200,000 files can be compared without having both in memory.
+ */
+export function* formatCacheKey({
+  version,
+  kind,
+  fields,
+}: CacheKeyObject): Generator<string, void, undefined> {
+  let part = `${JSON.stringify({ version, kind })}\n`;
+  let count = 0;
+  for (const field of fields) {
+    part += `${JSON.stringify(field)}\n`;
+    if (++count % fieldsAtOnce > 0) continue;
+    yield part;
+    part = "";
+  }
+  yield `${part}${JSON.stringify({ fields: count })}\n`;
+}
+
+const fieldsAtOnce = 1000;
+
+/** The key object in a file; undefined when there is none. See {@link formatCacheKey}, and `Cache.explain`. */
+export function readCacheKey(path: string): CacheKeyObject | undefined {
+  const head = readHead(path);
+  if (head === undefined) return undefined;
+  return { ...head, fields: { [Symbol.iterator]: () => readFields(path) } };
+}
+
+function readHead(path: string): Pick<CacheKeyObject, "version" | "kind"> | undefined {
+  try {
+    for (const line of readLines(path)) return parseJson(line, parseHead);
+  } catch (error) {
+    if (!isAbsence(error)) throw error;
+  }
+  return undefined;
+}
+
+function parseHead(value: unknown): Pick<CacheKeyObject, "version" | "kind"> | undefined {
+  const { version, kind } = asObject(value) ?? {};
+  if (version !== 1 || (kind !== "definition" && kind !== "content")) return undefined;
+  return { version, kind };
+}
+
+function* readFields(path: string): Generator<KeyField, void, undefined> {
+  let count = -1;
+  for (const line of readLines(path)) {
+    count += 1;
+    if (count === 0) continue;
+    const field = parseJson(line, (value) => (isKeyField(value) ? value : undefined));
+    if (field !== undefined) yield field;
+    else if (parseJson(line, asObject)?.["fields"] === count - 1) return;
+    else break;
+  }
+  throw cacheError("CACHE_KEY_DAMAGED", `read ${path}: it is damaged`, {
+    hint: "nothing is lost but an explanation; the next build of the step writes it again",
+    details: { path },
+  });
+}
+
+export function isKeyField(value: unknown): value is KeyField {
+  const field = asObject(value);
+  return typeof field?.["name"] === "string" && field["value"] !== undefined;
+}
+
+const bytesAtOnce = 64 * 1024;
+const newline = 0x0a;
+
+/** Synchronous, as is whoever compares. The last line counts only with its line break. */
+function* readLines(path: string): Generator<string, void, undefined> {
+  const file = openSync(path, "r");
+  try {
+    const chunk = Buffer.allocUnsafe(bytesAtOnce);
+    let rest = Buffer.alloc(0);
+    for (;;) {
+      const size = readSync(file, chunk);
+      if (size === 0) return;
+      const bytes = Buffer.concat([rest, chunk.subarray(0, size)]);
+      let start = 0;
+      for (let end = bytes.indexOf(newline); end !== -1; end = bytes.indexOf(newline, start)) {
+        yield bytes.toString("utf8", start, end);
+        start = end + 1;
+      }
+      rest = bytes.subarray(start);
+    }
+  } finally {
+    closeSync(file);
+  }
+}
