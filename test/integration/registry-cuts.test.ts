@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { digestOf, isTsbuildError } from "../../src/core/index.ts";
 import { copyGraph } from "../../src/image/index.ts";
-import { pseudoRandom } from "../crash/random.ts";
+import { pseudoRandom } from "../support/random.ts";
 import { openCuttingProxy, type CuttingProxy } from "../support/cutting-proxy.ts";
 import { MemoryPlace } from "../support/memory-place.ts";
 import { makeRandomImage, type RandomImage } from "../support/random-image.ts";

@@ -3,7 +3,7 @@ import { digestOf, isTsbuildError, openHttpClient, type HttpClient } from "../..
 import { copyGraph } from "../../src/image/index.ts";
 import { openLocalImages } from "../../src/local/index.ts";
 import type { RegistryRepository } from "../../src/registry/index.ts";
-import { pseudoRandom } from "../crash/random.ts";
+import { pseudoRandom } from "../support/random.ts";
 import { openFaultyProxy, type FaultyProxy, type ProxyFault } from "../support/faulty-proxy.ts";
 import { MemorySnapshotter } from "../support/memory-snapshotter.ts";
 import { makeRandomImage, type RandomImage } from "../support/random-image.ts";
