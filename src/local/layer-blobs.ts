@@ -72,15 +72,18 @@ async function fetchBlob(
 ): Promise<void> {
   if (await isHere(store, descriptor)) return;
   const { signal } = options;
-  for (;;) {
+  for (let hosts = 1; ; hosts += 1) {
     try {
       return await fetchOnce(store, descriptor, options);
     } catch (error) {
-      if (!isWrongFromOne(error)) throw error;
+      if (hosts === maxHosts || !isWrongFromOne(error)) throw error;
       signal?.throwIfAborted();
     }
   }
 }
+
+/** So many may give wrong bytes until it is told. */
+const maxHosts = 8;
 
 async function fetchOnce(
   store: Store,

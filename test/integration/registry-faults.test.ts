@@ -86,7 +86,7 @@ describe("faults between us and a real registry", () => {
   });
 
   test.each([...passing.filter(([name]) => /429$|503|breaks|early/.test(name)), ...lying])(
-    "%s, each time: a clear word, then success [R6.1]",
+    "%s, each time: a clear word, then success [R6.1, R6.6]",
     async (name, make) => {
       await throughFaults(`${name}-ever`, async (random, work) => {
         await meeting({ random, make, times: Infinity }, work);

@@ -44,6 +44,10 @@ export const parityNotes: Readonly<
     state: "deviates",
     why: "the capability push of another host is not obeyed: what is written goes to the registry that the name tells; dial_timeout is not read",
   },
+  "R2.9": {
+    state: "deviates",
+    why: "containerd goes on with the certificates of the folder; here a slip of the pen does not change where images come from",
+  },
   "R3.1": {
     state: "deviates",
     why: "docker takes auths and nothing else out of DOCKER_AUTH_CONFIG; here it is a document like the files, helpers included",
