@@ -1,4 +1,4 @@
-import { closeSync, fstatSync } from "node:fs";
+import { closeSync } from "node:fs";
 import { lazySyscalls } from "../core/index.ts";
 import { openRealFile } from "./host-files.ts";
 import { digestPlainFile } from "./node-digest.ts";
@@ -52,7 +52,7 @@ function digestOf(path: string, index: number, job: DigestJob): Buffer | undefin
     const [mtimeNs = 0n, ctimeNs = 0n, inode = 0n, device = 0n] = job.versions.subarray(
       index * versionLength,
     );
-    const found = unsigned(statKeyOf(path, fstatSync(fd, { bigint: true })));
+    const found = unsigned(statKeyOf(path, kernel.fstat(fd)));
     const wanted = { path, size: BigInt(size), mtimeNs, ctimeNs, inode, device };
     return isSameVersion(found, wanted) ? digest : undefined;
   } finally {

@@ -4,7 +4,7 @@ import { errnoOf, readSmallFile, whyUnreadable } from "../core/index.ts";
 import type { OpenedFile, RootPath } from "../layer/index.ts";
 import { type ByteString, byteString, textOf } from "./byte-strings.ts";
 import { changed, shown, unreadable } from "./context-problems.ts";
-import { lstatNode } from "./host-files.ts";
+import { isDirectory, lstatNode } from "./host-files.ts";
 import { contextError } from "./errors.ts";
 import { IgnoreRules } from "./ignore/ignore-rules.ts";
 import { parseIgnoreFile } from "./ignore/parse-ignore-file.ts";
@@ -39,8 +39,7 @@ export async function openDirectoryContext(
 function realDirectory(directory: string, label: string): ByteString {
   try {
     const root = byteString(realpathSync(directory, "buffer"));
-    const stats = lstatNode(root);
-    if (stats?.isDirectory() === true) return root === "/" ? "" : root;
+    if (isDirectory(lstatNode(root))) return root === "/" ? "" : root;
   } catch (error) {
     throw unreadable(label, error);
   }

@@ -1,13 +1,5 @@
-import {
-  type BigIntStats,
-  closeSync,
-  constants,
-  lstatSync,
-  openSync,
-  readdirSync,
-  readlinkSync,
-} from "node:fs";
-import { errnoOf, syscallErrno, type Syscalls } from "../core/index.ts";
+import { closeSync, constants, lstatSync, openSync, readdirSync, readlinkSync } from "node:fs";
+import { errnoOf, fileStat, type FileStat, syscallErrno, type Syscalls } from "../core/index.ts";
 import type { NodeStat } from "../layer/index.ts";
 import { type ByteString, bytesOf, isAscii } from "./byte-strings.ts";
 
@@ -21,15 +13,24 @@ export function hostPath(path: ByteString): string | Buffer {
   return isAscii(path) ? path : bytesOf(path);
 }
 
-/** undefined when nothing is there. Symlinks in front of the last component are followed: check them before. */
-export function lstatNode(path: ByteString): BigIntStats | undefined {
+/**
+ * undefined when nothing is there. Symlinks in front of the last component are followed: check them before. `kernel` is
+ * quicker where it is loaded.
+ */
+export function lstatNode(path: ByteString, kernel?: Syscalls): FileStat | undefined {
   try {
-    return lstatSync(hostPath(path), { bigint: true, throwIfNoEntry: false });
+    if (kernel !== undefined) return kernel.lstat(hostPath(path));
+    const stats = lstatSync(hostPath(path), { bigint: true, throwIfNoEntry: false });
+    return stats && fileStat(stats);
   } catch (error) {
     const errno = errnoOf(error);
     if (errno === "ENOTDIR" || errno === "ENAMETOOLONG") return undefined;
     throw error;
   }
+}
+
+export function isDirectory(stats: FileStat | undefined): boolean {
+  return stats !== undefined && (stats.mode & constants.S_IFMT) === constants.S_IFDIR;
 }
 
 /** `mode` with its type bits. */
@@ -52,12 +53,32 @@ export function nodeType(mode: number): NodeStat["type"] {
   }
 }
 
-/** Names in byte order; undefined when a symlink stands on the way by now. */
-export function listNames(path: ByteString): ByteString[] | undefined {
-  return inRealDirectory(path, (directory) => {
+/**
+ * Names in byte order; undefined when a symlink stands on the way by now. `kernel` is quicker where it is loaded: it needs
+ * no look at where the open directory lies.
+ */
+export function listNames(path: ByteString, kernel?: Syscalls): ByteString[] | undefined {
+  const names =
+    (kernel === undefined ? undefined : listAtOnce(kernel, path)) ??
     // Node decodes each byte as one character, so the default order is the order of the bytes.
-    return readdirSync(directory, "latin1").sort();
-  });
+    inRealDirectory(path, (directory) => readdirSync(directory, "latin1"));
+  return names?.sort();
+}
+
+/** undefined when the kernel has something against it, which the longer way tells. */
+function listAtOnce(kernel: Syscalls, path: ByteString): ByteString[] | undefined {
+  let fd: number;
+  try {
+    fd = kernel.openat2("cwd", hostPath(path), realDirectory);
+  } catch (error) {
+    if (syscallErrno(error) === undefined) throw error;
+    return undefined;
+  }
+  try {
+    return kernel.listNames(fd);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /** undefined when a symlink stands on the way by now. */
@@ -100,7 +121,9 @@ function realPathOf(byDescriptor: string): ByteString | undefined {
 
 /** O_NONBLOCK: a FIFO that took the file's place must not make us wait. */
 const readFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-const noSymlinks = { flags: readFlags, resolve: { noSymlinks: true, noMagicLinks: true } };
+const resolve = { noSymlinks: true, noMagicLinks: true };
+const noSymlinks = { flags: readFlags, resolve };
+const realDirectory = { flags: constants.O_RDONLY | constants.O_DIRECTORY, resolve };
 
 /**
  * Opens a file for reading; the kernel refuses to follow any symlink, also where a directory was exchanged for one since

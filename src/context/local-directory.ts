@@ -1,10 +1,11 @@
-import { type BigIntStats, closeSync, constants, fstatSync, openSync } from "node:fs";
-import { errnoOf, loadSyscalls, type Syscalls } from "../core/index.ts";
+import { closeSync, constants, openSync } from "node:fs";
+import { errnoOf, type FileStat, loadSyscalls, type Syscalls } from "../core/index.ts";
 import type { LocalFile, LocalTree, NodeStat, RootPath } from "../layer/index.ts";
 import { type ByteString, byteString, bytesOf, textOf } from "./byte-strings.ts";
 import { attempt, changed, shown, unreadable } from "./context-problems.ts";
 import {
   hostPath,
+  isDirectory,
   listNames,
   lstatNode,
   nodeType,
@@ -45,7 +46,7 @@ export class LocalDirectory implements LocalTree {
   lstat(path: RootPath): HostNodeStat | undefined {
     const name = byteString(path);
     const stats = this.#stat(name);
-    if (stats === undefined || !this.#isVisible(name, stats.isDirectory())) return undefined;
+    if (stats === undefined || !this.#isVisible(name, isDirectory(stats))) return undefined;
     return this.#nodeStat(name, stats);
   }
 
@@ -103,7 +104,7 @@ export class LocalDirectory implements LocalTree {
       xattrs: () =>
         attributesOf(kernel.flistxattr(fd), (attribute) => kernel.fgetxattr(fd, attribute)),
       verify: () => {
-        const now = statKeyOf(statKey.path, fstatSync(fd, { bigint: true }));
+        const now = statKeyOf(statKey.path, kernel.fstat(fd));
         if (!isSameVersion(now, statKey)) throw changed(name);
       },
       close: () => {
@@ -135,7 +136,7 @@ export class LocalDirectory implements LocalTree {
   #isLinkAsPinned(name: ByteString): boolean {
     const path = this.#host(name);
     if (this.#pinnedPaths.find(path) === undefined) return true;
-    const stats = lstatNode(path);
+    const stats = lstatNode(path, this.#kernel);
     return stats !== undefined && this.#isAsPinned(statKeyOf(path, stats));
   }
 
@@ -156,20 +157,20 @@ export class LocalDirectory implements LocalTree {
   }
 
   /** undefined also when a symlink or a file stands on the way. */
-  #stat(path: ByteString): BigIntStats | undefined {
+  #stat(path: ByteString): FileStat | undefined {
     if (path !== "" && !this.#isRealDirectory(parentOf(path))) return undefined;
-    const stats = attempt(path, () => lstatNode(this.#host(path)));
-    if (stats?.isDirectory() === true) this.#realDirectories.add(path);
+    const stats = attempt(path, () => lstatNode(this.#host(path), this.#kernel));
+    if (isDirectory(stats)) this.#realDirectories.add(path);
     return stats;
   }
 
   #isRealDirectory(path: ByteString): boolean {
-    return this.#realDirectories.has(path) || this.#stat(path)?.isDirectory() === true;
+    return this.#realDirectories.has(path) || isDirectory(this.#stat(path));
   }
 
   #list(path: ByteString): ByteString[] {
     if (!this.#isRealDirectory(path)) throw unreadable(shown(path), undefined, "ENOTDIR");
-    const names = attempt(path, () => listNames(this.#host(path)));
+    const names = attempt(path, () => listNames(this.#host(path), this.#kernel));
     if (names === undefined) throw changed(path);
     return names;
   }
@@ -205,7 +206,7 @@ export class LocalDirectory implements LocalTree {
   /** An excluded directory that may not be read is as good as an empty one. */
   #listOrNothing(directory: ByteString): ByteString[] {
     try {
-      return listNames(this.#host(directory)) ?? [];
+      return listNames(this.#host(directory), this.#kernel) ?? [];
     } catch (error) {
       if (errnoOf(error) === "EACCES") return [];
       throw unreadable(shown(directory), error);
@@ -217,8 +218,8 @@ export class LocalDirectory implements LocalTree {
     throw unreadable(shown(path), undefined, "ENOENT");
   }
 
-  #nodeStat(path: ByteString, stats: BigIntStats): HostNodeStat {
-    const mode = Number(stats.mode);
+  #nodeStat(path: ByteString, stats: FileStat): HostNodeStat {
+    const { mode } = stats;
     const type = nodeType(mode);
     const device = type.endsWith("device") ? splitDevice(stats.rdev) : { major: 0, minor: 0 };
     return {
@@ -230,7 +231,7 @@ export class LocalDirectory implements LocalTree {
       mtime: stats.mtimeNs,
       devMajor: device.major,
       devMinor: device.minor,
-      nlink: Number(stats.nlink),
+      nlink: stats.nlink,
       inode: `${String(stats.dev)}:${String(stats.ino)}`,
       statKey: statKeyOf(this.#host(path), stats),
     };

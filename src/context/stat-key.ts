@@ -1,9 +1,9 @@
-import type { BigIntStats } from "node:fs";
+import type { FileStat } from "../core/index.ts";
 import type { ByteString } from "./byte-strings.ts";
 import type { StatKey } from "./types.ts";
 
 /** What tells this version of the file at `path` from others. */
-export function statKeyOf(path: ByteString, stats: BigIntStats): StatKey {
+export function statKeyOf(path: ByteString, stats: FileStat): StatKey {
   return {
     path,
     size: stats.size,

@@ -6,9 +6,11 @@ export {
   type SyscallFailure,
 } from "./errors.ts";
 export { lazySyscalls, loadSyscalls } from "./load.ts";
+export { fileStat } from "./look.ts";
 export {
   rlimInfinity,
   rlimits,
+  type FileStat,
   type ResolveFlags,
   type ResourceLimit,
   type SyscallPath,

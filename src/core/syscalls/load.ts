@@ -1,5 +1,6 @@
 import { fileCalls } from "./files.ts";
 import { openLibrary } from "./library.ts";
+import { lookCalls } from "./look.ts";
 import { processCalls } from "./processes.ts";
 import type { Syscalls } from "./types.ts";
 import { xattrCalls } from "./xattrs.ts";
@@ -40,7 +41,12 @@ function loadNow(): Syscalls {
 
 function load(): Syscalls {
   const library = openLibrary();
-  return { ...fileCalls(library), ...xattrCalls(library), ...processCalls(library) };
+  return {
+    ...fileCalls(library),
+    ...xattrCalls(library),
+    ...lookCalls(library),
+    ...processCalls(library),
+  };
 }
 
 const isCall: Readonly<Record<keyof Syscalls, true>> = {
@@ -64,6 +70,9 @@ const isCall: Readonly<Record<keyof Syscalls, true>> = {
   cloneFile: true,
   memfdCreate: true,
   syncfs: true,
+  lstat: true,
+  fstat: true,
+  listNames: true,
   prlimit: true,
 };
 

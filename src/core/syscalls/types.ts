@@ -38,8 +38,21 @@ export const rlimits = {
   rttime: 15,
 } as const;
 
+/** What stat(2) says about a node. Numbers of devices as st_dev packs them, times in nanoseconds since the epoch. */
+export interface FileStat {
+  /** With its type bits. */
+  readonly mode: number;
+  readonly nlink: number;
+  readonly size: bigint;
+  readonly ino: bigint;
+  readonly dev: bigint;
+  readonly rdev: bigint;
+  readonly mtimeNs: bigint;
+  readonly ctimeNs: bigint;
+}
+
 /**
- * System calls that Node does not offer. Synchronous (a few microseconds) unless they wait. Nothing follows a symlink
+ * System calls that Node does not offer, or only dearly. Synchronous (a few microseconds) unless they wait. Nothing follows a symlink
  * in the last component. Every failure is SYSCALL_FAILED with details {syscall, errno, path}, or DISK_FULL for ENOSPC
  * and EDQUOT; `syscallErrno` reads the errno.
  */
@@ -105,6 +118,11 @@ export interface Syscalls {
   memfdCreate(name: string): number;
   /** Flushes the whole filesystem that `fd` lies on; runs on a thread of the pool. */
   syncfs(fd: number): Promise<void>;
+  /** undefined when nothing is there. Failures are Node's own. */
+  lstat(path: SyscallPath): FileStat | undefined;
+  fstat(fd: number): FileStat;
+  /** The names in an open directory that was not read yet, one character a byte, in no order, without `.` and `..`. */
+  listNames(fd: number): string[];
   /** Limits of process `pid` (0: this one) before `limit`, when given, was set. */
   prlimit(pid: number, resource: number, limit?: ResourceLimit): ResourceLimit;
 }

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import {
+  fileStat,
   isDiskFull,
   loadSyscalls,
   rlimits,
@@ -115,6 +116,64 @@ describe("files", () => {
     await kernel.syncfs(fd);
     closeSync(fd);
     await expect(kernel.syncfs(99_999)).rejects.toMatchObject({ details: { errno: "EBADF" } });
+  });
+});
+
+describe("looking at nodes", () => {
+  function asNodeTells(path: string | Buffer) {
+    return fileStat(lstatSync(path, { bigint: true }));
+  }
+
+  test("is as Node tells it, for every type of node", async () => {
+    const long = join(folder, "n".repeat(255));
+    await writeFile(long, "content");
+    await symlink("nowhere", join(folder, "link"));
+    kernel.mkfifo(join(folder, "fifo"), 0o640);
+    const odd = Buffer.concat([Buffer.from(`${folder}/`), Buffer.from([0xff, 0xfe])]);
+    kernel.mkfifo(odd, 0o600);
+    for (const path of [
+      long,
+      folder,
+      join(folder, "link"),
+      join(folder, "fifo"),
+      odd,
+      "/dev/null",
+      "/proc/self",
+    ])
+      expect(kernel.lstat(path)).toEqual(asNodeTells(path));
+  });
+
+  test("also where times are before the epoch, and of an open file", () => {
+    const path = join(folder, "old");
+    const fd = openSync(path, "w");
+    try {
+      kernel.futimens(fd, { mtime: -1_500_000_001n });
+      expect(kernel.lstat(path)).toEqual(asNodeTells(path));
+      expect(kernel.lstat(path)?.mtimeNs).toBe(-1_500_000_001n);
+      expect(kernel.fstat(fd)).toEqual(kernel.lstat(path));
+    } finally {
+      closeSync(fd);
+    }
+  });
+
+  test("finds nothing where nothing is, and fails as Node fails", () => {
+    expect(kernel.lstat(join(folder, "missing"))).toBeUndefined();
+    expect(errnoOfCall(() => kernel.lstat(join(folder, "n".repeat(256))))).toBe("ENAMETOOLONG");
+    expect(errnoOfCall(() => kernel.lstat(`${folder}/a\0b`))).toBe("EINVAL");
+    expect(errnoOfCall(() => kernel.fstat(1_000_000))).toBe("EBADF");
+  });
+
+  test("names of a large directory, one character a byte", async () => {
+    const names = Array.from({ length: 600 }, (_, n) => `${"n".repeat(100)}-${String(n)}`);
+    for (const name of names) await writeFile(join(folder, name), "");
+    kernel.mkfifo(Buffer.concat([Buffer.from(`${folder}/`), Buffer.from([0xff, 0x2e])]), 0o600);
+    const fd = openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY);
+    try {
+      expect(kernel.listNames(fd).sort()).toEqual([...names, "\u{ff}."].sort());
+    } finally {
+      closeSync(fd);
+    }
+    expect(errnoOfCall(() => kernel.listNames(fd))).toBe("EBADF");
   });
 });
 
