@@ -1,6 +1,7 @@
-import { choosePlatform, formatPlatform, type Platform } from "../core/index.ts";
-import { configPlatform, imageError } from "../image/index.ts";
+import { choosePlatform, type Platform } from "../core/index.ts";
+import { configPlatform } from "../image/index.ts";
 import type { GroupMember, ImageGroup } from "../local/index.ts";
+import { missingPlatform } from "./missing-image.ts";
 
 /**
  * Of the images that leave together those for these platforms: of one platform the image alone, of several a smaller
@@ -19,26 +20,10 @@ export function chooseMembers(
   const chosen = new Set<GroupMember>();
   for (const wanted of platforms) {
     const found = choosePlatform(candidates, wanted);
-    if (found === undefined) throw missing(name, wanted, candidates);
+    if (found === undefined) throw missingPlatform(`image ${name}`, { wanted, candidates });
     chosen.add(found.member);
   }
   const members = group.members.filter((member) => chosen.has(member));
   const { index } = group;
   return platforms.length === 1 || index === undefined ? { members } : { members, index };
-}
-
-function missing(
-  name: string,
-  wanted: Platform,
-  candidates: readonly { readonly platform: Platform }[],
-): Error {
-  const available = candidates.map(({ platform }) => formatPlatform(platform));
-  return imageError(
-    "IMAGE_PLATFORM_NOT_FOUND",
-    `find ${formatPlatform(wanted)} in image ${name}: it is not here for that platform`,
-    {
-      hint: `there is ${available.join(", ")}; \`tsbuild pull --platform\` fetches another one`,
-      details: { image: name, wanted: formatPlatform(wanted), available },
-    },
-  );
 }

@@ -1,11 +1,14 @@
 import {
   familiarReference,
+  formatPlatform,
   formatRepository,
   isTsbuildError,
   parseReference,
   TsbuildError,
+  type Platform,
   type Reference,
 } from "../core/index.ts";
+import { imageError } from "../image/index.ts";
 import type { RegistryRepository } from "../registry/index.ts";
 import type { Engine } from "./engine.ts";
 import { apiError, imageNotFound } from "./errors.ts";
@@ -33,6 +36,22 @@ export async function missingInRegistry(
   return apiError("IMAGE_NOT_FOUND", `find image ${name}: its registry does not have it`, {
     hint: await registryHint(reference, tags),
     details: { image: name, ...(tags === undefined ? {} : { tags: tags.slice(0, 100) }) },
+  });
+}
+
+/** IMAGE_PLATFORM_NOT_FOUND for one that none of these images is made for. */
+export function missingPlatform(
+  where: string,
+  about: {
+    readonly wanted: Platform;
+    readonly candidates: readonly { readonly platform: Platform }[];
+  },
+): Error {
+  const wanted = formatPlatform(about.wanted);
+  const available = about.candidates.map(({ platform }) => formatPlatform(platform));
+  return imageError("IMAGE_PLATFORM_NOT_FOUND", `find ${wanted} in ${where}`, {
+    hint: available.length === 0 ? "there are no images" : `there is ${available.join(", ")}`,
+    details: { where, wanted, available },
   });
 }
 

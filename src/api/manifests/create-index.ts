@@ -1,31 +1,22 @@
 import { StepLog } from "../../build/index.ts";
+import { isIndexType, parsePlatform } from "../../core/index.ts";
 import {
-  choosePlatform,
-  formatPlatform,
-  isIndexType,
-  parsePlatform,
-  type Digest,
-  type Platform,
-} from "../../core/index.ts";
-import {
-  imageError,
   maxManifestSize,
   parseIndex,
   readContent,
   type ContentSource,
   type Descriptor,
 } from "../../image/index.ts";
-import type { ListedImage, ManifestList } from "../../local/index.ts";
+import type { ManifestList } from "../../local/index.ts";
 import type { MountSource } from "../../registry/index.ts";
 import { copyTo } from "../copy-image.ts";
 import { withEngine, type Engine, type EngineOptions } from "../engine.ts";
 import { usageError } from "../errors.ts";
-import { parseAnnotation } from "../output/annotations.ts";
+import { annotationsFor, parseAnnotation } from "../output/annotations.ts";
 import { removeReport, writeMetadata } from "../output/reports.ts";
 import type { Annotation } from "../output/types.ts";
 import { openImage, type OpenImageOptions } from "../places/open-image.ts";
 import type { Place } from "../places/parse-place.ts";
-import { subjectDigestAnnotation } from "../places/pick-platforms.ts";
 import { mergeList } from "./edit-list.ts";
 import {
   parseIndexSource,
@@ -36,6 +27,7 @@ import {
 import { openList } from "./list-source.ts";
 import { siblingsOf } from "./push-list.ts";
 import { resolveImages } from "./resolve-images.ts";
+import { annotateEntries, onlyFor, withSaid } from "./shape-entries.ts";
 
 export interface CreateIndexOptions extends EngineOptions {
   /** Names in registries, or other places. */
@@ -148,7 +140,7 @@ async function assemble(assembly: Assembly, opening: OpenImageOptions): Promise<
   }
   const platforms = (assembly.platforms ?? []).map(parsePlatform);
   const images = annotateEntries(onlyFor(list.images, platforms), assembly.annotations);
-  const annotations = { ...kept, ...recordOf(assembly.annotations, "index") };
+  const annotations = { ...kept, ...annotationsFor(assembly.annotations, { target: "index" }) };
   list = { ...list, images, ...(Object.keys(annotations).length > 0 && { annotations }) };
   const opened = await openList(engine, list, { insecure });
   return { ...opened, mountFrom: (to) => siblingsOf(opened, to) };
@@ -210,78 +202,4 @@ async function annotationsOf(
   } finally {
     await opened.close();
   }
-}
-
-function withSaid(image: ListedImage, said: Descriptor | undefined): ListedImage {
-  if (said === undefined) return image;
-  const { descriptor } = image;
-  const platform =
-    said.platform === undefined ? undefined : { ...descriptor.platform, ...said.platform };
-  const annotations = { ...descriptor.annotations, ...said.annotations };
-  return {
-    ...image,
-    descriptor: {
-      ...descriptor,
-      ...(platform && { platform }),
-      ...(Object.keys(annotations).length > 0 && { annotations }),
-    },
-  };
-}
-
-/** The best image for each platform, and what is attested of those. @throws IMAGE_PLATFORM_NOT_FOUND */
-function onlyFor(
-  images: readonly ListedImage[],
-  platforms: readonly Platform[],
-): readonly ListedImage[] {
-  if (platforms.length === 0) return images;
-  const candidates = images.flatMap(({ descriptor: { digest, platform } }) =>
-    platform === undefined || platform.os === "unknown" ? [] : [{ digest, platform }],
-  );
-  const chosen = new Set<Digest>();
-  for (const wanted of platforms) {
-    const found = choosePlatform(candidates, wanted);
-    if (found === undefined) throw missing(wanted, candidates);
-    chosen.add(found.digest);
-  }
-  return images.filter(({ descriptor: { digest, annotations } }) =>
-    chosen.has((annotations?.[subjectDigestAnnotation] as Digest | undefined) ?? digest),
-  );
-}
-
-function missing(
-  platform: Platform,
-  candidates: readonly { readonly platform: Platform }[],
-): Error {
-  const wanted = formatPlatform(platform);
-  const available = candidates.map((each) => formatPlatform(each.platform));
-  return imageError("IMAGE_PLATFORM_NOT_FOUND", `find an image for ${wanted} in the sources`, {
-    hint: `there is ${available.join(", ")}`,
-    details: { wanted, available },
-  });
-}
-
-function annotateEntries(
-  images: readonly ListedImage[],
-  annotations: readonly Annotation[],
-): readonly ListedImage[] {
-  return images.map((image) => {
-    const { platform, annotations: known } = image.descriptor;
-    const own = annotations.filter((each) => isFor(each.platform, platform));
-    const added = recordOf(own, "manifest-descriptor");
-    if (Object.keys(added).length === 0) return image;
-    return { ...image, descriptor: { ...image.descriptor, annotations: { ...known, ...added } } };
-  });
-}
-
-function isFor(wanted: Platform | undefined, platform: Platform | undefined): boolean {
-  if (wanted === undefined) return true;
-  return platform !== undefined && formatPlatform(wanted) === formatPlatform(platform);
-}
-
-function recordOf(
-  annotations: readonly Annotation[],
-  target: Annotation["target"],
-): Readonly<Record<string, string>> {
-  const own = annotations.filter((each) => each.target === target);
-  return Object.fromEntries(own.map(({ key, value }) => [key, value]));
 }

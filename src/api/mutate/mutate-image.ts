@@ -1,5 +1,5 @@
 import { StepLog } from "../../build/index.ts";
-import { isIndexType, isManifestType, type Platform } from "../../core/index.ts";
+import { isIndexType, isManifestType } from "../../core/index.ts";
 import {
   maxConfigSize,
   maxManifestSize,
@@ -11,7 +11,7 @@ import {
 } from "../../image/index.ts";
 import { copyTo, type CopiedImage } from "../copy-image.ts";
 import { withEngine, type EngineOptions } from "../engine.ts";
-import { parseAnnotation } from "../output/annotations.ts";
+import { annotationsFor, parseAnnotation } from "../output/annotations.ts";
 import type { Annotation } from "../output/types.ts";
 import { openImage } from "../places/open-image.ts";
 import { OverlaySource } from "../places/overlay-source.ts";
@@ -100,13 +100,14 @@ async function change(root: Descriptor, mutation: Mutation): Promise<Changed> {
         : { root: await changeImage(entry, mutation), dropped: 0 };
       dropped += below.dropped;
       const { digest, size } = below.root;
-      const own = recordOf(annotations, "manifest-descriptor", entry.platform);
+      const { platform } = entry;
+      const own = annotationsFor(annotations, { target: "manifest-descriptor", platform });
       manifests.push(withAnnotations({ ...asDocument(entries[at]), digest, size }, own));
     } else manifests.push(entries[at]);
   }
   const index = withAnnotations(
     { ...parseJson(bytes), manifests },
-    recordOf(annotations, "index", undefined),
+    annotationsFor(annotations, { target: "index" }),
   );
   return { root: source.add(root.mediaType, writeJson(index)), dropped };
 }
@@ -134,7 +135,10 @@ async function changeImage(descriptor: Descriptor, mutation: Mutation): Promise<
   };
   const added = {
     ...rebased?.annotations,
-    ...recordOf(annotations, "manifest", descriptor.platform ?? platform),
+    ...annotationsFor(annotations, {
+      target: "manifest",
+      platform: descriptor.platform ?? platform,
+    }),
   };
   return source.add(descriptor.mediaType, writeJson(withAnnotations(document, added)));
 }
@@ -145,22 +149,6 @@ function withAnnotations(
 ): JsonDocument {
   if (Object.keys(added).length === 0) return document;
   return { ...document, annotations: { ...asDocument(document["annotations"]), ...added } };
-}
-
-function recordOf(
-  annotations: readonly Annotation[],
-  target: Annotation["target"],
-  platform: Platform | undefined,
-): Readonly<Record<string, string>> {
-  const wanted = annotations.filter(
-    (each) => each.target === target && isFor(each.platform, platform),
-  );
-  return Object.fromEntries(wanted.map(({ key, value }) => [key, value]));
-}
-
-function isFor(wanted: Platform | undefined, platform: Platform | undefined): boolean {
-  if (wanted === undefined) return true;
-  return wanted.os === platform?.os && wanted.architecture === platform.architecture;
 }
 
 async function read(

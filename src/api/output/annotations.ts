@@ -1,4 +1,9 @@
-import { formatPlatform, parsePlatform, type Platform } from "../../core/index.ts";
+import {
+  formatPlatform,
+  normalizePlatform,
+  parsePlatform,
+  type Platform,
+} from "../../core/index.ts";
 import type { ImageGroup } from "../../local/index.ts";
 import { apiError, usageError } from "../errors.ts";
 import type { Annotation } from "./types.ts";
@@ -58,16 +63,16 @@ export function checkAnnotations(annotations: readonly Annotation[], isIndex: bo
 export function annotate(group: ImageGroup, annotations: readonly Annotation[]): ImageGroup {
   if (annotations.length === 0) return group;
   const members = group.members.map((member) => {
-    const own = annotations.filter((each) => isFor(each, member.platform));
-    const manifest = recordOf(own, "manifest");
-    const entry = recordOf(own, "manifest-descriptor");
+    const { platform } = member;
+    const manifest = recordOf(annotations, { target: "manifest", platform });
+    const entry = recordOf(annotations, { target: "manifest-descriptor", platform });
     return {
       ...member,
       ...(entry === undefined ? {} : { annotations: entry }),
       ...(manifest === undefined ? {} : { image: { ...member.image, annotations: manifest } }),
     };
   });
-  const index = recordOf(annotations, "index");
+  const index = recordOf(annotations, { target: "index" });
   if (group.index === undefined || index === undefined) return { ...group, members };
   return { members, index: { ...group.index, annotations: index } };
 }
@@ -76,24 +81,40 @@ export function annotate(group: ImageGroup, annotations: readonly Annotation[]):
 export function indexDescriptorAnnotations(
   annotations: readonly Annotation[],
 ): Readonly<Record<string, string>> | undefined {
-  return recordOf(annotations, "index-descriptor");
+  return recordOf(annotations, { target: "index-descriptor" });
 }
 
-function isFor({ platform }: Annotation, wanted: Platform | undefined): boolean {
-  if (platform === undefined) return true;
-  return wanted !== undefined && formatPlatform(platform) === formatPlatform(wanted);
-}
-
-function recordOf(
+/**
+ * What documents of one kind are to say, of the image for `platform` where it is an image's; what is said of one platform
+ * counts more than what is said of all.
+ */
+export function annotationsFor(
   annotations: readonly Annotation[],
-  target: Annotation["target"],
-): Readonly<Record<string, string>> | undefined {
-  const entries = annotations.filter((each) => each.target === target);
-  if (entries.length === 0) return undefined;
-  // What is said of one platform is more to the point than what is said of all.
+  about: { readonly target: Annotation["target"]; readonly platform?: Platform | undefined },
+): Readonly<Record<string, string>> {
+  const { target } = about;
+  // An index is for no platform, whatever somebody wrote.
+  const isOwn = (each: Annotation): boolean =>
+    target.startsWith("index") || isFor(each, about.platform);
+  const own = annotations.filter((each) => each.target === target && isOwn(each));
   const ordered = [
-    ...entries.filter(({ platform }) => platform === undefined),
-    ...entries.filter(({ platform }) => platform !== undefined),
+    ...own.filter(({ platform }) => platform === undefined),
+    ...own.filter(({ platform }) => platform !== undefined),
   ];
   return Object.fromEntries(ordered.map(({ key, value }) => [key, value]));
+}
+
+/** Indexes of other tools spell the variant that goes without saying (`arm64/v8`). */
+function isFor({ platform }: Annotation, wanted: Platform | undefined): boolean {
+  if (platform === undefined) return true;
+  const shown = (each: Platform): string => formatPlatform(normalizePlatform(each));
+  return wanted !== undefined && shown(platform) === shown(wanted);
+}
+
+/** The same, or undefined when nothing is said. */
+function recordOf(
+  ...about: Parameters<typeof annotationsFor>
+): Readonly<Record<string, string>> | undefined {
+  const found = annotationsFor(...about);
+  return Object.keys(found).length === 0 ? undefined : found;
 }
