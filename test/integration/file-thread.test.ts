@@ -237,6 +237,24 @@ describe("what the thread is asked for and cannot be done so stays undone", () =
   });
 });
 
+test("a thread that is closed does first what it was told: in the middle of it, koffi would end this process", async () => {
+  const folder = await temporaryFolder();
+  for (const name of ["1", "2", "3"]) {
+    const { thread } = await openTestThread();
+    const marks = new Uint8Array(new SharedArrayBuffer(1));
+    thread.post({
+      kind: "write",
+      paths: join(folder, name),
+      numbers: Float64Array.of(0, 1, 0o600, asMade, asMade, asMade),
+      times: BigInt64Array.of(0n),
+      content: new Uint8Array(new SharedArrayBuffer(1)),
+      marks,
+    });
+    await thread.close();
+    expect(marks[0]).toBe(1);
+  }
+});
+
 test("of files that change in the hands of the thread the first of the list is told", async () => {
   const directory = await wildFolder();
   const { thread } = await openTestThread();

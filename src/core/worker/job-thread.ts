@@ -75,8 +75,10 @@ export class JobThread {
     }
   }
 
-  /** Ends the thread, whatever it is doing. */
+  /** Ends the thread as soon as it has done what it was told. */
   async close(): Promise<void> {
+    // To end it within a call of koffi's would end the whole process: koffi cannot throw there any more, and gives up.
+    if (this.#worker !== undefined) await this.over(this.#posted);
     await this.#worker?.terminate();
     this.#isGone = true;
   }
