@@ -26,17 +26,18 @@ const silence = 1000;
 
 let registry: RegistryProcess;
 let proxy: FaultyProxy;
-let client: HttpClient;
+/** Gives silent requests up soon. */
+let hasty: HttpClient;
 
 beforeAll(async () => {
   registry = await startRegistryProcess({ htpasswd: htpasswdOfMe });
   const authorization = `Basic ${Buffer.from("me:top-secret").toString("base64")}`;
   proxy = await openFaultyProxy(registry.host, { authorization });
-  client = openHttpClient({ idleTimeout: silence });
+  hasty = openHttpClient({ idleTimeout: silence });
 });
 
 afterAll(async () => {
-  await client.close();
+  await hasty.close();
   await proxy.close();
   await registry.stop();
   if (rounds > 1) console.log(Object.fromEntries(outcomes));
@@ -116,11 +117,14 @@ async function throughFaults(
   for (let round = 0; round < rounds; round += 1) {
     const path = `faults/${name.replaceAll(/\W+/g, "-").toLowerCase()}/${String(round)}`;
     const image = await makeRandomImage({ seed: path, layers: 2, layerSize, compression: "none" });
-    const push = (): Promise<void> => pushContent(open(path, "push"), image, "1");
+    const client = name === "silence" ? hasty : undefined;
+    const open = (access: "push" | "pull"): RegistryRepository =>
+      openTestRepository(proxy.host, { path, access, credentials: given(me), client });
+    const push = (): Promise<void> => pushContent(open("push"), image, "1");
     await calmly(() => underFaults(random, push));
     await push();
     const { store } = await withStore();
-    const pull = (): Promise<void> => pullInto(store, image, path);
+    const pull = (): Promise<void> => pullInto(store, image, open("pull"));
     await calmly(() => underFaults(random, pull));
     await expectTrueBlobs(store);
     await pull();
@@ -128,19 +132,17 @@ async function throughFaults(
   }
 }
 
-function open(path: string, access: "push" | "pull"): RegistryRepository {
-  const credentials = given(me);
-  return openTestRepository(proxy.host, { path, access, credentials, client });
-}
-
-async function pullInto(store: Store, image: RandomImage, path: string): Promise<void> {
-  const source = open(path, "pull");
+async function pullInto(
+  store: Store,
+  image: RandomImage,
+  source: RegistryRepository,
+): Promise<void> {
   const root = await source.resolve("1");
   expect(root?.digest).toBe(image.root.digest);
   const images = openLocalImages({ store, snapshots: new MemorySnapshotter() });
   const sink = images.sink({ fromRegistry: true });
   await copyGraph({ source, sink, root: image.root, retry: { attempts: 4, firstDelay: 1 } });
-  await sink.tag(`${proxy.host}/${path}:1`, image.root);
+  await sink.tag("pulled:1", image.root);
 }
 
 /** Afterwards nothing meets faults any more. */
