@@ -62,9 +62,11 @@ export async function decompress(
       pipeline(raw, content, ignoreTold);
       break;
     case "stream":
-      // Before `pipeline`, which would hand zlib's own error on.
       decoder.stream.on("error", (error) => content.destroy(decodingError(compression, error)));
-      pipeline(raw, decoder.stream, content, ignoreTold);
+      content.once("close", () => decoder.stream.destroy());
+      // zlib's output ends before its input where zeros follow, which `pipeline` would take for a failure.
+      pipeline(raw, decoder.stream, ignoreTold);
+      decoder.stream.pipe(content);
       break;
     case "generator":
       pipeline(Readable.from(decoder.decode(raw), { objectMode: false }), content, ignoreTold);

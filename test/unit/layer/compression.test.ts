@@ -18,6 +18,63 @@ async function expand(bytes: Buffer, chunk = 1000): Promise<Buffer> {
   return buffer((await decompress(Readable.from(chunks))).content);
 }
 
+const [one, two, none] = [gzipSync("one, "), gzipSync("two"), gzipSync("")];
+const both = gzipSync("one, two");
+const flags = { text: 1, headerChecksum: 2, extra: 4, name: 8, comment: 16, reserved: 32 };
+
+/** A gzip member of `both` whose header says that these fields follow it. */
+function withFields(flag: number, ...fields: readonly string[]): Buffer {
+  const header = Buffer.from([0x1f, 0x8b, 8, flag, 0, 0, 0, 0, 0, 3]);
+  return Buffer.concat([header, Buffer.from(fields.join(""), "latin1"), both.subarray(10)]);
+}
+
+/** What is read as "one, two", or fails. */
+const oddGzip: readonly {
+  readonly name: string;
+  readonly parts: readonly Buffer[];
+  readonly code?: string;
+}[] = [
+  { name: "of two members", parts: [one, two] },
+  { name: "with empty members", parts: [none, one, none, none, two, none] },
+  { name: "with a file name", parts: [withFields(flags.name, "layer.tar\0")] },
+  {
+    name: "with every field",
+    parts: [
+      withFields(
+        flags.text | flags.extra | flags.name | flags.comment,
+        ..."\x06\0AB\x02\0xy layer.tar\0 a comment\0".split(" "),
+      ),
+    ],
+  },
+  { name: "with zeros behind it", parts: [both, Buffer.alloc(40)] },
+  { name: "with many zeros behind it", parts: [both, Buffer.alloc(3_000_000)] },
+  {
+    name: "with a field that nobody knows",
+    parts: [withFields(flags.reserved)],
+    code: "LAYER_COMPRESSION_BROKEN",
+  },
+  {
+    name: "with something else behind it",
+    parts: [both, Buffer.from("something else")],
+    code: "LAYER_COMPRESSION_BROKEN",
+  },
+  {
+    name: "with the beginning of a member behind it",
+    parts: [both, two.subarray(0, 12)],
+    code: "LAYER_TRUNCATED",
+  },
+  {
+    name: "with two bytes of a member behind it",
+    parts: [both, two.subarray(0, 2)],
+    code: "LAYER_TRUNCATED",
+  },
+  {
+    name: "of another length than it says",
+    parts: [Buffer.concat([both.subarray(0, -4), Buffer.from([9, 0, 0, 0])])],
+    code: "LAYER_COMPRESSION_BROKEN",
+  },
+];
+
 /** Small: these programs are slow. */
 const sample = plain.subarray(0, 600_000);
 
@@ -45,6 +102,17 @@ describe("decompress", () => {
     expect((await expand(Buffer.concat([gzipSync(head), gzipSync(tail)]), 3)).equals(plain)).toBe(
       true,
     );
+  });
+
+  test.each(oddGzip)("gzip $name", async ({ parts, code }) => {
+    const bytes = Buffer.concat(parts);
+    // However the bytes arrive: whole, by their parts, one by one.
+    const single = bytes.length < 1000 ? Array.from(bytes, (byte) => Buffer.from([byte])) : parts;
+    for (const chunks of [[bytes], parts, single]) {
+      const { content } = await decompress(Readable.from(chunks));
+      if (code === undefined) expect((await buffer(content)).toString()).toBe("one, two");
+      else await expect(buffer(content)).rejects.toMatchObject({ code });
+    }
   });
 
   test("a cut stream is truncated, a changed one broken", async () => {
