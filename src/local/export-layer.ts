@@ -172,7 +172,7 @@ async function findTar(
   if (blob !== undefined) return { type: "blob", blob };
   const snapshot = await place.snapshots.stat(layer.chainId);
   if (snapshot?.reproducible === true) return { type: "snapshot" };
-  if (layer.published === undefined || fetchLayer === undefined) throw layerMissing(layer);
+  if (layer.published === undefined || fetchLayer === undefined) throw layerMissing(place, layer);
   return { type: "registry" };
 }
 

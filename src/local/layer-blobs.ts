@@ -1,6 +1,7 @@
 import { Transform } from "node:stream";
 import { isVouchedFor, shortDigest, vouchFor } from "../core/index.ts";
 import { isWrongFromOne, type Descriptor } from "../image/index.ts";
+import type { Snapshotter } from "../snapshot/index.ts";
 import type { Store } from "../store/index.ts";
 import { localError } from "./errors.ts";
 import type { ImageLayer } from "./image-layers.ts";
@@ -11,6 +12,8 @@ import type { FetchLayer } from "./types.ts";
 export interface LayerPlace {
   readonly store: Store;
   readonly flights: SingleFlight;
+  /** Asked why a layer is missing. */
+  readonly snapshots?: Snapshotter;
 }
 
 /** How to get what is not here; the fields of `UnpackOptions`, each of which may be undefined. */
@@ -51,7 +54,7 @@ export async function ensureLayerBlob(
   const { fetchLayer, signal } = options;
   const [present] = await findLayerBlobs(place.store, layer);
   if (present !== undefined) return present;
-  if (published === undefined || fetchLayer === undefined) throw layerMissing(layer);
+  if (published === undefined || fetchLayer === undefined) throw layerMissing(place, layer);
   await place.flights.run(
     `blob ${published.digest}`,
     async () =>
@@ -121,9 +124,13 @@ async function isHere(store: Store, { digest, size }: Descriptor): Promise<boole
   return (await store.blobs.size(digest)) === size;
 }
 
-export function layerMissing(layer: ImageLayer): Error {
+export function layerMissing({ snapshots }: LayerPlace, layer: ImageLayer): Error {
+  const isOfOtherKind = snapshots?.isOfOtherKind(layer.chainId) === true;
+  const word = snapshots?.kind === "overlayfs" ? "say" : "leave out";
   return localError("LOCAL_LAYER_MISSING", `find layer ${layer.diffId}: it is not here`, {
-    hint: "pull or build the image again",
+    hint: isOfOtherKind
+      ? `${word} --isolation chroot, as when it was built: its layers have another form then`
+      : "pull or build the image again",
     details: { diffId: layer.diffId, blob: layer.published?.digest },
   });
 }

@@ -135,6 +135,7 @@ class Verification {
       await this.#examine("image", { subject: image.id, images: users }, async () => {
         if (layer.published !== undefined) return undefined;
         if ((await snapshots.stat(layer.chainId)) !== undefined) return undefined;
+        if (snapshots.isOfOtherKind(layer.chainId)) return undefined;
         if ((await findLayerBlobs(store, layer)).length > 0) return undefined;
         return `has lost layer ${shortDigest(layer.diffId)}`;
       });

@@ -136,6 +136,11 @@ export class DirectorySnapshotter implements Snapshotter {
     return snapshot;
   }
 
+  isOfOtherKind(chainId: ChainId): boolean {
+    const name = this.#nameOf(chainId, this.kind === "overlayfs" ? "copy" : "overlayfs");
+    return this.#readFolder(name)?.snapshot.chainId === chainId;
+  }
+
   async chain(chainId: ChainId): Promise<readonly Snapshot[]> {
     const stack: Snapshot[] = [];
     for (let next: ChainId | undefined = chainId; next !== undefined;) {
@@ -391,9 +396,9 @@ export class DirectorySnapshotter implements Snapshotter {
   }
 
   /** Short, since hundreds of these paths have to fit into the options of one mount. */
-  #nameOf(chainId: ChainId): string {
+  #nameOf(chainId: ChainId, kind = this.kind): string {
     const short = digestHex(chainId).slice(0, 24);
-    return this.kind === "overlayfs" ? short : `${short}-files`;
+    return kind === "overlayfs" ? short : `${short}-files`;
   }
 
   /** Snapshots of the other kind lie here as well. */

@@ -165,6 +165,8 @@ export interface Snapshotter {
   abandon(active: ActiveSnapshot): Promise<void>;
   /** undefined unless the snapshot and its whole parent chain are here. */
   stat(chainId: ChainId): Promise<Snapshot | undefined>;
+  /** Whether it lies here in the other kind's form, of which this one can make no use. */
+  isOfOtherKind(chainId: ChainId): boolean;
   /** The stack from the bottom to `chainId`. @throws SNAPSHOT_NOT_FOUND */
   chain(chainId: ChainId): Promise<readonly Snapshot[]>;
   /** Read-only view of a committed state; of an empty root for undefined. */

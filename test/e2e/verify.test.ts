@@ -116,3 +116,18 @@ test.for([
   await build();
   expect(await verify()).toEqual({ code: 0, damages: [] });
 });
+
+test("layers of the other isolation's form are not lost; who wants them is told how to get them", async (ctx) => {
+  const { verify, cli } = await storeWithImage(ctx);
+  const context = await temporaryFolder();
+  await writeFile(join(context, "Dockerfile"), "FROM scratch\nCOPY three /three\n");
+  await writeFile(join(context, "three"), "the third");
+  const chroot = ["--isolation", "chroot"];
+  expect(await cli(...chroot, "build", "-q", "-t", "app:2", context)).toMatchObject({ code: 0 });
+  expect(await verify()).toEqual({ code: 0, damages: [] });
+  const save = (name: string): string[] => ["save", "-o", "/dev/null", name];
+  const told = await cli(...save("app:2"));
+  expect(told.stderr).toMatch(/\[LOCAL_LAYER_MISSING\]\nhint: say --isolation chroot/);
+  expect(await cli(...chroot, ...save("app:2"))).toMatchObject({ code: 0 });
+  expect((await cli(...chroot, ...save("app:1"))).stderr).toMatch(/\nhint: leave out --isolation/);
+});

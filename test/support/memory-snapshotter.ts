@@ -57,6 +57,10 @@ export class MemorySnapshotter implements Snapshotter {
     return (await this.stat(snapshot.parent)) === undefined ? undefined : snapshot;
   }
 
+  isOfOtherKind(): boolean {
+    return false;
+  }
+
   async chain(chainId: ChainId): Promise<readonly Snapshot[]> {
     const snapshot = await this.stat(chainId);
     if (snapshot === undefined) throw new Error(`no snapshot ${chainId}`);
