@@ -4,6 +4,7 @@ import {
   type Clock,
   diskFull,
   errnoOf,
+  explainSystemError,
   isDiskFull,
   isTsbuildError,
   systemClock,
@@ -153,9 +154,18 @@ function startSweeper(
 
 function unavailable(root: string, cause: unknown): Error {
   const errno = errnoOf(cause);
+  const known = explainSystemError(cause);
+  const ofMachine = isTsbuildError(known) ? known.hint : undefined;
   return storeError("STORE_UNAVAILABLE", `open ${root} for writing`, {
-    hint: "choose a folder that you may write to with --root or $TSBUILD_ROOT",
+    // Another folder does not help where the machine has too little of something.
+    hint:
+      (isShortage(errno) ? ofMachine : undefined) ??
+      "choose a folder that you may write to with --root or $TSBUILD_ROOT",
     details: { root, errno },
     cause,
   });
+}
+
+function isShortage(errno: string | undefined): boolean {
+  return ["EFBIG", "EIO", "EMFILE", "ENFILE", "ENOMEM"].includes(errno ?? "");
 }

@@ -20,12 +20,12 @@ const lockName = "lock";
 /** Longest path in `sockaddr_un`, without the final NUL. */
 const maxSocketPath = 107;
 
-/** What lies in `tmp/`: folders of processes, folders that become such, and garbage. */
+/** What lies in `tmp/`: folders of processes, folders that become such (and the first file of a root), and garbage. */
 export type TmpEntryKind = "process" | "new" | "old" | "foreign";
 
 export function tmpEntryKind(name: string): TmpEntryKind {
   if (/^\d+-[0-9a-f]{16}$/.test(name)) return "process";
-  if (/^new-[0-9a-f]{16}$/.test(name)) return "new";
+  if (/^(new|write)-[0-9a-f]{16}$/.test(name)) return "new";
   return /^old-[0-9a-f]{16}$/.test(name) ? "old" : "foreign";
 }
 

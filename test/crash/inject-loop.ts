@@ -21,13 +21,25 @@ export async function faultsOf(bench: Bench, scenario: Scenario): Promise<readon
   const log = join(bench.folder, `count-${scenario.name}.log`);
   const run = await runTraced(scenario.args({ bench, out: place.out }), { root: place.root, log });
   if (run.code !== 0) throw new Error(`${scenario.name} fails under strace: ${run.stderr}`);
-  return planFaults(run.log, (line) => line.includes(bench.folder));
+  return planFaults(run.log, (line) => placeOf(bench, line));
 }
 
-/** At most `count` of them: every call with every answer first, then whatever the seed says. */
+/** The part of the store that a call is about, or which of the other files. */
+function placeOf(bench: Bench, line: string): string | undefined {
+  if (!line.includes(bench.folder)) return undefined;
+  const [, root, out] = /\/cases\/[^/]+\/(?:root\/?([\w-]*)|(out))/.exec(line) ?? [];
+  return root ?? out ?? "source";
+}
+
+/** What a fault is one of: the call, where it fails, and whether the process lives on. */
+export function classOf({ call, place, answer }: Fault): string {
+  return `${call} ${place} ${answer === "SIGKILL" ? "kills" : "fails"}`;
+}
+
+/** At most `count` of them: one of every class first, then whatever the seed says; without `count`, one of each. */
 export function sampleFaults(
   faults: readonly Fault[],
-  { count, seed }: { readonly count: number; readonly seed: number },
+  { count, seed }: { readonly count?: number | undefined; readonly seed: number },
 ): readonly Fault[] {
   const random = pseudoRandom(seed);
   const shuffled = faults
@@ -38,11 +50,11 @@ export function sampleFaults(
   const first: Fault[] = [];
   const rest: Fault[] = [];
   for (const fault of shuffled) {
-    const stratum = `${fault.call} ${fault.answer}`;
+    const stratum = classOf(fault);
     (strata.has(stratum) ? rest : first).push(fault);
     strata.add(stratum);
   }
-  return [...first, ...rest].slice(0, count);
+  return [...first, ...rest].slice(0, count ?? first.length);
 }
 
 /** Runs the command with the fault, looks at the store, and runs it again without. */

@@ -64,6 +64,8 @@ export interface Fault {
   readonly call: string;
   readonly nth: number;
   readonly answer: string;
+  /** What the call is about: the same word for places that mean the same. */
+  readonly place: string;
 }
 
 export interface TracedRun extends CliResult {
@@ -154,9 +156,15 @@ async function attach(
   return { ended };
 }
 
-/** Faults that hit what the command does with its own files; `isOurs` tells those lines of strace. */
-export function planFaults(log: string, isOurs: (line: string) => boolean): readonly Fault[] {
-  const seen = new Map<string, { ours: boolean; foreign: boolean }>();
+/**
+ * Faults that hit what the command does with its own files. `placeOf` tells what those lines of strace are about;
+ * undefined: something of Node's.
+ */
+export function planFaults(
+  log: string,
+  placeOf: (line: string) => string | undefined,
+): readonly Fault[] {
+  const seen = new Map<string, { place: string; isForeign: boolean }>();
   const counts = new Map<string, number>();
   for (const line of log.split("\n")) {
     const match = /^(\d+)\s+(\w+)\(/.exec(line);
@@ -164,18 +172,19 @@ export function planFaults(log: string, isOurs: (line: string) => boolean): read
     if (match === null || doors[call] === undefined) continue;
     const nth = (counts.get(`${thread} ${call}`) ?? 0) + 1;
     counts.set(`${thread} ${call}`, nth);
-    const place = seen.get(`${call} ${String(nth)}`) ?? { ours: false, foreign: false };
-    if (isOurs(line)) place.ours = true;
-    else place.foreign = true;
-    seen.set(`${call} ${String(nth)}`, place);
+    const place = placeOf(line);
+    const key = `${call} ${String(nth)}`;
+    const before = seen.get(key);
+    seen.set(key, {
+      place: before?.place || place || "",
+      isForeign: before?.isForeign === true || place === undefined,
+    });
   }
-  return [...seen].flatMap(([key, { ours, foreign }]) => {
+  return [...seen].flatMap(([key, { place, isForeign }]) => {
     const [call = "", nth = ""] = key.split(" ");
-    if (!ours || foreign) return [];
+    if (isForeign) return [];
     return [...(doors[call] ?? []), "SIGKILL"].map((answer) => ({
-      call,
-      nth: Number(nth),
-      answer,
+      ...{ call, nth: Number(nth), answer, place },
     }));
   });
 }

@@ -16,10 +16,10 @@ export async function brokenInvariants(root: string): Promise<readonly string[]>
   return broken;
 }
 
-/** A folder whose process died before it could lock it is kept for an hour: somebody may just be making it. */
+/** What a process made before it had a folder with a lock is kept for an hour: somebody may just be making it. */
 async function leftInTmp(root: string): Promise<readonly string[]> {
   const left = async (): Promise<string[]> =>
-    (await readdir(join(root, "tmp"))).filter((name) => !name.startsWith("new-"));
+    (await readdir(join(root, "tmp"))).filter((name) => !/^(new|write)-/.test(name));
   // Sweeping goes on beside the work and ends with it, so that a short command may leave some.
   for (let turn = 0; turn < 20 && (await left()).length > 0; turn++) {
     await runCli(["images"], { root });

@@ -15,7 +15,10 @@ export interface KillReport {
   readonly defects: readonly string[];
 }
 
-const victims = ["copy", "run", "unpack", "load", "save", "export-directory", "prune"] as const;
+const victims = [
+  ...["copy", "run", "run-chroot", "unpack", "load", "save", "export-directory", "pull", "push"],
+  ...["add-url", "prune"],
+];
 
 /**
  * Kills commands with all their children at random moments, one after the other on one store, until `kills` have come in
@@ -83,9 +86,10 @@ async function killOnce(
   if (scenario.isPrepared && name !== "prune") {
     await expectCli(["load", "-i", bench.archive], { root });
   }
+  if (name === "pull") await expectCli(["system", "prune", "--all"], { root });
   // So that something is to do each time.
   await writeFile(join(bench.contexts, "copy/tree/d/small"), `round ${String(round)}`);
-  const fresh = name === "run" || name === "unpack" ? ["--no-cache"] : [];
+  const fresh = ["run", "run-chroot", "unpack", "add-url"].includes(name) ? ["--no-cache"] : [];
   const running = startCli([...scenario.args({ bench, out }), ...fresh], { root });
   const ended = new AbortController();
   const isOver = running.done.then(() => ended.abort());
@@ -110,7 +114,8 @@ async function differences(
   await mkdir(out);
   await expectCli(["system", "prune", "--all"], { root });
   const different: string[] = [];
-  for (const name of ["load", "copy", "run", "unpack", "save", "export-oci", "export-directory"]) {
+  const others = victims.filter((name) => !["load", "push", "prune"].includes(name));
+  for (const name of ["load", ...others]) {
     const scenario = scenarioOf(name);
     for (const place of [fresh, { root, out }]) {
       await expectCli(scenario.args({ bench, out: place.out }), { root: place.root });

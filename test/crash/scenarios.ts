@@ -1,9 +1,11 @@
 import { execFile } from "node:child_process";
-import { createHash } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { copyFile, mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { promisify } from "node:util";
+import { removeTree } from "../../src/core/index.ts";
 import { expectCli } from "../support/cli.ts";
+import { startRegistryProcess } from "../support/registry-process.ts";
 
 const exec = promisify(execFile);
 
@@ -16,6 +18,12 @@ export interface Bench {
   readonly archive: string;
   /** A store with an image of the archive, `base:1` and a nameless image. */
   readonly prepared: string;
+  /** A registry that has `base:1`, and everything as blobs at plain URLs. */
+  readonly registry: string;
+  /** URL of one of its layers. */
+  readonly layerUrl: string;
+  /** Ends the registry and removes the folder. */
+  remove(): Promise<void>;
 }
 
 /** One command and what it must have done. */
@@ -74,6 +82,31 @@ export const scenarios: readonly Scenario[] = [
       join(bench.contexts, "copy"),
     ],
   },
+  {
+    name: "pull",
+    isPrepared: false,
+    args: ({ bench }) => ["pull", "-q", `${bench.registry}/base:1`],
+  },
+  {
+    name: "push",
+    isPrepared: true,
+    // To a new repository each time, so that there is something to send.
+    args: ({ bench }) => [
+      ...["image", "cp", "base:1"],
+      `docker://${bench.registry}/pushed-${randomUUID()}:1`,
+    ],
+  },
+  {
+    name: "add-url",
+    isPrepared: false,
+    args: ({ bench, out }) =>
+      build("add-url", "--build-arg", `URL=${bench.layerUrl}`)({ bench, out }),
+  },
+  {
+    name: "run-chroot",
+    isPrepared: true,
+    args: (place) => ["--isolation", "chroot", ...build("run")(place)],
+  },
   { name: "tag", isPrepared: true, args: () => ["tag", "base:1", "other:2"] },
   { name: "rmi", isPrepared: true, args: () => ["rmi", "base:1"] },
   { name: "prune", isPrepared: true, args: () => ["system", "prune", "--all"] },
@@ -90,24 +123,38 @@ export const isIdempotent = ({ name }: Scenario): boolean => name !== "rmi";
 /** Makes contexts, archive and store in `folder`. */
 export async function makeBench(folder: string): Promise<Bench> {
   const contexts = join(folder, "contexts");
-  const bench: Bench = {
-    ...{ folder, contexts },
-    archive: join(folder, "base.tar"),
-    prepared: join(folder, "prepared"),
-  };
+  const [archive, prepared] = [join(folder, "base.tar"), join(folder, "prepared")];
   await makeCopyContext(join(contexts, "copy"));
   await makeContext(join(contexts, "base"), baseDockerfile, { data: "x".repeat(100_000) });
   await copyFile("/bin/busybox", join(contexts, "base/busybox"));
   await makeContext(join(contexts, "run"), runDockerfile, { one: "one" });
   await makeContext(join(contexts, "unpack"), "FROM base\nCOPY one /one\n", { one: "one" });
   await makeContext(join(contexts, "nameless"), "FROM scratch\nCOPY one /\n", { one: "1" });
-  const root = bench.prepared;
+  await makeContext(join(contexts, "add-url"), "FROM scratch\nARG URL\nADD $URL /x\n", {});
+  const root = prepared;
   await expectCli([...reproducible, "-t", "base:1", join(contexts, "base")], { root });
   await expectCli([...reproducible, join(contexts, "nameless")], { root });
-  await expectCli(["save", "-o", bench.archive, "base:1"], { root });
+  await expectCli(["save", "-o", archive, "base:1"], { root });
   const layout = `type=oci,tar=false,dest=${join(folder, "layout")},name=base:latest`;
   await expectCli([...reproducible, "-o", layout, join(contexts, "base")], { root });
-  return bench;
+  const registry = await startRegistryProcess();
+  const target = `docker://${registry.host}/base:1`;
+  // By a store of its own: the prepared one knows of no registry.
+  const other = join(folder, "other");
+  await expectCli(["image", "cp", `oci:${join(folder, "layout")}:base:latest`, target], {
+    root: other,
+  });
+  const { stdout } = await expectCli(["image", "inspect", "--raw", target], { root: other });
+  const { layers } = JSON.parse(stdout) as { readonly layers: readonly { digest: string }[] };
+  return {
+    ...{ folder, contexts, archive, prepared },
+    registry: registry.host,
+    layerUrl: `http://${registry.host}/v2/base/blobs/${layers[0]?.digest ?? ""}`,
+    remove: async () => {
+      await registry.stop();
+      await removeTree(folder);
+    },
+  };
 }
 
 const baseDockerfile = `FROM scratch
@@ -119,7 +166,7 @@ RUN ["/bin/busybox", "sh", "-c", "/bin/busybox mkdir /d; echo x >/d/f; /bin/busy
 const runDockerfile = `FROM scratch AS tools
 COPY one /one
 FROM base:1
-RUN ["/bin/busybox", "sh", "-c", "/bin/busybox rm /d/f; /bin/busybox mkdir /e; echo y >/e/f; /bin/busybox ln -s f /e/l; /bin/busybox head -c 300000 /dev/zero >/e/z; /bin/busybox touch -h -d '2020-01-01 00:00:00' /e/f /e/l /e/z /e /d /"]
+RUN ["/bin/busybox", "sh", "-ec", "/bin/busybox rm /d/f; /bin/busybox mkdir /e; echo y >/e/f; /bin/busybox ln -s f /e/l; /bin/busybox head -c 300000 /dev/zero >/e/z; /bin/busybox touch -h -d '2020-01-01 00:00:00' /e/f /e/l /e/z /e /d /"]
 COPY --from=tools /one /one
 `;
 

@@ -1,29 +1,31 @@
-import { execFile, spawn } from "node:child_process";
+import { execFile } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
+import { chmod, chown, mkdir, mkdtemp, readdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { beforeAll, expect, onTestFinished, test, type TestContext } from "vitest";
-import { removeTree } from "../../src/core/index.ts";
+import { beforeAll, describe, expect, onTestFinished, test, type TestContext } from "vitest";
 import { expectedOf, faultsOf, sampleFaults, tryFault } from "../crash/inject-loop.ts";
 import { badTelling, brokenInvariants } from "../crash/invariants.ts";
 import { killLoop } from "../crash/kills.ts";
+import { pseudoRandom } from "../support/random.ts";
 import { freshPlace, makeBench, scenarios, type Bench } from "../crash/scenarios.ts";
-import { environmentOf, runCli, tsbuildBin, type CliResult } from "../support/cli.ts";
+import { canRunShort, shortages, tryShortage } from "../crash/shortages.ts";
+import { environmentOf, expectCli, runCli, tsbuildBin, type CliResult } from "../support/cli.ts";
 
 const exec = promisify(execFile);
 
 // What follows is a sample; `npm run crash` does as much as one likes.
 const faultsEach = Number(process.env["TSBUILD_CRASH_FAULTS"] ?? 3);
 const kills = Number(process.env["TSBUILD_CRASH_KILLS"] ?? 25);
+const shortagesEach = Number(process.env["TSBUILD_CRASH_SHORTAGES"] ?? 1);
 const seed = Number(process.env["TSBUILD_CRASH_SEED"] ?? 1);
 
 let bench: Bench;
 beforeAll(async () => {
   const folder = await mkdtemp(join(tmpdir(), "tsbuild-crash-"));
   bench = await makeBench(folder);
-  return async () => removeTree(folder);
+  return async () => bench.remove();
 });
 
 function needRoot(ctx: TestContext): void {
@@ -48,61 +50,20 @@ test(`${String(kills)} times kill -9 at random moments on one store`, async (ctx
   expect(Object.values(hits).reduce((sum, count) => sum + count, 0)).toBe(kills);
 });
 
-test("a disk that fills up under each command, and has space again", async (ctx) => {
+test("what runs short under a command is told, and with enough of it the next run succeeds", async (ctx) => {
   needRoot(ctx);
-  const disk = join(bench.folder, "disk");
-  await mkdir(disk);
-  // The prepared store takes 3 MB; what the commands write takes more than the rest.
-  await exec("mount", ["-t", "tmpfs", "-o", "size=6m", "tmpfs", disk]);
-  onTestFinished(async () => {
-    await exec("umount", ["-l", disk]);
-  });
-  const root = join(disk, "root");
-  const out = join(disk, "out");
-  for (const scenario of scenarios) {
-    if (!["copy", "run", "load", "save", "export-oci"].includes(scenario.name)) continue;
-    await rm(root, { recursive: true, force: true });
-    await rm(out, { recursive: true, force: true });
-    await mkdir(out);
-    if (scenario.isPrepared) await exec("cp", ["-a", bench.prepared, root]);
-    await exec("sh", [
-      "-c",
-      `head -c 100M /dev/zero >${disk}/filler 2>/dev/null; truncate -s -300K ${disk}/filler`,
-    ]);
-    const args = scenario.args({ bench, out });
-    const { code, stderr } = await runCli(args, { root });
-    expect(code, scenario.name).toBe(1);
-    // A RUN tells of it in its own words.
-    if (scenario.name !== "run") {
-      expect(stderr).toContain("[DISK_FULL]");
-      expect(stderr).toContain("hint: free some space");
+  const random = pseudoRandom(seed);
+  const pick = <T>(list: readonly T[]): T | undefined => list[Math.floor(random() * list.length)];
+  for (const kind of ["space", "files", "file size", "writing"]) {
+    for (let turn = 0; turn < shortagesEach; turn++) {
+      const scenario = pick(scenarios.filter(canRunShort));
+      const shortage = pick(shortages.filter((each) => each.kind === kind));
+      if (scenario === undefined || shortage === undefined) throw new Error("nothing to pick");
+      const expected = await expectedOf(bench, scenario);
+      const { defects, stderr } = await tryShortage(bench, { scenario, shortage, expected });
+      expect(defects, `${scenario.name} ${JSON.stringify(shortage)}\n${stderr}`).toEqual([]);
     }
-    expect(badTelling(stderr), stderr).toEqual([]);
-    await exec("mount", ["-o", "remount,size=100m", disk]);
-    expect(await brokenInvariants(root), scenario.name).toEqual([]);
-    expect(await runCli(args, { root }), scenario.name).toMatchObject({ code: 0 });
-    expect(await readdir(out)).toEqual(
-      scenario.name.includes("save") ? ["a.tar"] : scenario.name.includes("oci") ? ["oci.tar"] : [],
-    );
-    await rm(join(disk, "filler"));
-    await rm(root, { recursive: true });
-    await rm(out, { recursive: true });
-    await exec("mount", ["-o", "remount,size=6m", disk]);
   }
-});
-
-test("a limit of the size of files is told, with what to do", async (ctx) => {
-  needRoot(ctx);
-  const scenario = scenarios.find(({ name }) => name === "copy");
-  if (scenario === undefined) throw new Error("no scenario");
-  const { root, out } = await freshPlace(bench, scenario, "limit");
-  const args = scenario.args({ bench, out });
-  const limited = await runLimited(args, { root, blocks: 2000 });
-  expect(limited.code).toBe(1);
-  expect(limited.stderr).toContain("ulimit -f");
-  expect(badTelling(limited.stderr), limited.stderr).toEqual([]);
-  expect(await brokenInvariants(root)).toEqual([]);
-  expect(await runCli(args, { root })).toMatchObject({ code: 0 });
 });
 
 test("a store that may only be read is told as such", async (ctx) => {
@@ -159,20 +120,39 @@ test("layers that a power cut took are made again, those that were synced are no
   expect(await brokenInvariants(root)).toEqual([]);
 });
 
-/** The command under `ulimit -f`, in blocks of 512 bytes. */
-async function runLimited(
-  args: readonly string[],
-  { root, blocks }: { readonly root: string; readonly blocks: number },
-): Promise<CliResult> {
-  const script = `ulimit -f ${String(blocks)}; exec "$@"`;
-  const command = ["-c", script, "sh", process.execPath, tsbuildBin, ...args];
-  const child = spawn("sh", command, {
-    env: environmentOf({ root }),
-    stdio: ["ignore", "pipe", "pipe"],
+describe("a store of which a part belongs to somebody else", () => {
+  const parts = [".", "blobs/sha256", "snapshots", "tmp"];
+  test.for(parts)("%s", async (part, ctx) => {
+    needRoot(ctx);
+    const { out, root } = await freshPlace(bench, { isPrepared: true }, "foreign");
+    const place = join(root, part);
+    await chown(place, 65_534, 65_534);
+    await chmod(place, 0o700);
+    for (const name of ["copy", "save", "load", "pull", "prune"]) {
+      const scenario = scenarios.find((each) => each.name === name);
+      if (scenario === undefined) throw new Error(`no scenario ${name}`);
+      const told = await runOrdinary(scenario.args({ bench, out }), root);
+      expect(told.code, `${name}: ${told.stderr}`).not.toBe(137);
+      if (told.code === 0) continue;
+      expect(badTelling(told.stderr), `${name}: ${told.stderr}`).toEqual([]);
+      expect(told.stderr, name).toMatch(/\[STORE_UNAVAILABLE\]$|^hint: check the owner/m);
+    }
+    await chown(place, 0, 0);
+    // Where pruning went through, it is gone.
+    await expectCli(["load", "-i", bench.archive], { root });
+    await expectCli(["save", "-o", "/dev/null", "base:1"], { root });
+    expect(await brokenInvariants(root)).toEqual([]);
   });
+});
+
+/** As root that may only read and write what root owns, as it is with a store on a server. */
+async function runOrdinary(args: readonly string[], root: string): Promise<CliResult> {
+  const lost = "-dac_override,-dac_read_search,-fowner";
+  const command = ["--bounding-set", lost, process.execPath, tsbuildBin, ...args];
+  const running = execFile("setpriv", command, { env: environmentOf({ root }) });
   const text = { stdout: "", stderr: "" };
-  child.stdout.on("data", (chunk: Buffer) => (text.stdout += chunk.toString()));
-  child.stderr.on("data", (chunk: Buffer) => (text.stderr += chunk.toString()));
-  const [code] = (await once(child, "close")) as [number | null];
+  running.stdout?.on("data", (chunk: string) => (text.stdout += chunk));
+  running.stderr?.on("data", (chunk: string) => (text.stderr += chunk));
+  const [code] = (await once(running, "close")) as [number | null];
   return { code: code ?? 137, ...text };
 }

@@ -53,6 +53,10 @@ export function failureOf(failed: FailedCall): TsbuildError<SandboxErrorCode> {
       return openTreeFailure(op, failed, details);
     case "open-overlay":
       return sandboxError("SANDBOX_MOUNT_FAILED", message, {
+        hint:
+          failed.errno === errnos.EACCES
+            ? "overlayfs needs CAP_DAC_OVERRIDE: give it to this container, or say --isolation chroot"
+            : undefined,
         details: { ...details, target: "/" },
       });
     default:

@@ -36,10 +36,11 @@ test("opening sweeps without being asked", async () => {
   await vi.waitFor(async () => expect(await tmpNames(root)).not.toContain(basename(dead.tmpDir)));
 });
 
-test("folders without a lock go only when they are an hour old, foreign ones never", async () => {
+test("what has no lock goes only when it is an hour old, foreign folders never", async () => {
   const { root, store } = await withStore();
   const make = async (name: string, age: number): Promise<void> => {
-    await mkdir(join(root, "tmp", name));
+    const path = join(root, "tmp", name);
+    await (name.startsWith("write") ? writeFile(path, "{}") : mkdir(path));
     const time = Date.now() / 1000 - age;
     await utimes(join(root, "tmp", name), time, time);
   };
@@ -48,12 +49,16 @@ test("folders without a lock go only when they are an hour old, foreign ones nev
   await make("77-0000000000000003", 10);
   await make("77-0000000000000004", 4000);
   await make("old-0000000000000005", 0);
+  // What the making of a root had not finished.
+  await make("write-0000000000000006", 10);
+  await make("write-0000000000000007", 4000);
   await make("mine", 1e6);
   const { removed } = await store.sweep();
   expect([...removed].sort()).toEqual([
     "77-0000000000000004",
     "new-0000000000000002",
     "old-0000000000000005",
+    "write-0000000000000007",
   ]);
 });
 
