@@ -140,3 +140,16 @@ test.each([
   expect(output).toContain(capabilities);
   expect(idIn(output)).toBe(expected);
 });
+
+test("RUN is refused in a container of `tsbuild run`, with what can be done about it", async () => {
+  await writeFile(join(folder, "build/run.Dockerfile"), "FROM scratch\nRUN true\n");
+  const output = await inContainer(
+    "0:0",
+    "! tsbuild build -f /given/build/run.Dockerfile /given/build; ! tsbuild doctor",
+  );
+  expect(output).toContain("[SANDBOX_UNAVAILABLE]");
+  // Told by the build and by `doctor`.
+  expect(
+    output.match(/no filesystem here allows devices, as in containers of `tsbuild run`/g),
+  ).toHaveLength(2);
+});
