@@ -1,7 +1,8 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { lstatSync, mkdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { raw } from "../../fixtures/hostile/index.ts";
 import { whyNoBusybox } from "../support/busybox-root.ts";
 import { makeCanary } from "../support/canary.ts";
@@ -176,6 +177,7 @@ const rows: readonly Row[] = [
     "type=cache",
     "type=bind,from=base,source=/bin",
     "type=secret,id=s,mode=0666",
+    "type=ssh",
   ].flatMap((mount) =>
     onEveryWay(`RUN --mount=${mount} below a link`, (place) => ({
       lines: [`RUN --mount=${mount},target=/out/secret ["/bin/busybox", "ls", "/out/secret"]`],
@@ -185,6 +187,27 @@ const rows: readonly Row[] = [
         : {}),
     })),
   ),
+  {
+    name: "an agent's socket in its usual place, which is a link out",
+    links: { run: "{canary}" },
+    lines: [
+      `RUN --mount=type=ssh ["/bin/busybox", "sh", "-c", "/bin/busybox test -S $SSH_AUTH_SOCK"]`,
+    ],
+    has: { run: "link {canary}" },
+  },
+  {
+    name: "RUN that writes to a HOME behind a link",
+    links: { home: "{canary}" },
+    nodes: [file("etc/passwd", "bob:x:12:13::/home/secret:/\n")],
+    lines: [
+      'RUN ["/bin/busybox", "mkdir", "-p", "{canary}/secret"]',
+      "USER bob",
+      'RUN ["/bin/busybox", "sh", "-c", "/bin/busybox ls -d ~/ && ! echo mine > ~/f"]',
+      "USER 0",
+      'RUN ["/bin/busybox", "sh", "-c", "echo mine > {canary}/secret/f"]',
+    ],
+    has: { home: "link {canary}", [inside("secret/f")]: "file 0:0 mine\n" },
+  },
   {
     name: "RUN --mount=type=tmpfs in a circle",
     links: circle,
@@ -250,7 +273,13 @@ async function attempt(row: Row, isolation: string) {
   writeFileSync(join(context, "f"), "mine");
   const lines = ["FROM scratch AS base", "ADD base.tar /", "FROM base", ...row.lines.map(real)];
   writeFileSync(join(context, "Dockerfile"), lines.join("\n"));
-  const args = ["--isolation", isolation, "build", "--secret", `id=s,src=${join(context, "f")}`];
+  // Nobody answers there; a step only looks for it.
+  const agent = createServer().listen(join(folder, "agent"));
+  onTestFinished(() => void agent.close());
+  const args = [
+    ...["--isolation", isolation, "build", "--secret", `id=s,src=${join(context, "f")}`],
+    ...["--ssh", `default=${join(folder, "agent")}`],
+  ];
   const output = `type=tar,dest=${join(out, "tree.tar")}`;
   const result = await runCli([...args, "-o", output, context], { root: join(folder, "root") });
   return { result, canary, out, real };

@@ -1,7 +1,9 @@
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { openBuildHarness, type BuildHarness, type Built } from "../support/build-harness.ts";
@@ -138,6 +140,70 @@ describe("a downloaded file", () => {
     expect((await nodes(harness, built))["x"]).toMatch(/ whole$/);
     expect(tries).toBe(3);
   });
+});
+
+/** What servers send that lie about the length of a file, or do not come to its end. */
+const cut = {
+  "a body that is shorter than its length": "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf",
+  "no body": "HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n",
+  "a part that is shorter than it says":
+    "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nff\r\nhalf",
+  "parts without the last one":
+    "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+  "a part of no length":
+    "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\nhalf\r\n0\r\n\r\n",
+  "two lengths": "HTTP/1.1 200 OK\r\ncontent-length: 4\r\ncontent-length: 2\r\n\r\nhalf",
+  "a length that is no number": "HTTP/1.1 200 OK\r\ncontent-length: -4\r\n\r\nhalf",
+  "headers without end": "HTTP/1.1 200 OK\r\nx-header: ",
+  "something that is not HTTP": "220 ready\r\n",
+  nothing: "",
+};
+
+test("what is cut, or not as long as it says, is no file, and nothing of it is kept", async () => {
+  const work = Object.entries(cut).map(async ([what, answer]) => {
+    const { url, tries } = await serveBytes(answer);
+    const directory = await temporaryFolder();
+    const harness = await openHarness({ directory });
+    const files = (): readonly string[] =>
+      readdirSync(directory, { recursive: true, encoding: "utf8" }).filter((path) =>
+        /blobs\/sha256\/|cache\/http\/|partial/.test(path),
+      );
+    const before = files();
+    const error = await failureOf(harness.build(`FROM scratch\nADD ${url} /x\n`));
+    expect(error, what).toMatchObject({ code: "HTTP_FAILED", location: { line: 2, column: 1 } });
+    expect(error.message, what).toContain(url);
+    expect(tries(), what).toBe(3);
+    expect(files(), what).toEqual(before);
+  });
+  expect(await Promise.allSettled(work)).toEqual(
+    work.map(() => ({ status: "fulfilled", value: undefined })),
+  );
+});
+
+/** A server that answers every request with these bytes and hangs up. */
+async function serveBytes(answer: string): Promise<{ url: string; tries: () => number }> {
+  let tries = 0;
+  const server = createServer((socket) => {
+    // Whoever hangs up first.
+    socket.on("error", () => undefined);
+    socket.once("data", () => {
+      tries += 1;
+      socket.end(answer);
+    });
+  }).listen(0, "127.0.0.1");
+  onTestFinished(() => void server.close());
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  return { url: `http://127.0.0.1:${String(port)}/x`, tries: () => tries };
+}
+
+test("what follows a file of the length that was said belongs to nobody", async () => {
+  const { url } = await serveBytes(
+    "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nfileHTTP/1.1 200 OK\r\n\r\nmore",
+  );
+  const harness = await openHarness();
+  const built = await harness.build(`FROM scratch\nADD ${url} /x\n`);
+  expect((await nodes(harness, built))["x"]).toMatch(/ file$/);
 });
 
 describe("a second build", () => {
