@@ -29,7 +29,7 @@ export class LocalDirectory implements LocalTree {
   readonly #holdsIncluded = new Map<ByteString, boolean>();
   /** The names that were listed, joined by slashes: one string takes a third of the memory of many. */
   readonly #listings = new Map<ByteString, string>();
-  /** The files and symlinks whose digest was taken, by their paths on the host. */
+  /** The files and symlinks whose digest was taken, by their paths on the host without that of the root. */
   readonly #pinnedPaths = new PathIndex();
   /** Their ctime in nanoseconds. */
   #pinnedTimes = new BigInt64Array(64);
@@ -119,7 +119,7 @@ export class LocalDirectory implements LocalTree {
   }
 
   pin(version: StatKey): void {
-    const number = this.#pinnedPaths.add(version.path);
+    const number = this.#pinnedPaths.add(version.path.slice(this.#root.length));
     if (number >= this.#pinnedTimes.length) {
       const times = new BigInt64Array(Math.ceil(1.5 * number));
       times.set(this.#pinnedTimes);
@@ -129,13 +129,13 @@ export class LocalDirectory implements LocalTree {
   }
 
   #isAsPinned({ path, ctimeNs }: StatKey): boolean {
-    const number = this.#pinnedPaths.find(path);
+    const number = this.#pinnedPaths.find(path.slice(this.#root.length));
     return number === undefined || this.#pinnedTimes[number] === ctimeNs;
   }
 
   #isLinkAsPinned(name: ByteString): boolean {
     const path = this.#host(name);
-    if (this.#pinnedPaths.find(path) === undefined) return true;
+    if (this.#pinnedPaths.find(`/${name}`) === undefined) return true;
     const stats = lstatNode(path, this.#kernel);
     return stats !== undefined && this.#isAsPinned(statKeyOf(path, stats));
   }

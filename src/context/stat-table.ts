@@ -17,6 +17,9 @@ import type { StatKey } from "./types.ts";
 const magic = Buffer.from("tsbuild-stat-02\n");
 const headerSize = magic.length + 8;
 const recordSize = 80;
+/** Records that lie together. A whole that grew would be copied again and again, and V8 is late to let the old ones go. */
+const recordsInPage = 1024;
+const pageSize = recordsInPage * recordSize;
 const digestAt = 40;
 const lastUsedAt = 72;
 
@@ -41,12 +44,13 @@ export function decodeStatTable(file: Buffer): StatTable {
 
 /** Records, found by path. They stay bytes: as objects each takes half a kilobyte. */
 export class StatTable {
-  #records: Buffer;
+  readonly #pages: Buffer[] = [];
   /** Their numbers are those of the records. */
   readonly #paths: PathIndex;
 
   constructor(records: Buffer = Buffer.alloc(0), paths = new PathIndex()) {
-    this.#records = records;
+    for (let start = 0; start < records.length; start += pageSize)
+      this.#pages.push(records.subarray(start, start + pageSize));
     this.#paths = paths;
   }
 
@@ -62,8 +66,7 @@ export class StatTable {
   find(key: StatKey, day: number): Digest | undefined {
     const index = this.#paths.find(key.path);
     if (index === undefined) return undefined;
-    const records = this.#records;
-    const at = index * recordSize;
+    const { records, at } = this.#locate(index);
     const isSame =
       records.readBigInt64LE(at + 16) === key.ctimeNs &&
       records.readBigInt64LE(at + 8) === key.mtimeNs &&
@@ -77,8 +80,7 @@ export class StatTable {
 
   /** Takes the place of what is known of this path. */
   set({ key, digest, lastUsed }: StatEntry): void {
-    const at = this.#place(key.path);
-    const records = this.#records;
+    const { records, at } = this.#locate(this.#paths.add(key.path));
     records.writeBigUInt64LE(key.size, at);
     records.writeBigInt64LE(key.mtimeNs, at + 8);
     records.writeBigInt64LE(key.ctimeNs, at + 16);
@@ -91,19 +93,20 @@ export class StatTable {
   /** Takes over what only `older` knows and somebody asked for on `oldest` or later. */
   addFrom(older: StatTable, oldest: number): void {
     for (let index = 0; index < older.size; index++) {
-      const at = index * recordSize;
+      const { records, at } = older.#locate(index);
       const path = older.#paths.pathOf(index);
-      if (older.#records.readUInt32LE(at + lastUsedAt) < oldest || this.has(path)) continue;
-      // Not in one expression: the place may move the records.
-      const place = this.#place(path);
-      older.#records.copy(this.#records, place, at, at + recordSize);
+      if (records.readUInt32LE(at + lastUsedAt) < oldest || this.has(path)) continue;
+      const place = this.#locate(this.#paths.add(path));
+      records.copy(place.records, place.at, at, at + recordSize);
     }
   }
 
   /** The table as a file, in parts: the whole of a large one would be tens of megabytes once more. */
   encode(): readonly Uint8Array[] {
-    const records = this.#records.subarray(0, this.size * recordSize);
-    const body = [records, this.#paths.encode()];
+    const records = this.#pages.map((page, number) =>
+      page.subarray(0, (this.size - number * recordsInPage) * recordSize),
+    );
+    const body = [...records, this.#paths.encode()];
     const header = Buffer.alloc(headerSize);
     magic.copy(header);
     header.writeUInt32LE(this.size, magic.length);
@@ -111,17 +114,17 @@ export class StatTable {
     return [header, ...body];
   }
 
-  /** Where the record of `path` lies; room for a new one unless there is one. */
-  #place(path: string): number {
-    const at = this.#paths.add(path) * recordSize;
-    if (at + recordSize > this.#records.length) {
-      const larger = Buffer.alloc(
-        Math.max(64 * recordSize, recordSize * Math.ceil(1.5 * this.size)),
-      );
-      this.#records.copy(larger);
-      this.#records = larger;
+  /** Where the record of this number lies; room for a new one unless there is one. */
+  #locate(index: number): { readonly records: Buffer; readonly at: number } {
+    const number = Math.floor(index / recordsInPage);
+    const at = (index % recordsInPage) * recordSize;
+    let records = this.#pages[number];
+    if (records === undefined || at >= records.length) {
+      const whole = Buffer.alloc(pageSize);
+      records?.copy(whole);
+      records = this.#pages[number] = whole;
     }
-    return at;
+    return { records, at };
   }
 }
 

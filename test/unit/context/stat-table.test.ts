@@ -1,0 +1,58 @@
+import { expect, test } from "vitest";
+import { decodeStatTable, StatTable } from "../../../src/context/stat-table.ts";
+import { digestOf } from "../../../src/core/index.ts";
+
+function keyOf(number: number, version = 0) {
+  const times = { mtimeNs: BigInt(version) - 5n, ctimeNs: BigInt(number) };
+  return { path: `/context/${String(number)}`, size: 7n, inode: 2n ** 63n, device: 1n, ...times };
+}
+
+function tableOf(numbers: Iterable<number>, lastUsed: number, version?: number): StatTable {
+  const table = new StatTable();
+  for (const number of numbers) {
+    const digest = digestOf(`${String(number)} ${String(version)}`);
+    table.set({ key: keyOf(number, version), digest, lastUsed });
+  }
+  return table;
+}
+
+const range = (start: number, end: number): number[] =>
+  Array.from({ length: end - start }, (_, index) => start + index);
+
+/** 1,024 records lie together. */
+test.each([0, 1, 1023, 1024, 1025, 3000])(
+  "a table of %d files is read as it was written",
+  (count) => {
+    const table = decodeStatTable(Buffer.concat(tableOf(range(0, count), 20).encode()));
+    expect(table.size).toBe(count);
+    for (const number of range(0, count))
+      expect(table.find(keyOf(number), 20)).toBe(digestOf(`${String(number)} undefined`));
+    expect(table.find(keyOf(count), 20)).toBeUndefined();
+  },
+);
+
+test("what only an older table knows is taken over, unless nobody asked for it lately", () => {
+  const old = decodeStatTable(Buffer.concat(tableOf(range(0, 2500), 10).encode()));
+  for (const number of range(0, 2000)) old.find(keyOf(number), 20);
+  const table = tableOf(range(1000, 1500), 20, 1);
+  table.addFrom(old, 20);
+  const kept = decodeStatTable(Buffer.concat(table.encode()));
+  expect(kept.size).toBe(2000);
+  expect(kept.find(keyOf(999), 20)).toBe(digestOf("999 undefined"));
+  expect(kept.find(keyOf(1000, 1), 20)).toBe(digestOf("1000 1"));
+  expect(kept.find(keyOf(1000), 20)).toBeUndefined();
+  expect(kept.find(keyOf(2000), 20)).toBeUndefined();
+});
+
+test("a table that was read takes more", () => {
+  const table = decodeStatTable(Buffer.concat(tableOf(range(0, 1500), 20).encode()));
+  for (const number of range(1500, 2100))
+    table.set({
+      key: keyOf(number),
+      digest: digestOf(`${String(number)} undefined`),
+      lastUsed: 20,
+    });
+  const kept = decodeStatTable(Buffer.concat(table.encode()));
+  for (const number of [0, 1023, 1499, 1500, 2047, 2048, 2099])
+    expect(kept.find(keyOf(number), 20)).toBe(digestOf(`${String(number)} undefined`));
+});
