@@ -57,7 +57,10 @@ export async function readyRow(row: BenchRow, workspace: Workspace): Promise<Rea
     const ready = { kind: "ready", row, floorIs: prepared.floor.what, runners } as const;
     if (row.warmUp === false) return { ...ready, probe };
     await takeTurn(runners, { workspace, probe });
-    for (const { costs } of runners) costs.pop();
+    for (const runner of runners) {
+      runner.costs.pop();
+      delete runner.sentBytes;
+    }
     return ready;
   });
 }
