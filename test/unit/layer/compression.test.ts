@@ -208,6 +208,14 @@ describe("compressGzip", () => {
     expect(once.length).toBeLessThan(gzipSync(plain, { level: 6 }).length * 1.1);
   });
 
+  test("short results hold little memory while they wait", async () => {
+    const zeros = Readable.from([Buffer.alloc(4 * 1024 * 1024)], { objectMode: false });
+    for await (const chunk of compressGzip(zeros, 2)) {
+      const { length, buffer: held } = chunk as Buffer;
+      expect(held.byteLength).toBeLessThanOrEqual(Math.max(2 * length, 64 * 1024));
+    }
+  });
+
   test("a failing input fails the output", async () => {
     const failing = async function* (): AsyncGenerator<Buffer> {
       yield plain;
