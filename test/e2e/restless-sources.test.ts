@@ -18,7 +18,7 @@ const rounds = Number(process.env["TSBUILD_RESTLESS_ROUNDS"] ?? 4);
 const seed = Number(process.env["TSBUILD_RESTLESS_SEED"] ?? 1);
 
 /** Milliseconds between changes: some builds come through, others cannot. */
-const gaps = [0, 1, 3, 10, 30, 100, 300] as const;
+const gaps = [0, 3, 30, 100, 300, 1000, 3000] as const;
 
 const honestFailures = [
   "CONTEXT_FILE_CHANGED",
