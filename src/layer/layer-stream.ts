@@ -21,6 +21,8 @@ export async function openLayer(
   options: DecompressOptions = {},
 ): Promise<OpenedLayer> {
   const { compression, content } = await decompress(input, options);
+  // Whoever reads is told of it; when the work fails before the reading begins, nobody is there yet.
+  content.on("error", () => undefined);
   const digester = new Digester();
   let hashed: { readonly diffId: DiffId; readonly tarSize: number } | undefined;
   return {
