@@ -124,6 +124,8 @@ async function applyBlob(
   const content = await place.store.blobs.open(blob.digest);
   const counted = content.pipe(countBytes((current) => tell(current, false)));
   content.once("error", (error) => counted.destroy(error));
+  // Whoever reads is told of it; when the work ends before the reading begins, nobody is there yet.
+  counted.on("error", () => undefined);
   const stop = (): void => {
     counted.destroy(signal.reason as Error);
   };

@@ -14,7 +14,7 @@ import {
 /** Smaller blobs are sent when they are whole: the registry can be asked first whether it has them. */
 const worthSending = 1024 * 1024;
 /** Bytes that may wait in memory. A registry that is further behind gets the rest from the whole blob. */
-const heldInMemory = 16 * 1024 * 1024;
+const heldInMemory = 4 * 1024 * 1024;
 
 /** See `RegistryRepository.beginBlob`. */
 export class EarlyUpload implements BlobInTheMaking {
