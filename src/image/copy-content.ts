@@ -5,6 +5,7 @@ import {
   createVerifier,
   isTsbuildError,
   isVouchedFor,
+  skipBytes,
   TsbuildError,
   vouchFor,
 } from "../core/index.ts";
@@ -115,12 +116,31 @@ async function takeBegun(options: CopyContentOptions): Promise<Readable | undefi
   async function* chunks(): AsyncGenerator<Buffer> {
     yield* content as AsyncIterable<Buffer>;
     if (size === descriptor.size) return;
-    const rest = await source.fetchFrom?.(descriptor, size, signal);
-    if (rest !== undefined) yield* rest as AsyncIterable<Buffer>;
+    yield* await fetchRest({ source, descriptor, size, signal });
   }
   const joined = Readable.from(chunks(), { objectMode: false });
   joined.once("close", () => content.destroy());
   return joined;
+}
+
+/** What is behind `size` bytes. Who cannot begin there may still give the whole; a host that is away gives neither. */
+async function fetchRest(rest: {
+  readonly source: ContentSource;
+  readonly descriptor: Descriptor;
+  readonly size: number;
+  readonly signal: AbortSignal | undefined;
+}): Promise<AsyncIterable<Buffer>> {
+  const { source, descriptor, size, signal } = rest;
+  try {
+    const found = await source.fetchFrom?.(descriptor, size, signal);
+    if (found !== undefined) return found as AsyncIterable<Buffer>;
+  } catch (error) {
+    if (signal?.aborted === true) throw error;
+    if (isTsbuildError(error, "CANCELED") || isTsbuildError(error, "REGISTRY_UNREACHABLE")) {
+      throw error;
+    }
+  }
+  return skipBytes(await source.fetch(descriptor, signal), size);
 }
 
 function verify(content: Readable, descriptor: Descriptor, { label }: ContentSource): Readable {

@@ -102,7 +102,7 @@ export interface ContentSource {
   readonly label: string;
   /** @throws a `*_NOT_FOUND` code when the place lacks it */
   fetch(descriptor: Descriptor, signal?: AbortSignal): Promise<Readable>;
-  /** What is behind the first `offset` bytes, where the place can begin there. The caller verifies the whole. */
+  /** What is behind the first `offset` bytes, where the place can begin there. The caller verifies the whole. When it fails, `fetch` may still succeed. */
   fetchFrom?(descriptor: Descriptor, offset: number, signal?: AbortSignal): Promise<Readable>;
   /** What a name stands for; undefined when the name is not known here. */
   resolve(name: string, signal?: AbortSignal): Promise<Descriptor | undefined>;

@@ -6,6 +6,7 @@ import {
   digestAlgorithm,
   Digester,
   isTsbuildError,
+  skipBytes,
   vouchFor,
   type Digest,
   type HttpResponse,
@@ -45,9 +46,11 @@ const progressWorthPatience = 1024 * 1024;
 export async function downloadBlob(options: DownloadOptions): Promise<Readable> {
   const { offset = 0, descriptor } = options;
   const opened = await openAnywhere(options, offset);
-  const coded = decoderFor(opened.response, options);
-  // The error arrives where the decoded content is read.
-  if (coded !== undefined) return pipeline(opened.response.body, coded, () => undefined);
+  const coding = codingOf(opened.response, descriptor.size);
+  if (offset === 0 && coding !== undefined) {
+    // The error arrives where the decoded content is read.
+    return pipeline(opened.response.body, decoders[coding](), () => undefined);
+  }
   const download = new Download(options, opened);
   const content = Readable.from(download.chunks(offset), { objectMode: false });
   // A stream that nobody began to read would keep its connection.
@@ -183,12 +186,14 @@ async function openBlob(
   });
   checkLength({ response, transport }, { ...options, offset });
   if (offset === 0) return response;
-  if (response.status === 200) return withoutStart(response, offset);
   if (response.status === 416) {
     // Whatever it counts differently: from the beginning it cannot.
     response.body.destroy();
-    return withoutStart(await openBlob(options, transport, 0), offset);
+    const whole = await openBlob(options, transport, 0);
+    return withoutStart({ response: whole, transport }, options, offset);
   }
+  if (response.status === 200) return withoutStart({ response, transport }, options, offset);
+  checkUncoded({ response, transport }, { ...options, offset });
   const start = /^bytes (\d+)-/.exec(response.header("content-range") ?? "")?.[1];
   if (Number(start) === offset) return response;
   response.body.destroy();
@@ -198,26 +203,34 @@ async function openBlob(
 }
 
 /** A server that knows no ranges begins again: what we have already is passed over. */
-function withoutStart(response: HttpResponse, offset: number): HttpResponse {
-  const { body } = response;
-  async function* chunks(): AsyncGenerator<Buffer> {
-    let missing = offset;
-    for await (const chunk of body) {
-      const bytes = (chunk as Buffer).subarray(missing);
-      missing = Math.max(0, missing - (chunk as Buffer).length);
-      if (bytes.length > 0) yield bytes;
-    }
-  }
-  return { ...response, body: Readable.from(chunks(), { objectMode: false }) };
+function withoutStart(opened: Opened, options: DownloadOptions, offset: number): HttpResponse {
+  checkUncoded(opened, { ...options, offset });
+  const { response } = opened;
+  return {
+    ...response,
+    body: Readable.from(skipBytes(response.body, offset), { objectMode: false }),
+  };
+}
+
+/** Bytes of coded content are counted differently: only the whole can be decoded. */
+function checkUncoded({ response, transport }: Opened, options: DownloadOptions): void {
+  const coding = codingOf(response, expectedLength(response, options));
+  if (coding === undefined) return;
+  response.body.destroy();
+  const { offset = 0 } = options;
+  throw registryError(
+    "REGISTRY_ANSWER_INVALID",
+    `${attemptOf(options, transport)} from byte ${String(offset)}: the answer is coded`,
+    { details: { host: transport.host.domain, expected: offset, found: coding } },
+  );
 }
 
 /** Another length than the descriptor's cannot become the right content: that is told before anything is read. */
 function checkLength({ response, transport }: Opened, options: DownloadOptions): void {
-  const { descriptor, offset = 0 } = options;
-  const expected = response.status === 206 ? descriptor.size - offset : descriptor.size;
+  const expected = expectedLength(response, options);
   const length = response.header("content-length");
   if (length === undefined || response.status === 416) return;
-  if (Number(length) === expected || decoderFor(response, options) !== undefined) return;
+  if (Number(length) === expected || codingOf(response, expected) !== undefined) return;
   response.body.destroy();
   throw registryError(
     "REGISTRY_ANSWER_INVALID",
@@ -226,23 +239,29 @@ function checkLength({ response, transport }: Opened, options: DownloadOptions):
   );
 }
 
+/** Bytes that an answer ought to have. */
+function expectedLength(
+  { status }: HttpResponse,
+  { descriptor, offset = 0 }: DownloadOptions,
+): number {
+  return status === 206 ? descriptor.size - offset : descriptor.size;
+}
+
+const decoders = {
+  gzip: createGunzip,
+  "x-gzip": createGunzip,
+  deflate: createInflate,
+  br: createBrotliDecompress,
+};
+
 /**
  * Some servers compress on the way although nobody asked; digests are of what is inside. Others say of a blob that is
- * a gzip file that it is coded so: then its length is the descriptor's.
+ * a gzip file that it is coded so: then the answer has the bytes that are expected.
  */
-function decoderFor(response: HttpResponse, { descriptor }: DownloadOptions) {
-  if (response.header("content-length") === String(descriptor.size)) return undefined;
-  switch (response.header("content-encoding")?.toLowerCase()) {
-    case "gzip":
-    case "x-gzip":
-      return createGunzip();
-    case "deflate":
-      return createInflate();
-    case "br":
-      return createBrotliDecompress();
-    default:
-      return undefined;
-  }
+function codingOf(response: HttpResponse, expected: number): keyof typeof decoders | undefined {
+  if (response.header("content-length") === String(expected)) return undefined;
+  const told = response.header("content-encoding")?.toLowerCase() ?? "";
+  return Object.hasOwn(decoders, told) ? (told as keyof typeof decoders) : undefined;
 }
 
 function attemptOf({ descriptor }: DownloadOptions, transport: Transport): string {

@@ -1,5 +1,5 @@
 import { Readable } from "node:stream";
-import { discardBody } from "../core/index.ts";
+import { discardBody, skipBytes } from "../core/index.ts";
 import type { Descriptor } from "../image/index.ts";
 import type { BlobInTheMaking } from "./types.ts";
 import {
@@ -109,16 +109,5 @@ export class EarlyUpload implements BlobInTheMaking {
       yield chunk;
     }
     if (this.#isBehind) yield* skipBytes(await this.#readRest(), sent);
-  }
-}
-
-async function* skipBytes(
-  content: Readable,
-  size: number,
-): AsyncGenerator<Uint8Array, void, undefined> {
-  let left = size;
-  for await (const chunk of content as AsyncIterable<Uint8Array>) {
-    if (left < chunk.length) yield chunk.subarray(left);
-    left = Math.max(left - chunk.length, 0);
   }
 }

@@ -84,11 +84,20 @@ export function openBlobs(options: {
   };
 }
 
-/** Whether the content's source failed, so that what came of it may be right; not the disk, and not the bytes. */
+/** Failures of the way to the content: what came over it is right, and another try may bring the rest. */
+const passingFailures = new Set([
+  "CANCELED",
+  "HTTP_FAILED",
+  "HTTP_TIMEOUT",
+  "REGISTRY_UNREACHABLE",
+]);
+/** Failures of the bytes and of the disk, whatever else is said of them. */
+const ownFailures = new Set(["DIGEST_MISMATCH", "SIZE_MISMATCH", "DISK_FULL"]);
+
+/** Whether the content broke off. What another try would meet in the same way must not make it begin there. */
 function isBrokenOff(error: unknown): boolean {
-  return (
-    isTsbuildError(error) && !["DIGEST_MISMATCH", "SIZE_MISMATCH", "DISK_FULL"].includes(error.code)
-  );
+  if (!isTsbuildError(error) || ownFailures.has(error.code)) return false;
+  return passingFailures.has(error.code) || error.details["isRetryable"] === true;
 }
 
 async function writeTemporary(job: {

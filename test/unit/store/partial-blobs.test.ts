@@ -55,6 +55,7 @@ test.each([
   ["shorter than a MiB", 1_000_000, "REGISTRY_UNREACHABLE"],
   ["wrong", 2_000_000, "DIGEST_MISMATCH"],
   ["too much for the disk", 2_000_000, "DISK_FULL"],
+  ["refused in a way that another try meets too", 2_000_000, "REGISTRY_DENIED"],
 ])("what is %s is not kept [R4.18]", async (_what, after, code) => {
   const { store } = await withStore();
   await breakOff(store, after, code);
