@@ -62,7 +62,8 @@ async function removeImage(
 ): Promise<void> {
   const { text, digest, force, engine } = wanted;
   const { signal, progress, clock } = engine;
-  const tags = force ? [] : await tagsOf(repository, { digest, signal });
+  // They are only told: a registry that lists no tags removes images all the same.
+  const tags = force ? [] : await tagsOf(repository, { digest, signal }).catch(none);
   await repository.deleteManifest(digest, signal);
   if (tags.length === 0) return;
   const steps = new StepLog({ listener: progress, clock });
@@ -70,6 +71,11 @@ async function removeImage(
     code: "TAGS_REMOVED",
     message: `${text} was ${tags.join(", ")} too: a registry removes an image with all its tags`,
   });
+}
+
+function none(failure: unknown): readonly string[] {
+  if (isTsbuildError(failure, "CANCELED")) throw failure;
+  return [];
 }
 
 async function removeTag(

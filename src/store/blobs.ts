@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { createWriteStream, readFileSync, statSync } from "node:fs";
-import { open, readdir, readFile, rename, rm } from "node:fs/promises";
+import { open, readFile, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Readable, Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -20,6 +20,7 @@ import {
 import { storeError } from "./errors.ts";
 import { isAbsence } from "./json-file.ts";
 import { blobPath } from "./layout.ts";
+import { listNames } from "./list-names.ts";
 import { type PartialBlobs, temporaryName } from "./partial-blobs.ts";
 import type { BlobStore } from "./types.ts";
 
@@ -56,6 +57,7 @@ export function openBlobs(options: {
     try {
       const written = await writeTemporary({ temporary, content, expected, signal });
       await renameInto(temporary, path(written.digest));
+      if (expected !== undefined) await partial.drop(expected.digest);
       return written;
     } catch (error) {
       const hasBrokenOff = signal?.aborted === true || isBrokenOff(error);
@@ -199,16 +201,6 @@ async function* listBlobs(directory: string): AsyncGenerator<Written> {
       const size = sizeOf(join(directory, algorithm, name));
       if (size !== undefined) yield { digest, size };
     }
-  }
-}
-
-/** Entries of a directory in byte order; none when it is missing. */
-export async function listNames(directory: string): Promise<readonly string[]> {
-  try {
-    return (await readdir(directory)).sort();
-  } catch (error) {
-    if (isAbsence(error)) return [];
-    throw error;
   }
 }
 

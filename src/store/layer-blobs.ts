@@ -2,8 +2,8 @@ import { rm, rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import { diffId, type DiffId, type Digest, errnoOf, isDigest, removeTree } from "../core/index.ts";
 import type { Descriptor } from "../image/index.ts";
-import { listNames } from "./blobs.ts";
 import { readJsonFile, writeJsonFile } from "./json-file.ts";
+import { listNames } from "./list-names.ts";
 import { parseDescriptorRecord } from "./records.ts";
 import type { LayerBlobIndex } from "./types.ts";
 

@@ -1,9 +1,9 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { canonicalJson, type Clock, removeTree } from "../core/index.ts";
-import { listNames } from "./blobs.ts";
 import { readJsonFile, writeJsonFile } from "./json-file.ts";
 import { fileNameFor } from "./layout.ts";
+import { listNames } from "./list-names.ts";
 import { parseNameRecord } from "./records.ts";
 import type { NameRecord, NameStore } from "./types.ts";
 

@@ -43,7 +43,11 @@ export async function openStore(options: {
   const tmpDir = folder.path;
   const gate = new Gate(folder, layout.tmp);
   const cacheMounts = openCacheMounts({ directory: layout.mountsCache, tmpDir });
-  const partial = new PartialBlobs(layout.partial, tmpDir);
+  const partial = new PartialBlobs({
+    directory: layout.partial,
+    tmpDir,
+    blobs: layout.blobs,
+  });
   const sweeper = startSweeper(layout.tmp, {
     own: folder.name,
     clock,

@@ -1,6 +1,8 @@
-import { open, readdir, rename, rm, stat } from "node:fs/promises";
+import { open, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { digestAlgorithm, digestHex, errnoOf, makeFolder, type Digest } from "../core/index.ts";
+import { blobPath } from "./layout.ts";
+import { listNames } from "./list-names.ts";
 import type { PartialBlob } from "./types.ts";
 
 /** Shorter beginnings are fetched again sooner than they are looked for; bytes. */
@@ -22,13 +24,20 @@ function fileName(digest: Digest): string {
 export class PartialBlobs {
   readonly #directory: string;
   readonly #tmpDir: string;
+  readonly #blobs: string;
 
-  constructor(directory: string, tmpDir: string) {
-    this.#directory = directory;
-    this.#tmpDir = tmpDir;
+  constructor(layout: {
+    readonly directory: string;
+    readonly tmpDir: string;
+    /** Where whole blobs are. */
+    readonly blobs: string;
+  }) {
+    this.#directory = layout.directory;
+    this.#tmpDir = layout.tmpDir;
+    this.#blobs = layout.blobs;
   }
 
-  /** Keeps a temporary file as the beginning of its blob, or removes it when it is not worth that. */
+  /** Keeps a temporary file as the beginning of its blob, or removes it when it is not worth that, or the blob is here. */
   async keep(temporary: string, digest: Digest): Promise<void> {
     try {
       const path = join(this.#directory, fileName(digest));
@@ -36,15 +45,23 @@ export class PartialBlobs {
       if (!isWorth) return await rm(temporary, { force: true });
       makeFolder(this.#directory);
       await rename(temporary, path);
+      // Afterwards: whoever brings the whole meanwhile drops what lies here by then.
+      if ((await sizeOf(blobPath(this.#blobs, digest))) > 0) await this.drop(digest);
     } catch (error) {
       // Whatever stands in the way, the blob can be fetched as a whole.
       if (errnoOf(error) !== "ENOENT") await rm(temporary, { force: true });
     }
   }
 
-  /** Keeps what a dead process was writing. */
+  /** Removes a beginning whose blob is whole now. */
+  async drop(digest: Digest): Promise<void> {
+    // One that cannot be removed takes room, and is no reason to call the blob a failure: pruning tells of it.
+    await rm(join(this.#directory, fileName(digest)), { force: true }).catch(() => undefined);
+  }
+
+  /** Keeps what a dead process was writing. Another process may do the same, and remove the folder, at any time. */
   async rescue(folder: string): Promise<void> {
-    for (const name of await readdir(folder)) {
+    for (const name of await listNames(folder)) {
       const found = /^blob-(sha256|sha512)-([0-9a-f]+)-[0-9a-f]{16}$/.exec(name);
       const [, algorithm = "", hex = ""] = found ?? [];
       if (found !== null) await this.keep(join(folder, name), `${algorithm}:${hex}` as Digest);
@@ -68,7 +85,7 @@ export class PartialBlobs {
 
   /** Removes all of them. */
   async clear(): Promise<{ readonly removed: number; readonly bytes: number }> {
-    const names = await readdir(this.#directory).catch(() => []);
+    const names = await listNames(this.#directory);
     let bytes = 0;
     for (const name of names) {
       const path = join(this.#directory, name);

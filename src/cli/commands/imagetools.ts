@@ -3,6 +3,7 @@ import { createIndex, inspectIndex, type InspectedIndex } from "../../api/index.
 import { formatPlatform } from "../../core/index.ts";
 import { collect, globalFlags, type Invocation } from "../invocation.ts";
 import { platformList } from "../platform-option.ts";
+import { readSwitch } from "../read-switch.ts";
 import { progressOption, withProgress, type ProgressFlags } from "../with-progress.ts";
 import { warningPrinter } from "../warnings.ts";
 
@@ -12,7 +13,7 @@ interface CreateFlags extends ProgressFlags {
   readonly append?: boolean;
   readonly annotation: readonly string[];
   readonly platform: readonly string[];
-  readonly preferIndex?: string | true;
+  readonly preferIndex?: boolean;
   readonly dryRun?: boolean;
   readonly metadataFile?: string;
   readonly insecure?: boolean;
@@ -43,7 +44,10 @@ export function addImagetoolsCommand(program: Command, invocation: Invocation): 
     )
     .option("-p, --platform <platforms>", "only the images for these", collect, [])
     .addOption(
-      new Option("--prefer-index [bool]", "make an index of one image alone, too; default true"),
+      new Option(
+        "--prefer-index [bool]",
+        "make an index of one image alone, too; default true",
+      ).argParser(readSwitch("--prefer-index")),
     )
     .option("--dry-run", "print the index instead of writing it")
     .option("--metadata-file <file>", "write the digest and names to a file, as JSON")
@@ -59,7 +63,7 @@ export function addImagetoolsCommand(program: Command, invocation: Invocation): 
           ...globalFlags(command),
           ...{ targets: flags.tag, sources, files: flags.file, append, dryRun, insecure },
           ...{ annotations: flags.annotation, platforms: platformList(flags.platform) },
-          ...{ preferIndex: flags.preferIndex !== "false", metadataFile },
+          ...{ preferIndex: flags.preferIndex, metadataFile },
           progress: listener,
           signal: invocation.signal,
         }),

@@ -5,6 +5,7 @@ import { Readable } from "node:stream";
 import { buffer } from "node:stream/consumers";
 import { expect, test, vi } from "vitest";
 import { digestOf, TsbuildError } from "../../../src/core/index.ts";
+import { PartialBlobs } from "../../../src/store/partial-blobs.ts";
 import type { Store } from "../../../src/store/index.ts";
 import { failureOf } from "../../support/expect-code.ts";
 import { withStore } from "../../support/with-store.ts";
@@ -61,6 +62,23 @@ test.each([
   await breakOff(store, after, code);
   expect(await readdir(store.tmpDir)).toEqual(["lock"]);
   expect(await store.blobs.takePartial(digest)).toBeUndefined();
+});
+
+test("a blob that is whole leaves no beginning [R4.18]", async () => {
+  const { root, store } = await withStore();
+  await breakOff(store, 2_000_000);
+  await store.blobs.write(Readable.from([bytes]), expected);
+  expect(await readdir(join(root, "partial"))).toEqual([]);
+  await breakOff(store, 2_000_000);
+  expect(await readdir(join(root, "partial"))).toEqual([]);
+  expect(await readdir(store.tmpDir)).toEqual(["lock"]);
+});
+
+test("a dead process' folder that another one removes holds nothing to keep [R4.18]", async () => {
+  const { root, store } = await withStore();
+  const { tmpDir } = store;
+  const partial = new PartialBlobs({ directory: join(root, "partial"), tmpDir, blobs: root });
+  await expect(partial.rescue(join(root, "tmp", "gone"))).resolves.toBeUndefined();
 });
 
 test("what is left is removed and counted [R4.18]", async () => {
