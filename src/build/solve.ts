@@ -1,5 +1,5 @@
 import { availableParallelism } from "node:os";
-import type { Cache, KeyField, TracedStep } from "../cache/index.ts";
+import type { BuildRecord, Cache, KeyField, TracedStep } from "../cache/index.ts";
 import {
   coreError,
   isTsbuildError,
@@ -327,7 +327,7 @@ class Solver {
 
   /** Every vertex of the plan, in its order. */
   async trace(): Promise<TracedStep[]> {
-    const last = (await this.#environment.lastBuild())?.steps ?? [];
+    const last = (await this.#lastBuild())?.steps ?? [];
     const before = new Map(last.map((step) => [step.key, step]));
     const traced: TracedStep[] = [];
     for (const vertex of this.#plan.vertices) {
@@ -362,9 +362,14 @@ class Solver {
     return { definition, content: this.#contents.get(id), result };
   }
 
+  /** A record that cannot be read is none: it serves explanations alone. */
+  #lastBuild(): Promise<BuildRecord | undefined> {
+    return this.#environment.lastBuild().catch(() => undefined);
+  }
+
   /** Why a step runs, in words. */
   async #why(vertex: Vertex): Promise<string> {
-    this.#explainer ??= this.#environment.lastBuild().then((previous) =>
+    this.#explainer ??= this.#lastBuild().then((previous) =>
       openExplainer({
         plan: this.#plan,
         cache: this.#environment.cache,
@@ -482,13 +487,12 @@ class Solver {
     if (base?.type === "layers") await base.materialize?.();
     const slots = vertex.op.type === "exec" ? this.#execSlots : this.#fileSlots;
     return slots(async () => {
+      const why = await this.#why(vertex);
       this.signal.throwIfAborted();
       this.#claimDisplay(vertex.id);
       const started = monotonicMs();
       const { diffIds, chainId, created } = await this.#environment.steps
-        .run({ name: vertex.name, why: await this.#why(vertex) }, async (step) =>
-          this.#execute(vertex, { inputs, step }),
-        )
+        .run({ name: vertex.name, why }, async (step) => this.#execute(vertex, { inputs, step }))
         // At once: else the next step would start on the place that becomes free.
         .catch((error: unknown) => this.#fail(vertex.id, error));
       const durationMs = Math.round(monotonicMs() - started);

@@ -7,12 +7,20 @@ import type { CacheKeyObject, KeyField } from "./types.ts";
  * A key object as text, in parts: a line for the head, one for each field, one for their number. Lines are read one by
  * one, so that two keys of 200,000 files can be compared without having both in memory.
  */
-export function* formatCacheKey({
+export function formatCacheKey(object: CacheKeyObject): string | Iterable<string> {
+  const parts = formatInParts(object);
+  const first = parts.next();
+  // What is one part is written at once, which is most keys.
+  if (first.done === true || parts.next().done === true) return first.value ?? "";
+  return { [Symbol.iterator]: () => formatInParts(object) };
+}
+
+function* formatInParts({
   version,
   kind,
   fields,
 }: CacheKeyObject): Generator<string, void, undefined> {
-  let part = `${JSON.stringify({ version, kind })}\n`;
+  let part = `${JSON.stringify({ version, kind, format })}\n`;
   let count = 0;
   for (const field of fields) {
     part += `${JSON.stringify(field)}\n`;
@@ -24,6 +32,8 @@ export function* formatCacheKey({
 }
 
 const fieldsAtOnce = 1000;
+/** Of the file; files of before had all fields in one line. */
+const format = 2;
 
 /** The key object in a file; undefined when there is none. See {@link formatCacheKey}, and `Cache.explain`. */
 export function readCacheKey(path: string): CacheKeyObject | undefined {
@@ -42,8 +52,9 @@ function readHead(path: string): Pick<CacheKeyObject, "version" | "kind"> | unde
 }
 
 function parseHead(value: unknown): Pick<CacheKeyObject, "version" | "kind"> | undefined {
-  const { version, kind } = asObject(value) ?? {};
-  if (version !== 1 || (kind !== "definition" && kind !== "content")) return undefined;
+  const { version, kind, format: found } = asObject(value) ?? {};
+  if (version !== 1 || found !== format || (kind !== "definition" && kind !== "content"))
+    return undefined;
   return { version, kind };
 }
 
@@ -64,12 +75,16 @@ function* readFields(path: string): Generator<KeyField, void, undefined> {
 }
 
 export function isKeyField(value: unknown): value is KeyField {
-  const field = asObject(value);
-  return typeof field?.["name"] === "string" && field["value"] !== undefined;
+  const { name, value: content } = asObject(value) ?? {};
+  if (typeof name !== "string" || content === undefined) return false;
+  if (!name.startsWith("file:")) return true;
+  // What is compared is asked of each file: with less it is none.
+  return typeof asObject(content)?.["source"] === "number";
 }
 
 const bytesAtOnce = 64 * 1024;
 const newline = 0x0a;
+const longestLine = 4 * 1024 * 1024;
 
 /** Synchronous, as is whoever compares. The last line counts only with its line break. */
 function* readLines(path: string): Generator<string, void, undefined> {
@@ -87,6 +102,8 @@ function* readLines(path: string): Generator<string, void, undefined> {
         start = end + 1;
       }
       rest = bytes.subarray(start);
+      // No field is so long: this is another file, or what a power cut left.
+      if (rest.length > longestLine) return;
     }
   } finally {
     closeSync(file);

@@ -48,7 +48,8 @@ export function globalFlags(command: Command): GlobalFlags {
 }
 
 /**
- * Turns the first SIGINT, SIGTERM or SIGHUP into an abort; a second one ends the process at once. `forward` may take
+ * Turns the first SIGINT, SIGTERM or SIGHUP into an abort; a second one ends the process at once, unless the
+ * kernel is still writing to the disk for it. `forward` may take
  * them instead.
  */
 export function watchSignals(forward: () => Invocation["forwardSignal"]): {

@@ -67,17 +67,16 @@ export function listNames(path: ByteString, kernel?: Syscalls): ByteString[] | u
 
 /** undefined when the kernel has something against it, which the longer way tells. */
 function listAtOnce(kernel: Syscalls, path: ByteString): ByteString[] | undefined {
-  let fd: number;
   try {
-    fd = kernel.openat2("cwd", hostPath(path), realDirectory);
+    const fd = kernel.openat2("cwd", hostPath(path), realDirectory);
+    try {
+      return kernel.listNames(fd);
+    } finally {
+      closeSync(fd);
+    }
   } catch (error) {
     if (syscallErrno(error) === undefined) throw error;
     return undefined;
-  }
-  try {
-    return kernel.listNames(fd);
-  } finally {
-    closeSync(fd);
   }
 }
 

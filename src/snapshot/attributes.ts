@@ -26,7 +26,8 @@ export function setAttributes(
 
 /**
  * The same for a file that was just made with `mode`, with only the calls that are needed: most files are root's, and
- * have the mode that they were made with. `parentMode` is that of its directory, which may hand on its group.
+ * have the mode that they were made with. `mayGiveGroup` says
+ * whether its directory may have given it another group.
  */
 export function setNewFileAttributes(
   kernel: Syscalls,
@@ -68,10 +69,18 @@ export function setNewDirectoryAttributes(
 /** What a file or directory that was just made needs to look as it is to look, attributes and time left aside. */
 export function planFile(file: Omit<NewFile, "fd"> & { readonly umask: number }): FilePlan {
   const { mode, uid, gid } = file.attributes;
-  const hasOwner = uid === own.uid && gid === own.gid && (file.parentMode & 0o2000) === 0;
+  const hasOwner = uid === own.uid && gid === own.gid && !file.mayGiveGroup;
   // open(2) and mkdir(2) give no special bits, and none that the umask takes.
   const hasMode = hasOwner && (mode & (0o7000 | file.umask)) === 0;
   return { owner: hasOwner ? undefined : { uid, gid }, mode: hasMode ? undefined : mode };
+}
+
+/**
+ * Whether a directory may give its group to what is made in it: by its setgid bit, or because its group is another one
+ * and the filesystem lets all directories do so (mount option `grpid`).
+ */
+export function mayGiveGroup(directory: { readonly mode: number; readonly gid: number }): boolean {
+  return (directory.mode & 0o2000) !== 0 || directory.gid !== own.gid;
 }
 
 const own = { uid: process.geteuid?.() ?? -1, gid: process.getegid?.() ?? -1 };

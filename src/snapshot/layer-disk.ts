@@ -50,7 +50,7 @@ export interface LayerDisk extends LayerView {
    */
   makeDirectory(
     absolute: Buffer,
-    directory: { readonly attributes: NodeAttributes; readonly parentMode: number },
+    directory: { readonly attributes: NodeAttributes; readonly mayGiveGroup: boolean },
   ): boolean;
   /** Takes away the image's attributes that `kept` does not have. */
   removeOtherXattrs(absolute: Buffer, kept: ReadonlyMap<string, Buffer> | undefined): void;
@@ -71,8 +71,8 @@ export interface LayerDisk extends LayerView {
 
 export interface NewFile {
   readonly attributes: NodeAttributes;
-  /** Mode of the directory that it is in. */
-  readonly parentMode: number;
+  /** Whether the directory that it is in may have given it its own group. */
+  readonly mayGiveGroup: boolean;
   readonly fd: number;
 }
 

@@ -114,10 +114,10 @@ export class SidecarDisk implements LayerDisk {
 
   setNewFileAttributes(
     absolute: Buffer,
-    file: { readonly attributes: NodeAttributes; readonly parentMode: number },
+    file: { readonly attributes: NodeAttributes; readonly mayGiveGroup: boolean },
   ): void {
-    const { attributes, parentMode } = file;
-    if (!this.#isMadeAlready(attributes, parentMode))
+    const { attributes, mayGiveGroup } = file;
+    if (!this.#isMadeAlready(attributes, mayGiveGroup))
       return this.setAttributes(absolute, { isSymlink: false, attributes });
     this.kernel.utimens(absolute, { mtime: attributes.mtime });
   }
@@ -220,13 +220,13 @@ export class SidecarDisk implements LayerDisk {
   }
 
   /** Whether a file that was just made needs no more than its time. */
-  #isMadeAlready({ mode, uid, gid, xattrs }: NodeAttributes, parentMode: number): boolean {
+  #isMadeAlready({ mode, uid, gid, xattrs }: NodeAttributes, mayGiveGroup: boolean): boolean {
     const { givesOwners, ignoresModes, uid: ownUid, gid: ownGid } = this.#abilities;
     const isPlainMode = (mode & ~0o777) === 0 && (mode & process.umask()) === 0;
     if (!isPlainMode || (!ignoresModes && (mode & 0o600) !== 0o600)) return false;
     if (xattrs !== undefined && xattrs.size > 0) return false;
     if (!givesOwners) return uid === 0 && gid === 0;
-    return uid === ownUid && gid === ownGid && (parentMode & 0o2000) === 0;
+    return uid === ownUid && gid === ownGid && !mayGiveGroup;
   }
 
   /** The kernel takes capabilities from a file that is given away, to whomever. */

@@ -21,7 +21,7 @@ import {
   rootPath,
   rootPathToString,
 } from "../layer/index.ts";
-import { mayHandOn } from "./attributes.ts";
+import { mayGiveGroup, mayHandOn } from "./attributes.ts";
 import { copyNode } from "./copy-node.ts";
 import { snapshotError } from "./errors.ts";
 import { isWhiteout, locate } from "./disk.ts";
@@ -86,7 +86,7 @@ export class LayerWriter implements TreeWriter {
   /** Directories that are in the layer, with the time that each is to have in the end. */
   readonly #ready = new Map<string, bigint>();
   /** Modes of those that got files, until they change. */
-  readonly #modes = new Map<string, number>();
+  readonly #giveGroup = new Map<string, boolean>();
   /** Whether what is made in a directory that is ready gets an ACL from it, where that was asked. */
   readonly #handsOn = new Map<string, boolean>();
   /** Those of them that hide everything below them in lower layers. */
@@ -122,7 +122,7 @@ export class LayerWriter implements TreeWriter {
     if (this.#log?.isNext(path) !== true) await this.settle();
     if (!this.#ready.has(known) && (await this.#makeDirectory(path, attributes))) return;
     const absolute = this.#locate(path);
-    this.#modes.delete(known);
+    this.#giveGroup.delete(known);
     this.#handsOn.delete(known);
     this.#disk.removeOtherXattrs(absolute, attributes.xattrs);
     this.#disk.setAttributes(absolute, { isSymlink: false, attributes });
@@ -155,7 +155,13 @@ export class LayerWriter implements TreeWriter {
     try {
       const tar = this.#log?.beginFile(path, attributes, content.size);
       const bytes = readSmall({ path, tar }, content);
-      const file = { path, absolute, attributes, parentMode: this.#modeOf(parent), content: bytes };
+      const file = {
+        path,
+        absolute,
+        attributes,
+        mayGiveGroup: this.#mayGiveGroup(parent),
+        content: bytes,
+      };
       if (this.#queue?.take(file) !== true && !this.#makeFile(file)) {
         this.#log?.close();
         return false;
@@ -227,7 +233,7 @@ export class LayerWriter implements TreeWriter {
     const absolute = this.#locate(path);
     const isSymlink = this.#disk.stat(absolute)?.isSymbolicLink() === true;
     const known = key(path);
-    this.#modes.delete(known);
+    this.#giveGroup.delete(known);
     this.#handsOn.delete(known);
     this.#disk.setAttributes(absolute, { isSymlink, attributes });
     if (attributes.mtime !== undefined && this.#ready.has(known))
@@ -322,19 +328,20 @@ export class LayerWriter implements TreeWriter {
       this.#dropInherited(path, attributes);
       this.#disk.setAttributes(absolute, { isSymlink: false, attributes });
     } else {
-      const parentMode = this.#modeOf(parent);
-      this.#disk.setNewFileAttributes(absolute, { attributes, parentMode, fd });
+      const mayGiveGroup = this.#mayGiveGroup(parent);
+      this.#disk.setNewFileAttributes(absolute, { attributes, mayGiveGroup, fd });
     }
   }
 
-  #modeOf(directory: RootPath): number {
+  #mayGiveGroup(directory: RootPath): boolean {
     const known = key(directory);
-    let mode = this.#modes.get(known);
-    if (mode === undefined) {
-      mode = Number(this.#disk.stat(this.#locate(directory))?.mode ?? 0n);
-      this.#modes.set(known, mode);
+    let mayGive = this.#giveGroup.get(known);
+    if (mayGive === undefined) {
+      const stat = this.#disk.stat(this.#locate(directory));
+      mayGive = mayGiveGroup({ mode: Number(stat?.mode ?? 0n), gid: Number(stat?.gid ?? -1n) });
+      this.#giveGroup.set(known, mayGive);
     }
-    return mode;
+    return mayGive;
   }
 
   #locate(path: RootPath): Buffer {
@@ -432,7 +439,7 @@ export class LayerWriter implements TreeWriter {
     const { form } = this.#place;
     const ofAll = [
       this.#ready,
-      this.#modes,
+      this.#giveGroup,
       this.#handsOn,
       this.#opaque,
       this.#sealed,
@@ -480,14 +487,19 @@ export class LayerWriter implements TreeWriter {
     if (this.#mayHandOn(parent)) return false;
     const absolute = this.#locate(path);
     try {
-      if (!this.#disk.makeDirectory(absolute, { attributes, parentMode: this.#modeOf(parent) }))
+      if (
+        !this.#disk.makeDirectory(absolute, {
+          attributes,
+          mayGiveGroup: this.#mayGiveGroup(parent),
+        })
+      )
         return false;
     } catch (error) {
       throw toldWithPath(error, path);
     }
     const known = key(path);
     this.#ready.set(known, attributes.mtime);
-    this.#modes.set(known, attributes.mode);
+    this.#giveGroup.set(known, mayGiveGroup(attributes));
     this.#handsOn.set(known, mayHandOn(attributes.xattrs));
     this.#log?.newDirectory(path, attributes);
     return true;

@@ -9,8 +9,8 @@ export interface QueuedFile {
   readonly path: RootPath;
   readonly absolute: Buffer;
   readonly attributes: NodeAttributes;
-  /** Mode of the directory that it is in. */
-  readonly parentMode: number;
+  /** Whether the directory that it is in may have given it its own group. */
+  readonly mayGiveGroup: boolean;
   readonly content: Buffer;
 }
 
@@ -135,8 +135,8 @@ function jobOf(
 ): WriteJob {
   const numbers = new Float64Array(files.length * numbersLength);
   const times = new BigInt64Array(files.length);
-  for (const [index, { attributes, parentMode, content }] of files.entries()) {
-    const { owner, mode } = planFile({ attributes, parentMode, umask: how.umask });
+  for (const [index, { attributes, mayGiveGroup, content }] of files.entries()) {
+    const { owner, mode } = planFile({ attributes, mayGiveGroup, umask: how.umask });
     const madeWith = attributes.mode & 0o777;
     numbers.set(
       [

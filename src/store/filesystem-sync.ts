@@ -1,6 +1,6 @@
 import { constants } from "node:fs";
 import { open } from "node:fs/promises";
-import { loadSyscalls } from "../core/index.ts";
+import { isTsbuildError, loadSyscalls } from "../core/index.ts";
 
 /**
  * Writes a filesystem to the disk. Whoever has much to write begins early: then the disk works while files are still
@@ -27,7 +27,8 @@ export class FilesystemSync {
     }
     this.#underWay = this.#write()
       .catch((error: unknown) => {
-        this.#failure ??= { error };
+        // What could not even begin (no free descriptor) has lost nothing: `finish` begins again.
+        if (isTsbuildError(error)) this.#failure ??= { error };
       })
       .finally(() => {
         this.#underWay = undefined;
@@ -37,10 +38,15 @@ export class FilesystemSync {
       });
   }
 
-  /** Everything that was written before the call outlives a power cut when this is over. */
-  async finish(): Promise<void> {
+  /** Waits for what was begun: afterwards nothing holds the filesystem any more. */
+  async settle(): Promise<void> {
     this.#isAgain = false;
     await this.#underWay;
+  }
+
+  /** Everything that was written before the call outlives a power cut when this is over. */
+  async finish(): Promise<void> {
+    await this.settle();
     await this.#write();
     if (this.#failure !== undefined) throw this.#failure.error;
   }

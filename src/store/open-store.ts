@@ -86,6 +86,7 @@ export async function openStore(options: {
     close: async () =>
       (closing ??= (async () => {
         await sweeper.stop();
+        await filesystem.settle();
         // What cannot be removed now is garbage for the next one, and no reason to call finished work a failure.
         await folder.release().catch(() => undefined);
       })()),

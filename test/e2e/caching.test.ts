@@ -173,9 +173,7 @@ test("each build tells why its steps run", async () => {
   expect(await why()).toEqual({});
   await writeFile(join(folder, "src/b"), "changed\n");
   expect((await why())["COPY src"]).toBe("src/b: content changed");
-  expect((await why("--build-arg", "MODE=slow"))["RUN cat"]).toBe(
-    'ARG or ENV MODE changed: "fast" -> "slow"',
-  );
+  expect((await why("--build-arg", "MODE=slow"))["RUN cat"]).toBe("ARG or ENV MODE changed");
 });
 
 test("another image under the name of the base is told with both IDs", async () => {

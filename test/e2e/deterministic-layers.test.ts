@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -107,4 +107,33 @@ test("their layers are the same at another time, and with SOURCE_DATE_EPOCH the 
     await buildAt("2031-02-03T04:05:06.000Z", epoch),
   ];
   expect(again.Id).toBe(fixed.Id);
+});
+
+test("a filesystem where every directory hands on its group changes nothing", async (ctx) => {
+  const folder = await makeFolder();
+  const [disk, root] = [join(folder, "disk"), join(folder, "root")];
+  execFileSync("truncate", ["-s", "64M", disk]);
+  mkdirSync(root);
+  try {
+    execFileSync("mkfs.ext4", ["-q", disk], { stdio: "ignore" });
+    execFileSync("mount", ["-o", "loop,grpid", disk, root], { stdio: "ignore" });
+  } catch {
+    return ctx.skip("no ext4 can be made and mounted here");
+  }
+  try {
+    const made = await context({
+      Dockerfile:
+        "FROM scratch\nCOPY --chown=5:7 src /own\nCOPY src /own/root\nCOPY src/file /own/alone\n",
+      "src/deep/file": "1",
+      "src/file": "2",
+    });
+    const at = ["--root", join(root, "state")];
+    await expectCli([...at, "-t", "groups:1", made]);
+    expect((await expectCli([...at, "system", "verify"])).stdout).toMatch(/nothing is damaged/i);
+    const archive = join(folder, "image.tar");
+    await expectCli([...at, "save", "-o", archive, "groups:1"]);
+    expect(existsSync(archive)).toBe(true);
+  } finally {
+    execFileSync("umount", [root]);
+  }
 });

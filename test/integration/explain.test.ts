@@ -147,6 +147,33 @@ test("an old build says what it knew when the files were counted by definition o
   expect(reasons(harness)).toMatchSnapshot();
 });
 
+test("what a step copies is looked at although it is defined as before", async () => {
+  let made = 0;
+  const { harness } = await openWaitingBuild({
+    answer: (command) => ({ write: { [command]: String((made += 1)) } }),
+  });
+  const text = "FROM base AS a\nRUN one\nRUN two\nFROM base\nCOPY --from=a /two /two\nRUN three\n";
+  await harness.build(text);
+  await harness.build(text, { noCache: ["a"] });
+  expect(reasons(harness)).toEqual([
+    "[a 2/3] RUN one: asked to run again",
+    "[a 3/3] RUN two: asked to run again",
+    "[stage-1 2/3] COPY --from=a /two /two: two: content changed; from [a 3/3] RUN two",
+    "[stage-1 3/3] RUN three: two: content changed; from [a 3/3] RUN two; by [stage-1 2/3] COPY --from=a /two /two",
+  ]);
+});
+
+test("a build does not fail of old keys and records that cannot be read", async () => {
+  const { directory, harness } = await open();
+  await harness.build(dockerfile);
+  const { cache } = harness.environment;
+  const explain = vi.spyOn(cache, "explain").mockRejectedValue(new Error("EIO"));
+  await mutate(directory, { files: { "package.json": "{1}" } });
+  await harness.build(dockerfile);
+  expect(explain).toHaveBeenCalled();
+  expect(reasons(harness)[0]).toContain("something changed");
+});
+
 test("where the old key was pruned, nobody can tell", async () => {
   const { directory, harness } = await open();
   const { steps } = await harness.build(dockerfile);

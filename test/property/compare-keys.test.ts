@@ -10,7 +10,7 @@ interface File {
   readonly mode: number;
 }
 
-const name = fc.constantFrom("a", "b", "a.b", "a-b", "ä", "\u{1f600}", "\uffee", "z");
+const name = fc.constantFrom("a", "b", "\\x80b", "a.b", "a-b", "ä", "\u{1f600}", "\uffee", "z");
 const path = fc.array(name, { minLength: 1, maxLength: 3 }).map((names) => names.join("/"));
 const file = fc.record({
   source: fc.constantFrom(0, 1),
@@ -24,7 +24,13 @@ const files = fc.uniqueArray(file, { selector: idOf, maxLength: 20 });
 /** As a walk finds them: by source, a directory before its content, names in byte order. */
 function walked(list: readonly File[]): readonly File[] {
   const parts = ({ path: name }: File): Buffer[] =>
-    name === "." ? [] : name.split("/").map((part) => Buffer.from(part));
+    name === "."
+      ? []
+      : name
+          .split("/")
+          .map((part) =>
+            Buffer.from(part.replace("\\x80", "\x80"), part.includes("\\x80") ? "latin1" : "utf8"),
+          );
   return list.toSorted((a, b) => {
     if (a.source !== b.source) return a.source - b.source;
     const [left, right] = [parts(a), parts(b)];

@@ -31,9 +31,14 @@ interface FileField {
 
 /**
  * Compares two keys of the same kind. Both are read once and side by side, so that keys of 200,000 files take no memory.
+ * `placeOf` tells in which order a key names the files of its sources.
  * @throws CACHE_KEY_DAMAGED
  */
-export function compareKeys(previous: CacheKeyObject, current: CacheKeyObject): KeyChanges {
+export function compareKeys(
+  previous: CacheKeyObject,
+  current: CacheKeyObject,
+  placeOf: (source: number) => number = (source) => source,
+): KeyChanges {
   const [before, now] = [new KeySide(previous), new KeySide(current)];
   const files = new Map<number, MutableChanges>();
   const changesOf = (source: number): MutableChanges => {
@@ -45,18 +50,23 @@ export function compareKeys(previous: CacheKeyObject, current: CacheKeyObject): 
     const changes = changesOf(source);
     if (++changes.changed <= namedFiles) changes.files.push(change);
   };
-  let [old, fresh] = [before.nextFile(), now.nextFile()];
-  while (old !== undefined || fresh !== undefined) {
-    const order = compareFiles(old, fresh);
-    if (fresh !== undefined && order >= 0) changesOf(fresh.source).total += 1;
-    if (old !== undefined && order < 0) note(old.source, { path: old.path, how: "removed" });
-    else if (fresh !== undefined && order > 0)
-      note(fresh.source, { path: fresh.path, how: "added" });
-    else if (old !== undefined && fresh !== undefined && old.digest !== fresh.digest) {
-      note(fresh.source, changeOf(old, fresh));
+  try {
+    let [old, fresh] = [before.nextFile(), now.nextFile()];
+    while (old !== undefined || fresh !== undefined) {
+      const order = compareFiles(old, fresh, placeOf);
+      if (fresh !== undefined && order >= 0) changesOf(fresh.source).total += 1;
+      if (old !== undefined && order < 0) note(old.source, { path: old.path, how: "removed" });
+      else if (fresh !== undefined && order > 0)
+        note(fresh.source, { path: fresh.path, how: "added" });
+      else if (old !== undefined && fresh !== undefined && old.digest !== fresh.digest) {
+        note(fresh.source, changeOf(old, fresh));
+      }
+      if (order <= 0) old = before.nextFile();
+      if (order >= 0) fresh = now.nextFile();
     }
-    if (order <= 0) old = before.nextFile();
-    if (order >= 0) fresh = now.nextFile();
+  } finally {
+    before.close();
+    now.close();
   }
   return {
     field: firstChange(before.fields, now.fields),
@@ -86,6 +96,11 @@ class KeySide {
     this.#rest = fields[Symbol.iterator]();
   }
 
+  /** Ends the reading, however far it got. */
+  close(): void {
+    this.#rest.return?.();
+  }
+
   nextFile(): FileField | undefined {
     for (;;) {
       const next = this.#rest.next();
@@ -103,17 +118,31 @@ function fileOf(value: JsonValue): Omit<FileField, "path"> {
   return { source, digest, mode };
 }
 
-/** By source, then in the order in which trees are walked: a directory before its content, and that before what follows. */
-function compareFiles(a: FileField | undefined, b: FileField | undefined): number {
+/**
+ * In the order in which trees are walked: a directory before its content, and that before what follows.
+ */
+function compareFiles(
+  a: FileField | undefined,
+  b: FileField | undefined,
+  placeOf: (source: number) => number,
+): number {
   if (a === undefined) return 1;
   if (b === undefined) return -1;
-  if (a.source !== b.source) return a.source - b.source;
+  if (a.source !== b.source) return placeOf(a.source) - placeOf(b.source);
   if (a.path === b.path) return 0;
   return Buffer.compare(orderOf(a.path), orderOf(b.path));
 }
 
+/** Bytes that are no text are written as \xNN in a key, and sorted as what they are. */
 function orderOf(path: string): Buffer {
-  return Buffer.from(path === "." ? "" : path.replaceAll("/", "\0"));
+  if (path === ".") return Buffer.alloc(0);
+  const separated = Buffer.from(path.replaceAll("/", "\0"));
+  if (!path.includes("\\x")) return separated;
+  const latin = separated.toString("latin1");
+  const bytes = latin.replace(/\\x([89a-f][0-9a-f])/g, (_text, hex: string) =>
+    String.fromCharCode(Number.parseInt(hex, 16)),
+  );
+  return Buffer.from(bytes, "latin1");
 }
 
 const inputFields = /^(?:parent|base|layers|from\.\d+)$/;

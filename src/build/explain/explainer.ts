@@ -5,7 +5,7 @@ import type {
   KeyField,
   TracedStep,
 } from "../../cache/index.ts";
-import { isTsbuildError, type Digest } from "../../core/index.ts";
+import type { Digest } from "../../core/index.ts";
 import type { Op, Plan, Vertex, VertexId } from "../../plan/index.ts";
 import type { CacheKey } from "../keys.ts";
 import { compareKeys, type ChangedFiles, type KeyChanges } from "./compare-keys.ts";
@@ -63,10 +63,8 @@ class RecordExplainer implements Explainer {
   #difference(vertex: Vertex): Promise<Reason | undefined> {
     let reason = this.#reasons.get(vertex.id);
     if (reason === undefined) {
-      reason = this.#findDifference(vertex).catch((error: unknown) => {
-        if (isTsbuildError(error, "CACHE_KEY_DAMAGED")) return { type: "forgotten" } as const;
-        throw error;
-      });
+      // Whatever keeps an old key from being read, a build does not fail of a reason that nobody can tell.
+      reason = this.#findDifference(vertex).catch(() => ({ type: "forgotten" }) as const);
       this.#reasons.set(vertex.id, reason);
     }
     return reason;
@@ -80,10 +78,13 @@ class RecordExplainer implements Explainer {
     const known = await this.#options.known(vertex.id);
     if (vertex.op.type === "image") return baseDifference(vertex.op, old);
     const { definition, content } = known;
-    if (definition === undefined || old.key === definition.digest) return undefined;
-    const changes = await this.#compare(old.key, definition, old);
+    if (definition === undefined) return undefined;
+    const isDefinedAlike = old.key === definition.digest;
+    const { op } = vertex;
+    const defined = { op, was: old.key, is: definition, fields: old.fields };
+    const changes = isDefinedAlike ? noChanges : await this.#compare(defined);
     if (changes === undefined) return { type: "forgotten" };
-    const { field, files, inputs } = changes;
+    const { field, files } = changes;
     if (field !== undefined) {
       const base = inherited.test(field.field) ? this.#baseReason(vertex, old) : undefined;
       return base ?? withText(field, { old, vertex });
@@ -93,9 +94,13 @@ class RecordExplainer implements Explainer {
       return this.#filesReason(vertex, source, changed);
     }
     // Files of other stages are named by the key by content alone.
-    const [[from, read] = []] = (await this.#compare(old.content, content, old))?.files ?? [];
+    const isSame = content !== undefined && old.content === content.digest;
+    const byContent = isSame
+      ? undefined
+      : await this.#compare({ op, was: old.content, is: content, fields: undefined });
+    const [[from, read] = []] = byContent?.files ?? [];
     if (from !== undefined && read !== undefined) return this.#filesReason(vertex, from, read);
-    for (const name of inputs) {
+    for (const name of (isDefinedAlike ? byContent : changes)?.inputs ?? []) {
       const reason = await this.#inputReason(vertex, { name, old });
       if (reason !== undefined) return reason;
     }
@@ -103,17 +108,20 @@ class RecordExplainer implements Explainer {
   }
 
   /** Undefined when one of the keys is not known any more, or not yet. */
-  async #compare(
-    was: Digest | undefined,
-    is: CacheKey | undefined,
-    { fields }: TracedStep,
-  ): Promise<KeyChanges | undefined> {
+  async #compare(keys: {
+    readonly op: Op;
+    readonly was: Digest | undefined;
+    readonly is: CacheKey | undefined;
+    /** Of the old key, where no record keeps them. */
+    readonly fields: readonly KeyField[] | undefined;
+  }): Promise<KeyChanges | undefined> {
+    const { op, was, is, fields } = keys;
     if (was === undefined || is === undefined) return undefined;
     const previous: CacheKeyObject | undefined =
       fields === undefined
         ? await this.#options.cache.explain(was)
         : { version: 1, kind: "definition", fields };
-    return previous && compareKeys(previous, is.object);
+    return previous && compareKeys(previous, is.object, (source) => placeOf(op, source));
   }
 
   #filesReason(vertex: Vertex, source: number, changes: ChangedFiles): Reason {
@@ -138,7 +146,8 @@ class RecordExplainer implements Explainer {
     if (structure !== undefined) return structure;
     const reason = await this.#difference(input);
     if (reason === undefined) {
-      return { type: "input", name: input.name, reason: { type: "evicted" } };
+      const type = input.ignoreCache === true ? "no-cache" : "evicted";
+      return { type: "input", name: input.name, reason: { type } };
     }
     if (reason.type === "input" || reason.type === "base") return reason;
     return { type: "input", name: input.name, reason };
@@ -190,6 +199,11 @@ function positionOf(field: string): number {
   return field.startsWith("from.") ? Number(field.slice("from.".length)) : 0;
 }
 
+/** Keys name files by input, and those of one input by source. */
+function placeOf(op: Op, source: number): number {
+  return (inputOfSource(op, source) ?? 0) * 1_000_000 + source;
+}
+
 function inputOfSource(op: Op, source: number): number | undefined {
   if (op.type === "copy") {
     const found = op.sources[source];
@@ -199,6 +213,8 @@ function inputOfSource(op: Op, source: number): number | undefined {
   const mount = op.mounts[source];
   return mount?.type === "bind" || mount?.type === "cache" ? mount.input : undefined;
 }
+
+const noChanges: KeyChanges = { field: undefined, files: new Map(), inputs: [] };
 
 /** Fields that a base image gives where the Dockerfile does not. */
 const inherited = /^(?:env\..*|cwd|user)$/s;

@@ -63,8 +63,10 @@ function formatField({ field, previous, current, was }: FieldChange): string {
   }
   if (field.startsWith("script:")) return "the script of its heredoc changed";
   if (field === "mounts") return "its mounts changed";
+  // Not with its values: people pass passwords so, and logs are read by many.
   if (field.startsWith("env.")) {
-    return formatChange(`ARG or ENV ${field.slice("env.".length)}`, previous, current);
+    const how = previous === undefined ? "is new" : current === undefined ? "is gone" : "changed";
+    return `ARG or ENV ${field.slice("env.".length)} ${how}`;
   }
   const [before, now] = [previous, current].map((value) =>
     value === null || value === "" ? undefined : value,

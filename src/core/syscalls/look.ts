@@ -59,8 +59,9 @@ export function fileStat(stats: BigIntStats): FileStat {
     mode: Number(stats.mode),
     nlink: Number(stats.nlink),
     size,
-    ino,
-    dev,
+    // Node gives numbers above 2^63 as negative ones.
+    ino: BigInt.asUintN(64, ino),
+    dev: BigInt.asUintN(64, dev),
     rdev,
     mtimeNs,
     ctimeNs,

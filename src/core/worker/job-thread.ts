@@ -57,8 +57,9 @@ export class JobThread {
 
   /** Hands a job over, and answers its number. Plain data; what is in shared memory stays shared. */
   post(job: object): number {
-    const order: Order = { number: ++this.#posted, job };
+    const order: Order = { number: this.#posted + 1, job };
     this.#worker?.postMessage(order);
+    this.#posted = order.number;
     return order.number;
   }
 

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { coreError } from "../../../src/core/index.ts";
 import { FilesystemSync } from "../../../src/store/filesystem-sync.ts";
 
 /** A disk whose writes end when the test says so. */
@@ -50,10 +51,32 @@ test("the end has a write of its own, which begins when it is asked for or later
 test("a failure that the kernel told to somebody who did not wait is told at the end", async () => {
   const { sync, writes } = slowDisk();
   sync.begin();
-  writes[0]?.fail(new Error("input/output error"));
+  writes[0]?.fail(coreError("SYSCALL_FAILED", "input/output error"));
   await settled();
   const over = sync.finish();
   await settled();
   writes[1]?.end();
   await expect(over).rejects.toThrow("input/output error");
+});
+
+test("a write that could not begin has lost nothing, and the end is a success", async () => {
+  const { sync, writes } = slowDisk();
+  sync.begin();
+  writes[0]?.fail(new Error("EMFILE"));
+  await settled();
+  const over = sync.finish();
+  await settled();
+  writes[1]?.end();
+  await expect(over).resolves.toBeUndefined();
+});
+
+test("whoever gives up waits for what is under way, and nothing begins after it", async () => {
+  const { sync, writes } = slowDisk();
+  sync.begin();
+  sync.begin();
+  const over = sync.settle();
+  writes[0]?.end();
+  await over;
+  await settled();
+  expect(writes).toHaveLength(1);
 });
