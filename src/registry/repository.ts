@@ -28,7 +28,7 @@ import {
 } from "../image/index.ts";
 import { findStoredCredentials } from "./credentials.ts";
 import { downloadBlob } from "./download.ts";
-import { EarlyUpload } from "./early-upload.ts";
+import { EarlyUpload, noEarlyUpload } from "./early-upload.ts";
 import { registryError } from "./errors.ts";
 import { readLinkedContent } from "./linked-content.ts";
 import { readTags, type ListOptions } from "./listings.ts";
@@ -37,7 +37,12 @@ import { removeLabel, removeManifest } from "./removal.ts";
 import { defaultRetryPolicy, type RetryPolicy } from "./retry.ts";
 import { Route } from "./route.ts";
 import type { Transport } from "./transport.ts";
-import type { BlobInTheMaking, OpenRegistryOptions, RegistryRepository } from "./types.ts";
+import type {
+  BeginBlobOptions,
+  BlobInTheMaking,
+  OpenRegistryOptions,
+  RegistryRepository,
+} from "./types.ts";
 import { Uploads } from "./uploads.ts";
 
 /** Schema 1 is listed so that it is sent, and can be refused by its name. */
@@ -67,6 +72,8 @@ class Repository implements RegistryRepository {
   readonly #client: HttpClient;
   readonly #route: Route;
   readonly #uploads: Uploads;
+  /** Something on the way swallows blobs that are sent while they are made. */
+  #hasStalled = false;
   readonly #sent = new Map<Digest, Buffer>();
 
   constructor(options: OpenRegistryOptions) {
@@ -141,10 +148,13 @@ class Repository implements RegistryRepository {
     }
   }
 
-  beginBlob(signal?: AbortSignal): BlobInTheMaking {
+  beginBlob({ onSent, signal }: BeginBlobOptions = {}): BlobInTheMaking {
+    if (this.#hasStalled) return noEarlyUpload;
     return new EarlyUpload({
       open: () => this.#uploads.open(),
       isThere: (descriptor) => this.has(descriptor, signal),
+      onSent,
+      onStalled: () => (this.#hasStalled = true),
       signal,
     });
   }

@@ -95,6 +95,8 @@ export interface PatientRequest {
   readonly send: () => Promise<HttpResponse>;
   /** The answer is a document of so many bytes at most; one that breaks off in the middle is asked for again. */
   readonly bodyLimit?: number | undefined;
+  /** The registry that people are told of anyway: a wait for it needs no name. */
+  readonly registry?: string | undefined;
   /** Called with a sentence when people have to wait for longer than a moment. */
   readonly onWait?: ((text: string) => void) | undefined;
 }
@@ -113,7 +115,7 @@ export async function sendPatiently(request: PatientRequest): Promise<HttpRespon
     try {
       const response = await send();
       if (isLast || !isRetryableStatus(response.status)) {
-        pauseAfter(response, request);
+        if (policy.attempts === 1) pauseAfter(response, request);
         return bodyLimit === undefined ? response : await withBodyRead(response, bodyLimit);
       }
       retryAfter = response.header("retry-after");
@@ -125,21 +127,28 @@ export async function sendPatiently(request: PatientRequest): Promise<HttpRespon
     }
     const delay = retryDelay({ attempt, policy, retryAfter });
     pauseHost(host, delay);
-    if (delay > worthTelling) request.onWait?.(waitText(host, reason, delay));
+    if (delay > worthTelling) tellWait(request, `${reason}: trying again in ${seconds(delay)}`);
   }
 }
 
-/** An upload is not repeated here, but others follow it: what the host wishes holds for them. */
-function pauseAfter(response: HttpResponse, { host, policy, onWait }: PatientRequest): void {
+/** What is sent once only, such as an upload, is followed by others: what the host wishes holds for them. */
+function pauseAfter(response: HttpResponse, request: PatientRequest): void {
+  const { host, policy } = request;
   const retryAfter = response.header("retry-after");
   if (retryAfter === undefined || !isRetryableStatus(response.status)) return;
   const delay = retryDelay({ attempt: 1, policy, retryAfter });
   pauseHost(host, delay);
   if (delay <= worthTelling) return;
-  const seconds = String(Math.ceil(delay / 1000));
-  onWait?.(`${host} answers ${String(response.status)}: it is asked nothing for ${seconds} s`);
+  tellWait(
+    request,
+    `answers ${String(response.status)}: nothing is asked of it for ${seconds(delay)}`,
+  );
 }
 
-function waitText(host: string, reason: string, delay: number): string {
-  return `${host} ${reason}: trying again in ${String(Math.ceil(delay / 1000))} s`;
+function tellWait({ host, registry, onWait }: PatientRequest, text: string): void {
+  onWait?.(host === registry ? text : `${host} ${text}`);
+}
+
+function seconds(delay: number): string {
+  return `${String(Math.ceil(delay / 1000))} s`;
 }

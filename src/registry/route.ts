@@ -109,6 +109,7 @@ export class Route {
       host,
       scopes: host.path === "" ? [] : [`repository:${host.path}:${actions}`],
       policy,
+      registry: this.#options.reference.domain,
       onWarning: this.#options.onWarning,
     });
   }

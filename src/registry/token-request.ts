@@ -28,6 +28,8 @@ export interface TokenPath {
   readonly client: HttpClient;
   readonly tls: TlsMaterial | undefined;
   readonly policy: RetryPolicy;
+  /** See `PatientRequest.registry`. */
+  readonly registry: string;
   readonly onWait: ((text: string) => void) | undefined;
 }
 
@@ -92,7 +94,7 @@ async function post(
 }
 
 function send(
-  { client, tls, policy, onWait }: TokenPath,
+  { client, tls, policy, registry, onWait }: TokenPath,
   { endpoint, signal }: TokenRequest,
   sent: { method: string; url: URL; headers: Record<string, string>; body?: Buffer },
 ): Promise<HttpResponse> {
@@ -103,6 +105,7 @@ function send(
     host: sent.url.host,
     policy,
     signal,
+    registry,
     onWait,
     bodyLimit: tokenBodyLimit,
     send: () => client.request({ ...sent, insecure: endpoint.isUnverified, tls: material, signal }),

@@ -22,6 +22,8 @@ export interface TransportOptions {
   readonly scopes: readonly string[];
   readonly source: CredentialSource;
   readonly policy: RetryPolicy;
+  /** Whom warnings are about unless they name somebody else; a mirror's registry. */
+  readonly registry: string;
   readonly onWarning: ((text: string) => void) | undefined;
 }
 
@@ -112,6 +114,7 @@ export class Transport {
       source,
       policy,
       tls,
+      registry: this.#options.registry,
       onWait: onWarning,
     });
   }
@@ -187,6 +190,7 @@ export class Transport {
         signal,
         send,
         bodyLimit,
+        registry: this.#options.registry,
         onWait: onWarning,
       }),
     );

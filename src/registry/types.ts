@@ -56,9 +56,10 @@ export interface RegistryRepository extends ContentSource, ContentSink {
   fetchFrom(descriptor: Descriptor, offset: number, signal?: AbortSignal): Promise<Readable>;
   readonly hasChildrenToo: true;
   /**
-   * Begins to send a blob while it is being made, whose digest nobody knows yet. See `BlobInTheMaking`; `signal` ends it.
+   * Begins to send a blob while it is being made, whose digest nobody knows yet. See `BlobInTheMaking`. Where one was
+   * swallowed on its way, no other is sent.
    */
-  beginBlob(signal?: AbortSignal): BlobInTheMaking;
+  beginBlob(options?: BeginBlobOptions): BlobInTheMaking;
   /** Its tags, in the registry's order. */
   listTags(options?: ListOptions): AsyncIterable<string>;
   /** What names some content as its subject, each once; empty also when nobody knows that content. */
@@ -79,12 +80,19 @@ export interface RegistryRepository extends ContentSource, ContentSink {
   close(): Promise<void>;
 }
 
+export interface BeginBlobOptions {
+  /** Called with the number of bytes that are on their way. */
+  readonly onSent?: ((size: number) => void) | undefined;
+  /** Ends it. */
+  readonly signal?: AbortSignal | undefined;
+}
+
 /**
  * A blob on its way to a registry before it is whole. It promises nothing and never fails: nothing is sent twice, and what
  * goes wrong ends it. Whoever made the blob pushes it afterwards as any other; mostly it is there by then.
  *
  * ```ts
- * const blob = repository.beginBlob(signal);
+ * const blob = repository.beginBlob({ signal });
  * for await (const chunk of chunks) blob.write(chunk);
  * await blob.finish(descriptor, openWhole); // or cancel()
  * ```

@@ -1,4 +1,5 @@
 import type { DiffId } from "../../core/index.ts";
+import type { Descriptor } from "../../image/index.ts";
 import type { BlobListener } from "../../local/index.ts";
 import type { RegistryRepository } from "../../registry/index.ts";
 import type { Engine } from "../engine.ts";
@@ -17,6 +18,7 @@ export class EarlyUploads {
   readonly #target: { readonly repository: RegistryRepository; readonly domain: string };
   readonly #ending: Promise<void>[] = [];
   #going = 0;
+  #onSent: ((descriptor: Descriptor, size: number) => void) | undefined;
 
   constructor(
     engine: Engine,
@@ -34,17 +36,24 @@ export class EarlyUploads {
     if (this.#going === atOnce || (await this.#mounts.isKnown(domain, layer))) return undefined;
     this.#going += 1;
     const { store, signal } = this.#engine;
-    const blob = repository.beginBlob(signal);
+    let made: Descriptor | undefined;
+    const onSent = (size: number): void => {
+      if (made !== undefined) this.#onSent?.(made, size);
+    };
+    const blob = repository.beginBlob({ onSent, signal });
     return {
       write: (chunk) => blob.write(chunk),
-      finish: (descriptor) =>
-        this.#end(blob.finish(descriptor, () => store.blobs.open(descriptor.digest))),
+      finish: (descriptor) => {
+        made = descriptor;
+        this.#end(blob.finish(descriptor, () => store.blobs.open(descriptor.digest)));
+      },
       cancel: () => this.#end(blob.cancel()),
     };
   }
 
-  /** Waits until nothing is on its way any more. */
-  async settle(): Promise<void> {
+  /** Waits until nothing is on its way any more; `onSent` is told of whole layers whose bytes go on being sent. */
+  async settle(onSent?: (descriptor: Descriptor, size: number) => void): Promise<void> {
+    this.#onSent = onSent;
     await Promise.all(this.#ending);
   }
 

@@ -71,8 +71,7 @@ export async function pushGroup(request: PushRequest): Promise<Descriptor> {
           )
         : { root: request.original, source: engine.images.source() };
     mounts.take(exported);
-    await early?.settle();
-    for (const named of repositories) await pushName(named, { ...request, exported });
+    for (const named of repositories) await pushName(named, { ...request, exported, early });
     for (const record of records) await rememberPush(engine, record, exported.root);
     return exported.root;
   } finally {
@@ -143,15 +142,19 @@ async function pushName(
   { name, repository }: NamedRepository,
   request: PushRequest & {
     readonly exported: Awaited<ReturnType<Engine["images"]["exportGroup"]>>;
+    readonly early: EarlyUploads | undefined;
   },
 ): Promise<void> {
-  const { engine, steps, byDigest = false } = request;
+  const { engine, steps, early, byDigest = false } = request;
   const { root, source } = request.exported;
   const { signal } = engine;
   const shown = byDigest
     ? `${formatRepository(parseReference(name))}@${root.digest}`
     : familiar([name]).join();
   await steps.run(`pushing ${shown}`, async (step) => {
+    await early?.settle((descriptor, current) => {
+      step.progress(describe({ descriptor, current, done: false, skipped: false }));
+    });
     await copyGraph({
       source,
       sink: repository,

@@ -1,9 +1,10 @@
 import { randomBytes } from "node:crypto";
 import { Readable } from "node:stream";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { digestOf, mediaTypes } from "../../../src/core/index.ts";
 import type { Descriptor } from "../../../src/image/index.ts";
 import type { RegistryRepository } from "../../../src/registry/index.ts";
+import { startLocalServer } from "../../support/local-server.ts";
 import { openTestRepository } from "../../support/registry-scenes.ts";
 import {
   type FakeRegistry,
@@ -120,6 +121,37 @@ test.each(faults)(
   },
 );
 
+test("what is swallowed on its way is given up soon, and not tried again", async () => {
+  const server = await startLocalServer((request, response) => {
+    request.resume();
+    const location = "/v2/app/blobs/uploads/1";
+    if (request.method === "POST") response.writeHead(202, { location }).end();
+    else if (request.method !== "PATCH") response.writeHead(200).end();
+  });
+  const repository = openTestRepository(new URL(server.origin).host, { access: "push" });
+  const { descriptor, pieces } = blobOf(3 * megabyte);
+  const blob = repository.beginBlob();
+  for (const piece of pieces) blob.write(piece);
+  await expect.poll(() => server.requests.at(-1)).toMatch(/^PATCH/);
+  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+  onTestFinished(() => {
+    vi.useRealTimers();
+  });
+  let isOver = false;
+  const finished = blob.finish(descriptor, unread).then(() => (isOver = true));
+  while (!isOver) {
+    vi.advanceTimersByTime(1000);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await finished;
+  const asked = server.requests.length;
+  expect(server.requests.at(-1)).toMatch(/^DELETE/);
+  const second = repository.beginBlob();
+  for (const piece of pieces) second.write(piece);
+  await second.finish(descriptor, unread);
+  expect(server.requests).toHaveLength(asked);
+});
+
 test("what nobody wants any more is canceled in the registry", async () => {
   const place = await open();
   const { pieces } = blobOf(3 * megabyte);
@@ -135,7 +167,7 @@ test("a signal ends it at any time", async () => {
   const place = await open();
   const { descriptor, pieces } = blobOf(3 * megabyte);
   const stop = new AbortController();
-  const blob = place.repository.beginBlob(stop.signal);
+  const blob = place.repository.beginBlob({ signal: stop.signal });
   for (const piece of pieces) blob.write(piece);
   await expect.poll(() => place.registry.log().length).toBe(2);
   stop.abort();

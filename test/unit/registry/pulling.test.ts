@@ -180,7 +180,7 @@ describe("patience", () => {
     await open(registry.host).resolve(image.root.digest);
     expect(performance.now() - started).toBeGreaterThan(1900);
     expect((await resolved)?.digest).toBe(image.root.digest);
-    expect(told).toEqual([`${registry.host} answers 429: trying again in 2 s`]);
+    expect(told).toEqual(["answers 429: trying again in 2 s"]);
   });
 
   test("of an upload that is not repeated holds for the next one [R6.2, R6.3]", async () => {
@@ -195,7 +195,23 @@ describe("patience", () => {
     const started = performance.now();
     await pushContent(sink, image, "1");
     expect(performance.now() - started).toBeGreaterThan(1900);
-    expect(told).toEqual([`${registry.host} answers 429: it is asked nothing for 2 s`]);
+    expect(told).toEqual(["answers 429: nothing is asked of it for 2 s"]);
+  });
+
+  test("after the last try nobody is told to wait [R6.2]", async () => {
+    const registry = await startFakeRegistry();
+    const act = { type: "status", status: 503 } as const;
+    const wish = { ...act, headers: { "retry-after": "60" } };
+    for (const each of [act, wish]) {
+      registry.addFault({ method: "GET", path: /tags/, act: each });
+    }
+    const told: string[] = [];
+    const retry = { attempts: 2, baseDelay: 1 };
+    const repository = open(registry.host, { retry, onWarning: (line) => told.push(line) });
+    const tags = (): Promise<unknown> => repository.listTags()[Symbol.asyncIterator]().next();
+    expect((await failureOf(tags())).code).toBe("REGISTRY_FAILED");
+    expect(await tags()).toMatchObject({ done: true });
+    expect(told).toEqual([]);
   });
 
   test("what is left of a limit is told when it is used up [R6.5]", async () => {
