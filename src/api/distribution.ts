@@ -8,7 +8,12 @@ import {
   type Digest,
   type Platform,
 } from "../core/index.ts";
-import { copyGraph } from "../image/index.ts";
+import {
+  copyGraph,
+  selectManifest,
+  type CopyGraphOptions,
+  type CopyProgress,
+} from "../image/index.ts";
 import { isFor } from "./base-images.ts";
 import { chooseMembers } from "./choose-members.ts";
 import { withEngine, type Engine, type EngineOptions } from "./engine.ts";
@@ -47,14 +52,13 @@ export async function pullImage(
       const steps = new StepLog({ listener: engine.progress, clock: engine.clock });
       const sink = engine.images.sink({ fromRegistry: true });
       await steps.run(`pulling ${familiarReference(parseReference(name))}`, async (step) => {
-        for (const platform of platforms) {
-          await copyGraph({
-            ...{ source: repository, sink, root, platform, keepIndex: true, signal },
-            onProgress: (progress) => step.progress(describe(progress)),
-          }).catch((error: unknown) => {
-            throw nameImage(error, name);
-          });
-        }
+        const copy = { source: repository, sink, root, platforms, signal };
+        const onProgress = (progress: CopyProgress): void => {
+          step.progress(describe(progress));
+        };
+        await copyPlatforms({ ...copy, onProgress }).catch((error: unknown) => {
+          throw nameImage(error, name);
+        });
         await sink.tag(name, root, signal);
       });
       for (const platform of platforms) await warnOfPlatform(engine, { name, platform, steps });
@@ -63,6 +67,19 @@ export async function pullImage(
       await repository.close();
     }
   });
+}
+
+/** All are chosen before one is fetched: the last one may be missing. */
+async function copyPlatforms({
+  platforms,
+  ...copy
+}: Omit<CopyGraphOptions, "platform"> & {
+  readonly platforms: readonly Platform[];
+}): Promise<void> {
+  if (platforms.length > 1) {
+    for (const platform of platforms) await selectManifest({ ...copy, platform });
+  }
+  for (const platform of platforms) await copyGraph({ ...copy, platform, keepIndex: true });
 }
 
 /** An image that is no index is for one platform, and comes whatever platform was asked for. */

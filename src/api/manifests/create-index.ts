@@ -13,6 +13,7 @@ import { copyTo } from "../copy-image.ts";
 import { withEngine, type Engine, type EngineOptions } from "../engine.ts";
 import { usageError } from "../errors.ts";
 import { annotationsFor, parseAnnotation } from "../output/annotations.ts";
+import { checkFolderOf } from "../output/places.ts";
 import { removeReport, writeMetadata } from "../output/reports.ts";
 import type { Annotation } from "../output/types.ts";
 import { openImage, type OpenImageOptions } from "../places/open-image.ts";
@@ -65,7 +66,10 @@ export async function createIndex(options: CreateIndexOptions): Promise<CreatedI
   checkOptions(options);
   const annotations = readAnnotations(options.annotations ?? []);
   const { metadataFile, insecure } = options;
-  if (metadataFile !== undefined) await removeReport(metadataFile);
+  if (metadataFile !== undefined) {
+    await checkFolderOf(metadataFile);
+    await removeReport(metadataFile);
+  }
   return withEngine(options, async (engine) => {
     const steps = new StepLog({ listener: engine.progress, clock: engine.clock });
     const opening = { engine, steps, insecure };

@@ -1,7 +1,7 @@
 import { lstat, rm, writeFile } from "node:fs/promises";
 import { errnoOf, type Digest, type JsonValue } from "../../core/index.ts";
 import type { Descriptor } from "../../image/index.ts";
-import { outputFailed } from "./places.ts";
+import { checkFolderOf, outputFailed } from "./places.ts";
 
 /** What came out of a build's outputs. */
 export interface OutputReport {
@@ -49,7 +49,7 @@ export async function writeMetadata(path: string, report: OutputReport): Promise
 
 /**
  * Runs what makes an image and writes its digest to a file, as `--digestfile` of podman does, without a newline; a file of
- * before is gone when that fails.
+ * before is gone when that fails. A place that cannot be written is told before anything is made.
  * @throws OUTPUT_FAILED
  */
 export async function reportDigest<T extends { readonly digest: Digest }>(
@@ -57,6 +57,7 @@ export async function reportDigest<T extends { readonly digest: Digest }>(
   work: () => Promise<T>,
 ): Promise<T> {
   if (path === undefined) return work();
+  await checkFolderOf(path);
   await removeReport(path);
   const made = await work();
   await writeReport(path, made.digest);

@@ -17,7 +17,10 @@ export function addAttachCommand(image: Command, invocation: Invocation): void {
     .command("attach")
     .description("put files beside an image in a registry, as an artifact that refers to it")
     .argument("<image>", "what the artifact is about")
-    .argument("[file...]", "file, with its type behind a colon; - is standard input")
+    .argument(
+      "[file...]",
+      "file, with its type behind a colon; - is standard input (behind --: -:TYPE)",
+    )
     .requiredOption("--artifact-type <type>", "what it is, such as application/spdx+json")
     .option("-a, --annotation <key=value>", "annotation of the artifact", collect, [])
     .option("--platform <platform>", "about this image of an index (default: the index)")
