@@ -14,6 +14,7 @@ import {
 import { parseIndex, serializeIndex, type Descriptor } from "../image/index.ts";
 import { blobPath } from "./archive-source.ts";
 import { archiveError } from "./errors.ts";
+import { withDirectoryLock } from "./lock-directory.ts";
 import { replaceFile, writeError } from "./replace-file.ts";
 import {
   calledEntry,
@@ -26,23 +27,32 @@ import type { ArchiveSink } from "./types.ts";
 
 /**
  * Opens the directory of an OCI image layout for writing; it is made when it is not there. Images that it has already
- * stay, but for those whose name is given again. Its index is replaced last and at once: whatever happens before,
- * readers find what was there, beside blobs that nothing names.
+ * stay, but for those whose name is given again, and so do those that others write meanwhile. Its index is replaced last
+ * and at once: whatever happens before, readers find what was there, beside blobs that nothing names. `signal` ends the
+ * waiting for other writers.
  * @throws ARCHIVE_WRITE_FAILED
  */
-export async function openLayoutSink(directory: string): Promise<ArchiveSink> {
-  const layout = new LayoutSink(directory);
+export async function openLayoutSink(
+  directory: string,
+  signal?: AbortSignal,
+): Promise<ArchiveSink> {
+  const layout = new LayoutSink(directory, signal);
   await layout.begin();
   return layout;
 }
+
+type Entries = Map<string, Descriptor>;
 
 class LayoutSink implements ArchiveSink {
   readonly label: string;
   readonly isSequential = true;
   readonly #directory: string;
-  readonly #entries = new Map<string, Descriptor>();
+  readonly #signal: AbortSignal | undefined;
+  /** What is new in the index, in the order in which it was told. */
+  readonly #changes: ((entries: Entries) => void)[] = [];
 
-  constructor(directory: string) {
+  constructor(directory: string, signal: AbortSignal | undefined) {
+    this.#signal = signal;
     this.label = `image layout ${directory}`;
     this.#directory = directory;
   }
@@ -50,8 +60,8 @@ class LayoutSink implements ArchiveSink {
   async begin(): Promise<void> {
     await this.#writing(async () => {
       await mkdir(this.#directory, { recursive: true });
-      const index = await this.#readIndex();
-      for (const entry of index) this.#entries.set(keyOf(entry), entry);
+      // One that is damaged is told now, not when everything has been written.
+      await this.#readIndex();
     });
   }
 
@@ -73,13 +83,12 @@ class LayoutSink implements ArchiveSink {
   }
 
   tag(name: string, descriptor: Descriptor): Promise<void> {
-    const entry = namedEntry(descriptor, withDefaultTag(parseReference(name)));
-    this.#entries.set(keyOf(entry), entry);
+    this.include(namedEntry(descriptor, withDefaultTag(parseReference(name))));
     return Promise.resolve();
   }
 
   include(descriptor: Descriptor): void {
-    this.#entries.set(keyOf(descriptor), descriptor);
+    this.#changes.push((entries) => entries.set(keyOf(descriptor), descriptor));
   }
 
   includeReferrer(subject: Digest, descriptor: Descriptor): void {
@@ -87,22 +96,28 @@ class LayoutSink implements ArchiveSink {
   }
 
   nameAs(ref: string, descriptor: Descriptor): void {
-    for (const [key, { annotations }] of this.#entries) {
-      if (annotations?.[refNameAnnotation] === ref) this.#entries.delete(key);
-    }
-    const entry = calledEntry(descriptor, ref);
-    this.#entries.set(keyOf(entry), entry);
+    this.#changes.push((entries) => {
+      for (const [key, { annotations }] of entries) {
+        if (annotations?.[refNameAnnotation] === ref) entries.delete(key);
+      }
+    });
+    this.include(calledEntry(descriptor, ref));
   }
 
   async finish(): Promise<void> {
-    await this.#writing(async () => {
-      const manifests = [...this.#entries.values()];
+    const write = async (): Promise<void> => {
+      // Others may have added to it since the beginning.
+      const entries: Entries = new Map();
+      for (const entry of await this.#readIndex()) entries.set(keyOf(entry), entry);
+      for (const change of this.#changes) change(entries);
+      const manifests = [...entries.values()];
       const index = serializeIndex({ mediaType: mediaTypes.ociIndex, manifests });
       await replaceFile(this.#pathOf("oci-layout"), async (partial) =>
         writeFile(partial, JSON.stringify({ imageLayoutVersion: "1.0.0" })),
       );
       await replaceFile(this.#pathOf("index.json"), async (partial) => writeFile(partial, index));
-    });
+    };
+    await this.#writing(() => withDirectoryLock(this.#directory, write, this.#signal));
   }
 
   /** Nothing that was begun has a name yet. */

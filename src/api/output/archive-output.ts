@@ -44,7 +44,7 @@ export async function writeArchive(request: {
   const { openArchiveSink, openLayoutSink } = await import("../../archive/index.ts");
   const sink =
     request.isDirectory === true && typeof output === "string"
-      ? await openLayoutSink(output)
+      ? await openLayoutSink(output, signal)
       : await openArchiveSink({ output, flavor });
   const { compression = flavor === "oci" ? "gzip" : "none" } = form;
   const isPlainDocker = flavor === "docker" && form.compression === undefined;

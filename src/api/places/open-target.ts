@@ -66,7 +66,7 @@ export async function openTarget(place: Place, options: OpenTargetOptions): Prom
     case "layout":
     case "oci-archive":
     case "docker-archive":
-      return archiveTarget(place);
+      return archiveTarget(place, options.engine);
   }
 }
 
@@ -147,6 +147,7 @@ function checkDigest(place: Place, wanted: Digest, root: Descriptor): void {
 
 async function archiveTarget(
   place: Extract<Place, { readonly type: "layout" | "oci-archive" | "docker-archive" }>,
+  { signal }: Engine,
 ): Promise<OpenedTarget> {
   const { ref, path, type } = place;
   if (type === "docker-archive" && place.number !== undefined) {
@@ -156,7 +157,9 @@ async function archiveTarget(
   const flavor = type === "docker-archive" ? "docker" : "oci";
   const output = path === "-" ? process.stdout : path;
   const sink =
-    type === "layout" ? await openLayoutSink(path) : await openArchiveSink({ output, flavor });
+    type === "layout"
+      ? await openLayoutSink(path, signal)
+      : await openArchiveSink({ output, flavor });
   return {
     sink,
     ...(type === "docker-archive" ? {} : { referrers: archivedReferrers(sink) }),

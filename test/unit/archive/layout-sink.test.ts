@@ -1,0 +1,43 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { openLayoutSink } from "../../../src/archive/index.ts";
+import { digestOf, mediaTypes } from "../../../src/core/index.ts";
+import type { Descriptor, Index } from "../../../src/image/index.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+
+const refName = "org.opencontainers.image.ref.name";
+
+function imageCalled(text: string): Descriptor {
+  return { mediaType: mediaTypes.ociManifest, digest: digestOf(text), size: text.length };
+}
+
+async function refsIn(directory: string): Promise<readonly (string | undefined)[]> {
+  const text = await readFile(join(directory, "index.json"), "utf8");
+  const { manifests } = JSON.parse(text) as Index;
+  return manifests.map(({ annotations }) => annotations?.[refName]);
+}
+
+test("writers of one layout at the same time keep each other's images", async () => {
+  const directory = await temporaryFolder();
+  const names = ["a", "b", "c", "d", "e"];
+  const sinks = await Promise.all(names.map(async () => openLayoutSink(directory)));
+  for (const [at, sink] of sinks.entries()) {
+    const name = names[at] ?? "";
+    sink.nameAs(name, imageCalled(name));
+  }
+  await Promise.all(sinks.map(async (sink) => sink.finish()));
+  expect((await refsIn(directory)).toSorted()).toEqual(names);
+});
+
+test("a name that two writers give is the later one's", async () => {
+  const directory = await temporaryFolder();
+  const [first, second] = [await openLayoutSink(directory), await openLayoutSink(directory)];
+  first.nameAs("app", imageCalled("old"));
+  second.nameAs("app", imageCalled("new"));
+  await first.finish();
+  await second.finish();
+  expect(await refsIn(directory)).toEqual(["app"]);
+  const index = await readFile(join(directory, "index.json"), "utf8");
+  expect(index).toContain(imageCalled("new").digest);
+});
