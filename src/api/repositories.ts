@@ -22,10 +22,12 @@ export class Repositories {
     const reference = parseReference(name);
     const key = formatRepository(reference);
     const insecure = this.#insecure;
-    const opened =
-      this.#opened.get(key) ??
-      openRepository(this.#engine, { reference, access: "pull", insecure });
+    const known = this.#opened.get(key);
+    if (known !== undefined) return known;
+    const opened = openRepository(this.#engine, { reference, access: "pull", insecure });
     this.#opened.set(key, opened);
+    // What failed may succeed the next time, and is nothing to close.
+    opened.catch(() => this.#opened.delete(key));
     return opened;
   }
 

@@ -42,9 +42,9 @@ const cosignSuffixes = ["sig", "att", "sbom"];
 export async function findReferrers(request: FindReferrersRequest): Promise<FoundReferrers> {
   const { referrers, signal } = request;
   const limit = createLimiter(askedAtOnce);
-  const subjects = await listDocuments(request, request.root, new Map());
+  const subjects = await listDocuments(request, request.root, new Set());
   const tags = await Promise.all(
-    [...subjects.keys()].flatMap((digest) =>
+    [...subjects].flatMap((digest) =>
       cosignSuffixes.map((suffix) =>
         limit(async () => {
           const tag = `${referrersTag(digest)}.${suffix}`;
@@ -54,7 +54,7 @@ export async function findReferrers(request: FindReferrersRequest): Promise<Foun
     ),
   );
   const lists: { subject: Digest; referrers: readonly Descriptor[] }[] = [];
-  const seen = new Set(subjects.keys());
+  const seen = new Set(subjects);
   let level: readonly Digest[] = [...seen];
   for (let depth = 0; level.length > 0; depth += 1) {
     signal.throwIfAborted();
@@ -79,10 +79,10 @@ export async function findReferrers(request: FindReferrersRequest): Promise<Foun
 async function listDocuments(
   request: FindReferrersRequest,
   descriptor: Descriptor,
-  found: Map<Digest, Descriptor>,
-): Promise<ReadonlyMap<Digest, Descriptor>> {
+  found: Set<Digest>,
+): Promise<ReadonlySet<Digest>> {
   if (found.has(descriptor.digest)) return found;
-  found.set(descriptor.digest, descriptor);
+  found.add(descriptor.digest);
   if (!isIndexType(descriptor.mediaType)) return found;
   const { source, signal } = request;
   const bytes = await readContent({ source, descriptor, limit: maxManifestSize, signal });
