@@ -73,7 +73,8 @@ class UndiciClient implements HttpClient {
     if (this.#isClosed) throw coreError("INTERNAL", "request over a closed client");
     const dispatcher = await this.#dispatcherFor(request);
     try {
-      const response = await dispatcher.request({
+      const { default: send } = await import("undici/lib/api/api-request.js");
+      const response = await send.call(dispatcher, {
         origin: url.origin,
         path: url.pathname + url.search,
         method,
@@ -122,7 +123,6 @@ class UndiciClient implements HttpClient {
     readonly insecure: boolean;
     readonly tls: TlsMaterial | undefined;
   }): Promise<Dispatcher> {
-    const undici = await import("undici");
     const { identityOf, loadAuthorities } = await import("./certificates.ts");
     const isVerified = way.isSecure && !way.insecure;
     const tls = {
@@ -133,11 +133,13 @@ class UndiciClient implements HttpClient {
     };
     const common = { keepAliveTimeout: 10_000, connections: 16, pipelining: 1 };
     if (way.proxy === undefined) {
-      return new undici.Agent({ ...common, connect: { ...tls, timeout: this.#connectTimeout } });
+      const { default: Agent } = await import("undici/lib/dispatcher/agent.js");
+      return new Agent({ ...common, connect: { ...tls, timeout: this.#connectTimeout } });
     }
     // Proxies expect whole URLs for plain http; undici would open a tunnel for everything.
     const proxyTunnel = way.isSecure;
-    return new undici.ProxyAgent({ ...common, uri: way.proxy, requestTls: tls, proxyTunnel });
+    const { ProxyAgent } = await import("undici");
+    return new ProxyAgent({ ...common, uri: way.proxy, requestTls: tls, proxyTunnel });
   }
 }
 
