@@ -13,17 +13,20 @@ const atOnce = 3;
  * be there already are left alone. Nothing depends on it: the copy that follows sends what is missing.
  */
 export class EarlyUploads {
-  readonly #engine: Engine;
-  readonly #mounts: MountSources;
-  readonly #target: { readonly repository: RegistryRepository; readonly domain: string };
+  readonly #engine: Pick<Engine, "store" | "signal">;
+  readonly #mounts: Pick<MountSources, "isKnown">;
+  readonly #target: {
+    readonly repository: Pick<RegistryRepository, "beginBlob">;
+    readonly domain: string;
+  };
   readonly #ending: Promise<void>[] = [];
   #going = 0;
   #onSent: ((descriptor: Descriptor, size: number) => void) | undefined;
 
   constructor(
-    engine: Engine,
-    mounts: MountSources,
-    target: { readonly repository: RegistryRepository; readonly domain: string },
+    engine: Pick<Engine, "store" | "signal">,
+    mounts: Pick<MountSources, "isKnown">,
+    target: { readonly repository: Pick<RegistryRepository, "beginBlob">; readonly domain: string },
   ) {
     this.#engine = engine;
     this.#mounts = mounts;
