@@ -6,6 +6,7 @@ import { pipeline } from "node:stream/promises";
 import {
   errnoOf,
   formatReference,
+  lockDirectory,
   mediaTypes,
   parseReference,
   withDefaultTag,
@@ -14,7 +15,6 @@ import {
 import { parseIndex, serializeIndex, type Descriptor } from "../image/index.ts";
 import { blobPath } from "./archive-source.ts";
 import { archiveError } from "./errors.ts";
-import { withDirectoryLock } from "./lock-directory.ts";
 import { replaceFile, writeError } from "./replace-file.ts";
 import {
   calledEntry,
@@ -117,7 +117,14 @@ class LayoutSink implements ArchiveSink {
       );
       await replaceFile(this.#pathOf("index.json"), async (partial) => writeFile(partial, index));
     };
-    await this.#writing(() => withDirectoryLock(this.#directory, write, this.#signal));
+    await this.#writing(async () => {
+      const lock = await lockDirectory(this.#directory, this.#signal);
+      try {
+        await write();
+      } finally {
+        await lock.close();
+      }
+    });
   }
 
   /** Nothing that was begun has a name yet. */

@@ -110,6 +110,7 @@ class Solver {
   readonly #contents = new Map<VertexId, CacheKey>();
   readonly #outcomes = new Map<VertexId, StepOutcome>();
   #explainer: Promise<Explainer> | undefined;
+  #last: Promise<BuildRecord | undefined> | undefined;
   readonly #told = new Map<VertexId, Promise<void>>();
   // RUN steps mostly wait (network, disk, sleep), so more of them than cores run at once; file work is bound by cores.
   readonly #execSlots = createLimiter(Math.max(8, 2 * availableParallelism()));
@@ -364,7 +365,7 @@ class Solver {
 
   /** A record that cannot be read is none: it serves explanations alone. */
   #lastBuild(): Promise<BuildRecord | undefined> {
-    return this.#environment.lastBuild().catch(() => undefined);
+    return (this.#last ??= this.#environment.lastBuild().catch(() => undefined));
   }
 
   /** Why a step runs, in words. */

@@ -60,3 +60,8 @@ function describeSpan(seconds: number): string {
   if (days < 730) return `${Math.floor(days / 30)} months`;
   return `${Math.floor(days / 365)} years`;
 }
+
+/** `1 file`, `2 files`. */
+export function formatCount(number: number, what: string): string {
+  return `${String(number)} ${what}${number === 1 ? "" : "s"}`;
+}

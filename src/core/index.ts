@@ -1,4 +1,5 @@
 export * from "./atomic-file.ts";
+export * from "./directory-lock.ts";
 export * from "./boot-id.ts";
 export * from "./clock.ts";
 export * from "./csv.ts";

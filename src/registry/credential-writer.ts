@@ -1,7 +1,6 @@
-import { constants } from "node:fs";
-import { chmod, chown, open, realpath, stat, type FileHandle } from "node:fs/promises";
+import { chmod, chown, realpath, stat, type FileHandle } from "node:fs/promises";
 import { dirname } from "node:path";
-import { errnoOf, loadSyscalls, makeFolder, writeFileAtomic } from "../core/index.ts";
+import { errnoOf, lockDirectory, makeFolder, writeFileAtomic } from "../core/index.ts";
 import {
   authFilePaths,
   authKeysOf,
@@ -220,31 +219,21 @@ async function withAuthFileLock<T>(
   signal: AbortSignal | undefined,
   work: () => Promise<T>,
 ): Promise<T> {
-  const folder = await lockFolder(path, signal);
+  const lock = await lockFolder(path, signal);
   try {
     return await work();
   } finally {
-    await folder?.close();
+    await lock.close();
   }
 }
 
-async function lockFolder(
-  path: string,
-  signal: AbortSignal | undefined,
-): Promise<FileHandle | undefined> {
+async function lockFolder(path: string, signal: AbortSignal | undefined): Promise<FileHandle> {
   const target = await realpath(path).catch(() => path);
-  let handle: FileHandle | undefined;
   try {
     makeFolder(dirname(target), 0o700);
-    handle = await open(dirname(target), constants.O_RDONLY | constants.O_DIRECTORY);
-    const { flock } = await loadSyscalls();
-    await flock(handle.fd, { exclusive: true, signal });
-    return handle;
+    return await lockDirectory(dirname(target), signal);
   } catch (error) {
-    await handle?.close();
     if (signal?.aborted === true) throw error;
-    if (handle === undefined) throw notWritable(path, error);
-    // Network filesystems lock no folders: then two at the same time may lose one, as with docker.
-    return undefined;
+    throw notWritable(path, error);
   }
 }

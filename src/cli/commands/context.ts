@@ -1,6 +1,7 @@
 import { Option, type Command } from "commander";
-import { explainContextPaths, inspectContext, usageError } from "../../api/index.ts";
+import { explainContextPaths, inspectContext } from "../../api/index.ts";
 import { formatContext, formatExplanations } from "../context/print-context.ts";
+import { countOf } from "../read-count.ts";
 import { collect, globalFlags, type Invocation } from "../invocation.ts";
 import { warningPrinter } from "../warnings.ts";
 
@@ -35,7 +36,7 @@ export function addContextCommand(program: Command, invocation: Invocation): voi
       collect,
       [],
     )
-    .option("--top <n>", "length of the lists of what is largest", readCount, 10)
+    .option("--top <n>", "length of the lists of what is largest", countOf("--top", "lines"), 10)
     .addOption(
       new Option("--format <format>", "output format").choices(["text", "json"]).default("text"),
     )
@@ -74,10 +75,4 @@ async function answer(
 
 function toJson(value: unknown): string {
   return `${JSON.stringify(value, undefined, 2)}\n`;
-}
-
-function readCount(text: string): number {
-  const count = Number(text);
-  if (/^\d+$/.test(text) && Number.isSafeInteger(count)) return count;
-  throw usageError(`read --top ${text}`, "give a number of lines");
 }

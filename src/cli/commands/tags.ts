@@ -1,6 +1,7 @@
 import { Option, type Command } from "commander";
-import { listTags, usageError } from "../../api/index.ts";
+import { listTags } from "../../api/index.ts";
 import type { Invocation } from "../invocation.ts";
+import { countOf } from "../read-count.ts";
 import { warningPrinter } from "../warnings.ts";
 
 interface Flags {
@@ -16,7 +17,7 @@ export function addTagsCommand(program: Command, invocation: Invocation): void {
     .command("tags")
     .description("list the tags of a repository in a registry")
     .argument("<repository>", "name without a tag, such as host:5000/team/app")
-    .option("--limit <n>", "at most so many", readCount)
+    .option("--limit <n>", "at most so many", countOf("--limit", "tags"))
     .option("--last <tag>", "only those behind this one, as the registry orders them")
     .option("--insecure", "accept any certificate, and plain http")
     .addOption(
@@ -33,10 +34,4 @@ export function addTagsCommand(program: Command, invocation: Invocation): void {
       }
       if (format === "json") process.stdout.write(`${JSON.stringify(tags, undefined, 2)}\n`);
     });
-}
-
-function readCount(text: string): number {
-  const count = Number(text);
-  if (/^\d+$/.test(text) && Number.isSafeInteger(count)) return count;
-  throw usageError(`read --limit ${text}`, "give a number of tags");
 }

@@ -1,13 +1,13 @@
 import type { ContextReport, ContextUse, PathExplanation } from "../../api/index.ts";
 import { sanitiseLine } from "../progress/terminal-text.ts";
-import { formatSize } from "../table.ts";
+import { formatCount, formatSize } from "../table.ts";
 
 /** What `tsbuild context` prints, for people. Names come from strangers: none of them controls the terminal. */
 export function formatContext(report: ContextReport): string {
   const { context, files, folders, bytes, problem } = report;
   const sections = [
     [
-      `Context ${clean(context)}: ${count(files, "file")} in ${count(folders, "folder")}, ${formatSize(bytes)}`,
+      `Context ${clean(context)}: ${formatCount(files, "file")} in ${formatCount(folders, "folder")}, ${formatSize(bytes)}`,
       ...ignoredLines(report),
     ],
     section(
@@ -18,7 +18,7 @@ export function formatContext(report: ContextReport): string {
       "Largest folders",
       report.largestFolders.map(
         ({ path, size, files: inside }) =>
-          `${sized(size)}  ${clean(path)}/  ${count(inside, "file")}`,
+          `${sized(size)}  ${clean(path)}/  ${formatCount(inside, "file")}`,
       ),
     ),
     section("Read by", report.uses.map(useLine)),
@@ -53,24 +53,24 @@ function ignoredLines({ ignored, rules }: ContextReport): readonly string[] {
     return `  ${clean(rule)} leaves out ${clean(first)}${others}`;
   });
   if (rules.file === undefined) return ["No rules of an ignore file leave anything out."];
-  return [`${count(rules.count, "rule")} in ${clean(rules.file)}:`, ...lines];
+  return [`${formatCount(rules.count, "rule")} in ${clean(rules.file)}:`, ...lines];
 }
 
 function unusedLines({ unused }: ContextReport): readonly string[] {
   if (unused === undefined || unused.files === 0) return [];
   const { files, bytes, largest } = unused;
   return [
-    `${count(files, "file")}, ${formatSize(bytes)}, that no COPY, ADD or mount of any stage reads`,
+    `${formatCount(files, "file")}, ${formatSize(bytes)}, that no COPY, ADD or mount of any stage reads`,
     ...largest.map(
       ({ path, size, files: inside }) =>
-        `${sized(size)}  ${clean(path)}${inside === 1 ? "" : `  ${count(inside, "file")}`}`,
+        `${sized(size)}  ${clean(path)}${inside === 1 ? "" : `  ${formatCount(inside, "file")}`}`,
     ),
   ];
 }
 
 function useLine({ step, location, files, bytes, problem }: ContextUse): string {
   const found =
-    problem === undefined ? `${count(files, "file")}, ${formatSize(bytes)}` : clean(problem);
+    problem === undefined ? `${formatCount(files, "file")}, ${formatSize(bytes)}` : clean(problem);
   return `${place(location)}${clean(step)}  ${found}`;
 }
 
@@ -126,10 +126,6 @@ function section(title: string, lines: readonly string[]): readonly string[] {
 
 function sized(bytes: number): string {
   return formatSize(bytes).padStart(7);
-}
-
-function count(number: number, what: string): string {
-  return `${String(number)} ${what}${number === 1 ? "" : "s"}`;
 }
 
 function clean(text: string): string {

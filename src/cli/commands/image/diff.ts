@@ -1,7 +1,7 @@
 import { Option, type Command } from "commander";
 import { diffImages, type ComparedImage, type ImageDiff } from "../../../api/index.ts";
 import { globalFlags, type Invocation } from "../../invocation.ts";
-import { formatSize } from "../../table.ts";
+import { formatCount, formatSize } from "../../table.ts";
 import { warningPrinter } from "../../warnings.ts";
 import { placeHelp } from "./place-help.ts";
 
@@ -48,9 +48,9 @@ function describe(diff: ImageDiff): string {
     `Layers: ${String(sharedLayers)} shared; ${grown < 0 ? "-" : "+"}${formatSize(Math.abs(grown))}`,
     ...first.layers.map(({ place, size }) => `  - ${place}: ${formatSize(size)}`),
     ...second.layers.map(({ place, size }) => `  + ${place}: ${formatSize(size)}`),
-    `Config: ${count(config.length, "difference")}`,
+    `Config: ${formatCount(config.length, "difference")}`,
     ...config.map(({ path, first: was, second: is }) => `  ${path}: ${was} -> ${is}`),
-    `Files: ${count(files.length, "difference")}`,
+    `Files: ${formatCount(files.length, "difference")}`,
     ...files.map(describeFile),
     "",
   ].join("\n");
@@ -66,8 +66,4 @@ function describeFile({ path, change, sizes, fields }: ImageDiff["files"][number
   if (change === "removed") return `  D ${shown} ${formatSize(sizes[0])}`;
   const told = fields.map(({ field, first, second }) => `${field} ${first} -> ${second}`);
   return `  C ${shown} ${told.join(", ")}`;
-}
-
-function count(number: number, what: string): string {
-  return `${String(number)} ${what}${number === 1 ? "" : "s"}`;
 }
