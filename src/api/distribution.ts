@@ -16,6 +16,7 @@ import {
 } from "../image/index.ts";
 import { isFor } from "./base-images.ts";
 import { chooseMembers } from "./choose-members.ts";
+import type { ImageGroup } from "../local/index.ts";
 import { withEngine, type Engine, type EngineOptions } from "./engine.ts";
 import { usageError } from "./errors.ts";
 import { findImage, namesIn, normaliseName } from "./images.ts";
@@ -165,14 +166,33 @@ async function pushOne(
   const steps = new StepLog({ listener: engine.progress, clock: engine.clock });
   const group = chooseMembers(await engine.images.groupOf(image), { name, platforms: wanted });
   const isWhole = wanted.length === 0;
+  const original =
+    isWhole && form.forceCompression !== true ? await engine.images.findOriginal(image) : undefined;
+  if (original === undefined) warnOfMissing(group, { name, steps });
   const root = await pushGroup({
     ...{ engine, group, names: [name], steps, form, isNamedHere: isWhole, insecure },
     // With what no build makes, such as attestations.
-    original:
-      isWhole && form.forceCompression !== true
-        ? await engine.images.findOriginal(image)
-        : undefined,
+    original,
   });
   const { digest, tag = digest ?? "latest" } = parseReference(name);
   return { name, tag, digest: root.digest, size: root.size };
+}
+
+/** The name stands for less in the registry afterwards than where the index came from. */
+function warnOfMissing(
+  { missing = [] }: ImageGroup,
+  { name, steps }: { readonly name: string; readonly steps: StepLog },
+): void {
+  if (missing.length === 0) return;
+  const images = missing.flatMap(({ platform }) => platform ?? []).filter(isReal);
+  if (images.length === 0) return;
+  steps.warn({
+    code: "PartialIndex",
+    message: `of ${familiarReference(parseReference(name))} only a part is here and goes: not ${images.map(formatPlatform).join(", ")}`,
+  });
+}
+
+/** Attestations stand in an index under a platform that none is. */
+function isReal({ os }: Platform): boolean {
+  return os !== "unknown";
 }

@@ -1,11 +1,13 @@
-import { explainSystemError } from "../core/index.ts";
+import { explainSystemError, systemClock, type ProgressListener } from "../core/index.ts";
 import { usageError } from "./errors.ts";
+import { registryWarner } from "./open-repository.ts";
 
 export interface RegistryLoginOptions {
   /** Host as it begins names, such as `ghcr.io` or `127.0.0.1:5000`; Docker Hub unless given. */
   readonly registry?: string | undefined;
   readonly insecure?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
+  readonly progress?: ProgressListener | undefined;
 }
 
 /** Where something is kept. */
@@ -23,14 +25,15 @@ export interface SavedLogin {
 export async function logIn(
   options: RegistryLoginOptions & { readonly username: string; readonly password: string },
 ): Promise<SavedLogin> {
-  const { username, password, insecure, signal } = options;
+  const { username, password, insecure, signal, progress = () => undefined } = options;
   if (username === "") throw usageError("log in without a user", "give one with -u");
   if (password === "") throw usageError("log in without a password", "an empty one is none");
   const registry = registryHost(options.registry);
   const { checkCredentials, saveCredentials } = await import("../registry/index.ts");
   const credentials = { type: "password", username, password } as const;
   return withReason(async () => {
-    await checkCredentials({ domain: registry, credentials, insecure, signal });
+    const onWarning = registryWarner({ progress, clock: systemClock }, registry);
+    await checkCredentials({ domain: registry, credentials, insecure, signal, onWarning });
     const saved = await saveCredentials({ domain: registry, credentials, signal });
     return { registry, ...saved };
   });

@@ -13,16 +13,22 @@ export async function openRepository(
   options: Omit<OpenRegistryOptions, "onWarning">,
 ): Promise<RegistryRepository> {
   const { openRegistry } = await import("../registry/index.ts");
-  return openRegistry({
-    ...options,
-    onWarning: (text) =>
-      progress({
-        type: "warning",
-        time: clock.now().getTime(),
-        code: "REGISTRY_SAYS",
-        message: `registry ${options.reference.domain}: ${text}`,
-      }),
-  });
+  const onWarning = registryWarner({ progress, clock }, options.reference.domain);
+  return openRegistry({ ...options, onWarning });
+}
+
+/** What a registry says, as warnings. */
+export function registryWarner(
+  { progress, clock }: Pick<Engine, "progress" | "clock">,
+  domain: string,
+): (text: string) => void {
+  return (text) =>
+    progress({
+      type: "warning",
+      time: clock.now().getTime(),
+      code: "REGISTRY_SAYS",
+      message: `registry ${domain}: ${text}`,
+    });
 }
 
 /** An image of a registry, and the repository that it is in. Whoever opens it closes the repository. */

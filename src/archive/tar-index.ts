@@ -29,10 +29,12 @@ export async function indexTar(
   const members = new Map<string, TarMember>();
   const { size: end } = await file.stat();
   const read = async (offset: number, length: number): Promise<Buffer> => {
-    if (offset + length > end) throw truncated(label);
     const bytes = Buffer.alloc(length);
-    await file.read(bytes, 0, length, offset);
-    return bytes;
+    const { bytesRead } = await file.read(bytes, 0, Math.min(length, end - offset), offset);
+    if (offset + length <= end) return bytes;
+    // A header fills its fields up with zeros; a short text has none.
+    if (offset === 0 && !bytes.subarray(0, bytesRead).includes(0)) throw notTar(label);
+    throw truncated(label);
   };
   let next: Extensions = {};
   for (let offset = 0; offset < end;) {
@@ -168,7 +170,7 @@ function checkSum(header: Buffer, label: string, offset: number): void {
     0,
   );
   if (sum === told) return;
-  throw invalid(label, offset === 0 ? "it is no tar" : `damaged at byte ${String(offset)}`);
+  throw offset === 0 ? notTar(label) : invalid(label, `damaged at byte ${String(offset)}`);
 }
 
 function truncated(label: string): Error {
@@ -176,6 +178,10 @@ function truncated(label: string): Error {
     hint: "the file is incomplete; save or copy it again",
     details: { path: label },
   });
+}
+
+function notTar(label: string): Error {
+  return invalid(label, "it is no tar");
 }
 
 function invalid(label: string, reason: string): Error {

@@ -42,11 +42,15 @@ export async function groupOf(place: ImagePlace, image: LocalImage): Promise<Ima
   const { root } = image;
   if (root === undefined || !isIndexType(root.mediaType)) return { members: [{ image }] };
   const found = await loadIndexImages(place, root);
-  if (!isWhole(found.map((each) => each.image))) return { members: [{ image }] };
   const bytes = await place.store.blobs.read(root.digest, maxManifestSize);
   const { annotations, manifests } = parseIndex(bytes, root.mediaType);
+  const here = new Set(found.map(({ descriptor }) => descriptor.digest));
+  const missing = manifests.filter(({ digest }) => !here.has(digest));
+  const rest = missing.length === 0 ? {} : { missing };
+  if (!isWhole(found.map((each) => each.image))) return { members: [{ image }], ...rest };
   const original = { root, manifests: manifests.map(({ digest }) => digest) };
   return {
+    ...rest,
     members: found.map(({ image: member, descriptor }) => ({
       image: member,
       ...(descriptor.platform === undefined ? {} : { platform: descriptor.platform }),

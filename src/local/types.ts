@@ -35,6 +35,8 @@ export interface ImageGroup {
     /** The index that they came in, with everything that it lists. */
     readonly original?: { readonly root: Descriptor; readonly manifests: readonly Digest[] };
   };
+  /** What the index that they came in lists beside them: it is not here. */
+  readonly missing?: readonly Descriptor[];
 }
 
 /** An image of a group with what the index says of it. */

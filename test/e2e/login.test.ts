@@ -6,6 +6,7 @@ import { environmentOf, runCli, tsbuildBin, type CliResult } from "../support/cl
 import { makeFolder } from "../support/setup-context.ts";
 import { errorCode } from "../support/setup-workspace.ts";
 import { startFakeRegistry } from "../support/registry.ts";
+import { startLocalServer } from "../support/local-server.ts";
 
 const password = "secret word";
 
@@ -41,6 +42,16 @@ describe("login", () => {
       expect((await run(["logout", host])).stdout).toBe(`Not logged in to ${host}\n`);
     });
   }
+
+  test("shows what the registry wants people to read", async () => {
+    const { origin } = await startLocalServer((_, response) => {
+      response.writeHead(200, { warning: '299 - "closing in May"' }).end();
+    });
+    const { run } = await setUp();
+    const result = await run(["login", "-u", "me", "--password-stdin", new URL(origin).host], "x");
+    expect(result.code).toBe(0);
+    expect(result.stderr).toContain("closing in May");
+  });
 
   test("of several processes at the same time: each is kept [R3.8]", async () => {
     const { run, path } = await setUp();

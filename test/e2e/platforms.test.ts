@@ -114,6 +114,21 @@ describe("one name for several platforms", () => {
     }
   });
 
+  test("a push of a part says what the name stands for no more", async () => {
+    const name = await pushIndex(workspace, "platforms/part");
+    const root = await freshRoot();
+    await expectCli(["pull", name], { root });
+    const other = name.replace(/part:1$/, "less:1");
+    await expectCli(["tag", name, other], { root });
+    const part = await expectCli(["push", other], { root });
+    expect(part.stderr).toContain("PartialIndex");
+    expect(part.stderr).toContain(`not linux/${otherArch}`);
+    const chosen = await expectCli(["push", "--platform", `linux/${hostArch}`, other], { root });
+    expect(chosen.stderr).not.toContain("PartialIndex");
+    await expectCli(["pull", "--platform", `linux/${otherArch}`, name], { root });
+    expect((await expectCli(["push", other], { root })).stderr).not.toContain("PartialIndex");
+  });
+
   test("BUILDKIT_MULTI_PLATFORM=1 gives an index of one [7.6]", async () => {
     const folder = await context({ Dockerfile: "FROM scratch\nCOPY f /\n", f: "f" });
     const layout = await buildLayout(workspace, folder, [

@@ -171,6 +171,8 @@ describe("image cp --referrers", () => {
     expect(await referrers(`${to}@${made.sbom}`)).toEqual([made.ofSbom]);
     expect(await referrers(`${to}:1`, "--platform", `linux/${hostArch}`)).toEqual([made.ofImage]);
     expect(await raw("referred/to", made.tag)).toBe(await raw("busybox", "1"));
+    const table = await expectCli(["image", "referrers", `${to}:1`]);
+    expect(table.stdout).toMatch(new RegExp(`^sha256:\\w+ +${made.tag}$`, "m"));
     expect(await referrers(places[1] ?? "")).toEqual([made.sbom]);
     expect(await referrers(`oci:${join(folder, "layout")}:@${made.sbom}`)).toEqual([made.ofSbom]);
     // What refers to images is no image: a layout with one image has one.

@@ -18,7 +18,7 @@ export interface FoundReferrers {
     readonly referrers: readonly Descriptor[];
   }[];
   /** What cosign keeps under tags that are made of a digest. */
-  readonly tags: readonly { readonly tag: string; readonly descriptor: Descriptor }[];
+  readonly tags: readonly TaggedReferrer[];
 }
 
 export interface FindReferrersRequest {
@@ -44,14 +44,7 @@ export async function findReferrers(request: FindReferrersRequest): Promise<Foun
   const limit = createLimiter(askedAtOnce);
   const subjects = await listDocuments(request, request.root, new Set());
   const tags = await Promise.all(
-    [...subjects].flatMap((digest) =>
-      cosignSuffixes.map((suffix) =>
-        limit(async () => {
-          const tag = `${referrersTag(digest)}.${suffix}`;
-          return { tag, descriptor: await referrers.tagged(tag) };
-        }),
-      ),
-    ),
+    [...subjects].map((digest) => limit(() => findTags(referrers, digest))),
   );
   const lists: { subject: Digest; referrers: readonly Descriptor[] }[] = [];
   const seen = new Set(subjects);
@@ -67,12 +60,27 @@ export async function findReferrers(request: FindReferrersRequest): Promise<Foun
     level = found.flatMap((list) => list.referrers.map(({ digest }) => digest)).filter(isNew(seen));
     if (depth >= maxDepth && level.length > 0) throw tooDeep(level);
   }
-  return {
-    lists,
-    tags: tags.flatMap(({ tag, descriptor }) =>
-      descriptor === undefined ? [] : [{ tag, descriptor }],
-    ),
-  };
+  return { lists, tags: tags.flat() };
+}
+
+/** Something that is kept under a tag beside the image that it is about. */
+export interface TaggedReferrer {
+  readonly tag: string;
+  readonly descriptor: Descriptor;
+}
+
+/** What cosign keeps of some content under tags that are made of its digest. */
+export async function findTags(
+  referrers: ReferrersSource,
+  digest: Digest,
+): Promise<readonly TaggedReferrer[]> {
+  const found: TaggedReferrer[] = [];
+  for (const suffix of cosignSuffixes) {
+    const tag = `${referrersTag(digest)}.${suffix}`;
+    const descriptor = await referrers.tagged(tag);
+    if (descriptor !== undefined) found.push({ tag, descriptor });
+  }
+  return found;
 }
 
 /** The root and every manifest and index below it. */

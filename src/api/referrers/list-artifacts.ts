@@ -11,6 +11,7 @@ import { nameImage } from "../missing-image.ts";
 import { openImage, type OpenedImage } from "../places/open-image.ts";
 import { parsePlace, type Place } from "../places/parse-place.ts";
 import { checkKeepsReferrers } from "./copy-referrers.ts";
+import { findTags, type TaggedReferrer } from "./find-referrers.ts";
 
 export interface ListArtifactsOptions extends EngineOptions {
   /** A registry's name, with or without `docker://`, or another place that keeps artifacts. */
@@ -25,7 +26,9 @@ export interface ListArtifactsOptions extends EngineOptions {
 export interface ListedArtifacts {
   readonly subject: Descriptor;
   readonly artifacts: readonly Descriptor[];
-  /** All of them as the index that a registry would answer with. */
+  /** What cosign keeps under tags instead; these have no type, so none is told where one is asked for. */
+  readonly tagged: readonly TaggedReferrer[];
+  /** The artifacts as the index that a registry would answer with. */
   readonly document: Buffer;
 }
 
@@ -41,9 +44,14 @@ export async function listArtifacts(options: ListArtifactsOptions): Promise<List
     try {
       const { signal } = engine;
       const subject = await chooseSubject(opened, { place, platform: options.platform, signal });
-      const artifacts = (await opened.referrers?.list(subject.digest, options.artifactType)) ?? [];
+      const { referrers } = opened;
+      const artifacts = (await referrers?.list(subject.digest, options.artifactType)) ?? [];
+      const tagged =
+        referrers === undefined || options.artifactType !== undefined
+          ? []
+          : await findTags(referrers, subject.digest);
       const document = serializeIndex({ mediaType: mediaTypes.ociIndex, manifests: artifacts });
-      return { subject, artifacts, document };
+      return { subject, artifacts, tagged, document };
     } finally {
       await opened.close();
     }

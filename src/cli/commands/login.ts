@@ -3,6 +3,7 @@ import { Option, type Command } from "commander";
 import { logIn, logOut, usageError } from "../../api/index.ts";
 import { ask } from "../ask.ts";
 import type { Invocation } from "../invocation.ts";
+import { warningPrinter } from "../warnings.ts";
 
 interface Flags {
   readonly username?: string;
@@ -24,7 +25,8 @@ export function addLoginCommand(program: Command, invocation: Invocation): void 
     .action(async (registry: string | undefined, flags: Flags) => {
       const { signal } = invocation;
       const given = await readLogin(flags, signal);
-      const saved = await logIn({ registry, ...given, insecure: flags.insecure, signal });
+      const progress = warningPrinter(process.stderr);
+      const saved = await logIn({ registry, ...given, insecure: flags.insecure, signal, progress });
       if (saved.helper === undefined) {
         process.stderr.write(
           `The password stands in ${saved.path}, where whoever reads that file can read it; a credential helper (credsStore) keeps it better.\n`,

@@ -272,6 +272,15 @@ describe("what is broken or hostile", () => {
     expect((await failureOf(openArchiveSource({ input }))).code).toBe("ARCHIVE_TRUNCATED");
   });
 
+  test("a text is no tar, however short", async () => {
+    const input = join(await temporaryFolder(), "notes.txt");
+    for (const text of ["x", "just words\n", "words ".repeat(200)]) {
+      await writeFile(input, text);
+      const { code, message } = await failureOf(openArchiveSource({ input }));
+      expect([code, message]).toEqual(["ARCHIVE_INVALID", `read archive ${input}: it is no tar`]);
+    }
+  });
+
   test("a file that shrinks while it is read is told", async () => {
     const image = await makeRandomImage({ layers: 1 });
     const input = join(await temporaryFolder(), "app.tar");

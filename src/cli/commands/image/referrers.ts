@@ -27,15 +27,19 @@ export function addReferrersCommand(image: Command, { signal }: Invocation): voi
     .addHelpText("after", subjectHelp)
     .action(async (place: string, flags: Flags, command: Command) => {
       const { artifactType, platform, insecure, format } = flags;
-      const { artifacts, document } = await listArtifacts({
+      const { artifacts, tagged, document } = await listArtifacts({
         ...globalFlags(command),
         ...{ image: place, artifactType, platform, insecure, signal },
         progress: warningPrinter(process.stderr),
       });
       if (format === "json") process.stdout.write(`${document.toString("utf8")}\n`);
       else {
-        const rows = artifacts.map(({ digest, artifactType: type = "" }) => [digest, type]);
-        process.stdout.write(formatTable(["DIGEST", "ARTIFACT TYPE"], rows));
+        const titles = ["DIGEST", "ARTIFACT TYPE", ...(tagged.length === 0 ? [] : ["TAG"])];
+        const rows = [
+          ...artifacts.map(({ digest, artifactType: type = "" }) => [digest, type]),
+          ...tagged.map(({ descriptor, tag }) => [descriptor.digest, "", tag]),
+        ];
+        process.stdout.write(formatTable(titles, rows));
       }
     });
 }
