@@ -8,11 +8,13 @@
  * configuration of the bundler refuses it.
  */
 export const seldomUsed = {
+  ".": ["cache-mounts"],
   api: [
     "archive",
     "build/check-reproducible",
     "build/run/secrets",
     "build/source-time",
+    "cache-mounts",
     "choose-members",
     "compare",
     "context",

@@ -18,6 +18,7 @@ const levels: Readonly<Record<string, number>> = {
   plan: 2,
   local: 3,
   cache: 3,
+  "cache-mounts": 3,
   archive: 3,
   build: 4,
   runtime: 4,

@@ -115,7 +115,7 @@ function readErrorRows(): ErrorRow[] {
   const rows: ErrorRow[] = [];
   let folder = "";
   for (const line of readFileSync(join(docs, "errors.md"), "utf8").split("\n")) {
-    folder = /^## (\w+)$/.exec(line)?.[1] ?? folder;
+    folder = /^## ([\w-]+)$/.exec(line)?.[1] ?? folder;
     const [, first = "", meaning = "", remedy = ""] = line.split("|").map((cell) => cell.trim());
     const code = /^`(\w+)`$/.exec(first)?.[1];
     if (code !== undefined) rows.push({ code, folder, meaning, remedy });

@@ -1,6 +1,16 @@
 export { loadImages, saveImages, type LoadedImage, type SaveFormat } from "./archive.ts";
 export { build } from "./build/build.ts";
 export {
+  exportCacheMounts,
+  type ExportCacheMountsOptions,
+  type ExportedCacheMounts,
+} from "./cache-mounts/export.ts";
+export {
+  importCacheMounts,
+  type ImportCacheMountsOptions,
+  type ImportedCacheMounts,
+} from "./cache-mounts/import.ts";
+export {
   diffImages,
   type ComparedImage,
   type DifferingLayer,

@@ -7,7 +7,7 @@ import type { MergedTree } from "../layer/index.ts";
 import type { LocalImage, LocalImages } from "../local/index.ts";
 import type { CgroupSpec, Sandbox } from "../sandbox/index.ts";
 import type { Snapshotter } from "../snapshot/index.ts";
-import type { Store } from "../store/index.ts";
+import type { CacheMountStore, Store } from "../store/index.ts";
 import type { ConnectAgent } from "./mounts/agent-proxy.ts";
 import type { StepLog } from "./steps.ts";
 
@@ -37,6 +37,8 @@ export interface BuildEnvironment {
   readonly readSecret?: (id: string) => Promise<Buffer | undefined>;
   /** How to reach what `--ssh` gives for an id; undefined when it gives nothing. */
   readonly findAgent?: (id: string) => Promise<ConnectAgent | undefined>;
+  /** Caches of RUN, where they are not the store's own. */
+  readonly cacheMounts?: CacheMountStore | undefined;
   /** Limits of every RUN: they do not enter its key. */
   readonly limits?: Omit<CgroupSpec, "parent">;
   readonly steps: StepLog;

@@ -2,6 +2,7 @@ import { Command, CommanderError, Help, type Option } from "commander";
 import { isUsageError, version } from "../api/index.ts";
 import { addBuildCommand } from "./commands/build.ts";
 import { addBuilderCommand } from "./commands/builder.ts";
+import { addCacheCommand } from "./commands/cache/index.ts";
 import { addContextCommand } from "./commands/context.ts";
 import { addDoctorCommand } from "./commands/doctor.ts";
 import { addHistoryCommand } from "./commands/history.ts";
@@ -106,6 +107,7 @@ const commands: Readonly<Record<string, (program: Command, invocation: Invocatio
   imagetools: addImagetoolsCommand,
   run: addRunCommand,
   builder: addBuilderCommand,
+  cache: addCacheCommand,
   system: addSystemCommand,
   context: addContextCommand,
   doctor: addDoctorCommand,

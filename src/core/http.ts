@@ -12,3 +12,14 @@ export { displayUrl } from "./http/errors.ts";
 export { bareHost, isLoopback } from "./http/host.ts";
 export { requestFollowing, withoutIdentities, type FollowOptions } from "./http/redirects.ts";
 export { discardBody, readBody, withBodyRead } from "./http/response-body.ts";
+export {
+  defaultRetryPolicy,
+  isRetryableError,
+  isRetryableStatus,
+  isWorthRepeating,
+  retryDelay,
+  sendPatiently,
+  waitFor,
+  type PatientRequest,
+  type RetryPolicy,
+} from "./http/retry.ts";

@@ -21,6 +21,7 @@ export * from "./remove-tree.ts";
 export type * from "./rootfs.ts";
 export * from "./size.ts";
 export * from "./skip-bytes.ts";
+export * from "./span.ts";
 export * from "./sparse-file.ts";
 export * from "./syscalls/index.ts";
 export { JobThread } from "./worker/job-thread.ts";

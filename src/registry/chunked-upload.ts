@@ -1,9 +1,16 @@
 import type { Readable } from "node:stream";
-import { discardBody, isTsbuildError, type HttpResponse } from "../core/index.ts";
+import {
+  discardBody,
+  isRetryableError,
+  isTsbuildError,
+  retryDelay,
+  waitFor,
+  type HttpResponse,
+  type RetryPolicy,
+} from "../core/index.ts";
 import type { Descriptor } from "../image/index.ts";
 import { registryError } from "./errors.ts";
 import { tooLargeHint } from "./response-error.ts";
-import { isRetryableError, retryDelay, waitFor, type RetryPolicy } from "./retry.ts";
 import {
   cancelUpload,
   finishUpload,

@@ -5,15 +5,18 @@ import {
   contentMismatch,
   digestAlgorithm,
   Digester,
+  isRetryableError,
   isTsbuildError,
+  retryDelay,
   skipBytes,
   vouchFor,
+  waitFor,
   type Digest,
   type HttpResponse,
+  type RetryPolicy,
 } from "../core/index.ts";
 import type { Descriptor } from "../image/index.ts";
 import { registryError } from "./errors.ts";
-import { isRetryableError, retryDelay, waitFor, type RetryPolicy } from "./retry.ts";
 import { unreachableError, type Transport } from "./transport.ts";
 
 export interface DownloadOptions {

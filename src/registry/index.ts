@@ -16,5 +16,4 @@ export { registryError, type RegistryErrorCode } from "./errors.ts";
 export type { ListOptions } from "./listings.ts";
 export { checkCredentials, listRepositories, type RegistryHostOptions } from "./open-host.ts";
 export { openRegistry } from "./repository.ts";
-export type { RetryPolicy } from "./retry.ts";
 export type * from "./types.ts";

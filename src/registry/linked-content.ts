@@ -1,8 +1,15 @@
 import type { Readable } from "node:stream";
-import { discardBody, requestFollowing, type HttpClient } from "../core/index.ts";
+import {
+  discardBody,
+  isRetryableError,
+  isRetryableStatus,
+  requestFollowing,
+  sendPatiently,
+  type HttpClient,
+  type RetryPolicy,
+} from "../core/index.ts";
 import type { Descriptor } from "../image/index.ts";
 import { checkTarget } from "./endpoint.ts";
-import { isRetryableError, isRetryableStatus, sendPatiently, type RetryPolicy } from "./retry.ts";
 
 /**
  * Content that its descriptor says to be elsewhere (`urls`, as layers that their owner forbids to distribute). Nobody is

@@ -1,7 +1,6 @@
-import { discardBody, openHttpClient, type HttpClient } from "../core/index.ts";
+import { defaultRetryPolicy, discardBody, openHttpClient, type HttpClient } from "../core/index.ts";
 import { findStoredCredentials, type Credentials } from "./credentials.ts";
 import { readRepositories, type ListOptions } from "./listings.ts";
-import { defaultRetryPolicy } from "./retry.ts";
 import { Route } from "./route.ts";
 import type { Transport } from "./transport.ts";
 import type { OpenRegistryOptions } from "./types.ts";

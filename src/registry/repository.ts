@@ -1,12 +1,13 @@
 import { Readable } from "node:stream";
 import {
+  defaultRetryPolicy,
   digestOf,
   discardBody,
   formatRepository,
   isDigest,
-  isTsbuildError,
   isIndexType,
   isManifestType,
+  isTsbuildError,
   mediaTypes,
   openHttpClient,
   parseDigest,
@@ -17,6 +18,7 @@ import {
   type Digest,
   type HttpClient,
   type HttpResponse,
+  type RetryPolicy,
 } from "../core/index.ts";
 import {
   maxManifestSize,
@@ -34,7 +36,6 @@ import { readLinkedContent } from "./linked-content.ts";
 import { readTags, type ListOptions } from "./listings.ts";
 import { addToStandIn, keepsReferrers, listReferrers } from "./referrers.ts";
 import { removeLabel, removeManifest } from "./removal.ts";
-import { defaultRetryPolicy, type RetryPolicy } from "./retry.ts";
 import { Route } from "./route.ts";
 import type { Transport } from "./transport.ts";
 import type {

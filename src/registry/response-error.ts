@@ -1,6 +1,5 @@
-import { readBody, type HttpResponse, type JsonValue } from "../core/index.ts";
+import { isRetryableStatus, readBody, type HttpResponse, type JsonValue } from "../core/index.ts";
 import { registryError, type RegistryErrorCode } from "./errors.ts";
-import { isRetryableStatus } from "./retry.ts";
 
 /** Circumstances that make an unfriendly answer understandable. */
 export interface AnswerCircumstances {

@@ -1,8 +1,7 @@
-import { isTsbuildError, type HttpClient } from "../core/index.ts";
+import { isTsbuildError, type HttpClient, type RetryPolicy } from "../core/index.ts";
 import type { CredentialSource } from "./credentials.ts";
 import { findRoute } from "./hosts/find-route.ts";
 import type { RegistryHost, Serving } from "./hosts/types.ts";
-import type { RetryPolicy } from "./retry.ts";
 import { Transport } from "./transport.ts";
 import type { OpenRegistryOptions } from "./types.ts";
 

@@ -1,15 +1,16 @@
 import {
   discardBody,
+  sendPatiently,
+  withoutIdentities,
   type HttpClient,
   type HttpResponse,
+  type RetryPolicy,
   type TlsMaterial,
-  withoutIdentities,
 } from "../core/index.ts";
 import type { Challenge } from "./challenge.ts";
 import type { Credentials } from "./credentials.ts";
 import { checkTarget, type Endpoint } from "./endpoint.ts";
 import { registryError } from "./errors.ts";
-import { sendPatiently, type RetryPolicy } from "./retry.ts";
 
 /** More bytes than any token has. */
 export const tokenBodyLimit = 64 * 1024;

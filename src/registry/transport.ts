@@ -2,11 +2,16 @@ import type { Readable } from "node:stream";
 import {
   discardBody,
   isTsbuildError,
+  isWorthRepeating,
   requestFollowing,
+  retryDelay,
+  sendPatiently,
+  waitFor,
   withoutIdentities,
   type HttpClient,
   type HttpRequest,
   type HttpResponse,
+  type RetryPolicy,
 } from "../core/index.ts";
 import { Authenticator } from "./authenticator.ts";
 import type { CredentialSource } from "./credentials.ts";
@@ -14,7 +19,6 @@ import { checkTarget, type Endpoint } from "./endpoint.ts";
 import { registryError } from "./errors.ts";
 import type { RegistryHost } from "./hosts/types.ts";
 import { responseError } from "./response-error.ts";
-import { isWorthRepeating, retryDelay, sendPatiently, waitFor, type RetryPolicy } from "./retry.ts";
 
 export interface TransportOptions {
   readonly client: HttpClient;

@@ -1,10 +1,9 @@
 import type { Readable } from "node:stream";
-import type { Digest, HttpClient, Reference } from "../core/index.ts";
+import type { Digest, HttpClient, Reference, RetryPolicy } from "../core/index.ts";
 import type { ContentSink, ContentSource, Descriptor } from "../image/index.ts";
 import type { Environment } from "./auth-file.ts";
 import type { ListOptions } from "./listings.ts";
 import type { CredentialSource } from "./credentials.ts";
-import type { RetryPolicy } from "./retry.ts";
 
 export interface OpenRegistryOptions {
   /** Which repository; tag and digest do not matter. */

@@ -1,8 +1,13 @@
 import type { Readable } from "node:stream";
-import { asRetryable, isTsbuildError, type Digest } from "../core/index.ts";
+import {
+  asRetryable,
+  isRetryableError,
+  isTsbuildError,
+  type Digest,
+  type RetryPolicy,
+} from "../core/index.ts";
 import type { Descriptor } from "../image/index.ts";
 import { largestChunk, sendBlobInChunks, usualChunk } from "./chunked-upload.ts";
-import { isRetryableError, type RetryPolicy } from "./retry.ts";
 import type { Route } from "./route.ts";
 import type { MountSource } from "./types.ts";
 import {

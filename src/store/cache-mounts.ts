@@ -1,12 +1,12 @@
 import { randomBytes } from "node:crypto";
 import {
   open,
-  readdir,
   readFile,
   rename,
   rmdir,
   stat,
-  unlink,
+  utimes,
+  writeFile,
   type FileHandle,
 } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
@@ -19,6 +19,8 @@ import {
   loadSyscalls,
   removeTree,
 } from "../core/index.ts";
+import { parseCacheMountKey, type CacheMountName } from "./cache-mount-name.ts";
+import { bringAllBack, entriesOf, readNotes, unlessGone } from "./cache-mount-notes.ts";
 import { measureTree } from "./measure-tree.ts";
 
 /** How several users of one cache get along. */
@@ -54,6 +56,18 @@ export interface HeldCacheMount {
   release(): Promise<void>;
 }
 
+/** A cache that is there. */
+export interface CacheMountEntry {
+  readonly key: string;
+  readonly name: CacheMountName;
+  /** 0, and more where users did not share. */
+  readonly instance: number;
+  /** Absolute. */
+  readonly directory: string;
+  /** When a step used it last, in milliseconds since the epoch. */
+  readonly lastUsed: number;
+}
+
 /** Sizes in bytes of files. */
 export interface CacheMountUsage {
   readonly total: number;
@@ -68,6 +82,7 @@ export interface CacheMountUsage {
  * ```
  * mounts-cache/<hex of the key>/<n>/data   what is mounted; n > 0 where users do not share
  *                                  /lock   flock: shared or exclusive, as its users are
+ *                                  /key    what the hex is of; its time is that of the last use
  *                                  /away-* where data, or a part of it, is meanwhile
  * mounts-cache/discarded-<random>/         emptied while somebody used it; goes with the next prune
  * ```
@@ -78,6 +93,15 @@ export interface CacheMountUsage {
 export interface CacheMountStore {
   /** Waits only where `sharing` is `locked`. @throws the reason of `signal` */
   acquire(request: CacheMountRequest): Promise<HeldCacheMount>;
+  /** Those that can be told by name, sorted by key; without those that were discarded. */
+  list(): Promise<readonly CacheMountEntry[]>;
+  /**
+   * Holds the first cache of a key for reading, once nobody has it alone; undefined when there is none. Those who share
+   * it may write to it meanwhile. @throws the reason of `signal`
+   */
+  read(key: string, signal?: AbortSignal): Promise<HeldCacheMount | undefined>;
+  /** Makes a cache in place of those of the key, at once and whole. Whoever uses one now keeps what it has. */
+  replace(request: Pick<CacheMountRequest, "key" | "fill">): Promise<void>;
   /** The next user of the key gets a new cache. Whoever uses it now keeps what it has. */
   discard(key: string): Promise<void>;
   usage(): Promise<CacheMountUsage>;
@@ -86,8 +110,12 @@ export interface CacheMountStore {
    * @throws while what that process has started still uses it
    */
   bringBack(folder: string): Promise<void>;
-  /** Removes those that nobody uses. */
-  prune(): Promise<{ readonly removed: number; readonly bytes: number }>;
+  /** Bytes of the files in it. */
+  measure(entry: CacheMountEntry): Promise<number>;
+  /** Removes those that nobody uses; with `wanted`, only such as `list` tells and as are wanted gone. */
+  prune(options?: {
+    readonly wanted?: (entry: CacheMountEntry) => boolean;
+  }): Promise<{ readonly removed: number; readonly bytes: number }>;
 }
 
 /** Whoever only looks whether a cache is in use locks it too, for less than this. */
@@ -108,28 +136,55 @@ export function openCacheMounts(places: {
     await removeTree(trash);
   };
 
+  const discard = async (key: string): Promise<void> => {
+    for (const path of await entriesOf(folderOf(key))) {
+      if (await whenUnused(path, removeInstance)) continue;
+      const aside = join(directory, `discarded-${randomBytes(8).toString("hex")}`);
+      await rename(path, aside).catch(unlessGone);
+    }
+  };
+
   return {
     acquire: async (request) => {
-      const folder = folderOf(request.key);
+      const { key, sharing, signal } = request;
+      const folder = folderOf(key);
+      const lock = { exclusive: sharing !== "shared", nonBlocking: sharing !== "locked", signal };
       for (let index = 0, isSecondLook = false; ;) {
-        request.signal?.throwIfAborted();
+        signal?.throwIfAborted();
         const path = join(folder, String(index));
-        const found = await lockInstance(path, request);
-        if (typeof found !== "string") return found;
-        if (found === "missing") await createInstance(path, temporary(), request.fill);
+        const found = await lockInstance(path, lock);
+        if (typeof found !== "string") return tellUse(found, key);
+        if (found === "missing") await createInstance(path, { ...request, draft: temporary() });
         if (found !== "busy") continue;
         if (isSecondLook) index += 1;
         else await sleep(glanceMs);
         isSecondLook = !isSecondLook;
       }
     },
-    discard: async (key) => {
-      for (const path of await entriesOf(folderOf(key))) {
-        if (await whenUnused(path, removeInstance)) continue;
-        const aside = join(directory, `discarded-${randomBytes(8).toString("hex")}`);
-        await rename(path, aside).catch(unlessGone);
+    list: async () => {
+      const found = await Promise.all((await instancesIn(directory)).map(readEntry));
+      return found.flatMap((entry) => entry ?? []);
+    },
+    read: async (key, signal) => {
+      for (;;) {
+        const lock = { exclusive: false, nonBlocking: false, signal };
+        const found = await lockInstance(join(folderOf(key), "0"), lock);
+        if (found === "missing") return undefined;
+        if (typeof found !== "string") return found;
       }
     },
+    replace: async ({ key, fill }) => {
+      const draft = temporary();
+      try {
+        await fillDraft(draft, { key, fill });
+        do await discard(key);
+        while (!(await takesPlace(draft, join(folderOf(key), "0"))));
+      } catch (error) {
+        await removeTree(draft);
+        throw error;
+      }
+    },
+    discard,
     usage: async () => {
       const usage = { total: 0, active: 0, size: 0, reclaimable: 0 };
       for (const path of await instancesIn(directory)) {
@@ -149,9 +204,14 @@ export function openCacheMounts(places: {
         if (!(await whenUnused(path, bringAllBack))) throw new Error(`${path} is in use`);
       }
     },
-    prune: async () => {
+    measure: (entry) => measureTree(entry.directory),
+    prune: async ({ wanted } = {}) => {
       const report = { removed: 0, bytes: 0 };
       for (const path of await instancesIn(directory)) {
+        if (wanted !== undefined) {
+          const entry = await readEntry(path);
+          if (entry === undefined || !wanted(entry)) continue;
+        }
         await whenUnused(path, async () => {
           report.bytes += await measureTree(join(path, "data"));
           report.removed += 1;
@@ -167,17 +227,17 @@ export function openCacheMounts(places: {
 /** `busy`: another one may serve. `replaced`: it was removed meanwhile, ask again. */
 async function lockInstance(
   path: string,
-  { sharing, signal }: CacheMountRequest,
+  lock: {
+    readonly exclusive: boolean;
+    readonly nonBlocking: boolean;
+    readonly signal: AbortSignal | undefined;
+  },
 ): Promise<HeldCacheMount | "missing" | "busy" | "replaced"> {
   const handle = await openLock(path);
   if (handle === undefined) return "missing";
   try {
     const { flock } = await loadSyscalls();
-    const isLocked = await flock(handle.fd, {
-      exclusive: sharing !== "shared",
-      nonBlocking: sharing !== "locked",
-      signal,
-    });
+    const isLocked = await flock(handle.fd, lock);
     const outcome = !isLocked ? "busy" : (await isNamed(handle, path)) ? "held" : "replaced";
     if (outcome !== "held") {
       await handle.close();
@@ -198,65 +258,69 @@ async function lockInstance(
   };
 }
 
-/** What a process that was killed had moved away. Whoever calls this has locked the instance. */
-async function bringAllBack(path: string): Promise<void> {
-  for (const { home, place, note } of await readNotes(path)) {
-    await rename(place, home).catch((error: unknown) => {
-      // It was home already, or is gone with what it lay in: then it is empty, as a new one would be.
-      if (!["ENOENT", "ENOTEMPTY", "EEXIST", "EXDEV"].includes(errnoOf(error) ?? "")) throw error;
-    });
-    makeFolder(home);
-    await unlink(note).catch(unlessGone);
-  }
-}
-
-interface AwayNote {
-  readonly home: string;
-  readonly place: string;
-  /** Path of the note itself. */
-  readonly note: string;
-}
-
-async function readNotes(path: string): Promise<readonly AwayNote[]> {
-  const notes: AwayNote[] = [];
-  for (const note of await entriesOf(path)) {
-    if (!basename(note).startsWith("away-")) continue;
-    const text = await readFile(note, "utf8").catch(unlessGone);
-    const found = text === undefined ? undefined : parseNote(text);
-    if (found !== undefined) notes.push({ ...found, note });
-  }
-  return notes;
-}
-
-/** undefined for one that was being written when its writer died: then nothing had been moved yet. */
-function parseNote(text: string): { readonly home: string; readonly place: string } | undefined {
-  try {
-    const { home, place } = JSON.parse(text) as {
-      readonly home?: unknown;
-      readonly place?: unknown;
-    };
-    if (typeof home === "string" && typeof place === "string") return { home, place };
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
-  }
-  return undefined;
-}
-
 async function createInstance(
   path: string,
-  draft: string,
-  fill: CacheMountRequest["fill"],
+  { draft, ...content }: Pick<CacheMountRequest, "key" | "fill"> & { readonly draft: string },
 ): Promise<void> {
   try {
-    const data = join(draft, "data");
-    makeFolder(data, 0o755);
-    await fill(data);
-    await (await open(join(draft, "lock"), "wx", 0o600)).close();
-    while (!(await giveName(draft, path)));
+    await fillDraft(draft, content);
+    // Somebody else may be first, which is just as well.
+    if (!(await takesPlace(draft, path))) await removeTree(draft);
   } catch (error) {
     await removeTree(draft);
-    // Somebody else was first, which is just as well.
+    throw error;
+  }
+}
+
+async function fillDraft(
+  draft: string,
+  { key, fill }: Pick<CacheMountRequest, "key" | "fill">,
+): Promise<void> {
+  const data = join(draft, "data");
+  makeFolder(data, 0o755);
+  await fill(data);
+  await writeFile(join(draft, "key"), key, { mode: 0o600 });
+  await (await open(join(draft, "lock"), "wx", 0o600)).close();
+}
+
+/** Notes that the cache is used now. One that an older version made learns its key so. */
+async function tellUse(held: HeldCacheMount, key: string): Promise<HeldCacheMount> {
+  const file = join(held.notes, "key");
+  const now = new Date();
+  try {
+    await utimes(file, now, now);
+  } catch (error) {
+    // What a reader sees of a key that is half written is no key.
+    if (errnoOf(error) === "ENOENT") await writeFile(file, key, { mode: 0o600 });
+    else {
+      await held.release();
+      throw error;
+    }
+  }
+  return held;
+}
+
+/** undefined for what is no cache, was discarded, or does not say its key. */
+async function readEntry(path: string): Promise<CacheMountEntry | undefined> {
+  const file = join(path, "key");
+  const key = await readFile(file, "utf8").catch(unlessGone);
+  const times = await stat(file).catch(unlessGone);
+  if (key === undefined || times === undefined) return undefined;
+  if (basename(dirname(path)) !== digestHex(digestOf(key))) return undefined;
+  const name = parseCacheMountKey(key);
+  const instance = Number(basename(path));
+  if (name === undefined) return undefined;
+  return { key, name, instance, directory: join(path, "data"), lastUsed: times.mtimeMs };
+}
+
+/** Gives a whole draft its name; false when somebody else has it. */
+async function takesPlace(draft: string, path: string): Promise<boolean> {
+  try {
+    while (!(await giveName(draft, path)));
+    return true;
+  } catch (error) {
     if (errnoOf(error) !== "ENOTEMPTY" && errnoOf(error) !== "EEXIST") throw error;
+    return false;
   }
 }
 
@@ -317,15 +381,6 @@ async function instancesIn(directory: string): Promise<readonly string[]> {
   return (await Promise.all(nested)).flat();
 }
 
-async function entriesOf(folder: string): Promise<readonly string[]> {
-  try {
-    return (await readdir(folder)).sort().map((name) => join(folder, name));
-  } catch (error) {
-    if (errnoOf(error) === "ENOENT") return [];
-    throw error;
-  }
-}
-
 /** The kernel does not remove a folder in which somebody has just made an instance. */
 async function removeIfEmpty(folder: string): Promise<void> {
   try {
@@ -333,8 +388,4 @@ async function removeIfEmpty(folder: string): Promise<void> {
   } catch (error) {
     if (!["ENOTEMPTY", "EEXIST", "ENOENT"].includes(errnoOf(error) ?? "")) throw error;
   }
-}
-
-function unlessGone(error: unknown): undefined {
-  if (errnoOf(error) !== "ENOENT") throw error;
 }

@@ -1,4 +1,7 @@
+export { cacheMountKey, parseCacheMountKey, type CacheMountName } from "./cache-mount-name.ts";
+export { openCacheMounts } from "./cache-mounts.ts";
 export type {
+  CacheMountEntry,
   CacheMountRequest,
   CacheMountStore,
   CacheMountUsage,

@@ -3,7 +3,9 @@ import { type BuildEnvironment, openFileThread, type StepLog } from "../../build
 import { openDirectoryContext, openStatCache, type StatCache } from "../../context/index.ts";
 import { digestHex, digestOf } from "../../core/index.ts";
 import type { MergedTree } from "../../layer/index.ts";
+import type { CacheMountStore } from "../../store/index.ts";
 import type { BaseImages } from "../base-images.ts";
+import { cacheMountAccess } from "../cache-mounts/access.ts";
 import type { Engine } from "../engine.ts";
 import type { Remotes } from "./remotes.ts";
 import type { BuildSources } from "./sources.ts";
@@ -37,11 +39,19 @@ export async function openEnvironment(
     thread: openFileThread(),
     steps,
     contexts: contextsOf(request, statCache),
+    cacheMounts: await openCaches(engine),
     git: remotes.git,
     fetchLayer: (image, descriptor, signal) => bases.fetchLayer(image, descriptor, signal),
     implicitTime: BigInt(epoch) * 1_000_000_000n,
     hostname: "buildkitsandbox",
   };
+}
+
+/** The store's own, or copies for those who may not change them. @throws USAGE */
+async function openCaches({ store }: Engine): Promise<CacheMountStore> {
+  if (cacheMountAccess() === "read-write") return store.cacheMounts;
+  const { openPrivateCaches } = await import("../cache-mounts/private-caches.ts");
+  return openPrivateCaches(store);
 }
 
 type OpenContext = () => Promise<MergedTree>;

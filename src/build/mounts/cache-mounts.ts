@@ -1,6 +1,6 @@
 import { posix } from "node:path";
 import type { ExecMount } from "../../plan/index.ts";
-import type { HeldCacheMount } from "../../store/index.ts";
+import { cacheMountKey, type HeldCacheMount } from "../../store/index.ts";
 import type { LayersResult } from "../result.ts";
 import { fillCache } from "./fill-cache.ts";
 import { makeBeneath } from "./make-beneath.ts";
@@ -38,12 +38,13 @@ async function takeCache(
   if (first === undefined) throw new Error("a cache without a mount");
   const { request } = place;
   const { store, signal } = request.environment;
-  await request.emptyOnce?.(key, async () => store.cacheMounts.discard(key));
+  const caches = request.environment.cacheMounts ?? store.cacheMounts;
+  await request.emptyOnce?.(key, async () => caches.discard(key));
   // Without mounts a cache is at one place at a time.
   const isAlone =
     first.sharing === "shared" && (await request.environment.sandbox()).kind === "chroot";
   const isLocked = isAlone || [first, ...others].some(({ sharing }) => sharing === "locked");
-  return store.cacheMounts.acquire({
+  return caches.acquire({
     key,
     sharing: isLocked ? "locked" : first.sharing,
     fill: async (directory) => fillCache(first, { ...place, directory }),
@@ -56,7 +57,7 @@ function cacheKey(mount: CacheMount, { request }: MountPlace): string {
   const { id, input, mode, uid, gid } = mount;
   const from = input === undefined ? undefined : layersOf(input, request).chainId;
   const source = input === undefined ? undefined : mount.source;
-  return JSON.stringify({ id, from, source, mode, uid, gid });
+  return cacheMountKey({ id, from, source, mode, uid, gid });
 }
 
 function layersOf(input: number, request: MountPlace["request"]): LayersResult {

@@ -25,6 +25,8 @@ const noExtensions: Extensions = { pax: new Map() };
 export interface ReadLayerTarOptions {
   /** LAYER_LIMIT_EXCEEDED beyond so many entries; by default as `archiveLimits` says. */
   readonly maxEntries?: number;
+  /** The tar holds headers only: contents of files are kept somewhere else. Entries of files can then not be read. */
+  readonly contentsElsewhere?: boolean;
 }
 
 /**
@@ -41,7 +43,7 @@ export async function* readLayerTar(
   options: ReadLayerTarOptions = {},
 ): AsyncGenerator<LayerEntryWithContent, void, undefined> {
   const limits = archiveLimits();
-  const { maxEntries = limits.entries } = options;
+  const { maxEntries = limits.entries, contentsElsewhere = false } = options;
   const source = new ByteSource(input);
   let extensions = noExtensions;
   let count = 0;
@@ -62,7 +64,8 @@ export async function* readLayerTar(
         continue;
       }
       if (++count > maxEntries) throw tooMany(maxEntries);
-      yield* readEntry(source, header, extensions);
+      if (contentsElsewhere) yield readHeader(header, extensions);
+      else yield* readEntry(source, header, extensions);
       extensions = noExtensions;
     }
   } finally {

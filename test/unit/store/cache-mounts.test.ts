@@ -1,9 +1,14 @@
 import { spawn } from "node:child_process";
-import { readFile, readdir, rmdir, writeFile } from "node:fs/promises";
+import { readFile, readdir, rmdir, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, onTestFinished, test } from "vitest";
-import type { CacheSharing, HeldCacheMount, Store } from "../../../src/store/index.ts";
+import {
+  cacheMountKey,
+  type CacheSharing,
+  type HeldCacheMount,
+  type Store,
+} from "../../../src/store/index.ts";
 import { makeDeepTree } from "../../support/deep-tree.ts";
 import { startStoreChild } from "../../support/store-child.ts";
 import { withStore } from "../../support/with-store.ts";
@@ -137,7 +142,7 @@ describe("cache mounts", () => {
     const one = await take(store, { sharing: "shared" });
     await writeFile(join(one.directory, "f"), "mine");
     const open = await readdir(join(one.directory, ".."));
-    expect(open.sort()).toEqual(["data", "lock"]);
+    expect(open.sort()).toEqual(["data", "key", "lock"]);
     await store.cacheMounts.discard("k");
     const two = await take(store, { sharing: "shared" });
     expect(await readdir(two.directory)).toEqual([]);
@@ -195,5 +200,93 @@ describe("cache mounts", () => {
     }
     isOver = true;
     await pruning;
+  });
+
+  const name = { id: "npm", mode: 0o700 };
+  const key = cacheMountKey(name);
+  const fillWith = (text: string) => async (directory: string) =>
+    writeFile(join(directory, "f"), text);
+
+  test("those that have a name are listed, with the time of their last use", async () => {
+    const { store } = await withStore();
+    const began = Date.now();
+    const one = await take(store, { key, sharing: "private" });
+    const two = await take(store, { key, sharing: "private" });
+    await take(store, { key: "no name", sharing: "shared" });
+    const listed = await store.cacheMounts.list();
+    expect(listed.map((entry) => [entry.key, entry.name, entry.instance, entry.directory])).toEqual(
+      [
+        [key, name, 0, one.directory],
+        [key, name, 1, two.directory],
+      ],
+    );
+    // Filesystems count time in steps of some milliseconds.
+    expect(listed[0]?.lastUsed).toBeGreaterThan(began - 1000);
+    await store.cacheMounts.discard(key);
+    expect(await store.cacheMounts.list()).toEqual([]);
+  });
+
+  test("one that an older version made has a name when it was used again", async () => {
+    const { store } = await withStore();
+    const first = await take(store, { key, sharing: "shared" });
+    await first.release();
+    await unlink(join(first.directory, "../key"));
+    expect(await store.cacheMounts.list()).toEqual([]);
+    await take(store, { key, sharing: "shared" });
+    expect(await store.cacheMounts.list()).toMatchObject([{ key }]);
+  });
+
+  test("reading waits for whoever has it alone, and nobody who shares it waits for the reading", async () => {
+    const { store } = await withStore();
+    expect(await store.cacheMounts.read(key)).toBeUndefined();
+    const alone = await take(store, { key, sharing: "locked" });
+    const reading = store.cacheMounts.read(key);
+    expect(await isSettled(reading)).toBe(false);
+    await alone.release();
+    const read = await reading;
+    const user = await take(store, { key, sharing: "shared" });
+    expect(user.directory).toBe(read?.directory);
+    await read?.release();
+  });
+
+  test("replacing is at once and whole, and takes nothing from the present user", async () => {
+    const { store } = await withStore();
+    const user = await take(store, { key, sharing: "locked" });
+    await writeFile(join(user.directory, "f"), "old");
+    await store.cacheMounts.replace({ key, fill: fillWith("new") });
+    const next = await take(store, { key, sharing: "locked" });
+    expect(await readFile(join(next.directory, "f"), "utf8")).toBe("new");
+    await next.release();
+    const failing = store.cacheMounts.replace({
+      key,
+      fill: () => Promise.reject(new Error("no more")),
+    });
+    await expect(failing).rejects.toThrow("no more");
+    const left = await take(store, { key, sharing: "locked" });
+    expect(await readFile(join(left.directory, "f"), "utf8")).toBe("new");
+  });
+
+  test("of many that replace it at the same time one stays, whole", async () => {
+    const { store } = await withStore();
+    const replacing = Array.from({ length: 20 }, (_, index) =>
+      store.cacheMounts.replace({ key, fill: fillWith(String(index)) }),
+    );
+    await Promise.all(replacing);
+    const listed = await store.cacheMounts.list();
+    expect(listed).toHaveLength(1);
+    expect(await readFile(join(listed[0]?.directory ?? "", "f"), "utf8")).toMatch(/^\d+$/);
+  });
+
+  test("prune takes those that are wanted gone, and measure says how large one is", async () => {
+    const { store } = await withStore();
+    await store.cacheMounts.replace({ key, fill: fillWith("x".repeat(10_000)) });
+    const other = cacheMountKey({ id: "apt" });
+    await store.cacheMounts.replace({ key: other, fill: fillWith("") });
+    const [first] = (await store.cacheMounts.list()).filter((entry) => entry.key === key);
+    if (first === undefined) throw new Error("there is none");
+    expect(await store.cacheMounts.measure(first)).toBeGreaterThanOrEqual(10_000);
+    const pruned = await store.cacheMounts.prune({ wanted: (entry) => entry.name.id === "npm" });
+    expect(pruned.removed).toBe(1);
+    expect((await store.cacheMounts.list()).map((entry) => entry.key)).toEqual([other]);
   });
 });

@@ -1,11 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import {
-  coreError,
-  discardBody,
-  isTsbuildError,
-  withBodyRead,
-  type HttpResponse,
-} from "../core/index.ts";
+import { coreError, isTsbuildError } from "../errors.ts";
+import type { HttpResponse } from "./client.ts";
+import { discardBody, withBodyRead } from "./response-body.ts";
 
 /** How often and how patiently requests are repeated. */
 export interface RetryPolicy {

@@ -1,0 +1,235 @@
+import { StepLog } from "../../build/index.ts";
+import {
+  exportMounts,
+  onlyPresent,
+  readMountSet,
+  type MountExport,
+  type MountSet,
+  type MountToExport,
+  type TravelLimits,
+} from "../../cache-mounts/index.ts";
+import { isTsbuildError, parseSize, parseSpan, type Digest } from "../../core/index.ts";
+import { copyGraph, type ContentSource, type Descriptor } from "../../image/index.ts";
+import type { CacheMountEntry, HeldCacheMount } from "../../store/index.ts";
+import { withEngine, type Engine, type EngineOptions } from "../engine.ts";
+import { usageError } from "../errors.ts";
+import { openTarget, type OpenedTarget } from "../places/open-target.ts";
+import { cacheMountAccess, cacheMountSetting } from "./access.ts";
+import { findMounts, parseMountsPlace, type FoundMounts, type MountsPlace } from "./place.ts";
+
+export interface ExportCacheMountsOptions extends EngineOptions {
+  /** See `parseMountsPlace`. */
+  readonly place: string;
+  /** Ids of mounts; all unless given. */
+  readonly ids: readonly string[];
+  /** Bytes of all files together, such as `2g`: what was used last goes. */
+  readonly maxSize?: string | undefined;
+  /** Files that nobody used for so long stay behind, such as `30d`. */
+  readonly maxAge?: string | undefined;
+  /** Accept any certificate, and plain http. */
+  readonly insecure?: boolean | undefined;
+  /** A failure is a warning. */
+  readonly ignoreError?: boolean | undefined;
+}
+
+export interface ExportedCacheMounts {
+  /** Of what stands at the place now; undefined when nothing was exported. */
+  readonly digest: Digest | undefined;
+  readonly mounts: MountExport["mounts"];
+  /** Of mounts that are at the place, but not here. */
+  readonly kept: MountExport["kept"];
+  readonly sent: MountExport["sent"];
+}
+
+const nothingExported = { digest: undefined, mounts: [], kept: [], sent: { count: 0, bytes: 0 } };
+
+/**
+ * Brings cache mounts to a place. Only chunks that are not there move; what is there of other mounts stays. Where
+ * `TSBUILD_CACHE_MOUNTS` is `read-only`, nothing leaves, with a warning.
+ * @throws USAGE, REFERENCE_INVALID, CACHE_MOUNTS_*, REGISTRY_*, ARCHIVE_*
+ */
+export async function exportCacheMounts(
+  options: ExportCacheMountsOptions,
+): Promise<ExportedCacheMounts> {
+  const place = parseMountsPlace(options.place);
+  const limits = readLimits(options);
+  const isReadOnly = cacheMountAccess() === "read-only";
+  return withEngine(options, async (engine) => {
+    const steps = new StepLog({ listener: engine.progress, clock: engine.clock });
+    if (isReadOnly) {
+      steps.warn({
+        code: "CACHE_MOUNTS_READ_ONLY",
+        message: `${cacheMountSetting} is read-only: no cache mount leaves`,
+      });
+      return nothingExported;
+    }
+    try {
+      return await exportTo(place, { engine, steps, options, limits });
+    } catch (error) {
+      if (options.ignoreError !== true || !isTsbuildError(error) || engine.signal.aborted)
+        throw error;
+      steps.warn({ code: error.code, message: error.message });
+      return nothingExported;
+    }
+  });
+}
+
+interface Work {
+  readonly engine: Engine;
+  readonly steps: StepLog;
+  readonly options: ExportCacheMountsOptions;
+  readonly limits: TravelLimits;
+}
+
+function readLimits({ maxSize, maxAge }: ExportCacheMountsOptions): TravelLimits {
+  const size = maxSize === undefined ? undefined : parseSize(maxSize);
+  const age = maxAge === undefined ? undefined : parseSpan(maxAge);
+  if (maxSize !== undefined && size === undefined) {
+    throw usageError(`read --max-size ${maxSize}`, "write for example 500m or 2g");
+  }
+  if (maxAge !== undefined && age === undefined) {
+    throw usageError(`read --max-age ${maxAge}`, "write for example 30d or 12h");
+  }
+  const usedSince = age === undefined ? undefined : BigInt(Date.now() - age) * 1_000_000n;
+  return { maxSize: size, usedSince };
+}
+
+async function exportTo(place: MountsPlace, work: Work): Promise<ExportedCacheMounts> {
+  const entries = await chooseEntries(work);
+  if (entries.length === 0) return nothingExported;
+  const held = await holdAll(entries, work.engine);
+  try {
+    const found = await findMounts(place, { ...work, insecure: work.options.insecure });
+    try {
+      return await sendTo(place, { ...work, mounts: held.mounts, found });
+    } finally {
+      await found?.close();
+    }
+  } finally {
+    await held.release();
+  }
+}
+
+/** The first instance of each cache that is wanted. What is not there is told. */
+async function chooseEntries({
+  engine,
+  steps,
+  options,
+}: Work): Promise<readonly CacheMountEntry[]> {
+  const { ids } = options;
+  const all = await engine.store.cacheMounts.list();
+  const entries = all.filter(
+    ({ instance, name }) => instance === 0 && (ids.length === 0 || ids.includes(name.id)),
+  );
+  const missing = ids.filter((id) => !entries.some(({ name }) => name.id === id));
+  if (missing.length > 0 || entries.length === 0) {
+    const what = missing.length === 0 ? "no cache mounts" : `no cache mount ${missing.join(", ")}`;
+    steps.warn({ code: "CACHE_MOUNTS_MISSING", message: `there is ${what} here to export` });
+  }
+  return entries;
+}
+
+interface HeldMounts {
+  readonly mounts: readonly MountToExport[];
+  release(): Promise<void>;
+}
+
+/** In the order of their keys, as steps take them, so that nobody waits for each other. */
+async function holdAll(entries: readonly CacheMountEntry[], engine: Engine): Promise<HeldMounts> {
+  const held: HeldCacheMount[] = [];
+  const mounts: MountToExport[] = [];
+  const release = async (): Promise<void> => {
+    for (const mount of held.splice(0)) await mount.release();
+  };
+  try {
+    for (const { key, name } of [...entries].sort((a, b) => (a.key < b.key ? -1 : 1))) {
+      const mount = await engine.store.cacheMounts.read(key, engine.signal);
+      if (mount === undefined) continue;
+      held.push(mount);
+      mounts.push({ key, name, directory: mount.directory });
+    }
+    return { mounts, release };
+  } catch (error) {
+    await release();
+    throw error;
+  }
+}
+
+async function sendTo(
+  place: MountsPlace,
+  work: Work & {
+    readonly mounts: readonly MountToExport[];
+    readonly found: FoundMounts | undefined;
+  },
+): Promise<ExportedCacheMounts> {
+  const { engine, steps, options, limits, mounts, found } = work;
+  const { signal } = engine;
+  const target = await openTarget(place, { engine, insecure: options.insecure });
+  try {
+    const previous = await readPrevious(place, { ...work, target });
+    const { root, source, ...told } = await steps.run(`reading cache mounts`, async (step) =>
+      exportMounts({
+        ...{ mounts, limits, previous, sink: target.sink, signal },
+        tmpDir: engine.store.tmpDir,
+        onProgress: (current, total) =>
+          step.progress({ item: "files", current, total, unit: "bytes", done: current >= total }),
+      }),
+    );
+    await name(root, { source, target, found, signal });
+    return { digest: root.digest, ...told };
+  } catch (error) {
+    await target.abort();
+    throw error;
+  } finally {
+    await target.close();
+  }
+}
+
+/** Nothing is written where the name stands for just that already. */
+async function name(
+  root: Descriptor,
+  to: {
+    readonly source: ContentSource;
+    readonly target: OpenedTarget;
+    readonly found: FoundMounts | undefined;
+    readonly signal: AbortSignal;
+  },
+): Promise<void> {
+  const { source, target, found, signal } = to;
+  if (found?.root.digest === root.digest) return target.abort();
+  await copyGraph({ source, sink: target.sink, root, signal });
+  await target.finish(root);
+}
+
+/** What the place has; what is damaged there is replaced. @throws CACHE_MOUNTS_NOT_FOUND when it is something else */
+async function readPrevious(
+  place: MountsPlace,
+  work: Work & { readonly found: FoundMounts | undefined; readonly target: OpenedTarget },
+): Promise<{ readonly set: MountSet; readonly source: ContentSource } | undefined> {
+  const { engine, steps, found, target } = work;
+  if (found === undefined) return undefined;
+  const { signal } = engine;
+  const { source, root } = found;
+  try {
+    const set = await readMountSet({ source, root, signal });
+    // A file is written anew, with the packs of the one before.
+    if (place.type === "oci-archive") return { set, source };
+    return { set: await onlyPresent(set, { sink: target.sink, signal }), source };
+  } catch (error) {
+    if (!isDamage(error)) throw error;
+    steps.warn({ code: error.code, message: `${error.message}: all is sent again` });
+    return undefined;
+  }
+}
+
+const damages = [
+  "CACHE_MOUNTS_INVALID",
+  "DIGEST_MISMATCH",
+  "SIZE_MISMATCH",
+  "ARCHIVE_BLOB_NOT_FOUND",
+  "REGISTRY_NOT_FOUND",
+];
+
+function isDamage(error: unknown): error is Error & { readonly code: string } {
+  return isTsbuildError(error) && damages.includes(error.code);
+}

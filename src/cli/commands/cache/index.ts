@@ -1,0 +1,13 @@
+import type { Command } from "commander";
+import type { Invocation } from "../../invocation.ts";
+import { addExportCommand } from "./export.ts";
+import { addImportCommand } from "./import.ts";
+
+/** `tsbuild cache …`: what builds keep for the next ones. */
+export function addCacheCommand(program: Command, invocation: Invocation): void {
+  const cache = program
+    .command("cache")
+    .description("look at the build cache, and carry it elsewhere");
+  addExportCommand(cache, invocation);
+  addImportCommand(cache, invocation);
+}
