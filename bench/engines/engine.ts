@@ -18,6 +18,8 @@ export interface Engine {
   readonly name: EngineName;
   readonly version: string;
   build(options: BuildOptions): Argv;
+  /** Tells what a build would do, or why, without building; absent where there is no such thing. */
+  foretell?(how: "dry-run" | "explain", context: string): Argv;
   /** From an image to the exit of a command in it; pulls what is missing. Absent: not one command there. */
   run?(image: string, command: Argv): Argv;
   push(image: string): Argv;

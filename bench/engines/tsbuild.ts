@@ -12,6 +12,10 @@ export function tsbuildEngine(root: string, version: string): Engine {
     build: ({ context, tag, fresh }) => {
       return [...tsbuild, "build", "-q", ...(fresh ? ["--no-cache"] : []), "-t", tag, context];
     },
+    foretell: (how, context) => {
+      const verb = how === "explain" ? ["explain"] : ["build", "--dry-run"];
+      return [...tsbuild, ...verb, "--progress", "quiet", context];
+    },
     run: (image, command) => [...tsbuild, "run", "--rm", image, ...command],
     push: (image) => [...tsbuild, "push", "-q", image],
     save: (image, file) => [...tsbuild, "save", "-o", file, image],

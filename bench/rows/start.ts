@@ -4,7 +4,7 @@ import { writeTree } from "../inputs/tree.ts";
 import { execute } from "../measure/run-command.ts";
 import { smallBase, type Workspace } from "../workspace.ts";
 import { buildingAll, emptyNode } from "./build-row.ts";
-import type { BenchRow, PreparedRow } from "./row.ts";
+import type { BenchRow, Contestant, PreparedRow } from "./row.ts";
 
 const manyFiles = "bench-100k-files:1";
 
@@ -42,16 +42,15 @@ export const startRows: readonly BenchRow[] = [
     ],
     prepare: async (workspace) => {
       const { image } = await imageOfManyFiles(workspace);
-      const small = await cachedRebuild(workspace, smallBase);
-      const [tsbuild] = workspace.engines;
-      const onSmall = tsbuild && small.contestant(tsbuild);
-      if (onSmall === undefined) throw new Error("no engine");
+      const onSmall = ownTurn(workspace, await cachedRebuild(workspace, smallBase));
       // The floor's first turn may be one that counts: its cache is filled here.
       await execute(onSmall.command(), workspace.signal);
       const big = await cachedRebuild(workspace, image);
       return { ...big, floor: { ...onSmall, what: "tsbuild itself on a base of two files" } };
     },
   },
+  foretelling("explain-cached", "explain"),
+  foretelling("dry-run-cached", "dry-run"),
   {
     name: "run-true",
     what: "run --rm IMAGE true",
@@ -67,14 +66,53 @@ export const startRows: readonly BenchRow[] = [
   },
 ];
 
+/** What a build would do where all is cached, beside the build itself. */
+function foretelling(name: string, how: "dry-run" | "explain"): BenchRow {
+  return {
+    name,
+    what: `${how === "explain" ? "explain" : "build --dry-run"} of 12 instructions, all cached`,
+    goals: [{ of: "floor", atMost: 1.3 }],
+    peers: false,
+    prepare: async (workspace) => {
+      const context = await rebuiltContext(workspace, { name, base: smallBase });
+      const building = buildingAll({ name, context, fresh: false, floor: emptyNode });
+      const rebuild = ownTurn(workspace, building);
+      // What is foretold is cached because it was built.
+      await execute(rebuild.command(), workspace.signal);
+      return {
+        contestant: (engine) => {
+          const command = engine.foretell?.(how, context);
+          return command && { command: () => command };
+        },
+        floor: { ...rebuild, what: "the cached rebuild itself" },
+      };
+    },
+  };
+}
+
 async function cachedRebuild(workspace: Workspace, base: string): Promise<PreparedRow> {
   const name = base === smallBase ? "cached-rebuild" : "cached-rebuild-big-base";
-  const context = await workspace.context(name, {
+  const context = await rebuiltContext(workspace, { name, base });
+  return buildingAll({ name, context, fresh: false, floor: emptyNode });
+}
+
+function rebuiltContext(
+  workspace: Workspace,
+  { name, base }: { readonly name: string; readonly base: string },
+): Promise<string> {
+  return workspace.context(name, {
     Dockerfile: twelveInstructions(base),
     "a.txt": "a\n",
     "b.txt": "b\n",
   });
-  return buildingAll({ name, context, fresh: false, floor: emptyNode });
+}
+
+/** What tsbuild does in a row. */
+function ownTurn({ engines }: Workspace, row: PreparedRow): Contestant {
+  const [tsbuild] = engines;
+  const turn = tsbuild && row.contestant(tsbuild);
+  if (turn === undefined) throw new Error("no engine");
+  return turn;
 }
 
 /** An image of 100,000 small files below `/data`. */

@@ -8,7 +8,7 @@ import {
   layerCompression,
   type Platform,
 } from "../core/index.ts";
-import { copyGraph, type ContentSink, type Descriptor } from "../image/index.ts";
+import { copyGraph, readImage, type ContentSink, type Descriptor } from "../image/index.ts";
 import type { FetchLayer, LocalImage } from "../local/index.ts";
 import type { BaseImage, OciLayout } from "../plan/index.ts";
 import type { Engine } from "./engine.ts";
@@ -17,6 +17,9 @@ import { normaliseName } from "./images.ts";
 import { missingInRegistry, nameImage } from "./missing-image.ts";
 import { Repositories } from "./repositories.ts";
 
+/** What building on an image asks for. */
+type KnownImage = Pick<LocalImage, "id" | "config">;
+
 /**
  * Images that something is built on or started from: looked for in the store first, then in their registry. Lazy: only
  * manifest and config are fetched; a layer comes when somebody needs its files.
@@ -24,12 +27,17 @@ import { Repositories } from "./repositories.ts";
 export class BaseImages {
   readonly #engine: Engine;
   readonly #pull: boolean;
+  readonly #isLooking: boolean;
   readonly #repositories: Repositories;
 
-  /** `pull`: ask the registry even for what is here. */
-  constructor(engine: Engine, options: { readonly pull: boolean }) {
+  /** `pull`: ask the registry even for what is here. `onlyLook`: keep nothing of what it answers. */
+  constructor(
+    engine: Engine,
+    options: { readonly pull: boolean; readonly onlyLook?: boolean | undefined },
+  ) {
     this.#engine = engine;
     this.#pull = options.pull;
+    this.#isLooking = options.onlyLook ?? false;
     this.#repositories = new Repositories(engine);
   }
 
@@ -47,8 +55,9 @@ export class BaseImages {
     if (layout !== undefined) {
       const engine = this.#engine;
       return steps.run(`[context ${reference}] load metadata for ${layout.path}`, async () => {
-        const { resolveLayout } = await import("./oci-layouts.ts");
-        return resolveLayout(layout, { name: reference, platform, engine });
+        const { lookIntoLayout, resolveLayout } = await import("./oci-layouts.ts");
+        const open = this.#isLooking ? lookIntoLayout : resolveLayout;
+        return open(layout, { name: reference, platform, engine });
       });
     }
     const name = normaliseName(reference);
@@ -72,13 +81,32 @@ export class BaseImages {
   async #fetchOr(
     here: LocalImage | undefined,
     wanted: { readonly name: string; readonly platform: Platform },
-  ): Promise<LocalImage> {
+  ): Promise<KnownImage> {
     try {
+      if (this.#isLooking) return await this.#lookAt(wanted);
       return await this.fetchImage(wanted.name, wanted.platform);
     } catch (error) {
       if (here === undefined || this.#pull || !isOutOfReach(error)) throw error;
       return here;
     }
+  }
+
+  /** Reads manifest and config of an image where it is. */
+  async #lookAt(wanted: {
+    readonly name: string;
+    readonly platform: Platform;
+  }): Promise<KnownImage> {
+    const { name, platform } = wanted;
+    const { signal } = this.#engine;
+    const source = await this.#repositories.open(name);
+    const root = await source.resolve(name, signal);
+    if (root === undefined) throw await missingInRegistry(source, name, signal);
+    const { manifest, config } = await readImage({ source, root, platform, signal }).catch(
+      (error: unknown) => {
+        throw nameImage(error, name);
+      },
+    );
+    return { id: manifest.config.digest, config };
   }
 
   /** Fetches manifest and config of an image and names it in the store; `name` is in its full form. */

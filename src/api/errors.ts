@@ -11,6 +11,9 @@ export type ApiErrorCode =
   | "IMAGE_REBASE_REFUSED"
   /** A file that is to be attached cannot be read. */
   | "ARTIFACT_UNREADABLE"
+  /** No key of the build cache begins so. */
+  | "CACHE_KEY_NOT_FOUND"
+  | "CACHE_KEY_AMBIGUOUS"
   | "MANIFEST_LIST_EXISTS"
   | "MANIFEST_LIST_NOT_FOUND"
   | "DOCKERFILE_NOT_FOUND"

@@ -25,20 +25,64 @@ export async function dropRepositories(engine: Engine): Promise<number> {
 
 /** All of it can be freed. */
 export async function repositoriesUsage(engine: Engine): Promise<UsageGroup> {
-  const directory = gitCacheOf(engine);
-  const { size } = await measure(directory);
-  const names = size === 0 ? [] : await readdir(directory, { withFileTypes: true });
-  const total = names.filter((entry) => entry.isDirectory()).length;
-  return { total, active: 0, size, reclaimable: size };
+  const found = await listRepositories(engine);
+  const size = found.reduce((sum, each) => sum + each.size, 0);
+  return { total: found.length, active: 0, size, reclaimable: size };
 }
 
-async function measure(directory: string): Promise<{ readonly size: number }> {
-  let size = 0;
+/** A bare repository of one remote. */
+export interface KeptRepository {
+  /** What its folder is called. */
+  readonly name: string;
+  /** Bytes. */
+  readonly size: number;
+  /** When something was last fetched into it, or asked of it. */
+  readonly lastUsed: Date;
+}
+
+export async function listRepositories(engine: Engine): Promise<readonly KeptRepository[]> {
+  const directory = gitCacheOf(engine);
+  const entries = (await readdir(directory, { withFileTypes: true }).catch(unlessGone)) ?? [];
+  const found: KeptRepository[] = [];
+  for (const { name } of entries.filter((entry) => entry.isDirectory())) {
+    const { size, newest } = await measure(join(directory, name));
+    found.push({ name, size, lastUsed: new Date(newest) });
+  }
+  return found;
+}
+
+/**
+ * Removes some of them; returns the bytes of their files. While another process is at work, which may read them, they
+ * stay.
+ */
+export async function removeRepositories(
+  engine: Engine,
+  names: ReadonlySet<string>,
+): Promise<number> {
+  if (names.size === 0) return 0;
+  const removed = await engine.store.tryExclusive(async () => {
+    let bytes = 0;
+    for (const { name, size } of await listRepositories(engine)) {
+      if (!names.has(name)) continue;
+      await removeTree(join(gitCacheOf(engine), name));
+      bytes += size;
+    }
+    return bytes;
+  });
+  return removed ?? 0;
+}
+
+/** Bytes of the files, and the newest time of all that is there, in milliseconds since the epoch. */
+async function measure(
+  directory: string,
+): Promise<{ readonly size: number; readonly newest: number }> {
+  let [size, newest] = [0, 0];
   for (const name of await namesBelow(directory)) {
     const found = await lstat(join(directory, name)).catch(unlessGone);
     if (found?.isFile() === true) size += found.size;
+    newest = Math.max(newest, found?.mtimeMs ?? 0);
   }
-  return { size };
+  return { size, newest };
 }
 
 async function namesBelow(directory: string): Promise<readonly string[]> {

@@ -56,6 +56,23 @@ export { examine, type DoctorReport, type DoctorRow } from "./doctor/doctor.ts";
 export type { EngineOptions } from "./engine.ts";
 export { defaultRoot } from "../store/index.ts";
 export { isUsageError, usageError, type ApiErrorCode } from "./errors.ts";
+export { forecastBuild } from "./forecast/forecast-build.ts";
+export {
+  toForecastDocument,
+  wouldRun,
+  type ForecastDocument,
+  type ForecastedStep,
+} from "./forecast/document.ts";
+export {
+  describeChange,
+  formatReason,
+  type Estimate,
+  type FileChange,
+  type Forecast,
+  type ForecastOutcome,
+  type ForecastStep,
+  type Reason,
+} from "../build/index.ts";
 export { listImages, removeImages, tagImage, type ImageRow } from "./images.ts";
 export { imageHistory, inspectImages, type HistoryRow, type InspectedImage } from "./inspect.ts";
 export { inspectPlace, readDocument, type InspectPlaceOptions } from "./inspect-place.ts";
@@ -96,13 +113,22 @@ export { logIn, logOut, type ForgottenLogin, type SavedLogin } from "./login.ts"
 export { parseOutput } from "./output/parse-output.ts";
 export { outputFailed } from "./output/places.ts";
 export type { OutputSpec } from "./output/types.ts";
+export type { CacheItem, ItemKey } from "./cache/cache-item.ts";
+export type { CacheTotals } from "./cache/choose-pruned.ts";
+export {
+  inspectCache,
+  type InspectedFile,
+  type InspectedItem,
+  type InspectedKey,
+} from "./cache/inspect-cache.ts";
+export { listCache, type CacheListing } from "./cache/list-cache.ts";
 export {
   pruneBuilder,
-  pruneSystem,
-  systemUsage,
-  type PruneReport,
-  type UsageRow,
-} from "./prune.ts";
+  type PruneCacheOptions,
+  type PruneCacheReport,
+} from "./cache/prune-cache.ts";
+export type { PruneReport } from "./free-space.ts";
+export { pruneSystem, systemUsage, type UsageRow } from "./prune.ts";
 export { runContainer, runFailureExitCode, type RunContainerOptions } from "./run.ts";
 export { verifySystem, type SystemVerification } from "./verify.ts";
 export { version } from "./version.ts";

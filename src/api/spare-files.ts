@@ -3,24 +3,45 @@ import { join } from "node:path";
 import { errnoOf, removeTree } from "../core/index.ts";
 import type { Engine } from "./engine.ts";
 
+/** So many records of last builds stay, the newest ones: without them the next build calls everything new. */
+const keptBuilds = 100;
+
 /**
  * Removes what is kept only to save time and is made again when it is missing: digests of context files, what is known of
- * URLs, keys of last builds, compiled system call filters. Returns the bytes of the files. While another process is at
- * work, which may be about to read one, they stay.
+ * URLs, compiled system call filters, and all but the newest records of last builds. Returns the bytes of the files. While
+ * another process is at work, which may be about to read one, they stay.
  */
 export async function dropSpareFiles({ store }: Engine): Promise<number> {
   const dropped = await store.tryExclusive(async () => {
     const cache = join(store.root, "cache");
     const filters = (await namesIn(cache)).filter((name) => /^seccomp-.*\.bpf$/.test(name));
-    const folders = [join(store.root, "builds"), join(cache, "contexts"), join(cache, "http")];
+    const folders = [join(cache, "contexts"), join(cache, "http")];
+    const builds = await oldestOf(join(store.root, "builds"), { but: keptBuilds });
     let bytes = 0;
-    for (const path of [...folders, ...filters.map((name) => join(cache, name))]) {
+    for (const path of [...folders, ...builds, ...filters.map((name) => join(cache, name))]) {
       bytes += await sizeOf(path);
       await removeTree(path);
     }
     return bytes;
   });
   return dropped ?? 0;
+}
+
+/** Paths of the files of a folder without the newest ones. */
+async function oldestOf(
+  folder: string,
+  { but }: { readonly but: number },
+): Promise<readonly string[]> {
+  const files: { readonly path: string; readonly time: number }[] = [];
+  for (const name of await namesIn(folder)) {
+    const path = join(folder, name);
+    const found = await lstat(path).catch(unlessGone);
+    if (found !== undefined) files.push({ path, time: found.mtimeMs });
+  }
+  return files
+    .sort((a, b) => b.time - a.time)
+    .slice(but)
+    .map(({ path }) => path);
 }
 
 async function sizeOf(path: string): Promise<number> {

@@ -40,15 +40,19 @@ export class BuildTrace {
 
   /** Why a step runs, in words. */
   async why(vertex: Vertex): Promise<string> {
-    this.#explainer ??= this.#lastBuild().then((previous) =>
+    return formatReason(await (await this.explainer()).explain(vertex));
+  }
+
+  /** Who compares this build with the last one. */
+  explainer(): Promise<Explainer> {
+    return (this.#explainer ??= this.#lastBuild().then((previous) =>
       openExplainer({
         plan: this.#plan,
         cache: this.#environment.cache,
         previous,
         known: (id) => this.#known(id),
       }),
-    );
-    return formatReason(await (await this.#explainer).explain(vertex));
+    ));
   }
 
   /** Every vertex of the plan, in its order. */

@@ -1,6 +1,5 @@
 export { cacheError, type CacheErrorCode } from "./errors.ts";
 export { openLocalCache, type LocalCache } from "./local-cache.ts";
-export { pruneRecords, type PruneReport } from "./prune.ts";
 export type {
   BuildRecord,
   Cache,

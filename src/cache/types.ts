@@ -38,6 +38,8 @@ export interface CacheRecord {
  */
 export interface Cache {
   lookup(key: Digest): Promise<CacheRecord | undefined>;
+  /** What `lookup` would find, for whoever only asks what a build would do: it does not count as a use, and changes nothing. */
+  peek(key: Digest): Promise<CacheRecord | undefined>;
   /** Writes record and key object; the key object lies in a second file that a lookup does not read. */
   store(
     key: Digest,

@@ -4,7 +4,9 @@ import { addBuildCommand } from "./commands/build.ts";
 import { addBuilderCommand } from "./commands/builder.ts";
 import { addCacheCommand } from "./commands/cache/index.ts";
 import { addContextCommand } from "./commands/context.ts";
+import { addCacheCommand } from "./commands/cache/index.ts";
 import { addDoctorCommand } from "./commands/doctor.ts";
+import { addExplainCommand } from "./commands/explain.ts";
 import { addHistoryCommand } from "./commands/history.ts";
 import { addImageCommand } from "./commands/image/index.ts";
 import { addImagesCommand } from "./commands/images.ts";
@@ -110,6 +112,8 @@ const commands: Readonly<Record<string, (program: Command, invocation: Invocatio
   cache: addCacheCommand,
   system: addSystemCommand,
   context: addContextCommand,
+  explain: addExplainCommand,
+  cache: addCacheCommand,
   doctor: addDoctorCommand,
 };
 

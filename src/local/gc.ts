@@ -104,7 +104,7 @@ async function mark({ options, place, live }: Collection): Promise<Removed> {
   return { removed: 0, bytes: 0 };
 }
 
-async function addRoot(live: Reach, root: GcRoot): Promise<void> {
+export async function addRoot(live: Reach, root: GcRoot): Promise<void> {
   switch (root.type) {
     case "descriptor":
       return live.addDescriptor(root.descriptor);

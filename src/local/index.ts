@@ -8,6 +8,7 @@ export {
 export type { LocalErrorCode } from "./errors.ts";
 export { collectGarbage, type GcOptions, type GcReport, type GcRoot, type GcStep } from "./gc.ts";
 export { describeGroup, idOf } from "./image-group.ts";
+export { measureLayers, type LayerPart, type LayerUsage } from "./layer-usage.ts";
 export { openLocalImages } from "./local-images.ts";
 export {
   findListed,

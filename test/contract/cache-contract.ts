@@ -57,6 +57,15 @@ export function testCache(name: string, open: () => Promise<Cache>): void {
       expect(await explained(cache, key)).toEqual({ ...one, fields });
     });
 
+    test("whoever peeks finds the same", async () => {
+      const cache = await open();
+      expect(await cache.peek(key)).toBeUndefined();
+      await cache.store(key, one, cacheContent("base", "one"));
+      expect(await cache.peek(key)).toEqual(await cache.lookup(key));
+      await cache.remove(key);
+      expect(await cache.peek(key)).toBeUndefined();
+    });
+
     test("a result without layers is a record too", async () => {
       const cache = await open();
       await cache.store(key, one, cacheContent());

@@ -5,9 +5,11 @@ import { promisify } from "node:util";
 import { onTestFinished } from "vitest";
 import {
   assembleConfig,
+  forecast,
   solve,
   StepLog,
   type BuildEnvironment,
+  type Forecast,
   type Solution,
 } from "../../src/build/index.ts";
 import { openLocalCache, type BuildRecord, type TracedStep } from "../../src/cache/index.ts";
@@ -42,6 +44,8 @@ export interface BuildHarness {
   readonly events: ProgressEvent[];
   plan(dockerfile: string, options?: BuildRequest): Promise<Plan>;
   build(dockerfile: string, options?: BuildRequest): Promise<Built>;
+  /** What `build` would do. */
+  forecast(dockerfile: string, options?: BuildRequest): Promise<Forecast>;
   /** What the commands of the last build wrote, both streams. */
   output(): string;
   /** Names of the steps that the last build ran, or took from the cache. */
@@ -158,6 +162,11 @@ export async function openBuildHarness(options: {
       last = { steps: solution.trace, finished: clock.now().toISOString() };
       return { ...solution, config, steps: stepsOf(solution) };
     },
+    forecast: async (dockerfile, request = {}) =>
+      forecast(await plan(dockerfile, request), {
+        ...environment(request.signal),
+        ...request.given,
+      }),
     output: () =>
       events
         .flatMap((event) => (event.type === "step-output" ? [Buffer.from(event.bytes)] : []))

@@ -2,7 +2,8 @@ import { existsSync, readdirSync, readFileSync, realpathSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect } from "vitest";
 import { repository } from "./cli.ts";
-import { instructionSteps } from "./setup-progress.ts";
+import { foretoldSteps, isForetold } from "./foretold-steps.ts";
+import { instructionSteps, type ToldStep } from "./setup-progress.ts";
 import type { Workspace } from "./setup-workspace.ts";
 
 const root = join(repository, "fixtures/builds");
@@ -49,7 +50,10 @@ export async function buildToolbox(workspace: Workspace): Promise<void> {
   ]);
 }
 
-/** Builds one case twice: the facts must hold, and the second time every step must come from the cache. */
+/**
+ * Builds one case twice: the facts must hold, and the second time every step must come from the cache. What would happen
+ * is asked before, and has to happen.
+ */
 export async function checkPublicBuild(
   name: string,
   { workspace, debian = "" }: { readonly workspace: Workspace; readonly debian?: string },
@@ -64,9 +68,8 @@ export async function checkPublicBuild(
   const image = `${name}:built`;
   const flags = (expected.build ?? []).map((flag) => fillIn(flag));
   const build = ["-t", image, ...flags, folder];
-  await workspace.expectCli(["--progress", "plain", ...build]);
-  const { stderr } = await workspace.expectCli(["--progress", "rawjson", ...build]);
-  const again = instructionSteps(stderr);
+  await buildAsForetold(workspace, build);
+  const again = await buildAsForetold(workspace, build);
   expect(again.filter(({ outcome }) => outcome !== "cached")).toEqual([]);
 
   const { Config } = await workspace.inspect(image);
@@ -76,6 +79,24 @@ export async function checkPublicBuild(
     const command = ["run", "--rm", ...runFlags, image, ...args];
     expect((await workspace.expectCli(command)).stdout).toBe(prints);
   }
+}
+
+async function buildAsForetold(
+  workspace: Workspace,
+  build: readonly string[],
+): Promise<readonly ToldStep[]> {
+  const { stdout } = await workspace.expectCli([
+    "build",
+    "--dry-run",
+    "--format",
+    "json",
+    ...build,
+  ]);
+  const { stderr } = await workspace.expectCli(["--progress", "rawjson", ...build]);
+  const told = instructionSteps(stderr);
+  const foretold = foretoldSteps(stdout);
+  expect(foretold.filter((step) => !isForetold(step, told))).toEqual([]);
+  return told;
 }
 
 function fillIn(flag: string): string {

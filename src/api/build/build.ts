@@ -131,13 +131,16 @@ async function buildFrom(sources: BuildSources, work: BuildWork): Promise<BuildR
 }
 
 /** What tells builds of one thing from builds of another, for the record of the last one. */
-function targetOf({ context, file = "", target = "" }: BuildOptions): Digest {
+export function targetOf({ context, file = "", target = "" }: BuildOptions): Digest {
   return digestOf([resolve(context), file, target].join("\0"));
 }
 
-async function planFrom(
+/** Plans what a build of the sources does; findings of checks are told. */
+export async function planFrom(
   { dockerfile, context }: BuildSources,
-  work: BuildWork & { readonly bases: BaseImages },
+  work: Pick<BuildWork, "engine" | "options" | "targets" | "named" | "steps" | "remotes"> & {
+    readonly bases: BaseImages;
+  },
 ): Promise<{ readonly plan: Plan; readonly parsed: Dockerfile }> {
   const { engine, options, targets, named, steps, remotes, bases } = work;
   const directory = context.type === "directory" ? context.directory : undefined;

@@ -4,8 +4,8 @@ import type { FieldChange, FileChange } from "./reason.ts";
 
 /** In what two keys differ. */
 export interface KeyChanges {
-  /** The first one, in the order of the current key. */
-  readonly field: FieldChange | undefined;
+  /** In the order of the current key; then those that are gone. */
+  readonly fields: readonly FieldChange[];
   /** By number of the source that the files were read from. */
   readonly files: ReadonlyMap<number, ChangedFiles>;
   /** Names of the fields that stand for inputs (`parent`, `base`, `from.1`, `layers`) and differ. */
@@ -20,7 +20,7 @@ export interface ChangedFiles {
   readonly total: number;
 }
 
-const namedFiles = 3;
+const namedFiles = 10;
 
 interface FileField {
   readonly source: number;
@@ -69,7 +69,7 @@ export function compareKeys(
     now.close();
   }
   return {
-    field: firstChange(before.fields, now.fields),
+    fields: changedFields(before.fields, now.fields),
     files: new Map([...files].filter(([, { changed }]) => changed > 0)),
     inputs: changedInputs(before.fields, now.fields),
   };
@@ -147,20 +147,22 @@ function orderOf(path: string): Buffer {
 
 const inputFields = /^(?:parent|base|layers|from\.\d+)$/;
 
-function firstChange(
+function changedFields(
   before: ReadonlyMap<string, JsonValue>,
   now: ReadonlyMap<string, JsonValue>,
-): FieldChange | undefined {
+): readonly FieldChange[] {
+  const changes: FieldChange[] = [];
   for (const [field, current] of now) {
     if (inputFields.test(field)) continue;
     const previous = before.get(field);
-    if (previous === undefined) return { type: "field", field, current };
-    if (!isSame(previous, current)) return { type: "field", field, previous, current };
+    if (previous === undefined) changes.push({ type: "field", field, current });
+    else if (!isSame(previous, current)) changes.push({ type: "field", field, previous, current });
   }
   for (const [field, previous] of before) {
-    if (!now.has(field) && !inputFields.test(field)) return { type: "field", field, previous };
+    if (!now.has(field) && !inputFields.test(field))
+      changes.push({ type: "field", field, previous });
   }
-  return undefined;
+  return changes;
 }
 
 function changedInputs(

@@ -8,6 +8,7 @@ import type {
 import type { Digest } from "../../core/index.ts";
 import type { Op, Plan, Vertex, VertexId } from "../../plan/index.ts";
 import type { CacheKey } from "../keys.ts";
+import { ancestorsOf } from "../plan-vertices.ts";
 import { compareKeys, type ChangedFiles, type KeyChanges } from "./compare-keys.ts";
 import { matchSteps } from "./match-steps.ts";
 import type { BaseName, FieldChange, Reason } from "./reason.ts";
@@ -34,6 +35,10 @@ export interface ExplainerOptions {
 export interface Explainer {
   /** Why a step that is not in the cache runs. */
   explain(vertex: Vertex): Promise<Reason>;
+  /** All reasons that there are; the first one is that of `explain`. */
+  explainAll(vertex: Vertex): Promise<readonly Reason[]>;
+  /** The same step in the last build. */
+  before(vertex: Vertex): TracedStep | undefined;
 }
 
 /**
@@ -54,9 +59,29 @@ class RecordExplainer implements Explainer {
   }
 
   async explain(vertex: Vertex): Promise<Reason> {
+    return this.#asked(vertex) ?? (await this.#difference(vertex)) ?? { type: "evicted" };
+  }
+
+  async explainAll(vertex: Vertex): Promise<readonly Reason[]> {
+    const first = await this.explain(vertex);
+    if (this.#asked(vertex) !== undefined) return [first];
+    const all: Reason[] = [];
+    try {
+      for await (const reason of this.#differences(vertex)) all.push(reason);
+    } catch {
+      // What could be read before is true.
+    }
+    return all.length === 0 ? [first] : all;
+  }
+
+  before(vertex: Vertex): TracedStep | undefined {
+    return this.#oldOf(vertex);
+  }
+
+  /** Reasons for which nothing has to be compared. */
+  #asked({ ignoreCache }: Vertex): Reason | undefined {
     if (this.#options.previous === undefined) return { type: "first-time" };
-    if (vertex.ignoreCache === true) return { type: "no-cache" };
-    return (await this.#difference(vertex)) ?? { type: "evicted" };
+    return ignoreCache === true ? { type: "no-cache" } : undefined;
   }
 
   /** In what a vertex differs from what it was; undefined when it is the same. Asked once. */
@@ -64,47 +89,59 @@ class RecordExplainer implements Explainer {
     let reason = this.#reasons.get(vertex.id);
     if (reason === undefined) {
       // Whatever keeps an old key from being read, a build does not fail of a reason that nobody can tell.
-      reason = this.#findDifference(vertex).catch(() => ({ type: "forgotten" }) as const);
+      reason = firstOf(this.#differences(vertex)).catch(() => ({ type: "forgotten" }) as const);
       this.#reasons.set(vertex.id, reason);
     }
     return reason;
   }
 
-  async #findDifference(vertex: Vertex): Promise<Reason | undefined> {
+  /** The first cause comes first. */
+  async *#differences(vertex: Vertex): AsyncGenerator<Reason, void, undefined> {
     // Steps ask the ones below: a chain may be thousands of steps long, and each call would stand on the last one.
     await Promise.resolve();
     const old = this.#oldOf(vertex);
-    if (old === undefined) return { type: "new" };
-    const known = await this.#options.known(vertex.id);
-    if (vertex.op.type === "image") return baseDifference(vertex.op, old);
-    const { definition, content } = known;
-    if (definition === undefined) return undefined;
-    const isDefinedAlike = old.key === definition.digest;
+    if (old === undefined) return yield { type: "new" };
     const { op } = vertex;
+    if (op.type === "image") return yield* present(baseDifference(op, old));
+    const { definition, content } = await this.#options.known(vertex.id);
+    if (definition === undefined) return;
+    const isDefinedAlike = old.key === definition.digest;
     const defined = { op, was: old.key, is: definition, fields: old.fields };
     const changes = isDefinedAlike ? noChanges : await this.#compare(defined);
-    if (changes === undefined) return { type: "forgotten" };
-    const { field, files } = changes;
-    if (field !== undefined) {
-      const base = inherited.test(field.field) ? this.#baseReason(vertex, old) : undefined;
-      return base ?? withText(field, { old, vertex });
-    }
-    const [[source, changed] = []] = files;
-    if (source !== undefined && changed !== undefined) {
-      return this.#filesReason(vertex, source, changed);
-    }
+    if (changes === undefined) return yield { type: "forgotten" };
+    yield* this.#fieldReasons(vertex, { old, changes });
+    for (const [source, changed] of changes.files) yield this.#filesReason(vertex, source, changed);
     // Files of other stages are named by the key by content alone.
     const isSame = content !== undefined && old.content === content.digest;
     const byContent = isSame
       ? undefined
       : await this.#compare({ op, was: old.content, is: content, fields: undefined });
-    const [[from, read] = []] = byContent?.files ?? [];
-    if (from !== undefined && read !== undefined) return this.#filesReason(vertex, from, read);
+    for (const [from, read] of byContent?.files ?? []) yield this.#filesReason(vertex, from, read);
     for (const name of (isDefinedAlike ? byContent : changes)?.inputs ?? []) {
-      const reason = await this.#inputReason(vertex, { name, old });
-      if (reason !== undefined) return reason;
+      yield* present(await this.#inputReason(vertex, { name, old }));
     }
-    return undefined;
+    // Before the build nobody knows what comes out of a step that is to run again.
+    if (content === undefined && isDefinedAlike) yield* present(this.#renewal(vertex));
+  }
+
+  *#fieldReasons(
+    vertex: Vertex,
+    { old, changes }: { readonly old: TracedStep; readonly changes: KeyChanges },
+  ): Generator<Reason, void, undefined> {
+    let isBaseTold = false;
+    for (const field of changes.fields) {
+      const base = inherited.test(field.field) ? this.#baseReason(vertex, old) : undefined;
+      if (base === undefined) yield withText(field, { old, vertex });
+      else if (!isBaseTold) yield base;
+      isBaseTold ||= base !== undefined;
+    }
+  }
+
+  /** It stands on a step that is asked to run again, the nearest one. */
+  #renewal(vertex: Vertex): Reason | undefined {
+    const below = ancestorsOf(this.#options.plan, vertex, new Set());
+    const renewed = below.findLast(({ ignoreCache }) => ignoreCache === true);
+    return renewed && { type: "input", name: renewed.name, reason: { type: "no-cache" } };
   }
 
   /** Undefined when one of the keys is not known any more, or not yet. */
@@ -194,6 +231,15 @@ class RecordExplainer implements Explainer {
   }
 }
 
+async function firstOf(reasons: AsyncIterable<Reason>): Promise<Reason | undefined> {
+  for await (const reason of reasons) return reason;
+  return undefined;
+}
+
+function* present(reason: Reason | undefined): Generator<Reason, void, undefined> {
+  if (reason !== undefined) yield reason;
+}
+
 function positionOf(field: string): number {
   if (field === "layers") return 1;
   return field.startsWith("from.") ? Number(field.slice("from.".length)) : 0;
@@ -214,7 +260,7 @@ function inputOfSource(op: Op, source: number): number | undefined {
   return mount?.type === "bind" || mount?.type === "cache" ? mount.input : undefined;
 }
 
-const noChanges: KeyChanges = { field: undefined, files: new Map(), inputs: [] };
+const noChanges: KeyChanges = { fields: [], files: new Map(), inputs: [] };
 
 /** Fields that a base image gives where the Dockerfile does not. */
 const inherited = /^(?:env\..*|cwd|user)$/s;

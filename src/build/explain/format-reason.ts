@@ -28,6 +28,8 @@ export function formatReason(reason: Reason): string {
       return `${reason.name} is gone`;
     case "moved":
       return `it follows ${reason.current} now, before it followed ${reason.previous}`;
+    case "unseen":
+      return `nobody knows before ${reason.name} is fetched`;
     case "input":
       return `${formatReason(reason.reason)}; by ${reason.name}`;
     default:
@@ -84,7 +86,11 @@ function formatChange(
   return `${name} changed: ${show(previous)} -> ${show(current)}`;
 }
 
-function describeChange({ how, previousMode = 0, currentMode = 0 }: FileChange): string {
+/** Files that one line names. */
+const namedFiles = 3;
+
+/** What became of a file: `added`, `mode 644 -> 755`. */
+export function describeChange({ how, previousMode = 0, currentMode = 0 }: FileChange): string {
   switch (how) {
     case "added":
     case "removed":
@@ -100,10 +106,10 @@ function describeChange({ how, previousMode = 0, currentMode = 0 }: FileChange):
 
 function formatFiles({ files, changed, total, from }: FilesChange): string {
   const where = from === undefined ? "" : `; from ${from}`;
-  const named = files.map((file) => `${file.path} (${describeChange(file)})`);
+  const named = files.slice(0, namedFiles).map((file) => `${file.path} (${describeChange(file)})`);
   const [only] = files;
   if (changed === 1 && only !== undefined) return `${only.path}: ${describeChange(only)}${where}`;
-  const more = changed > files.length ? ` and ${String(changed - files.length)} more` : "";
+  const more = changed > named.length ? ` and ${String(changed - named.length)} more` : "";
   return `${String(changed)} of ${String(total)} files differ: ${named.join(", ")}${more}${where}`;
 }
 

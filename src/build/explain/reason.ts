@@ -20,6 +20,8 @@ export type Reason =
   | { readonly type: "removed"; readonly name: string }
   /** It stands on another step than before; both were there and are. */
   | { readonly type: "moved"; readonly previous: string; readonly current: string }
+  /** What `name` gives is known only once it is fetched: said before a build alone. */
+  | { readonly type: "unseen"; readonly name: string }
   /** It stands on another result of the step `name`, for `reason`. */
   | {
       readonly type: "input";

@@ -32,15 +32,52 @@ export async function openHttp(
   request: { readonly environment: BuildEnvironment; readonly name: string },
 ): Promise<TreeResult> {
   const { environment } = request;
-  const known = await readUrlVersions(environment.store, op.url);
-  const promised = known.find(({ digest }) => digest === op.checksum);
-  // None of them is what a checksum promises: a server that took one for unchanged would only be wrong.
-  const versions = op.checksum === undefined ? known : [];
+  const { promised, versions } = await knownVersions(op, environment);
   const version =
     promised ??
     (await environment.steps.run(request.name, (step) =>
-      fetchVersion(op, { environment, versions, step }),
+      fetchVersion({ op, environment, versions, step }),
     ));
+  return toTree(op, { version, environment });
+}
+
+/**
+ * What `openHttp` would give, for whoever downloads nothing: asks the server whether a version that is here still is the
+ * file there. undefined where only a download could tell.
+ * @throws HTTP_FAILED, HTTP_TIMEOUT
+ */
+export async function peekHttp(
+  op: HttpOp,
+  environment: BuildEnvironment,
+): Promise<TreeResult | undefined> {
+  const { promised, versions } = await knownVersions(op, environment);
+  if (promised !== undefined) return toTree(op, { version: promised, environment });
+  if (versions.length === 0) return undefined;
+  const version = await withClient({ op, environment, versions }, askForVersion);
+  return version && toTree(op, { version, environment });
+}
+
+/** The file that a checksum promises, or else those that may still be the one there. */
+async function knownVersions(
+  op: HttpOp,
+  { store }: BuildEnvironment,
+): Promise<{
+  readonly promised: UrlVersion | undefined;
+  readonly versions: readonly UrlVersion[];
+}> {
+  const known = await readUrlVersions(store, op.url);
+  // None of them is what a checksum promises: a server that took one for unchanged would only be wrong.
+  const versions = op.checksum === undefined ? known : [];
+  return { promised: known.find(({ digest }) => digest === op.checksum), versions };
+}
+
+function toTree(
+  op: HttpOp,
+  {
+    version,
+    environment,
+  }: { readonly version: UrlVersion; readonly environment: BuildEnvironment },
+): TreeResult {
   const { digest, size, lastModified = 0 } = version;
   const looks = { mode: 0o600, lastModified };
   const tree = singleFileTree({
@@ -53,26 +90,35 @@ export async function openHttp(
   return { type: "tree", tree, digest: digestOfJson({ name: op.fileName, digest, ...looks }) };
 }
 
-interface Fetching {
+interface Asking {
+  readonly op: HttpOp;
   readonly environment: BuildEnvironment;
   readonly versions: readonly UrlVersion[];
-  readonly step: Step;
 }
 
-async function fetchVersion(op: HttpOp, work: Fetching): Promise<UrlVersion> {
+interface Requesting extends Asking {
+  readonly client: HttpClient;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+async function fetchVersion({ step, ...asking }: Asking & { readonly step: Step }) {
+  const { op } = asking;
+  const version = await withClient(
+    asking,
+    async (work) => (await askForVersion(work)) ?? (await download({ ...work, step })),
+  );
+  if (op.checksum === undefined || op.checksum === version.digest) return version;
+  throw digestMismatch(op.checksum, version.digest, displayUrl(op.url));
+}
+
+async function withClient<T>(asking: Asking, ask: (work: Requesting) => Promise<T>): Promise<T> {
   const client = openHttpClient();
+  const { op, environment, versions } = asking;
   try {
-    const version = await patiently(work.environment.signal, async () => {
-      const authorization = await authorizationFor(op.url, work.environment);
-      const place = {
-        ...work,
-        client,
-        headers: { ...conditions(work.versions), ...authorization },
-      };
-      return (await askForVersion(op, place)) ?? (await download(op, place));
+    return await patiently(environment.signal, async () => {
+      const authorization = await authorizationFor(op.url, environment);
+      return ask({ ...asking, client, headers: { ...conditions(versions), ...authorization } });
     });
-    if (op.checksum === undefined || op.checksum === version.digest) return version;
-    throw digestMismatch(op.checksum, version.digest, displayUrl(op.url));
   } catch (error) {
     throw withSecretHint(error, op);
   } finally {
@@ -81,19 +127,14 @@ async function fetchVersion(op: HttpOp, work: Fetching): Promise<UrlVersion> {
   }
 }
 
-interface Requesting extends Fetching {
-  readonly client: HttpClient;
-  readonly headers: Readonly<Record<string, string>>;
-}
-
 /**
  * The known version that the server still has, by HEAD: there are servers that take no notice of conditions in a GET.
  * undefined when it has another one, or cannot say.
  */
-async function askForVersion(op: HttpOp, work: Requesting): Promise<UrlVersion | undefined> {
+async function askForVersion(work: Requesting): Promise<UrlVersion | undefined> {
   if (!work.versions.some(({ etag }) => etag !== undefined)) return undefined;
   try {
-    const { client, headers } = work;
+    const { op, client, headers } = work;
     const { signal } = work.environment;
     const answer = await downloadUrl({ url: op.url, method: "HEAD", client, headers, signal });
     await finished(answer.content.resume());
@@ -105,8 +146,8 @@ async function askForVersion(op: HttpOp, work: Requesting): Promise<UrlVersion |
   }
 }
 
-async function download(op: HttpOp, work: Requesting): Promise<UrlVersion> {
-  const { environment, versions, client, headers, step } = work;
+async function download(work: Requesting & { readonly step: Step }): Promise<UrlVersion> {
+  const { op, environment, versions, client, headers, step } = work;
   const { store, signal } = environment;
   const answer = await downloadUrl({ url: op.url, client, headers, signal });
   if (answer.isUnchanged) {

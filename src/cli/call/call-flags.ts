@@ -21,9 +21,12 @@ export function checkOption(): Option {
   return new Option("--check", "look for mistakes in the Dockerfile instead of building");
 }
 
-/** `--format`, for all that `--call` prints. */
+/** `--format`, for all that `--call` and `--dry-run` print. */
 export function callFormatOption(): Option {
-  return new Option("--format <format>", "form of what --call prints").choices(["text", "json"]);
+  return new Option("--format <format>", "form of what --call or --dry-run prints").choices([
+    "text",
+    "json",
+  ]);
 }
 
 /** @throws USAGE */

@@ -16,7 +16,7 @@ import { formatCalls, formatOutline, formatTargets } from "./print-outline.ts";
 /** What a call prints, and how the command ends. */
 export interface CallOutput {
   readonly text: string;
-  readonly exitCode: 0 | 1;
+  readonly exitCode: number;
   /** Told on standard error besides. */
   readonly error?: Error;
 }

@@ -15,6 +15,12 @@ import {
   type CallFlags,
 } from "../call/call-flags.ts";
 import { runCall, type CallOutput } from "../call/run-call.ts";
+import {
+  forecastOptions,
+  runForecast,
+  wantsForecast,
+  type ForecastFlags,
+} from "../forecast/run-forecast.ts";
 import { collect, globalFlags, type Invocation } from "../invocation.ts";
 import {
   compressionOptions,
@@ -24,7 +30,8 @@ import {
 import { legacyOptions, warnOfLegacyFlags, type LegacyFlags } from "../legacy-options.ts";
 import { progressOption, withProgress, type ProgressFlags } from "../with-progress.ts";
 
-interface Flags extends ProgressFlags, CallFlags, CompressionFlags, LegacyFlags {
+interface Flags
+  extends ProgressFlags, CallFlags, CompressionFlags, LegacyFlags, Omit<ForecastFlags, "format"> {
   readonly tag: readonly string[];
   readonly file?: string;
   readonly buildContext: readonly string[];
@@ -235,13 +242,16 @@ export function addBuildCommand(program: Command, invocation: Invocation): void 
       if (error !== undefined) throw error;
     });
   const compression = compressionOptions("default: as the output is used to");
-  for (const option of [...compression, ...legacyOptions()]) command.addOption(option);
+  for (const option of [...forecastOptions(), ...compression, ...legacyOptions()])
+    command.addOption(option);
 }
 
-/** Builds, or does what `--call` says instead. */
+/** Builds, or does what `--call` or `--dry-run` says instead. */
 function chooseRun(flags: Flags): (options: BuildOptions) => Promise<CallOutput> {
   const { method, ...call } = readCallFlags(flags);
+  const isForecast = wantsForecast(flags);
   if (method !== "build") return (options) => runCall({ ...call, method }, options);
+  if (isForecast) return (options) => runForecast(flags, options);
   const isQuiet = flags.quiet === true || flags.progress === "quiet";
   const buildIt = flags.checkReproducible === true ? checkReproducible : build;
   return async (options) => {

@@ -1,12 +1,7 @@
 import { readdir, readFile, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import {
-  openLocalCache,
-  pruneRecords,
-  type BuildRecord,
-  type LocalCache,
-} from "../../../src/cache/index.ts";
+import { openLocalCache, type BuildRecord, type LocalCache } from "../../../src/cache/index.ts";
 import { digestHex, digestOf, digestOfJson, fixedClock } from "../../../src/core/index.ts";
 import { cacheContent, cacheKey } from "../../contract/cache-contract.ts";
 import { collect } from "../../support/collect.ts";
@@ -91,7 +86,7 @@ test.each([
   },
 );
 
-test("a hit stamps the record at most once an hour", async () => {
+test("a hit stamps the record at most once an hour, a look never", async () => {
   const { boot, directory, file } = await withFolder();
   await boot("one").store(key, object, cacheContent("a"));
   const at = async (minutes: number): Promise<number> => {
@@ -104,20 +99,10 @@ test("a hit stamps the record at most once an hour", async () => {
   expect(await at(61)).toBe(61);
   expect(await at(100)).toBe(61);
   expect(await at(500)).toBe(500);
-});
-
-test("pruning keeps what is wanted", async () => {
-  const { boot, file } = await withFolder();
-  const cache = boot("one");
-  const other = cacheKey("RUN other");
-  await cache.store(key, object, cacheContent("a"));
-  await cache.store(digestOfJson(other), other, cacheContent("b"));
-  await utimes(file, 1, 1);
-  const report = await pruneRecords(cache, ({ lastUsed }) => lastUsed.getTime() > 100_000);
-  expect(report.removed).toEqual([key]);
-  expect(report.bytes).toBeGreaterThan(0);
-  expect(report.kept.map((entry) => entry.key)).toEqual([digestOfJson(other)]);
-  expect(await cache.lookup(key)).toBeUndefined();
+  const late = fixedClock(new Date(2_000_000_000_000));
+  const cache = openLocalCache({ directory, tmpDir: directory, bootId: "one", clock: late });
+  expect(await cache.peek(key)).toMatchObject(cacheContent("a"));
+  expect(await at(500)).toBe(500);
 });
 
 test("sweeping removes what can never be a hit again, and nothing foreign", async () => {

@@ -11,33 +11,37 @@ function key(...fields: readonly (readonly [string, JsonValue])[]): CacheKeyObje
   };
 }
 
-test("the first field that differs counts, in the order of the key as it is now", () => {
+test("fields that differ stand in the order of the key as it is now", () => {
   const before = key(["instruction", "a"], ["env.A", "1"], ["env.B", "1"], ["user", ""]);
   const now = key(["instruction", "a"], ["env.B", "2"], ["env.C", "3"], ["user", "x"]);
-  expect(compareKeys(before, now).field).toEqual({
-    type: "field",
-    field: "env.B",
-    previous: "1",
-    current: "2",
-  });
+  expect(compareKeys(before, now).fields).toEqual([
+    { type: "field", field: "env.B", previous: "1", current: "2" },
+    { type: "field", field: "env.C", current: "3" },
+    { type: "field", field: "user", previous: "", current: "x" },
+    { type: "field", field: "env.A", previous: "1" },
+  ]);
 });
 
 test("what is new comes before what is gone", () => {
   const [before, now] = [key(["a", 1]), key(["b", 2])];
-  expect(compareKeys(before, now).field).toEqual({ type: "field", field: "b", current: 2 });
-  expect(compareKeys(before, key()).field).toEqual({ type: "field", field: "a", previous: 1 });
+  const gone = { type: "field", field: "a", previous: 1 };
+  expect(compareKeys(before, now).fields).toEqual([
+    { type: "field", field: "b", current: 2 },
+    gone,
+  ]);
+  expect(compareKeys(before, key()).fields).toEqual([gone]);
 });
 
 test("values are equal whatever the order of their members", () => {
-  const { field } = compareKeys(key(["a", { x: 1, y: [2] }]), key(["a", { y: [2], x: 1 }]));
-  expect(field).toBeUndefined();
+  const { fields } = compareKeys(key(["a", { x: 1, y: [2] }]), key(["a", { y: [2], x: 1 }]));
+  expect(fields).toEqual([]);
 });
 
 test("what stands for inputs is listed apart, and the digest of all files is no field", () => {
   const before = key(["parent", "p"], ["files.0", "x"], ["from.1", "f"]);
   const now = key(["parent", "q"], ["files.0", "y"], ["from.1", "f"], ["from.2", "g"]);
   expect(compareKeys(before, now)).toEqual({
-    field: undefined,
+    fields: [],
     files: new Map(),
     inputs: ["parent", "from.2"],
   });
