@@ -129,7 +129,8 @@ test("the text tells every step, why it would run, and how long that takes", asy
   expect(cached.stdout).toContain("All steps are cached: nothing would run.\n");
   await writeFile(join(folder, "package.json"), "{1}");
   const { stdout } = await expectCli(["build", "--dry-run", folder], { root });
-  const shown = stdout.replaceAll(workspace.busybox, "BASE")
+  const shown = stdout
+    .replaceAll(workspace.busybox, "BASE")
     .replaceAll(/\d+\.\ds/g, "N.Ns")
     // Both ends may come out the same.
     .replace("N.Ns to N.Ns", "N.Ns");

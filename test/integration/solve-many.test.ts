@@ -62,7 +62,14 @@ function allKnowing(): { readonly cache: Cache; readonly asked: Digest[] } {
   const refuse = (): never => {
     throw new Error("a cached build only looks up");
   };
-  const cache = { lookup, peek: refuse, store: refuse, explain: refuse, remove: refuse, list: refuse };
+  const cache = {
+    lookup,
+    peek: refuse,
+    store: refuse,
+    explain: refuse,
+    remove: refuse,
+    list: refuse,
+  };
   return { cache, asked };
 }
 
