@@ -4,7 +4,6 @@ import { addBuildCommand } from "./commands/build.ts";
 import { addBuilderCommand } from "./commands/builder.ts";
 import { addCacheCommand } from "./commands/cache/index.ts";
 import { addContextCommand } from "./commands/context.ts";
-import { addCacheCommand } from "./commands/cache/index.ts";
 import { addDoctorCommand } from "./commands/doctor.ts";
 import { addExplainCommand } from "./commands/explain.ts";
 import { addHistoryCommand } from "./commands/history.ts";
@@ -113,7 +112,6 @@ const commands: Readonly<Record<string, (program: Command, invocation: Invocatio
   system: addSystemCommand,
   context: addContextCommand,
   explain: addExplainCommand,
-  cache: addCacheCommand,
   doctor: addDoctorCommand,
 };
 
