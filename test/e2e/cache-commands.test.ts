@@ -142,6 +142,25 @@ test("builder prune --keep-storage keeps what was used last", async () => {
   expect((await list(root)).items).toEqual([]);
 });
 
+test("cache mounts are listed and pruned one by one", async () => {
+  const root = await workspace.freshRoot();
+  const mount = (id: string): string =>
+    `RUN --mount=type=cache,id=${id},target=/c head -c 100000 /dev/zero >/c/${id}\n`;
+  const folder = await context({ Dockerfile: `FROM BUSYBOX\n${mount("npm")}${mount("apt")}` });
+  await expectCli(["-t", "mounts:1", folder], { root });
+  const { items } = await list(root, "--filter", "type=exec.cachemount");
+  expect(items.map(({ description, unique }) => [description, unique]).sort()).toEqual([
+    ["cache mount apt", 100_000],
+    ["cache mount npm", 100_000],
+  ]);
+  const filter = ["--filter", "description~=npm", "--filter", "mutable"];
+  const { stdout } = await expectCli(["builder", "prune", ...filter], { root });
+  expect(stdout).toBe("Total:\t100kB\n");
+  const left = (await list(root)).items.map(({ description }) => description);
+  expect(left.filter((text) => text.startsWith("cache mount"))).toEqual(["cache mount apt"]);
+  expect(left).toHaveLength(3);
+});
+
 test("limits that cannot be read are refused before anything is removed", async () => {
   const { root } = await built();
   for (const flags of [

@@ -41,7 +41,6 @@ export function unusedFor(age: number, now: Date): CacheFilter {
 const flags: Readonly<Record<string, CacheFilter>> = {
   shared: ({ shared }) => shared > 0,
   private: ({ shared }) => shared === 0,
-  inuse: ({ inUse }) => inUse,
   mutable: ({ type }) => type === "exec.cachemount",
   immutable: ({ type }) => type !== "exec.cachemount",
 };
@@ -82,6 +81,6 @@ function toPattern(text: string, value: string): RegExp {
 function invalid(text: string): Error {
   return usageError(
     `invalid filter: ${text}`,
-    "write until=24h, id=…, parents=…, type=regular|exec.cachemount|source.git.checkout, description=… (or != and ~=), shared, private, inuse, mutable, immutable",
+    "write until=24h, id=…, parents=…, type=regular|exec.cachemount|source.git.checkout, description=… (or != and ~=), shared, private, mutable, immutable",
   );
 }

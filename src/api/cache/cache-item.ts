@@ -25,10 +25,8 @@ export interface CacheItem {
   readonly durationMs?: number;
   /** ISO time, give or take an hour; absent where nobody knows. */
   readonly lastUsed?: string;
-  /** Whether it survives a power cut. */
+  /** Whether it is sure to survive a power cut. */
   readonly durable: boolean;
-  /** Whether somebody works with it right now. */
-  readonly inUse: boolean;
 }
 
 export interface ItemKey {

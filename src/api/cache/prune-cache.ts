@@ -1,4 +1,5 @@
 import { statfs } from "node:fs/promises";
+import type { CacheMountEntry } from "../../store/index.ts";
 import { readSize } from "../build/run/sizes.ts";
 import type { Engine, EngineOptions } from "../engine.ts";
 import { collect, withoutProtection, type PruneReport } from "../free-space.ts";
@@ -8,7 +9,7 @@ import { parseCacheFilters, unusedFor, type CacheFilter } from "./cache-filter.t
 import type { CacheItem } from "./cache-item.ts";
 import { choosePruned, freedBy, type SpaceLimits } from "./choose-pruned.ts";
 import { parseAge } from "./parse-age.ts";
-import { surveyCache, type CacheSurvey } from "./survey-cache.ts";
+import { mountId, surveyCache, type CacheSurvey } from "./survey-cache.ts";
 
 export interface PruneCacheOptions extends EngineOptions {
   /** Also what images share with the cache, and what is kept only to save time. */
@@ -89,8 +90,7 @@ async function choose(
   const { survey, choice, options } = request;
   const isWanted = choice.isWanted(clock.now());
   const candidates = survey.items.filter(
-    (item) =>
-      isWanted(item) && !item.inUse && (options.all || !isNeededElsewhere(item, survey.layers)),
+    (item) => isWanted(item) && (options.all || !isNeededElsewhere(item, survey.layers)),
   );
   const { bavail, bsize } = await statfs(store.root);
   return choosePruned({ survey, candidates, limits: choice.limits, free: bavail * bsize });
@@ -137,5 +137,10 @@ async function removeItems(
   }
   const named = (type: CacheItem["type"]): ReadonlySet<string> =>
     new Set(items.filter((item) => item.type === type).map(({ id }) => id));
-  return bytes + (await removeRepositories(engine, named("source.git.checkout")));
+  const mounts = named("exec.cachemount");
+  const wanted = (entry: CacheMountEntry): boolean => mounts.has(mountId(entry));
+  const pruned =
+    mounts.size === 0 ? { bytes: 0 } : await engine.store.cacheMounts.prune({ wanted });
+  const repositories = await removeRepositories(engine, named("source.git.checkout"));
+  return bytes + pruned.bytes + repositories;
 }

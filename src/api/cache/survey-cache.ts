@@ -1,6 +1,8 @@
+import { basename, join } from "node:path";
 import type { CacheEntry } from "../../cache/index.ts";
 import { isTsbuildError, type ChainId } from "../../core/index.ts";
 import { measureLayers, type LayerPart, type LayerUsage } from "../../local/index.ts";
+import type { CacheMountEntry } from "../../store/index.ts";
 import type { Engine } from "../engine.ts";
 import { rootsBesideCache } from "../gc-roots.ts";
 import { listRepositories } from "../git-cache.ts";
@@ -36,23 +38,43 @@ export async function surveyCache(engine: Engine): Promise<CacheSurvey> {
     if (chainId !== undefined) ids.set(chainId, [...(ids.get(chainId) ?? []), idOf(result)]);
   }
   const steps = [...results.values()].map((result) => toItem(result, { layers, ids }));
-  const items = [...steps, ...(await repositoryItems(engine))];
+  const items = [...steps, ...(await mountItems(engine)), ...(await repositoryItems(engine))];
   return { items: items.sort(byLastUse), layers };
+}
+
+async function mountItems({ store }: Engine): Promise<readonly CacheItem[]> {
+  const items: CacheItem[] = [];
+  for (const entry of await store.cacheMounts.list()) {
+    items.push({
+      ...alone(await store.cacheMounts.measure(entry), entry.lastUsed),
+      id: mountId(entry),
+      type: "exec.cachemount",
+      description: `cache mount ${entry.name.id}`,
+    });
+  }
+  return items;
+}
+
+/** Of a cache mount among the items. */
+export function mountId({ directory, instance }: CacheMountEntry): string {
+  const folder = basename(join(directory, "../.."));
+  return instance === 0 ? folder : `${folder}-${String(instance)}`;
 }
 
 async function repositoryItems(engine: Engine): Promise<readonly CacheItem[]> {
   return (await listRepositories(engine)).map(({ name, size, lastUsed }) => ({
+    ...alone(size, lastUsed.getTime()),
     id: name,
     type: "source.git.checkout",
     description: "repository of a git context",
-    keys: [],
-    parents: [],
-    ...{ size, shared: 0, unique: size },
-    lastUsed: lastUsed.toISOString(),
-    // What is not whole is fetched again.
-    durable: false,
-    inUse: false,
   }));
+}
+
+/** Of what is no step and shared with nobody. A power cut may take it, and then it is made again. */
+function alone(size: number, lastUsed: number) {
+  const sizes = { size, shared: 0, unique: size };
+  const time = new Date(lastUsed).toISOString();
+  return { ...sizes, keys: [], parents: [], lastUsed: time, durable: false };
 }
 
 /** The layers of an item from the topmost one down, as far as they are here. */
@@ -108,7 +130,6 @@ function toItem(
     ...{ size, shared, unique: size - shared, created, durationMs },
     lastUsed: lastUsed.toISOString(),
     durable: entries.every(({ record }) => record.durable),
-    inUse: false,
   };
 }
 

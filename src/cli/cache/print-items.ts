@@ -7,7 +7,7 @@ import { formatAge, formatSize, formatTable } from "../table.ts";
 export function cacheFilterOption(description: string): Option {
   return new Option(
     "--filter <filter>",
-    `${description}: until=24h, id=…, parents=…, type=regular|exec.cachemount|source.git.checkout, description~=REGEX, shared, private, inuse (repeatable; all have to hold)`,
+    `${description}: until=24h, id=…, parents=…, type=regular|exec.cachemount|source.git.checkout, description~=REGEX, shared, private (repeatable; all have to hold)`,
   )
     .argParser(collect)
     .default([]);

@@ -15,7 +15,6 @@ const item: CacheItem = {
   ...{ size: 10, shared: 4, unique: 6 },
   lastUsed: "2026-05-05T09:00:00Z",
   durable: true,
-  inUse: false,
 };
 
 function passes(...filters: readonly string[]): boolean {
@@ -44,7 +43,6 @@ test.each([
   [["private"], false],
   [["immutable"], true],
   [["mutable"], false],
-  [["inuse"], false],
   [[], true],
   [["shared", "until=2h"], true],
   [["shared", "until=5h"], false],

@@ -40,7 +40,6 @@ function step(name: string, hour: number, result: ChainId): CacheItem {
     ...{ size: 110, shared: isShared ? 100 : 0, unique: isShared ? 10 : 110 },
     lastUsed: new Date(Date.UTC(2026, 0, 1, hour)).toISOString(),
     durable: true,
-    inUse: false,
   };
 }
 
