@@ -1,4 +1,4 @@
-import { StepLog } from "../build/index.ts";
+import { openFileThread, StepLog } from "../build/index.ts";
 import { formatPlatform, isTsbuildError, parsePlatform, type Platform } from "../core/index.ts";
 import type { LocalImage } from "../local/index.ts";
 import { run, type RunResult } from "../runtime/index.ts";
@@ -33,10 +33,10 @@ export async function runContainer(options: RunContainerOptions): Promise<RunRes
   return withEngine(options, async (engine) => {
     const platform = options.platform === undefined ? undefined : parsePlatform(options.platform);
     const { image, bases } = await findOrPull(engine, { name: options.image, platform });
-    const chainId = await engine.images.ensureUnpacked(image, {
-      fetchLayer: bases.layersOf(image),
-      signal: engine.signal,
-    });
+    const thread = openFileThread();
+    const chainId = await engine.images
+      .ensureUnpacked(image, { fetchLayer: bases.layersOf(image), thread, signal: engine.signal })
+      .finally(() => thread?.close());
     const { env, workdir, user, entrypoint, hostname, command } = options;
     return run(
       {

@@ -99,6 +99,8 @@ export interface UnpackOptions {
   readonly fetchLayer?: FetchLayer;
   /** Bytes of one download (`item` is the short digest) or of one unpacking (`unpack` and the short digest). */
   readonly onProgress?: (item: string, current: number, total: number, done: boolean) => void;
+  /** Makes a part of the files. */
+  readonly thread?: JobThread | undefined;
   readonly signal?: AbortSignal;
 }
 

@@ -91,7 +91,7 @@ function startFetches(
   return fetches;
 }
 
-interface UnpackLayerOptions extends FetchOptions {
+interface UnpackLayerOptions extends FetchOptions, Pick<UnpackOptions, "thread"> {
   readonly blob: Descriptor;
   readonly signal: AbortSignal;
 }
@@ -132,7 +132,8 @@ async function applyBlob(
   signal.addEventListener("abort", stop, { once: true });
   try {
     const opened = await openLayer(counted);
-    await place.snapshots.apply(layer.parent, verifiedSource(layer, opened));
+    const { thread } = options;
+    await place.snapshots.apply(layer.parent, verifiedSource(layer, opened), { thread });
   } catch (error) {
     throw tellLayer(error, blob);
   } finally {

@@ -25,14 +25,20 @@ export async function applyLayer(
   entries: AsyncIterable<LayerEntryWithContent>,
 ): Promise<number> {
   const application = new Application(place);
-  for await (const entry of entries) {
-    try {
-      await application.apply(entry);
-    } catch (error) {
-      throw tellEntry(error, entry.path);
+  try {
+    for await (const entry of entries) {
+      try {
+        await application.apply(entry);
+      } catch (error) {
+        throw tellEntry(error, entry.path);
+      }
     }
+    await place.writer.finish();
+  } catch (error) {
+    // A file that another thread was to make before may have failed as well: then that is what is wrong.
+    await place.writer.settle();
+    throw error;
   }
-  await place.writer.finish();
   return application.contentSize;
 }
 
@@ -85,8 +91,11 @@ class Application {
       case "directory":
         await writer.directory(path, entry);
         return this.#remember(entry.path, path);
-      case "file":
-        return writer.file(path, entry, entry.read?.() ?? entry.open?.() ?? Buffer.alloc(0));
+      case "file": {
+        const content = entry.read?.() ?? entry.open?.() ?? Buffer.alloc(0);
+        const isDone = Buffer.isBuffer(content) && writer.smallFile(path, entry, content);
+        return isDone ? undefined : writer.file(path, entry, content);
+      }
       case "symlink":
         return writer.symlink(path, entry, entry.linkTarget ?? Buffer.alloc(0));
       case "hardlink":
@@ -161,6 +170,8 @@ class Application {
 
   readonly #consultedTree: Pick<MergedTree, "lstat" | "readlink"> = {
     lstat: async (path) => {
+      // It may be a file that another thread has yet to make.
+      await this.#writer.settle(path);
       const found = await this.#tree.lstat(path);
       this.#consulted.set(key(path), found?.type === "symlink" ? "symlink" : "other");
       return found;

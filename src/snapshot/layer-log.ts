@@ -65,12 +65,6 @@ export class LayerLog {
     this.#tar?.usePlaces(places);
   }
 
-  /** Whether the log would go on with `path`: it comes behind everything that was written. */
-  isNext(path: RootPath): boolean {
-    if (this.#tar === undefined || this.#isFinished) return false;
-    return this.#last === undefined || comesBehind(path, this.#last);
-  }
-
   /** A directory was made or got other looks. Its time is set later, to `mtime`. */
   directory(path: RootPath, mtime: bigint): void {
     if (this.#tar === undefined) return;
@@ -149,7 +143,8 @@ export class LayerLog {
   /** Whether the log goes on with `path`, which must come behind everything before. */
   #begin(path: RootPath): boolean {
     if (this.#tar === undefined) return false;
-    if (!this.isNext(path)) {
+    const isNext = this.#last === undefined || comesBehind(path, this.#last);
+    if (this.#isFinished || !isNext) {
       this.close();
       return false;
     }

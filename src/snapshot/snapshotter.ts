@@ -11,11 +11,12 @@ import {
   type DiffId,
   errnoOf,
   extendChain,
+  type JobThread,
   readBootId,
   removeTree,
   type RootfsMount,
 } from "../core/index.ts";
-import { type LayerEntryWithContent, layerTarChunks } from "../layer/index.ts";
+import { type LayerEntryWithContent, layerTarChunks, tellEntry } from "../layer/index.ts";
 import { applyLayer } from "./apply-layer.ts";
 import { snapshotError } from "./errors.ts";
 import type { Draft, Form } from "./form.ts";
@@ -166,12 +167,19 @@ export class DirectorySnapshotter implements Snapshotter {
     return this.#form.mountView(await this.#directories(chainId));
   }
 
-  async apply(parent: ChainId | undefined, layer: LayerSource): Promise<Snapshot> {
+  async apply(
+    parent: ChainId | undefined,
+    layer: LayerSource,
+    { thread }: { readonly thread?: JobThread | undefined } = {},
+  ): Promise<Snapshot> {
     const active = await this.prepare(parent);
     // The layer says itself what its tar is: a quarter of the work was to find it out once more.
     this.#activeOf(active).draft.log?.close();
     try {
-      const place = { tree: active.tree, writer: active.openWriter() };
+      const place = {
+        tree: active.tree,
+        writer: active.openWriter({ thread, tellFile: tellEntry }),
+      };
       const contentSize = await applyLayer(place, layer.entries);
       const { diffId, tarSize } = await layer.finish();
       const created = new Date();

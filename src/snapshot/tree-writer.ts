@@ -31,6 +31,7 @@ import type {
   ActiveSnapshot,
   Device,
   FileContent,
+  SmallContent,
   NodeAttributes,
   TreeWriter,
   TreeWriterOptions,
@@ -83,6 +84,7 @@ export class LayerWriter implements TreeWriter {
   readonly #implied: NodeAttributes;
   readonly #log: LayerLog | undefined;
   readonly #queue: WriteQueue | undefined;
+  readonly #tellFile: (error: unknown, path: RootPath) => unknown;
   /** Directories that are in the layer, with the time that each is to have in the end. */
   readonly #ready = new Map<string, bigint>();
   /** Modes of those that got files, until they change. */
@@ -105,6 +107,7 @@ export class LayerWriter implements TreeWriter {
     this.#disk = place.disk;
     this.#log = place.log;
     this.#implied = options.implied ?? defaultParent;
+    this.#tellFile = options.tellFile ?? ((error) => error);
     const { thread } = options;
     if (thread === undefined || place.log === undefined || !place.disk.isDirect) return;
     this.#queue = new WriteQueue(thread);
@@ -118,8 +121,7 @@ export class LayerWriter implements TreeWriter {
 
   async #writeDirectory(path: RootPath, attributes: NodeAttributes): Promise<void> {
     const known = key(path);
-    // Behind everything that was written, nothing can be in the way that is not on the disk yet.
-    if (this.#log?.isNext(path) !== true) await this.settle();
+    await this.#settleFor(path);
     if (!this.#ready.has(known) && (await this.#makeDirectory(path, attributes))) return;
     const absolute = this.#locate(path);
     this.#giveGroup.delete(known);
@@ -142,19 +144,18 @@ export class LayerWriter implements TreeWriter {
     });
   }
 
-  smallFile(
-    path: RootPath,
-    attributes: NodeAttributes,
-    content: { readonly fd: number; readonly size: number },
-  ): boolean {
+  smallFile(path: RootPath, attributes: NodeAttributes, content: SmallContent): boolean {
     const parent = parentRootPath(path);
-    if (content.size > smallFile || parent === undefined) return false;
-    if (!this.#ready.has(key(parent)) || !this.#isUndisturbed(path, attributes)) return false;
+    const size = Buffer.isBuffer(content) ? content.length : content.size;
+    if (size > smallFile || parent === undefined) return false;
+    if (!this.#ready.has(key(parent)) || this.#isDisturbed(path)) return false;
     if (this.#mayHandOn(parent)) return false;
     const absolute = this.#locate(path);
+    // Of what is not plain the thread knows nothing, nor does the log take the content.
+    const queue = isPlain(attributes) ? this.#queue : undefined;
     try {
-      const tar = this.#log?.beginFile(path, attributes, content.size);
-      const bytes = readSmall({ path, tar }, content);
+      const tar = this.#log?.beginFile(path, attributes, size);
+      const bytes = readSmall({ path, tar, queue }, content);
       const file = {
         path,
         absolute,
@@ -186,7 +187,8 @@ export class LayerWriter implements TreeWriter {
   async hardlink(path: RootPath, target: RootPath): Promise<void> {
     // Replacing a directory by a link to what it holds would remove the target first.
     if (key(target).startsWith(`${key(path)}/`)) throw notDirectory(target);
-    await this.settle();
+    await this.#settleFor(target);
+    await this.#settleFor(path);
     await this.#bringUp(target);
     if (this.#ready.has(key(target))) throw notFile(target);
     if (path.equals(target)) return;
@@ -228,7 +230,7 @@ export class LayerWriter implements TreeWriter {
   }
 
   async setAttributes(path: RootPath, attributes: Partial<NodeAttributes>): Promise<void> {
-    await this.settle();
+    await this.#settleFor(path);
     await this.#bringUp(path);
     const absolute = this.#locate(path);
     const isSymlink = this.#disk.stat(absolute)?.isSymbolicLink() === true;
@@ -247,7 +249,7 @@ export class LayerWriter implements TreeWriter {
   async remove(path: RootPath): Promise<void> {
     const parent = parentRootPath(path);
     if (parent === undefined) throw new Error("the root cannot be removed");
-    await this.settle();
+    await this.#settleFor(path);
     // The kernel takes no mark on the root, so what the root hides every name of it has to hide.
     const isRootsName = parent.length === 0 && this.#sealed.has("");
     const below = isRootsName ? this.#place.lower.lstat(path) : this.#visibleBelow(path);
@@ -260,7 +262,7 @@ export class LayerWriter implements TreeWriter {
   }
 
   async hideLower(path: RootPath): Promise<void> {
-    await this.settle();
+    await this.#settleFor(path);
     const present = this.#present(path);
     if (present === undefined || isWhiteout(present) || !this.#isOwn(key(path)))
       return this.remove(path);
@@ -279,11 +281,16 @@ export class LayerWriter implements TreeWriter {
     await this.#seal(path);
   }
 
-  async settle(): Promise<void> {
+  async settle(path?: RootPath): Promise<void> {
+    if (path !== undefined && this.#queue?.isAwaited(path) !== true) return;
     const refused = (await this.#queue?.settle()) ?? [];
     for (const { path, attributes, content } of refused) {
       this.#log?.close();
-      await this.file(path, attributes, content);
+      try {
+        await this.file(path, attributes, content);
+      } catch (error) {
+        throw this.#tellFile(error, path);
+      }
     }
   }
 
@@ -299,10 +306,25 @@ export class LayerWriter implements TreeWriter {
     this.#log?.finish();
   }
 
-  /** Whether the file neither waits for those in the queue nor ends what they rely on, the order of the layer. */
-  #isUndisturbed(path: RootPath, attributes: NodeAttributes): boolean {
-    if (this.#queue?.isBusy !== true) return true;
-    return !this.#queue.hasRefused && isPlain(attributes) && this.#log?.isNext(path) === true;
+  /**
+   * Waits for files on their way that have to do with `path`: one that is to be there, or above, and whatever is to be
+   * below it when it is a directory. No file is on its way below what is not ready, and all is ready above what is.
+   */
+  async #settleFor(path: RootPath): Promise<void> {
+    const queue = this.#queue;
+    if (queue?.isBusy !== true) return;
+    if (queue.hasRefused || this.#ready.has(key(path))) return this.settle();
+    for (let at: RootPath | undefined = path; at !== undefined; at = parentRootPath(at)) {
+      if (this.#ready.has(key(at))) return;
+      if (queue.isAwaited(at)) return this.settle();
+    }
+  }
+
+  /** Whether a file at `path`, whose directory is ready, may not be made beside those on their way. */
+  #isDisturbed(path: RootPath): boolean {
+    const queue = this.#queue;
+    if (queue?.isBusy !== true) return false;
+    return queue.hasRefused || queue.isAwaited(path) || this.#ready.has(key(path));
   }
 
   /** False when something has the name. */
@@ -376,10 +398,9 @@ export class LayerWriter implements TreeWriter {
   async #create(path: RootPath, make: (absolute: Buffer) => void | Promise<void>): Promise<void> {
     const parent = parentRootPath(path);
     if (parent === undefined) throw notDirectory(rootPath);
+    await this.#settleFor(path);
     if (!this.#ready.has(key(parent))) await this.#ensure(parent);
     const absolute = this.#locate(path);
-    // Behind everything that was written, nothing can be in the way that is not on the disk yet.
-    if (this.#queue?.hasRefused === true || this.#log?.isNext(path) !== true) await this.settle();
     try {
       try {
         await make(absolute);
@@ -598,7 +619,8 @@ export class LayerWriter implements TreeWriter {
     const present = this.#present(path);
     if (present !== undefined) {
       if (isWhiteout(present)) throw notFound(path);
-      if (present.isDirectory()) this.#learn(path, present);
+      // With those above it, without which nothing is ready.
+      if (present.isDirectory()) await this.#ensure(path);
       return;
     }
     const below = await this.#visibleBelow(path);

@@ -37,11 +37,16 @@ export interface Device {
   readonly minor: number;
 }
 
+/** What a small file holds: some bytes, or an open file. */
+export type SmallContent = Buffer | Pick<OpenedFile, "fd" | "size">;
+
 export interface TreeWriterOptions {
   /** Looks of parents that exist nowhere yet; 0755, 0:0, time 0 unless given. */
   readonly implied?: NodeAttributes;
   /** Makes a part of the files of `smallFile`. */
   readonly thread?: JobThread | undefined;
+  /** How to tell what such a file failed with, which is found when something else is at hand. */
+  readonly tellFile?: (error: unknown, path: RootPath) => unknown;
 }
 
 /**
@@ -75,11 +80,7 @@ export interface TreeWriter {
    * not so: then `file` is to be called. With a thread, the content is read when this returns, but the file is only sure
    * to be there after `settle`, `finish`, or any other method that waits.
    */
-  smallFile(
-    path: RootPath,
-    attributes: NodeAttributes,
-    content: Pick<OpenedFile, "fd" | "size">,
-  ): boolean;
+  smallFile(path: RootPath, attributes: NodeAttributes, content: SmallContent): boolean;
   symlink(path: RootPath, attributes: NodeAttributes, target: Buffer): Promise<void>;
   /**
    * A second name for `target`, which is copied up first.
@@ -108,8 +109,8 @@ export interface TreeWriter {
   hideLower(path: RootPath): Promise<void>;
   /** A layer's opaque mark: the same for everything below directory `path`, which is created when missing. */
   hideLowerChildren(path: RootPath): Promise<void>;
-  /** Waits until everything is on the disk that was written. */
-  settle(): Promise<void>;
+  /** Waits until everything is on the disk that was written; of `path` alone when it is given, which may be less. */
+  settle(path?: RootPath): Promise<void>;
   /** Waits until nothing is being written any more, whatever is missing: before the layer is given up. */
   stop(): Promise<void>;
   /** Sets the times of directories. Call it once, at the end. */
@@ -178,7 +179,12 @@ export interface Snapshotter {
    * (`layer.diffId()`, known after the last entry), not of our own encoding.
    * @throws LAYER_* for hostile or broken input; nothing is left then
    */
-  apply(parent: ChainId | undefined, layer: LayerSource): Promise<Snapshot>;
+  apply(
+    parent: ChainId | undefined,
+    layer: LayerSource,
+    /** `thread` makes a part of the small files. */
+    options?: { readonly thread?: JobThread | undefined },
+  ): Promise<Snapshot>;
   /**
    * Puts `layer`, a snapshot without a parent, on `parent`, as any layer of an image is put on the one below. Its files are
    * shared by hard links, and its diffId stays. Without a parent it is `layer` itself.

@@ -4,7 +4,8 @@ import { promisify } from "node:util";
 import { type LayerTarDigester, rootPathToString, type RootPath } from "../layer/index.ts";
 import { copyBytes, errnoOf, SparseFileWriter } from "../core/index.ts";
 import { snapshotError } from "./errors.ts";
-import type { FileContent } from "./types.ts";
+import type { FileContent, SmallContent } from "./types.ts";
+import type { WriteQueue } from "./write-queue.ts";
 
 const read = promisify(readCallback);
 
@@ -45,7 +46,8 @@ export async function writeContent(
     writeAll(fd, content);
     tar?.content(content);
   } else if (content instanceof Readable) await writeStream(fd, content);
-  else if (content.size <= smallFile) writeAll(fd, readSmall(target, content));
+  else if (content.size <= smallFile)
+    writeAll(fd, readSmall({ ...target, queue: undefined }, content));
   else if (tar === undefined) await copyBytes({ from: content.fd, to: fd });
   else await copyLarge({ ...target, tar }, content);
 }
@@ -56,17 +58,30 @@ export function lengthOf(content: FileContent): number | undefined {
   return content instanceof Readable ? undefined : content.size;
 }
 
-/** The content of up to `smallFile` bytes; told to `tar`, where it may lie. @throws SNAPSHOT_SOURCE_CHANGED */
+/**
+ * The content of up to `smallFile` bytes, where `tar` or else `queue` wants it to lie. It is told to `tar`.
+ * @throws SNAPSHOT_SOURCE_CHANGED
+ */
 export function readSmall(
-  target: { readonly path: RootPath; readonly tar: LayerTarDigester | undefined },
-  source: { readonly fd: number; readonly size: number },
+  target: {
+    readonly path: RootPath;
+    readonly tar: LayerTarDigester | undefined;
+    readonly queue: WriteQueue | undefined;
+  },
+  source: SmallContent,
 ): Buffer {
-  const { tar } = target;
+  const { tar, queue } = target;
+  const { size, bytes } = Buffer.isBuffer(source)
+    ? { size: source.length, bytes: source }
+    : { size: source.size, bytes: undefined };
   // The tar takes parts of up to half a megabyte as they are read.
-  const isReserved = tar !== undefined && source.size <= smallFile / 2;
-  const content = isReserved ? tar.reserve(source.size) : Buffer.allocUnsafe(source.size);
-  readAll(source.fd, content, target.path);
-  if (!isReserved) tar?.content(content);
+  const isTold = tar !== undefined && size <= smallFile / 2;
+  const place = isTold ? tar.reserve(size) : tar === undefined ? queue?.reserve(size) : undefined;
+  const content = place ?? bytes ?? Buffer.allocUnsafe(size);
+  if (Buffer.isBuffer(source)) {
+    if (content !== source) source.copy(content);
+  } else readAll(source.fd, content, target.path);
+  if (!isTold) tar?.content(content);
   return content;
 }
 

@@ -14,7 +14,7 @@ export interface QueuedFile {
   readonly content: Buffer;
 }
 
-/** Half a megabyte of the layer's tar, which both threads read: this one hashes it, the other one makes files of it. */
+/** Half a megabyte that both threads read: this one may hash it, the other one makes files of it. */
 interface Chunk {
   readonly bytes: Buffer;
   readonly marks: Uint8Array;
@@ -33,8 +33,11 @@ const filesAlone = 500;
 
 /**
  * Small files on their way to a second thread, which makes them while this one reads others. Their contents lie in the
- * memory in which the digest of the layer is taken. As long as the thread has all of that memory in its hands, `next`
- * gives private memory, and what is read into it is for this thread to write: so both have always something to do.
+ * memory in which the digest of the layer is taken, or where none is taken in what `reserve` gives. As long as the thread
+ * has all of that memory in its hands, this thread writes what it reads itself: so both have always something to do.
+ *
+ * What was taken and may not be on the disk yet is known by its path (`isAwaited`): nothing else may be done there, or
+ * below, before it was waited for.
  */
 export class WriteQueue implements ContentPlaces {
   readonly #thread: JobThread;
@@ -43,6 +46,9 @@ export class WriteQueue implements ContentPlaces {
   readonly #alone = Buffer.allocUnsafeSlow(contentPlaceSize);
   /** What is being filled. */
   #current: Chunk | undefined;
+  /** How much of it `reserve` gave. */
+  #length = 0;
+  readonly #awaited = new Set<string>();
   #refused: QueuedFile[] = [];
   #filesAlone = 0;
 
@@ -52,7 +58,12 @@ export class WriteQueue implements ContentPlaces {
 
   /** Whether files may be missing on the disk that were taken. */
   get isBusy(): boolean {
-    return this.#refused.length > 0 || this.#chunks.some(({ files }) => files.length > 0);
+    return this.#awaited.size > 0;
+  }
+
+  /** Whether that is so of the file at `path`. */
+  isAwaited(path: RootPath): boolean {
+    return this.#awaited.size > 0 && this.#awaited.has(key(path));
   }
 
   /** Whether the thread could not make some of the files: `settle` tells of them. */
@@ -61,9 +72,21 @@ export class WriteQueue implements ContentPlaces {
   }
 
   next(): Buffer {
-    if (this.#current !== undefined) this.#post(this.#current);
-    this.#current = this.#free();
+    this.#turn();
+    // All of it is given away.
+    this.#length = contentPlaceSize;
     return this.#current?.bytes ?? this.#alone;
+  }
+
+  /** A place for content of which nobody takes a digest; undefined when this thread has to write it. */
+  reserve(size: number): Buffer | undefined {
+    if (size > contentPlaceSize) return undefined;
+    const isFull = this.#length + size > contentPlaceSize;
+    const chunk = this.#current;
+    if (chunk === undefined || isFull || chunk.files.length === filesInChunk) this.#turn();
+    const start = this.#length;
+    this.#length += size;
+    return this.#current?.bytes.subarray(start, this.#length);
   }
 
   /** Takes a file over; false when its content lies elsewhere. */
@@ -73,6 +96,7 @@ export class WriteQueue implements ContentPlaces {
     if (chunk === undefined || file.content.buffer !== chunk.bytes.buffer) return false;
     if (chunk.files.length === filesInChunk) return false;
     chunk.files.push(file);
+    this.#awaited.add(key(file.path));
     return true;
   }
 
@@ -88,7 +112,14 @@ export class WriteQueue implements ContentPlaces {
     }
     const refused = this.#refused;
     this.#refused = [];
+    this.#awaited.clear();
     return refused;
+  }
+
+  #turn(): void {
+    if (this.#current !== undefined) this.#post(this.#current);
+    this.#current = this.#free();
+    this.#length = 0;
   }
 
   #free(): Chunk | undefined {
@@ -120,8 +151,8 @@ export class WriteQueue implements ContentPlaces {
   /** To be called when the last job about the chunk is over. */
   #collect(chunk: Chunk): void {
     for (const [index, file] of chunk.files.entries()) {
-      if (chunk.marks[index] === 1) continue;
-      this.#refused.push({ ...file, content: Buffer.from(file.content) });
+      if (chunk.marks[index] === 1) this.#awaited.delete(key(file.path));
+      else this.#refused.push({ ...file, content: Buffer.from(file.content) });
     }
     chunk.marks.fill(0);
     chunk.files.length = 0;
@@ -154,4 +185,9 @@ function jobOf(
   const paths = files.map(({ absolute }) => absolute.toString("latin1")).join("\0");
   const content = how.chunk.bytes;
   return { kind: "write", paths, numbers, times, content, marks: how.marks };
+}
+
+/** Latin-1 gives each byte string a string of its own. */
+function key(path: RootPath): string {
+  return path.toString("latin1");
 }

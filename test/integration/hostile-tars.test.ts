@@ -65,6 +65,7 @@ function rows(): Row[] {
     const { context = attack.lower === undefined ? asContext(add) : undefined } = attack;
     const found: Row[] = [
       { attack, door: "layer", outcome: layer },
+      { attack, door: "threaded", outcome: layer },
       { attack, door: "add", outcome: add },
     ];
     if (context !== undefined) found.push({ attack, door: "context", outcome: context });

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import { gzipSync } from "node:zlib";
 import { openStreamContext, openDirectoryContext } from "../../src/context/index.ts";
-import { diffId, digestOf, mediaTypes } from "../../src/core/index.ts";
+import { diffId, digestOf, type JobThread, mediaTypes } from "../../src/core/index.ts";
 import {
   copyGraph,
   serializeImageConfig,
@@ -14,6 +14,7 @@ import {
 import { openLayer } from "../../src/layer/index.ts";
 import type { CopyHarness, Nodes } from "./copy-harness.ts";
 import { nodesOf } from "./copy-harness.ts";
+import { startTestThread } from "./file-thread.ts";
 import { imageConfig, MadeContent } from "./image-maker.ts";
 
 /** A stranger's archive and, where it needs one, the tar of the state that it meets. */
@@ -23,16 +24,34 @@ export interface StrangeTar {
 }
 
 /** Ways into the builder for a tar: each gives the tree that came of it. */
-export const doors = { layer: enterAsLayer, add: enterByAdd, context: enterAsContext } as const;
+export const doors = {
+  layer: (harness: CopyHarness, tars: StrangeTar) => enterAsLayer(harness, tars),
+  /** Whose files a second thread makes. */
+  threaded: async (harness: CopyHarness, tars: StrangeTar) =>
+    enterAsLayer(harness, { ...tars, thread: await sharedThread() }),
+  add: enterByAdd,
+  context: enterAsContext,
+} as const;
+
+let shared: Promise<JobThread> | undefined;
+
+/** One for all attacks: it ends with the process. */
+function sharedThread(): Promise<JobThread> {
+  shared ??= startTestThread();
+  return shared;
+}
 
 /** As a layer of an image that is pulled: verified, kept, unpacked. */
-async function enterAsLayer(harness: CopyHarness, { tar, lower }: StrangeTar): Promise<Nodes> {
+async function enterAsLayer(
+  harness: CopyHarness,
+  { tar, lower, thread }: StrangeTar & { readonly thread?: JobThread },
+): Promise<Nodes> {
   const { images, snapshots } = harness.environment;
   const source = new MadeContent();
   const tars = lower === undefined ? [tar] : [lower, tar];
   const root = addImage(source, tars);
   await copyGraph({ source, sink: images.sink(), root });
-  const chainId = await images.ensureUnpacked(await images.adopt(root));
+  const chainId = await images.ensureUnpacked(await images.adopt(root), { thread });
   return nodesOf(await snapshots.tree(chainId));
 }
 

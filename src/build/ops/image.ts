@@ -31,6 +31,7 @@ export async function resolveImage(
         fetchLayer: (descriptor, signal) => environment.fetchLayer(image, descriptor, signal),
         onProgress: (item, current, total, done) =>
           step.progress({ item, current, total, unit: "bytes", done }),
+        thread: environment.thread,
         signal: environment.signal,
       });
     });
