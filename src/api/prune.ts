@@ -68,7 +68,7 @@ export async function systemUsage(options: EngineOptions): Promise<readonly Usag
       cache: cacheSizes(engine),
     });
     const groups = [
-      ["Images", usage.images],
+      ["Images", withBytes(usage.images, await store.blobs.partialSize())],
       ["Containers", usage.containers],
       ["Local Volumes", usage.volumes],
       [
@@ -87,6 +87,12 @@ export async function systemUsage(options: EngineOptions): Promise<readonly Usag
       reclaimable,
     }));
   });
+}
+
+/** Beginnings of layers whose download broke off go with a prune, too. */
+function withBytes(group: UsageGroup, bytes: number): UsageGroup {
+  const { size, reclaimable } = group;
+  return { ...group, size: size + bytes, reclaimable: reclaimable + bytes };
 }
 
 /** Cache mounts and repositories are build cache too. */

@@ -80,6 +80,7 @@ export function openBlobs(options: {
       await swept();
       return partial.take(digest);
     },
+    partialSize: async () => partial.size(),
     clearPartial: async () => partial.clear(),
     remove: async (digest) => rm(path(digest), { force: true }),
     list: () => listBlobs(directory),

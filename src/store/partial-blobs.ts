@@ -83,6 +83,14 @@ export class PartialBlobs {
     return { size, content: handle.createReadStream({ highWaterMark: 256 * 1024 }) };
   }
 
+  /** Bytes that all of them take up. */
+  async size(): Promise<number> {
+    let bytes = 0;
+    for (const name of await listNames(this.#directory))
+      bytes += await sizeOf(join(this.#directory, name));
+    return bytes;
+  }
+
   /** Removes all of them. */
   async clear(): Promise<{ readonly removed: number; readonly bytes: number }> {
     const names = await listNames(this.#directory);

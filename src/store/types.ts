@@ -37,7 +37,9 @@ export interface BlobStore {
    * of at least a MiB. It belongs to the caller, who hashes it again, and is gone when it was read.
    */
   takePartial(digest: Digest): Promise<PartialBlob | undefined>;
-  /** Removes such beginnings. */
+  /** Bytes that such beginnings take up. */
+  partialSize(): Promise<number>;
+  /** Removes them. */
   clearPartial(): Promise<{ readonly removed: number; readonly bytes: number }>;
   /** Idempotent. */
   remove(digest: Digest): Promise<void>;

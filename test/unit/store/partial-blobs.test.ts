@@ -85,6 +85,8 @@ test("what is left is removed and counted [R4.18]", async () => {
   const { store } = await withStore();
   expect(await store.blobs.clearPartial()).toEqual({ removed: 0, bytes: 0 });
   await breakOff(store, 2_000_000);
+  expect(await store.blobs.partialSize()).toBe(2_000_000);
   expect(await store.blobs.clearPartial()).toEqual({ removed: 1, bytes: 2_000_000 });
+  expect(await store.blobs.partialSize()).toBe(0);
   expect(await store.blobs.takePartial(digest)).toBeUndefined();
 });
