@@ -8,7 +8,7 @@
  * configuration of the bundler refuses it.
  */
 export const seldomUsed = {
-  ".": ["cache-mounts"],
+  ".": ["cache-mounts", "object-storage"],
   api: [
     "archive",
     "build/check-reproducible",
@@ -37,6 +37,7 @@ export const seldomUsed = {
     "manifests",
     "missing-image",
     "mutate",
+    "object-storage",
     "open-repository",
     "output/early-uploads",
     "output/mount-sources",

@@ -15,6 +15,7 @@ const levels: Readonly<Record<string, number>> = {
   snapshot: 2,
   sandbox: 2,
   registry: 2,
+  "object-storage": 2,
   plan: 2,
   local: 3,
   cache: 3,

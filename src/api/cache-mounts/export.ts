@@ -13,9 +13,15 @@ import { copyGraph, type ContentSource, type Descriptor } from "../../image/inde
 import type { CacheMountEntry, HeldCacheMount } from "../../store/index.ts";
 import { withEngine, type Engine, type EngineOptions } from "../engine.ts";
 import { usageError } from "../errors.ts";
-import { openTarget, type OpenedTarget } from "../places/open-target.ts";
+import type { OpenedTarget } from "../places/open-target.ts";
 import { cacheMountAccess, cacheMountSetting } from "./access.ts";
-import { findMounts, parseMountsPlace, type FoundMounts, type MountsPlace } from "./place.ts";
+import {
+  findMounts,
+  openMountsTarget,
+  parseMountsPlace,
+  type FoundMounts,
+  type MountsPlace,
+} from "./place.ts";
 
 export interface ExportCacheMountsOptions extends EngineOptions {
   /** See `parseMountsPlace`. */
@@ -164,7 +170,7 @@ async function sendTo(
 ): Promise<ExportedCacheMounts> {
   const { engine, steps, options, limits, mounts, found } = work;
   const { signal } = engine;
-  const target = await openTarget(place, { engine, insecure: options.insecure });
+  const target = await openMountsTarget(place, { engine, insecure: options.insecure });
   try {
     const previous = await readPrevious(place, { ...work, target });
     const { root, source, ...told } = await steps.run(`reading cache mounts`, async (step) =>

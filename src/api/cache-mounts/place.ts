@@ -2,29 +2,40 @@ import {
   formatReference,
   isTsbuildError,
   parseReference,
+  splitCsv,
   withDefaultTag,
 } from "../../core/index.ts";
 import type { ContentSource, Descriptor } from "../../image/index.ts";
 import { usageError } from "../errors.ts";
+import { openObjectStorage } from "../object-storage.ts";
 import { openRepository } from "../open-repository.ts";
 import { openImage, type OpenImageOptions } from "../places/open-image.ts";
+import { openTarget, type OpenedTarget, type OpenTargetOptions } from "../places/open-target.ts";
 import { parsePlace, type Place } from "../places/parse-place.ts";
 
 /** A place that can keep cache mounts. */
-export type MountsPlace = Extract<Place, { readonly type: "registry" | "layout" | "oci-archive" }>;
+export type MountsPlace =
+  | Extract<Place, { readonly type: "registry" | "layout" | "oci-archive" }>
+  | {
+      readonly type: "s3";
+      /** Without what is secret. */
+      readonly text: string;
+      readonly fields: ReadonlyMap<string, string>;
+    };
 
 /** What cache mounts are called in a directory or a file where nothing else is said. */
 const usualRef = "cache-mounts";
 
 /**
  * Reads where cache mounts go to or come from: `docker://NAME`, `oci:DIR[:REF]`, `oci-archive:FILE[:REF]`; `./DIR` and
- * `/DIR` are directories too, and other names registries, as with `--cache-to`.
+ * `/DIR` are directories too, other names registries, and `type=s3,bucket=NAME,…` a bucket, as with `--cache-to`.
  * @throws USAGE, REFERENCE_INVALID
  */
 export function parseMountsPlace(text: string): MountsPlace {
   if (/^\.{0,2}(?:\/|$)/.test(text) && text !== "") {
     return { type: "layout", text, path: text, ref: usualRef };
   }
+  if (/^type=s3(?:,|$)/.test(text)) return parseBucket(text);
   const place = parsePlace(text);
   switch (place.type) {
     case "registry":
@@ -38,9 +49,23 @@ export function parseMountsPlace(text: string): MountsPlace {
     case "directory":
       throw usageError(
         `keep cache mounts in ${text}: such a place is for images alone`,
-        "write docker://NAME, oci:DIR:NAME, oci-archive:FILE, or ./DIR",
+        "write docker://NAME, oci:DIR:NAME, oci-archive:FILE, ./DIR, or type=s3,bucket=NAME",
       );
   }
+}
+
+function parseBucket(text: string): MountsPlace {
+  const fields = new Map<string, string>();
+  for (const field of splitCsv(text).slice(1)) {
+    const equals = field.indexOf("=");
+    if (equals < 1) {
+      throw usageError("read a place of type s3", "write each field as key=value");
+    }
+    fields.set(field.slice(0, equals).trim().toLowerCase(), field.slice(equals + 1));
+  }
+  // Caches of steps have a name of their own by default.
+  const named = fields.has("name") ? fields : fields.set("name", usualRef);
+  return { type: "s3", text: `bucket ${fields.get("bucket") ?? ""}`, fields: named };
 }
 
 /** What stands in a place. Whoever opens it closes it. */
@@ -56,6 +81,7 @@ export async function findMounts(
   options: OpenImageOptions,
 ): Promise<FoundMounts | undefined> {
   if (place.type === "registry") return findInRegistry(place, options);
+  if (place.type === "s3") return findInBucket(place.fields, options);
   try {
     return await openImage(place, options);
   } catch (error) {
@@ -80,6 +106,39 @@ async function findInRegistry(
   }
   await close();
   return undefined;
+}
+
+async function findInBucket(
+  fields: ReadonlyMap<string, string>,
+  { engine }: OpenImageOptions,
+): Promise<FoundMounts | undefined> {
+  const source = await openObjectStorage(engine, fields);
+  const close = (): Promise<void> => source.close();
+  try {
+    const root = await source.resolve(source.name, engine.signal);
+    if (root !== undefined) return { source, root, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  await close();
+  return undefined;
+}
+
+/** Opens a place for writing. Whoever opens it ends it by `finish` or `abort`, and then closes it. */
+export async function openMountsTarget(
+  place: MountsPlace,
+  options: OpenTargetOptions,
+): Promise<OpenedTarget> {
+  if (place.type !== "s3") return openTarget(place, options);
+  const { signal } = options.engine;
+  const sink = await openObjectStorage(options.engine, place.fields);
+  return {
+    sink,
+    finish: async (root) => (root === undefined ? undefined : sink.tag(sink.name, root, signal)),
+    abort: () => Promise.resolve(),
+    close: () => sink.close(),
+  };
 }
 
 /** No file, no directory, an empty directory, or no such name in it. */

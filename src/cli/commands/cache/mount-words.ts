@@ -2,7 +2,8 @@ import { usageError } from "../../../api/index.ts";
 import { formatCount, formatSize } from "../../table.ts";
 
 export const mountsPlaceHelp = `
-A PLACE is docker://NAME (a registry), oci:DIR[:REF], oci-archive:FILE[:REF], or ./DIR.
+A PLACE is docker://NAME (a registry), oci:DIR[:REF], oci-archive:FILE[:REF], ./DIR, or
+type=s3,bucket=NAME,region=NAME,… as with \`build --cache-to\`.
 An ID is what \`id=\` of a mount says, else the path of its target.
 `;
 
