@@ -1,11 +1,24 @@
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { startObjectStorage, type ObjectStorage } from "../support/object-storage-process.ts";
 import { useWorkspace } from "../support/setup-workspace.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const workspace = useWorkspace();
 const { cli, context, expectCli } = workspace;
+
+let storage: ObjectStorage;
+beforeAll(async () => {
+  storage = await startObjectStorage();
+});
+afterAll(async () => storage.stop());
+
+/** Credentials come by the environment, as in a CI job. */
+const credentials = (): Record<string, string> => ({
+  AWS_ACCESS_KEY_ID: storage.accessKeyId,
+  AWS_SECRET_ACCESS_KEY: storage.secretAccessKey,
+});
 
 /** A build that adds a line to a cache and tells all that it found there. */
 async function useCache(
@@ -30,6 +43,11 @@ async function useCache(
 const places: readonly [string, () => Promise<string>][] = [
   ["a registry", async () => Promise.resolve(`docker://${workspace.registry.host}/cache:mounts`)],
   ["a directory", temporaryFolder],
+  [
+    "a bucket",
+    async () =>
+      Promise.resolve(`type=s3,bucket=cache,prefix=e2e/,endpoint_url=http://${storage.host}`),
+  ],
   ["a file", async () => `oci-archive:${await temporaryFolder()}/caches.tar`],
 ];
 
@@ -42,15 +60,19 @@ describe.each(places)("cache mounts that travel by %s", (_, makePlace) => {
       await workspace.freshRoot(),
     ];
     await useCache(here, "one");
-    const first = await expectCli(["cache", "export", "--mounts", place], { root: here });
+    const first = await expectCli(["cache", "export", "--mounts", place], {
+      root: here,
+      env: credentials(),
+    });
     expect(first.stdout).toMatch(
       /^\/d: 300kB in 1 file\nnpm: 4B in 1 file\nsent 30\dkB of new content\n$/,
     );
 
-    await expectCli(["cache", "import", "--mounts", place], { root: there });
+    await expectCli(["cache", "import", "--mounts", place], { root: there, env: credentials() });
     expect(await useCache(there, "two")).toMatch(/^#\d+ \S+ one$/m);
     const second = await expectCli(["cache", "export", "--mounts", "--format", "json", place], {
       root: there,
+      env: credentials(),
     });
     const told = JSON.parse(second.stdout) as {
       sent: { bytes: number };
@@ -59,10 +81,16 @@ describe.each(places)("cache mounts that travel by %s", (_, makePlace) => {
     expect(told.mounts.map(({ files }) => files)).toEqual([2, 1]);
     expect(told.sent.bytes).toBeLessThan(700_000);
 
-    const again = await expectCli(["cache", "export", "--mounts", place], { root: there });
+    const again = await expectCli(["cache", "export", "--mounts", place], {
+      root: there,
+      env: credentials(),
+    });
     expect(again.stdout).toContain("sent 0B of new content\n");
 
-    await expectCli(["cache", "import", "--mounts", "npm", place], { root: third });
+    await expectCli(["cache", "import", "--mounts", "npm", place], {
+      root: third,
+      env: credentials(),
+    });
     expect(await readdir(join(third, "mounts-cache"))).toHaveLength(1);
     expect(await useCache(third, "three")).toMatch(/then one two three$/m);
   });

@@ -44,7 +44,9 @@ interface S3rver {
 }
 
 async function startPackage(folder: string): Promise<ObjectStorage> {
-  const { default: Server } = (await import("s3rver" as string)) as {
+  // It brings no types: what is used of it stands above.
+  const name: string = "s3rver";
+  const { default: Server } = (await import(name)) as {
     readonly default: new (options: object) => S3rver;
   };
   const server = new Server({
