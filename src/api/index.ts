@@ -40,6 +40,9 @@ export {
   type TargetsDocument,
   type TargetsResult,
 } from "./call/targets.ts";
+export { drawGraph, graphFormats, type GraphFormat } from "./graph/draw-graph.ts";
+export { graphBuild } from "./graph/read-graph.ts";
+export type * from "./graph/types.ts";
 export { checkReproducible } from "./build/check-reproducible.ts";
 export { copyImage, type CopiedImage, type CopyImageOptions } from "./copy-image.ts";
 export { differencesOf, formatDifference } from "./compare/format-difference.ts";

@@ -6,6 +6,7 @@ import { addCacheCommand } from "./commands/cache/index.ts";
 import { addContextCommand } from "./commands/context.ts";
 import { addDoctorCommand } from "./commands/doctor.ts";
 import { addExplainCommand } from "./commands/explain.ts";
+import { addGraphCommand } from "./commands/graph.ts";
 import { addHistoryCommand } from "./commands/history.ts";
 import { addImageCommand } from "./commands/image/index.ts";
 import { addImagesCommand } from "./commands/images.ts";
@@ -112,6 +113,7 @@ const commands: Readonly<Record<string, (program: Command, invocation: Invocatio
   system: addSystemCommand,
   context: addContextCommand,
   explain: addExplainCommand,
+  graph: addGraphCommand,
   doctor: addDoctorCommand,
 };
 

@@ -106,3 +106,15 @@ function expandForDisplay(
     return original;
   }
 }
+
+/** A step's name taken apart again: stage (empty where there is only one), `2/4`, and what it does. */
+export function readStepName(name: string): {
+  readonly stage: string;
+  /** Undefined for what is no numbered step. */
+  readonly step: string | undefined;
+  readonly text: string;
+} {
+  const [, stage = "", number, text = name] =
+    /^\[(?:(.*?) )? *(\d+\/\d+)\] (.*)$/s.exec(name) ?? [];
+  return { stage, step: number, text };
+}
