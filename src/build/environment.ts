@@ -9,6 +9,7 @@ import type { CgroupSpec, Sandbox } from "../sandbox/index.ts";
 import type { Snapshotter } from "../snapshot/index.ts";
 import type { CacheMountStore, Store } from "../store/index.ts";
 import type { ConnectAgent } from "./mounts/agent-proxy.ts";
+import type { SecretWatch } from "./secrets/secret-watch.ts";
 import type { StepLog } from "./steps.ts";
 
 /** Everything that a build touches, given by the api. Expensive things are functions: a cached build opens none. */
@@ -35,6 +36,8 @@ export interface BuildEnvironment {
   ) => Promise<Readable>;
   /** What `--secret` gives for an id; undefined when it gives nothing. Absent where there are no secrets at all. */
   readonly readSecret?: (id: string) => Promise<Buffer | undefined>;
+  /** Keeps what `--secret` gives out of what steps make; absent where nothing is given. */
+  readonly secretWatch?: SecretWatch;
   /** How to reach what `--ssh` gives for an id; undefined when it gives nothing. */
   readonly findAgent?: (id: string) => Promise<ConnectAgent | undefined>;
   /** Caches of RUN, where they are not the store's own. */

@@ -11,6 +11,8 @@ export type BuildErrorCode =
   /** The source of a mount leads to what cannot be mounted. */
   | "BUILD_MOUNT_INVALID"
   | "BUILD_SECRET_NOT_FOUND"
+  /** A secret stands in what the build made. */
+  | "BUILD_SECRET_LEAKED"
   | "BUILD_SSH_NOT_FOUND";
 
 export function buildError(

@@ -9,5 +9,6 @@ export { forecast } from "./forecast/forecast.ts";
 export type * from "./forecast/types.ts";
 export { authorizationFor } from "./ops/http.ts";
 export { openFileThread } from "./open-file-thread.ts";
+export { openSecretWatch, type SecretWatch } from "./secrets/secret-watch.ts";
 export { solve, type Solution } from "./solve.ts";
 export { StepLog, type Step } from "./steps.ts";

@@ -103,7 +103,7 @@ describe("--resource", () => {
 
 describe("--secret", () => {
   const read = async (text: string | string[], id: string, env = {}): Promise<string | undefined> =>
-    (await (await openSecrets([text].flat(), env))(id))?.toString();
+    (await (await openSecrets([text].flat(), env)).read(id))?.toString();
 
   test("a file, by every name of its key", async () => {
     const path = join(await temporaryFolder(), "token");

@@ -4,6 +4,8 @@ export interface RunOptions {
   readonly allow?: readonly string[];
   /** `id=…[,src=…|env=…][,type=file|env]`; of two with one id the later counts. */
   readonly secrets?: readonly string[];
+  /** A secret that gets into what the build makes is told, and does not fail it. */
+  readonly allowSecretLeak?: boolean;
   /** `default`, or `id[=socket|key,…]`. */
   readonly ssh?: readonly string[];
   /** `name:address` or `name=address`, addresses as a comma list, `[v6]` or `host-gateway`. */

@@ -10,25 +10,43 @@ type SecretSource =
   | { readonly type: "file"; readonly path: string }
   | { readonly type: "env"; readonly name: string };
 
+/** What `--secret` gives. */
+export interface GivenSecrets {
+  readonly ids: readonly string[];
+  /** What is behind an id, undefined where nothing is. Read once: it may be a pipe. @throws SECRET_UNREADABLE */
+  read(id: string): Promise<Buffer | undefined>;
+}
+
 /**
- * `--secret`: says what is behind an id, undefined where nothing is. Files are checked now and read when a step wants
- * them.
+ * Reads `--secret`. Files are checked now and read when somebody wants them.
  * @throws USAGE, SECRET_UNREADABLE
  */
 export async function openSecrets(
   texts: readonly string[],
   env: NodeJS.ProcessEnv = process.env,
-): Promise<(id: string) => Promise<Buffer | undefined>> {
+): Promise<GivenSecrets> {
   const sources = new Map(texts.map((text) => readSecret(text, env)));
   for (const [id, source] of sources) {
     if (source.type === "file") await checkFile(id, source.path);
   }
-  return async (id) => {
+  const contents = new Map<string, Promise<Buffer | undefined>>();
+  const read = async (id: string): Promise<Buffer | undefined> => {
     const source = sources.get(id);
     if (source === undefined) return undefined;
     if (source.type === "file") return readLimited(id, source.path);
     const value = env[source.name];
     return value === undefined ? undefined : limited(id, Buffer.from(value));
+  };
+  return {
+    ids: [...sources.keys()],
+    read: (id) => {
+      let content = contents.get(id);
+      if (content === undefined) {
+        content = read(id);
+        contents.set(id, content);
+      }
+      return content;
+    },
   };
 }
 

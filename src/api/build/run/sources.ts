@@ -2,11 +2,14 @@ import type { BuildEnvironment } from "../../../build/index.ts";
 import type { Engine } from "../../engine.ts";
 import { readLimits } from "./limits.ts";
 import type { RunOptions } from "./options.ts";
-import { openSecrets } from "./secrets.ts";
+import { openSecrets, type GivenSecrets } from "./secrets.ts";
 import type { SshAgents } from "./ssh.ts";
 
 /** What steps may ask for while they run. */
-export type RunSources = Pick<BuildEnvironment, "readSecret" | "findAgent" | "limits">;
+export interface RunSources extends Pick<BuildEnvironment, "readSecret" | "findAgent" | "limits"> {
+  /** Absent without `--secret`. */
+  readonly secrets?: GivenSecrets;
+}
 
 /**
  * Runs `work` with the secrets, agents and limits of the command line.
@@ -17,12 +20,13 @@ export async function withRunSources<T>(
   { store }: Engine,
   work: (sources: RunSources) => Promise<T>,
 ): Promise<T> {
-  const { secrets = [], ssh = [] } = options;
+  const { secrets: texts = [], ssh = [] } = options;
   const limits = readLimits(options);
+  const secrets = texts.length === 0 ? undefined : await openSecrets(texts);
   const agents = await openAgents(ssh, store.tmpDir);
   try {
     return await work({
-      ...(secrets.length === 0 ? {} : { readSecret: await openSecrets(secrets) }),
+      ...(secrets === undefined ? {} : { secrets, readSecret: secrets.read }),
       ...(agents === undefined ? {} : { findAgent: agents.find }),
       ...(limits === undefined ? {} : { limits }),
     });

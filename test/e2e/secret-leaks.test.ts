@@ -1,0 +1,175 @@
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { ContextEntry } from "../support/setup-context.ts";
+import { errorCode, runProgram, useWorkspace } from "../support/setup-workspace.ts";
+
+const workspace = useWorkspace({ programs: ["python3"] });
+const { cli, context, expectCli } = workspace;
+
+/** With what encoders treat differently: a blank, a slash, a plus. */
+const value = "tok3n/9f+8e7d6c5b 4a39";
+const mount = "RUN --mount=type=secret,id=tok --mount=type=secret,id=tok,env=TOK";
+
+let folder = "";
+let flags: readonly string[] = [];
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "tsbuild-leaks-"));
+  await writeFile(join(folder, "tok"), `${value}\n`);
+  flags = ["--secret", `id=tok,src=${join(folder, "tok")}`];
+});
+afterAll(async () => rm(folder, { recursive: true, force: true }));
+
+async function imageNames(): Promise<string> {
+  return (await expectCli(["images"])).stdout;
+}
+
+/** A way out of a build: what it does, its context, its flags, and what the error says of it. */
+interface Route {
+  readonly steps: string;
+  readonly files?: Readonly<Record<string, ContextEntry>>;
+  readonly flags?: readonly string[];
+  readonly told: string;
+}
+
+const routes: Readonly<Record<string, Route>> = {
+  "a file": {
+    steps: `${mount} cat /run/secrets/tok >/etc/npmrc`,
+    told: "the file /etc/npmrc of [stage-0 2/2] RUN",
+  },
+  "a variable in a file": {
+    steps: `${mount} mkdir /a && echo "//registry/:_authToken=$TOK" >/a/b`,
+    told: "the file /a/b of [stage-0 2/2] RUN",
+  },
+  "base64 in a file": {
+    steps: `${mount} printf 'user:%s' "$TOK" | base64 >/b64`,
+    told: "the file /b64 of [stage-0 2/2] RUN",
+  },
+  "hex in a file": {
+    steps: `${mount} printf %s "$TOK" | od -An -tx1 -v | tr -d ' \\n' >/hex`,
+    told: "the file /hex of [stage-0 2/2] RUN",
+  },
+  "a URL in a file": {
+    steps: `${mount} echo "https://${encodeURIComponent(value).slice(0, 5)}$(echo '${encodeURIComponent(value).slice(5)}')@h/" >/url`,
+    told: "the file /url of [stage-0 2/2] RUN",
+  },
+  "a link's target": {
+    steps: `${mount} ln -s "$TOK" /link`,
+    told: "the target of the link /link of [stage-0 2/2] RUN",
+  },
+  "a file's name": {
+    steps: `${mount} mkdir -p "/by/$(printf %s "$TOK")"`,
+    told: "the name of /by/**** of [stage-0 2/2] RUN",
+  },
+  "the log": {
+    steps: `${mount} for i in 1 2 3; do echo "$TOK" >&2; done`,
+    told: "the output (stderr) of [stage-0 2/2] RUN",
+  },
+  "a file of the context": {
+    steps: "COPY . /app/",
+    files: { ".env": `TOKEN=${value}\n` },
+    told: "the file /app/.env of [2/2] COPY . /app/",
+  },
+  "a layer whose file a later step removes": {
+    steps: `${mount} cat /run/secrets/tok >/gone\nRUN rm /gone`,
+    told: "the file /gone of [stage-0 2/3] RUN",
+  },
+  "an extended attribute": {
+    steps: "ADD x.tar /x/",
+    told: "the extended attribute user.note of /x/f of [2/2] ADD x.tar /x/",
+  },
+  "a build argument": {
+    steps: "ARG A\nRUN true $A",
+    flags: ["--build-arg", `A=${value}`],
+    told: "the instruction or its variables, and so in the history, of [2/2] RUN true ****",
+  },
+  "ENV and LABEL": {
+    steps: "ARG A\nENV E=$A\nLABEL l=$A",
+    flags: ["--build-arg", `A=${value}`],
+    told: "the image's config (config.labels.l)",
+  },
+  "an annotation": {
+    steps: "RUN true",
+    flags: ["--annotation", `note=${value}`, "-o", "type=oci,dest=/dev/null"],
+    told: "outputs.0.annotations.note",
+  },
+  "a heredoc": {
+    steps: `COPY <<EOF /etc/conf\ntoken: ${value}\nEOF`,
+    told: "the instruction or its variables, and so in the history, of [2/2] COPY",
+  },
+};
+
+/** A tar whose one file has the secret in an extended attribute: not every machine lets tests set one. */
+async function tarWithAttribute(): Promise<Buffer> {
+  const path = join(folder, "x.tar");
+  const script = `import io,tarfile,sys
+t=tarfile.open(sys.argv[1],"w",format=tarfile.PAX_FORMAT)
+i=tarfile.TarInfo("f"); i.size=1; i.pax_headers={"SCHILY.xattr.user.note":"t="+sys.argv[2]}
+t.addfile(i,io.BytesIO(b"x")); t.close()`;
+  await runProgram("python3", ["-c", script, path, value]);
+  return readFile(path);
+}
+
+/** What must fail again, because what was made is not to be taken from the cache as if it were clean. */
+const twice = ["a file", "the log", "a file of the context"];
+
+test.each(Object.entries(routes))("%s", async (name, route) => {
+  const place = await context({
+    Dockerfile: `FROM BUSYBOX\n${route.steps}\n`,
+    ...route.files,
+    ...(name === "an extended attribute" ? { "x.tar": await tarWithAttribute() } : {}),
+  });
+  const args = ["-t", "leaking:1", ...flags, ...(route.flags ?? []), place];
+  for (const turn of twice.includes(name) ? ["first", "second"] : ["only"]) {
+    const told = await cli(args);
+    expect(errorCode(told), `${turn}: ${told.stderr}`).toBe("BUILD_SECRET_LEAKED");
+    const error = told.stderr.slice(told.stderr.lastIndexOf("tsbuild: "));
+    expect(error).toContain("secret tok is in");
+    expect(error).toContain(route.told);
+    expect(error).not.toContain(value);
+  }
+});
+
+test("nothing that leaked has a name", async () => {
+  expect(await imageNames()).not.toContain("leaking");
+});
+
+test("--allow-secret-leak builds and warns; without it the same build fails, though all is cached", async () => {
+  const place = await context({ Dockerfile: `FROM BUSYBOX\n${mount} echo "$TOK" >/t\nRUN true\n` });
+  const allowed = await expectCli(["-t", "allowed:1", ...flags, "--allow-secret-leak", place]);
+  expect(allowed.stderr).toContain("secret tok is in the file /t");
+  expect(await imageNames()).toContain("allowed");
+  const cached = await cli(["-t", "refused:1", "--progress", "plain", ...flags, place]);
+  expect(cached.stderr).toContain("CACHED");
+  expect(errorCode(cached)).toBe("BUILD_SECRET_LEAKED");
+  expect(cached.stderr).toContain("the file /t of [stage-0 2/3] RUN");
+  expect(await imageNames()).not.toContain("refused");
+});
+
+test("a layer of before is searched when a secret is first given, and then no more", async () => {
+  const place = await context({
+    Dockerfile: "FROM BUSYBOX\nCOPY f /f\nRUN true\n",
+    f: "innocent\n",
+  });
+  await expectCli([place]);
+  await expectCli([...flags, place]);
+  await expectCli([...flags, place]);
+  await writeFile(join(place, "f"), `and ${value}`);
+  await expectCli([place]);
+  const told = await cli([...flags, place]);
+  expect(errorCode(told)).toBe("BUILD_SECRET_LEAKED");
+  expect(told.stderr).toContain("the file /f of [2/3] COPY f /f");
+});
+
+test("clean builds with secrets pass; a secret too short to be looked for is told", async () => {
+  const place = await context({
+    Dockerfile: `FROM BUSYBOX\n${mount} test -n "$TOK" && echo fine >/f\n`,
+  });
+  const told = await expectCli([...flags, "--secret", "id=pin,env=PIN", place], {
+    env: { PIN: "1234" },
+  });
+  expect(told.stderr).toContain("secret pin");
+  expect(told.stderr).toContain("SECRET_NOT_SEARCHED");
+  expect(told.stderr).not.toContain("secret tok");
+});
