@@ -66,7 +66,7 @@ export class BaseImages {
     const image =
       isRight && !this.#pull
         ? here
-        : await steps.run(`[internal] load metadata for ${name}`, () =>
+        : await steps.run({ name: `[internal] load metadata for ${name}`, phase: "pull" }, () =>
             this.#fetchOr(here, { name, platform }),
           );
     return {

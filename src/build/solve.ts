@@ -216,13 +216,16 @@ class Solver {
     // Before its turn, so that a base is shown before the step on it and no step waits for a download of another.
     if (base?.type === "layers") await base.materialize?.();
     const slots = vertex.op.type === "exec" ? this.#execSlots : this.#fileSlots;
+    const waitingSince = this.#environment.clock.now().getTime();
     return slots(async () => {
       const why = await this.#trace.why(vertex);
       this.signal.throwIfAborted();
       this.#cached.claimDisplay(vertex.id);
       return this.#recorded(vertex, keys, () =>
         this.#environment.steps
-          .run({ name: vertex.name, why }, async (step) => this.#execute(vertex, { inputs, step }))
+          .run({ name: vertex.name, why, waitingSince }, async (step) =>
+            this.#execute(vertex, { inputs, step }),
+          )
           // At once: else the next step would start on the place that becomes free.
           .catch((error: unknown) => this.#fail(vertex.id, error)),
       );
@@ -274,7 +277,23 @@ class Solver {
     return emptying;
   }
 
+  /** What a step made is only remembered when no secret stands in it. */
   async #execute(
+    vertex: Vertex,
+    work: { readonly inputs: readonly VertexResult[]; readonly step: Step },
+  ): Promise<LayersResult> {
+    const watched = this.#environment.secretWatch?.step({
+      name: vertex.name,
+      step: work.step,
+      signal: this.signal,
+    });
+    if (watched === undefined) return this.#executeOp(vertex, work);
+    const result = await this.#executeOp(vertex, { ...work, step: watched.step });
+    await work.step.phase("search", () => watched.finish(result));
+    return result;
+  }
+
+  async #executeOp(
     vertex: Vertex,
     work: { readonly inputs: readonly VertexResult[]; readonly step: Step },
   ): Promise<LayersResult> {

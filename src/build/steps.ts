@@ -3,6 +3,8 @@ import {
   type Clock,
   type ProgressListener,
   type StepId,
+  type StepPhase,
+  type StepUsage,
   type Warning,
 } from "../core/index.ts";
 
@@ -13,11 +15,18 @@ import {
 export class StepLog {
   readonly #listener: ProgressListener;
   readonly #clock: Clock;
+  readonly #isMeasured: boolean;
   #last: StepId = 0;
 
-  constructor(options: { readonly listener: ProgressListener; readonly clock: Clock }) {
+  constructor(options: {
+    readonly listener: ProgressListener;
+    readonly clock: Clock;
+    /** Whether steps tell their phases and what they took. */
+    readonly isMeasured?: boolean | undefined;
+  }) {
     this.#listener = options.listener;
     this.#clock = options.clock;
+    this.#isMeasured = options.isMeasured === true;
   }
 
   cached(name: string): void {
@@ -28,10 +37,27 @@ export class StepLog {
     const step = ++this.#last;
     const listener = this.#listener;
     const now = (): number => this.#now();
-    const { name, why } = typeof shown === "string" ? { name: shown } : shown;
+    const { name, why, waitingSince } = typeof shown === "string" ? { name: shown } : shown;
     const reason = why === undefined ? {} : { why };
-    listener({ type: "step-started", step, name, ...reason, time: now() });
+    const started = now();
+    listener({ type: "step-started", step, name, ...reason, time: started });
+    const isMeasured = this.#isMeasured;
+    if (isMeasured && waitingSince !== undefined)
+      listener({ type: "step-phase", step, phase: "queue", from: waitingSince, time: started });
     return {
+      isMeasured,
+      phase: async (phase, work) => {
+        if (!isMeasured) return work();
+        const from = now();
+        try {
+          return await work();
+        } finally {
+          listener({ type: "step-phase", step, phase, from, time: now() });
+        }
+      },
+      usage: (usage) => {
+        if (isMeasured) listener({ type: "step-usage", step, ...usage, time: now() });
+      },
       output: (stream, bytes) =>
         listener({ type: "step-output", step, stream, bytes, time: now() }),
       progress: (report) => listener({ type: "step-progress", step, ...report, time: now() }),
@@ -50,8 +76,9 @@ export class StepLog {
   /** Shows `work` as one step from its start to its end. */
   async run<T>(shown: ShownStep | string, work: (step: Step) => Promise<T>): Promise<T> {
     const step = this.start(shown);
+    const phase = typeof shown === "string" ? undefined : shown.phase;
     try {
-      const result = await work(step);
+      const result = await (phase === undefined ? work(step) : step.phase(phase, () => work(step)));
       step.done();
       return result;
     } catch (error) {
@@ -74,6 +101,10 @@ export interface ShownStep {
   readonly name: string;
   /** Why it is not taken from the cache. */
   readonly why?: string;
+  /** When it began to wait for its turn, in milliseconds since the epoch. */
+  readonly waitingSince?: number;
+  /** What it does from its start to its end, where that is one thing. */
+  readonly phase?: StepPhase;
 }
 
 /** A step on screen that has started; exactly one of `done` and `failed` ends it. */
@@ -86,6 +117,11 @@ export interface Step {
     readonly unit: "bytes" | "files";
     readonly done: boolean;
   }): void;
+  /** Whether somebody wants to know what it takes. */
+  readonly isMeasured: boolean;
+  /** Does a part of the step's work. */
+  phase<T>(phase: StepPhase, work: () => Promise<T>): Promise<T>;
+  usage(usage: Omit<StepUsage, "type" | "step" | "time">): void;
   done(): void;
   failed(error: unknown): void;
 }

@@ -6,7 +6,8 @@ import type { SourceLocation } from "./errors.ts";
  * only this; nothing below the api prints. Times are milliseconds since the epoch.
  *
  * A step's life: `step-started`, any number of `step-output` / `step-progress`, then exactly one of `step-cached`,
- * `step-done`, `step-failed` or `step-canceled`. `step-cached` may come without `step-started`.
+ * `step-done`, `step-failed` or `step-canceled`. `step-cached` may come without `step-started`. Builds that are measured
+ * tell `step-phase` and `step-usage` beside that, before the step's end.
  */
 export type ProgressEvent =
   | StepStarted
@@ -44,6 +45,15 @@ export type ProgressEvent =
       readonly done: boolean;
       readonly time: number;
     }
+  /** What a step did from `from` to `time`, sent when that is over. */
+  | {
+      readonly type: "step-phase";
+      readonly step: StepId;
+      readonly phase: StepPhase;
+      readonly from: number;
+      readonly time: number;
+    }
+  | StepUsage
   | Warning
   /** The verb's outcome, sent once at the end of a successful build. */
   | {
@@ -63,6 +73,25 @@ export interface StepStarted {
   readonly name: string;
   /** Why a step of a build runs and is not taken from the cache. */
   readonly why?: string;
+  readonly time: number;
+}
+
+/**
+ * `queue`: all that it needs is there, and it waits for its turn. `search`: its layer is searched for secrets. `commit`:
+ * what it changed becomes a layer.
+ */
+export type StepPhase = "queue" | "pull" | "run" | "search" | "commit" | "compress" | "push";
+
+/** What a step took; what the machine does not tell is absent. */
+export interface StepUsage {
+  readonly type: "step-usage";
+  readonly step: StepId;
+  /** Bytes that its processes held at the most, the file cache that they filled among them. */
+  readonly peakMemory?: number;
+  /** Milliseconds of all cores. */
+  readonly cpuMs?: number;
+  /** Bytes of the layer that it made, as an uncompressed tar. */
+  readonly layerBytes?: number;
   readonly time: number;
 }
 

@@ -109,6 +109,8 @@ export interface SandboxSpec {
   readonly ulimits?: readonly ResourceLimit[] | undefined;
   /** Where the step's control group is made, and what it is limited to; by default the step stays in ours. */
   readonly cgroup?: CgroupSpec | undefined;
+  /** Whether the result is to tell what the step took, where the machine can. */
+  readonly isMeasured?: boolean | undefined;
   /**
    * Descriptors of ours, such as locks, of which a copy stays open until no process of the step is left, also when we
    * are killed. The command does not have them.
@@ -145,6 +147,16 @@ export interface SandboxResult {
   /** Signal name, for example "SIGKILL". */
   readonly signal?: string;
   readonly durationMs: number;
+  /** Only where it was asked for and its control group tells. */
+  readonly usage?: SandboxUsage;
+}
+
+/** What all processes of a step took together. */
+export interface SandboxUsage {
+  /** Bytes that they held at the most, the file cache that they filled among them. */
+  readonly peakMemory?: number;
+  /** Milliseconds of all cores. */
+  readonly cpuMs?: number;
 }
 
 /**

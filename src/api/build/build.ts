@@ -1,6 +1,11 @@
-import { resolve } from "node:path";
-import { solve, StepLog, type BuildEnvironment, type Solution } from "../../build/index.ts";
-import { digestOf, isDiskFull, isTsbuildError, type Digest } from "../../core/index.ts";
+import {
+  solve,
+  StepLog,
+  type BuildEnvironment,
+  type SecretWatch,
+  type Solution,
+} from "../../build/index.ts";
+import { isDiskFull, isTsbuildError } from "../../core/index.ts";
 import { parseDockerfile, pinpointWord, type Dockerfile } from "../../dockerfile/index.ts";
 import { refusingForeignSyntax, type Plan, type TimedSource } from "../../plan/index.ts";
 import { BaseImages } from "../base-images.ts";
@@ -11,7 +16,9 @@ import { chooseOutputs } from "../output/choose-outputs.ts";
 import { checkFolderOf, checkOutput } from "../output/places.ts";
 import { removeReport, writeImageId, writeMetadata } from "../output/reports.ts";
 import { writeOutputs, type WrittenOutputs } from "../output/write-outputs.ts";
+import { withTimeline } from "../timeline/with-timeline.ts";
 import { assembleImages, type AssembledImages } from "./assemble-images.ts";
+import { targetOf } from "./build-target.ts";
 import { withChecks } from "./checks.ts";
 import { choosePlatforms, type TargetPlatforms } from "./choose-platforms.ts";
 import { locateContext } from "./context-place.ts";
@@ -19,6 +26,7 @@ import { openEnvironment } from "./environment.ts";
 import { makePlan } from "./make-plan.ts";
 import { parsePairs, type BuildOptions, type BuildResult } from "./options.ts";
 import { withRunSources, type RunSources } from "./run/sources.ts";
+import { watchSecrets } from "./run/watch-secrets.ts";
 import { readNamedContexts, type NamedContexts } from "./named-contexts.ts";
 import type { RemoteRequest } from "./remote-sources.ts";
 import { openRemotes, type Remotes } from "./remotes.ts";
@@ -33,7 +41,8 @@ import { openLocalSources, withSource, type BuildSources } from "./sources.ts";
  * from one of its lines. Nothing is named then, and finished steps stay in the cache.
  */
 export async function build(options: BuildOptions): Promise<BuildResult> {
-  return (await buildAndSee(options)).result;
+  if (options.timeline === undefined) return (await buildAndSee(options)).result;
+  return withTimeline(options, async (measured) => (await buildAndSee(measured)).result);
 }
 
 /** What a look at a build's images, before they are written anywhere, has found. */
@@ -54,7 +63,11 @@ export async function buildAndSee<Seen = undefined>(
     for (const output of outputs) await checkOutput(output);
     await prepareReports(options);
     return withRunSources(options, engine, async (given) => {
-      const steps = new StepLog({ listener: engine.progress, clock: engine.clock });
+      const steps = new StepLog({
+        listener: engine.progress,
+        clock: engine.clock,
+        isMeasured: options.isMeasured,
+      });
       const remotes = openRemotes({ engine, options, place, given });
       try {
         const elsewhere = { place, options, engine, steps, remotes };
@@ -90,8 +103,11 @@ interface BuildWork {
 async function buildFrom(sources: BuildSources, work: BuildWork): Promise<BuildResult> {
   const { engine, options, names, targets, outputs, named, given, steps, remotes } = work;
   const bases = new BaseImages(engine, { pull: options.pull ?? false });
+  const secretWatch = await openWatch(work);
   try {
     const { plan, parsed } = await planFrom(sources, { ...work, bases });
+    secretWatch?.plan(plan);
+    secretWatch?.texts({ names, outputs: outputs.flatMap(writtenWords) });
     const target = targetOf(options);
     const environment = await openEnvironment(engine, {
       sources,
@@ -102,11 +118,13 @@ async function buildFrom(sources: BuildSources, work: BuildWork): Promise<BuildR
       steps,
       epoch: plan.sourceDateEpoch,
     });
-    const solution = await solve(plan, { ...environment, ...given })
+    const watched = secretWatch === undefined ? {} : { secretWatch };
+    const solution = await solve(plan, { ...environment, ...given, ...watched })
       .catch((error: unknown) => {
         throw pinpointWord(error, parsed);
       })
       .finally(() => environment.thread?.close());
+    await secretWatch?.cached(plan, solution);
     // Before anything is named: what a name leads to must outlive a power cut.
     await engine.snapshots.makeDurable(() => engine.store.sync());
     const images = await assembleImages({ plan, solution, environment, targets, options });
@@ -114,7 +132,7 @@ async function buildFrom(sources: BuildSources, work: BuildWork): Promise<BuildR
     const request = { engine, steps, names, ...images };
     const [written] = await Promise.allSettled([writeOutputs(outputs, request)]);
     // Finished steps are kept for the next build whatever became of the outputs.
-    await keepRecords(solution, { environment, engine, options });
+    await keepRecords(solution, { environment, engine, options, secretWatch });
     if (written.status === "rejected") throw written.reason;
     await writeReports(options, written.value);
     const { imageId, descriptor } = written.value;
@@ -126,13 +144,25 @@ async function buildFrom(sources: BuildSources, work: BuildWork): Promise<BuildR
     }
     return { imageId, names: told };
   } catch (error) {
-    throw withSource(error, sources.dockerfile);
+    const { shown, bytes } = sources.dockerfile;
+    throw withSource(error, { shown, bytes: secretWatch?.blotOut(bytes) ?? bytes });
   }
 }
 
-/** What tells builds of one thing from builds of another, for the record of the last one. */
-export function targetOf({ context, file = "", target = "" }: BuildOptions): Digest {
-  return digestOf([resolve(context), file, target].join("\0"));
+/** What the command line gives to an image beside its files. */
+function writtenWords(output: BuildWork["outputs"][number]): readonly object[] {
+  if (!("form" in output)) return [];
+  const { names = [], annotations } = output.form;
+  return [
+    { names, annotations: Object.fromEntries(annotations.map((each) => [each.key, each.value])) },
+  ];
+}
+
+async function openWatch(work: BuildWork): Promise<SecretWatch | undefined> {
+  const { engine, options, steps, given } = work;
+  if (given.secrets === undefined) return undefined;
+  const allowLeaks = options.allowSecretLeak === true;
+  return watchSecrets(given.secrets, { engine, steps, allowLeaks });
 }
 
 /** Plans what a build of the sources does; findings of checks are told. */
@@ -188,11 +218,13 @@ async function keepRecords(
     readonly environment: BuildEnvironment;
     readonly engine: Engine;
     readonly options: BuildOptions;
+    readonly secretWatch: SecretWatch | undefined;
   },
 ): Promise<void> {
-  const { environment, engine, options } = request;
+  const { environment, engine, options, secretWatch } = request;
   try {
     await environment.statCache.save();
+    await secretWatch?.save();
     if (solution.written.length > 0) {
       await engine.cache.markDurable(solution.written);
     }

@@ -4,6 +4,7 @@ import { compareImages, type ImageDifference } from "../compare/compare-images.t
 import type { Engine } from "../engine.ts";
 import { apiError, usageError } from "../errors.ts";
 import type { AssembledImages } from "./assemble-images.ts";
+import { withTimeline } from "../timeline/with-timeline.ts";
 import { buildAndSee } from "./build.ts";
 import type { BuildOptions, BuildResult } from "./options.ts";
 
@@ -15,6 +16,10 @@ import type { BuildOptions, BuildResult } from "./options.ts";
  *   can be read only once; and what `build` throws
  */
 export async function checkReproducible(options: BuildOptions): Promise<BuildResult> {
+  return withTimeline(options, checkBoth);
+}
+
+async function checkBoth(options: BuildOptions): Promise<BuildResult> {
   if (options.context === "-" || options.file === "-") throw readOnce();
   const progress = numberSteps(options.progress ?? (() => undefined));
   const first = await buildOnly({ ...options, progress: progress.of("first build: ") }, firstOf);

@@ -43,6 +43,10 @@ export interface BuildOptions extends EngineOptions, RunOptions {
   readonly compression?: CompressionWords | undefined;
   /** File for the digests and names of the result, as JSON. */
   readonly metadataFile?: string | undefined;
+  /** File for a page that shows when each step did what; for Chrome's trace format when it ends in `.json`. */
+  readonly timeline?: string | undefined;
+  /** Steps tell their phases and what they took, as progress. */
+  readonly isMeasured?: boolean | undefined;
   /** `type=provenance|sbom,…`; what is asked for is not made, and warned of. */
   readonly attestations?: readonly string[];
   /** `false`, `true` or fields, as for `attestations`. */

@@ -1,7 +1,8 @@
 import { forecast, StepLog, type Forecast } from "../../build/index.ts";
 import { pinpointWord } from "../../dockerfile/index.ts";
 import { BaseImages } from "../base-images.ts";
-import { planFrom, targetOf } from "../build/build.ts";
+import { targetOf } from "../build/build-target.ts";
+import { planFrom } from "../build/build.ts";
 import { choosePlatforms } from "../build/choose-platforms.ts";
 import { locateContext } from "../build/context-place.ts";
 import { openEnvironment } from "../build/environment.ts";

@@ -57,7 +57,7 @@ export async function pushGroup(request: PushRequest): Promise<Descriptor> {
     for (const { repository } of repositories) await signIn(repository, group, signal);
     const exported =
       request.original === undefined
-        ? await steps.run("compressing layers", () =>
+        ? await steps.run({ name: "compressing layers", phase: "compress" }, () =>
             engine.images.exportGroup(group, {
               compression,
               reuse: forceCompression !== true,
@@ -151,7 +151,7 @@ async function pushName(
   const shown = byDigest
     ? `${formatRepository(parseReference(name))}@${root.digest}`
     : familiar([name]).join();
-  await steps.run(`pushing ${shown}`, async (step) => {
+  await steps.run({ name: `pushing ${shown}`, phase: "push" }, async (step) => {
     await early?.settle((descriptor, current) => {
       step.progress(describe({ descriptor, current, done: false, skipped: false }));
     });

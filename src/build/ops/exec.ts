@@ -84,6 +84,7 @@ async function runCommand(
     },
     environment.signal,
   );
+  if (result.usage !== undefined) step.usage(result.usage);
   await run.cleanUp();
   // Whatever it wrote goes to the disk while its digest is taken.
   if (monotonicMs() - started > longMs) environment.store.beginSync();
@@ -141,6 +142,7 @@ async function specify(
       ulimits: settings.ulimits,
       keepOpen: given.locks,
       cgroup: cgroupOf(settings.cgroupParent, environment.limits),
+      isMeasured: place.request.step.isMeasured,
     },
   };
 }

@@ -16,7 +16,7 @@ export async function openGit(
   const { environment, name } = request;
   const { signal, steps } = environment;
   const repositories = repositoriesOf(environment);
-  const tree = await steps.run(name, () => repositories.open(op, signal));
+  const tree = await steps.run({ name, phase: "pull" }, () => repositories.open(op, signal));
   return { type: "tree", tree };
 }
 

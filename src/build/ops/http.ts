@@ -35,7 +35,7 @@ export async function openHttp(
   const { promised, versions } = await knownVersions(op, environment);
   const version =
     promised ??
-    (await environment.steps.run(request.name, (step) =>
+    (await environment.steps.run({ name: request.name, phase: "pull" }, (step) =>
       fetchVersion({ op, environment, versions, step }),
     ));
   return toTree(op, { version, environment });

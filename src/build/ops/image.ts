@@ -26,7 +26,7 @@ export async function resolveImage(
       return;
     }
     claimDisplay();
-    await environment.steps.run(name, async (step) => {
+    await environment.steps.run({ name, phase: "pull" }, async (step) => {
       await environment.images.ensureUnpacked(image, {
         fetchLayer: (descriptor, signal) => environment.fetchLayer(image, descriptor, signal),
         onProgress: (item, current, total, done) =>

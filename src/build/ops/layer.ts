@@ -10,14 +10,15 @@ export async function makeLayer(
   request: OpRequest,
   work: (active: ActiveSnapshot) => Promise<void>,
 ): Promise<LayersResult> {
-  const { base, environment } = request;
+  const { base, environment, step } = request;
   const active = await environment.snapshots.prepare(base.chainId);
   try {
-    await work(active);
+    await step.phase("run", () => work(active));
     environment.signal.throwIfAborted();
-    const snapshot = await environment.snapshots.commit(active, {
-      created: environment.clock.now(),
-    });
+    const snapshot = await step.phase("commit", () =>
+      environment.snapshots.commit(active, { created: environment.clock.now() }),
+    );
+    step.usage({ layerBytes: snapshot.tarSize });
     return {
       type: "layers",
       diffIds: [...base.diffIds, snapshot.diffId],

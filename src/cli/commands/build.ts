@@ -46,6 +46,7 @@ interface Flags
   readonly network: "default" | "none" | "host";
   readonly allow: readonly string[];
   readonly secret: readonly string[];
+  readonly allowSecretLeak?: boolean;
   readonly ssh: readonly string[];
   readonly addHost: readonly string[];
   readonly ulimit: readonly string[];
@@ -64,6 +65,7 @@ interface Flags
   readonly annotation: readonly string[];
   readonly iidfile?: string;
   readonly metadataFile?: string;
+  readonly timeline?: string;
   readonly attest: readonly string[];
   readonly provenance?: string;
   readonly sbom?: string;
@@ -76,7 +78,17 @@ function limitOption(flags: string): Option {
 }
 
 function runOptions(flags: Flags) {
-  const { allow, secret, ssh, addHost, ulimit, shmSize, cgroupParent, resource } = flags;
+  const {
+    allow,
+    secret,
+    allowSecretLeak = false,
+    ssh,
+    addHost,
+    ulimit,
+    shmSize,
+    cgroupParent,
+    resource,
+  } = flags;
   const named = [
     ["memory", flags.memory],
     ["memory-swap", flags.memorySwap],
@@ -92,6 +104,7 @@ function runOptions(flags: Flags) {
   return {
     allow,
     secrets: secret,
+    allowSecretLeak,
     ssh,
     addHosts: addHost,
     ulimits: ulimit,
@@ -155,6 +168,10 @@ export function addBuildCommand(program: Command, invocation: Invocation): void 
     )
     .option("--iidfile <file>", "write the image ID to a file")
     .option("--metadata-file <file>", "write digests and names of the result to a file, as JSON")
+    .option(
+      "--timeline <file>",
+      "write a page that shows when each step did what (.json: for trace viewers)",
+    )
     .option("--attest <spec>", "no attestations are made: warns of what is asked for", collect, [])
     .option("--provenance <value>", "the same as --attest type=provenance; false is the default")
     .option("--sbom <value>", "the same as --attest type=sbom; false is the default")
@@ -169,6 +186,10 @@ export function addBuildCommand(program: Command, invocation: Invocation): void 
       "secret for RUN --mount=type=secret: id=NAME[,src=FILE|env=NAME][,type=file|env] (repeatable)",
       collect,
       [],
+    )
+    .option(
+      "--allow-secret-leak",
+      "build also when a secret gets into a layer, the config, the history or the log",
     )
     .option(
       "--ssh <spec>",
@@ -230,6 +251,7 @@ export function addBuildCommand(program: Command, invocation: Invocation): void 
           imageIdFile: flags.iidfile,
           compression: compressionWords(flags),
           metadataFile: flags.metadataFile,
+          timeline: flags.timeline,
           attestations: flags.attest,
           provenance: flags.provenance,
           sbom: flags.sbom,

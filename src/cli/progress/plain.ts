@@ -91,6 +91,10 @@ class PlainProgress {
       case "step-canceled":
         this.#end(event.step, "CANCELED");
         break;
+      case "step-phase":
+      case "step-usage":
+        // For timelines.
+        return;
       default:
         unreachable(event);
     }

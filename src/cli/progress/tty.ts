@@ -76,6 +76,10 @@ class TtyProgress {
         return this.#end(event, "failed");
       case "step-canceled":
         return this.#end(event, "canceled");
+      case "step-phase":
+      case "step-usage":
+        // For timelines.
+        return;
       default:
         unreachable(event);
     }

@@ -81,7 +81,9 @@ export class StepRunner {
         signal,
         onReady: cgroup?.join,
       });
-      return { ...endOf(outcome), durationMs: monotonicMs() - started };
+      const usage = spec.isMeasured === true ? cgroup?.usage() : undefined;
+      const end = { ...endOf(outcome), durationMs: monotonicMs() - started };
+      return usage === undefined ? end : { ...end, usage };
     } finally {
       await cgroup?.remove();
     }
@@ -101,10 +103,10 @@ export class StepRunner {
   }
 
   /** Most steps have none: they stay where we are. */
-  async #makeCgroup({ cgroup: spec }: SandboxSpec): Promise<StepCgroup | undefined> {
-    if (spec === undefined) return undefined;
+  async #makeCgroup({ cgroup: spec, isMeasured }: SandboxSpec): Promise<StepCgroup | undefined> {
+    if (spec === undefined && isMeasured !== true) return undefined;
     const { makeStepCgroup } = await import("../cgroups/step-cgroup.ts");
-    const cgroup = await makeStepCgroup(spec);
+    const cgroup = await makeStepCgroup(spec ?? {}, { isMeasured });
     for (const problem of cgroup.problems) {
       this.warnOfLimit(
         problem,

@@ -22,7 +22,12 @@ export async function cgroupName(step: string): Promise<string> {
  * a moment to see that.
  */
 export async function removeCgroup(name: string, parent?: string): Promise<void> {
-  for (const place of await cgroupPlaces(parent)) await removeEmptyCgroup(join(place, name));
+  for (const folder of await cgroupFolders(name, parent)) await removeEmptyCgroup(folder);
+}
+
+/** Where the cgroup `name` may be, in every hierarchy. */
+export async function cgroupFolders(name: string, parent?: string): Promise<readonly string[]> {
+  return (await cgroupPlaces(parent)).map((place) => join(place, name));
 }
 
 /** Removes what processes of ours left behind that were killed and are gone. */

@@ -11,7 +11,8 @@ import { mountAttribute } from "../builtin/linux.ts";
 import { lowerOps } from "../builtin/lower-ops.ts";
 import { runProgram } from "../builtin/run-program.ts";
 import type { Sandbox, SandboxResult, SandboxSpec, SandboxStdio } from "../types.ts";
-import { cgroupName, removeCgroup } from "../cgroups/leftovers.ts";
+import { cgroupFolders, cgroupName, removeCgroup } from "../cgroups/leftovers.ts";
+import { readUsage } from "../cgroups/usage.ts";
 import type { Runtime } from "./find-runtimes.ts";
 import { makeRuntimeConfig, serializeConfig } from "./make-config.ts";
 import { planRuntime, stageMounts, type StagedMount } from "./plan-runtime.ts";
@@ -46,7 +47,9 @@ export class OciSandbox implements Sandbox {
     const step = { id, bundle, staged, spec, stdio, signal };
     try {
       const end = await this.#runBundle(step);
-      return { ...end, durationMs: monotonicMs() - started };
+      const result = { ...end, durationMs: monotonicMs() - started };
+      if (spec.isMeasured !== true) return result;
+      return { ...result, usage: readUsage(await cgroupFolders(id, spec.cgroup?.parent)) };
     } finally {
       // Nothing of the container runs any more, so there is nothing to ask the runtime for.
       await Promise.all([
