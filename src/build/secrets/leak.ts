@@ -1,4 +1,4 @@
-import type { TsbuildError, Warning } from "../../core/index.ts";
+import type { TsbuildError } from "../../core/index.ts";
 import { buildError } from "../errors.ts";
 import type { SecretForm } from "./secret-forms.ts";
 import type { Sighting } from "./secret-search.ts";
@@ -36,16 +36,8 @@ export function leakError(leaks: readonly Leak[]): TsbuildError {
   });
 }
 
-/** What is told of leaks that somebody allows. */
-export function leakWarning(leaks: readonly Leak[]): Pick<Warning, "code" | "message" | "hint"> {
-  return {
-    code: "SECRET_LEAKED",
-    message: describeLeaks(leaks),
-    hint: "whoever has the image has the secret: replace it when that was not meant",
-  };
-}
-
-function describeLeaks(leaks: readonly Leak[]): string {
+/** The first leaks in words, without the secret. */
+export function describeLeaks(leaks: readonly Leak[]): string {
   const told = leaks.slice(0, shownLeaks).map(describeLeak).join("; ");
   const more = leaks.length - shownLeaks;
   return more > 0 ? `${told}; and ${more} more` : told;

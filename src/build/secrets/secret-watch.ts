@@ -7,7 +7,7 @@ import type { Store } from "../../store/index.ts";
 import type { LayersResult } from "../result.ts";
 import type { Solution } from "../solve.ts";
 import type { Step, StepLog } from "../steps.ts";
-import { leakError, leakWarning, type Leak } from "./leak.ts";
+import { describeLeaks, leakError, type Leak } from "./leak.ts";
 import { searchLayer } from "./search-layer.ts";
 import { searchMembers, searchPlan } from "./search-texts.ts";
 import { openSearchedLayers, type SearchedLayers } from "./searched-layers.ts";
@@ -73,7 +73,11 @@ export async function openSecretWatch(options: SecretWatchOptions): Promise<Secr
   const report = (leaks: readonly Leak[]): void => {
     if (leaks.length === 0) return;
     if (!options.allowLeaks) throw leakError(leaks);
-    options.steps.warn(leakWarning(leaks));
+    options.steps.warn({
+      code: "SECRET_LEAKED",
+      message: describeLeaks(leaks),
+      hint: "whoever has the image has the secret: replace it when that was not meant",
+    });
   };
   const layers = new LayerSearch(options, { search, searched });
   return {
