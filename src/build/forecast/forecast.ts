@@ -27,9 +27,11 @@ export async function forecast(plan: Plan, given: BuildEnvironment): Promise<For
     durations: await findDurations(plan, forecaster),
   };
   const steps: ForecastStep[] = [];
+  // A COPY --link is one step: the copy, and each place at which its layer is put.
+  const placed = new Set(plan.vertices.map((vertex) => (isMerge(vertex) ? shownAs(vertex) : -1)));
   for (const vertex of plan.vertices) {
     if (vertex.op.type === "image") steps.push(await tellImage(vertex, vertex.op, telling));
-    else if (isStep(vertex.op) && shownAs(vertex) === vertex.id) {
+    else if (isStep(vertex.op) && !placed.has(vertex.id)) {
       steps.push(await tellStep(vertex, telling));
     }
   }
@@ -94,14 +96,9 @@ async function tellImage(
 
 async function tellStep(shown: Vertex, telling: Telling): Promise<ForecastStep> {
   const { plan, forecaster, durations } = telling;
-  // A COPY --link is one step: the copy, and each place at which its layer is put.
-  const vertices = plan.vertices.filter((vertex) => shownAs(vertex) === shown.id);
-  const fates = vertices.map((vertex) => ({ vertex, fate: forecaster.fateOf(vertex.id) }));
-  const decisive = (["runs", "depends", "cached"] as const)
-    .map((type) => fates.find(({ fate }) => fate.type === type))
-    .find((found) => found !== undefined);
-  const { vertex, fate } = decisive ?? { vertex: shown, fate: { type: "skipped" } as const };
   const { name } = shown;
+  const vertex = decisiveOf(shown, telling);
+  const fate = forecaster.fateOf(vertex.id);
   const outcome = outcomes[fate.type];
   const dependsOn = fate.type === "depends" ? fate.on.map((id) => vertexOf(plan, id).name) : [];
   if (!isWaiting(fate)) return { name, type: "step", outcome, dependsOn, reasons: [] };
@@ -117,6 +114,18 @@ async function tellStep(shown: Vertex, telling: Telling): Promise<ForecastStep> 
     ...(first === undefined ? {} : { why: formatReason(first) }),
     ...(durationMs === undefined ? {} : { durationMs }),
   };
+}
+
+/** Of a copy and its place: the copy, when its place waits for it, or nobody asks for the place. */
+function decisiveOf(shown: Vertex, { plan, forecaster }: Telling): Vertex {
+  const fate = forecaster.fateOf(shown.id);
+  if (!isMerge(shown) || fate.type === "cached") return shown;
+  const copy = vertexOf(plan, shownAs(shown));
+  return fate.type === "skipped" || isWaiting(forecaster.fateOf(copy.id)) ? copy : shown;
+}
+
+function isMerge({ op }: Vertex): boolean {
+  return op.type === "merge";
 }
 
 async function findReasons(vertex: Vertex, forecaster: Forecaster): Promise<readonly Reason[]> {
