@@ -1,6 +1,6 @@
 import type { Readable } from "node:stream";
 import type { BuildRecord, Cache } from "../cache/index.ts";
-import type { Clock, JobThread } from "../core/index.ts";
+import type { ChainId, Clock, JobThread } from "../core/index.ts";
 import type { GitRepositories, StatCache } from "../context/index.ts";
 import type { Descriptor } from "../image/index.ts";
 import type { MergedTree } from "../layer/index.ts";
@@ -21,6 +21,8 @@ export interface BuildEnvironment {
   /** What the last build of the same target did; undefined for the first one. */
   readonly lastBuild: () => Promise<BuildRecord | undefined>;
   readonly statCache: StatCache;
+  /** Digests of files in the state of a chain of layers, which never change. Absent: they are taken each time. */
+  readonly layerDigests?: (chainId: ChainId) => Promise<StatCache>;
   /** Helps with many files. */
   readonly thread?: JobThread | undefined;
   readonly sandbox: () => Promise<Sandbox>;

@@ -1,5 +1,4 @@
-import type { Digest } from "../core/index.ts";
-import { checksumSelection, selectSources } from "../context/index.ts";
+import { checksumSelection, selectSources, type StatCache } from "../context/index.ts";
 import type { MergedTree } from "../layer/index.ts";
 import type { Op } from "../plan/index.ts";
 import type { BuildEnvironment } from "./environment.ts";
@@ -16,21 +15,22 @@ export async function treeOf(
   return environment.snapshots.tree(result.chainId);
 }
 
-/** Checksums of exactly the files that `op` reads from the tree behind its input number `index`. */
+/** Checksums of exactly the files that `op` reads from `result`, the one behind its input number `index`. */
 export async function readFieldsOf(request: {
   readonly op: Op;
   readonly index: number;
-  readonly tree: MergedTree;
-  /** What the whole tree is, when that is known without reading it: a downloaded file. */
-  readonly digest?: Digest | undefined;
+  readonly result: VertexResult;
   readonly environment: BuildEnvironment;
 }): Promise<FileFields[]> {
-  const { op, index, tree, digest, environment } = request;
+  const { op, index, result, environment } = request;
+  const tree = await treeOf(result, environment);
+  const statCache = await digestsOf(result, environment);
   const fields: FileFields[] = [];
   for (const [number, pattern] of readPatterns(op, index)) {
-    if (digest !== undefined) {
+    // What the whole tree is, is known without reading it: a downloaded file.
+    if (result.type === "tree" && result.digest !== undefined) {
       const path = pattern.replaceAll(/\\(.)/g, "$1");
-      fields.push(new FileFields(number, [{ path, digest, mode: 0o600 }]));
+      fields.push(new FileFields(number, [{ path, digest: result.digest, mode: 0o600 }]));
       continue;
     }
     const parents = op.type === "copy" && op.parents;
@@ -41,13 +41,25 @@ export async function readFieldsOf(request: {
       parents,
       // With `--parents` they are relative to the pivot: then rather count too much than miss a change.
       exclude: op.type === "copy" && !op.parents ? op.exclude : [],
-      statCache: environment.statCache,
+      statCache,
       thread: environment.thread,
       signal: environment.signal,
     });
     fields.push(new FileFields(number, files));
   }
+  // Nobody else adds to what is known of layers, and no other step may ask again.
+  if (result.type === "layers") await statCache?.save();
   return fields;
+}
+
+/** Where digests of what is in the tree are remembered. */
+async function digestsOf(
+  result: VertexResult,
+  environment: BuildEnvironment,
+): Promise<StatCache | undefined> {
+  if (result.type === "tree") return environment.statCache;
+  if (result.chainId === undefined) return undefined;
+  return environment.layerDigests?.(result.chainId);
 }
 
 function readPatterns(op: Op, index: number): [number, string][] {

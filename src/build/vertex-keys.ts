@@ -70,9 +70,7 @@ export class VertexKeys {
   }
 
   /** The keys that were asked for so far. */
-  async known(
-    id: VertexId,
-  ): Promise<{
+  async known(id: VertexId): Promise<{
     readonly definition: CacheKey | undefined;
     readonly content: CacheKey | undefined;
   }> {
@@ -155,13 +153,10 @@ export class VertexKeys {
     op: Op,
     input: { readonly index: number; readonly result: VertexResult },
   ): Promise<FilesRead> {
-    const { index, result } = input;
     const { environment } = this.#options;
-    const tree = await treeOf(result, environment);
-    const digest = result.type === "tree" ? result.digest : undefined;
-    const fields = await this.#reading(() =>
-      readFieldsOf({ op, index, tree, digest, environment }),
-    );
+    // A base that has to be fetched first keeps nobody else from reading.
+    await treeOf(input.result, environment);
+    const fields = await this.#reading(() => readFieldsOf({ op, ...input, environment }));
     return { fields, readAt: monotonicMs() };
   }
 }

@@ -14,7 +14,7 @@ import { DigestBatches, type BatchedFile } from "./digest-batches.ts";
 import { FileDigests } from "./file-digests.ts";
 import { parseExcludes, type Excludes } from "./ignore/parse-excludes.ts";
 import { digestLocalNode, digestNode, smallSize } from "./node-digest.ts";
-import type { BuildContext, HostNodeStat, StatCache, StatKey } from "./types.ts";
+import type { BuildContext, StatCache, StatKey } from "./types.ts";
 
 export interface Selection {
   readonly tree: MergedTree;
@@ -62,8 +62,21 @@ export async function checksumSelection(selection: Selection): Promise<FileDiges
 interface Found {
   readonly path: RootPath;
   /** As it is listed. */
-  readonly name: string;
+  readonly name: string | ListedBelow;
   readonly stat: NodeStat;
+}
+
+/** A selected directory: what lies in it is listed by its path behind `prefix`. */
+interface Source {
+  /** Where it is. */
+  readonly root: RootPath;
+  readonly prefix: string;
+}
+
+/** A node in a selected directory. */
+interface ListedBelow {
+  readonly source: Source;
+  readonly relative: RootPath;
 }
 
 /** A file that is in the hands of the other thread, and where its digest is to stand in the list. */
@@ -112,12 +125,8 @@ class ChecksumRun {
     if (this.#selection.parents === true) await this.#addParents(path);
     const name = path.length === 0 ? "." : rootPathToString(path);
     await this.#add({ path: real, name, stat });
-    if (stat.type === "directory")
-      await this.#addChildren({
-        path: real,
-        prefix: path.length === 0 ? "" : `${name}/`,
-        root: real,
-      });
+    const source = { root: real, prefix: path.length === 0 ? "" : `${name}/` };
+    if (stat.type === "directory") await this.#addChildren(real, source);
   }
 
   /** Waits until no file is open any more. */
@@ -143,25 +152,21 @@ class ChecksumRun {
     }
   }
 
-  async #addChildren(place: {
-    readonly path: RootPath;
-    readonly prefix: string;
-    readonly root: RootPath;
-  }): Promise<void> {
+  async #addChildren(directory: RootPath, source: Source): Promise<void> {
     const local = this.#local;
-    for (const child of local?.readdir(place.path) ?? (await this.#tree.readdir(place.path))) {
+    const { root } = source;
+    for (const child of local?.readdir(directory) ?? (await this.#tree.readdir(directory))) {
       if (monotonicMs() >= this.#turnEnds) await this.#takeTurn();
-      const path = joinRootPath(place.path, child);
+      const path = joinRootPath(directory, child);
       const stat = local === undefined ? await this.#tree.lstat(path) : local.lstat(path);
       if (stat === undefined) continue;
-      const name = place.prefix + rootPathToString(child);
-      const relative = place.root.length === 0 ? path : path.subarray(place.root.length + 1);
+      const relative = root.length === 0 ? path : path.subarray(root.length + 1);
       const isExcluded = this.#excludes.isExcluded(relative);
-      if (!isExcluded && !this.#addAtOnce({ path, name, stat }))
-        await this.#add({ path, name, stat });
+      const found = { path, name: { source, relative }, stat };
+      if (!isExcluded && !this.#addAtOnce(found)) await this.#add(found);
       if (stat.type !== "directory") continue;
       if (isExcluded && this.#excludes.canSkipDirectory(relative)) continue;
-      await this.#addChildren({ path, prefix: `${name}/`, root: place.root });
+      await this.#addChildren(path, source);
     }
   }
 
@@ -189,7 +194,7 @@ class ChecksumRun {
     this.#selection.thread?.start();
     const place = local.placeOf(found.path, found.stat);
     if (place === undefined) return false;
-    const version = versionOf(found.stat);
+    const version = found.stat.statKey;
     return this.#batches.take({ ...found, slot, place, version, readAt: now() });
   }
 
@@ -234,11 +239,19 @@ class ChecksumRun {
   }
 
   #addSlot({ name, stat }: Found): number {
-    return this.#files.add({ path: name, mode: stat.mode });
+    const { mode } = stat;
+    if (typeof name === "string") return this.#files.add({ path: name, mode });
+    const { source, relative } = name;
+    const version = stat.statKey;
+    const paths = this.#cache?.paths;
+    if (version === undefined || paths === undefined)
+      return this.#files.add({ path: source.prefix + rootPathToString(relative), mode });
+    const naming = { paths, cut: version.path.length - relative.length, prefix: source.prefix };
+    return this.#files.addNumbered({ number: paths.add(version.path), mode }, naming);
   }
 
   #known(found: Found): Digest | undefined {
-    const version = versionOf(found.stat);
+    const version = found.stat.statKey;
     const digest = version === undefined ? undefined : this.#cache?.get(version);
     if (digest !== undefined) this.#pin(found, version);
     return digest;
@@ -261,7 +274,7 @@ class ChecksumRun {
     read: { readonly slot: number; readonly digest: Digest; readonly readAt: bigint },
   ): void {
     const { slot, digest, readAt } = read;
-    const version = versionOf(found.stat);
+    const version = found.stat.statKey;
     if (version !== undefined) this.#cache?.set({ key: version, digest, readAt });
     this.#pin(found, version);
     this.#files.setDigest(slot, digest);
@@ -282,10 +295,6 @@ class ChecksumRun {
 /** Nanoseconds since the epoch. */
 function now(): bigint {
   return BigInt(Date.now()) * 1_000_000n;
-}
-
-function versionOf(stat: NodeStat): StatKey | undefined {
-  return "statKey" in stat ? (stat as HostNodeStat).statKey : undefined;
 }
 
 function isContext(tree: MergedTree): tree is BuildContext {

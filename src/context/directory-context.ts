@@ -9,6 +9,7 @@ import { contextError } from "./errors.ts";
 import { IgnoreRules } from "./ignore/ignore-rules.ts";
 import { parseIgnoreFile } from "./ignore/parse-ignore-file.ts";
 import { LocalDirectory } from "./local-directory.ts";
+import { PathIndex } from "./path-index.ts";
 import type { BuildContext, HostNodeStat, IgnoreRule, StatCache, StatKey } from "./types.ts";
 
 export interface DirectoryContextOptions {
@@ -96,7 +97,7 @@ class DirectoryContext implements BuildContext {
   }) {
     this.label = parts.label;
     this.statCache = parts.statCache;
-    this.local = new LocalDirectory(parts.root, parts.rules);
+    this.local = new LocalDirectory({ ...parts, paths: parts.statCache?.paths ?? new PathIndex() });
     this.#rules = parts.rules;
   }
 

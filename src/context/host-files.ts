@@ -1,6 +1,5 @@
 import { closeSync, constants, lstatSync, openSync, readdirSync, readlinkSync } from "node:fs";
 import { errnoOf, fileStat, type FileStat, syscallErrno, type Syscalls } from "../core/index.ts";
-import type { NodeStat } from "../layer/index.ts";
 import { type ByteString, bytesOf, isAscii } from "./byte-strings.ts";
 
 /**
@@ -31,26 +30,6 @@ export function lstatNode(path: ByteString, kernel?: Syscalls): FileStat | undef
 
 export function isDirectory(stats: FileStat | undefined): boolean {
   return stats !== undefined && (stats.mode & constants.S_IFMT) === constants.S_IFDIR;
-}
-
-/** `mode` with its type bits. */
-export function nodeType(mode: number): NodeStat["type"] {
-  switch (mode & constants.S_IFMT) {
-    case constants.S_IFREG:
-      return "file";
-    case constants.S_IFDIR:
-      return "directory";
-    case constants.S_IFLNK:
-      return "symlink";
-    case constants.S_IFIFO:
-      return "fifo";
-    case constants.S_IFSOCK:
-      return "socket";
-    case constants.S_IFBLK:
-      return "block-device";
-    default:
-      return "char-device";
-  }
 }
 
 /**
@@ -155,12 +134,4 @@ function openProven(path: ByteString): number | "socket" | "elsewhere" {
   if ((realPathOf(`/proc/self/fd/${String(fd)}`) ?? path) === path) return fd;
   closeSync(fd);
   return "elsewhere";
-}
-
-/** Device numbers as Linux packs them in st_rdev. */
-export function splitDevice(rdev: bigint): { readonly major: number; readonly minor: number } {
-  return {
-    major: Number(((rdev >> 8n) & 0xfffn) | ((rdev >> 32n) & ~0xfffn)),
-    minor: Number((rdev & 0xffn) | ((rdev >> 12n) & ~0xffn & 0xffffffffn)),
-  };
 }

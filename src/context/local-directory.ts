@@ -1,5 +1,12 @@
 import { closeSync, constants, openSync } from "node:fs";
-import { errnoOf, type FileStat, loadSyscalls, type Syscalls } from "../core/index.ts";
+import {
+  errnoOf,
+  type FileStat,
+  fileTypeOf,
+  loadSyscalls,
+  splitDevice,
+  type Syscalls,
+} from "../core/index.ts";
 import type { LocalFile, LocalTree, NodeStat, RootPath } from "../layer/index.ts";
 import { type ByteString, byteString, bytesOf, textOf } from "./byte-strings.ts";
 import { attempt, changed, shown, unreadable } from "./context-problems.ts";
@@ -8,15 +15,17 @@ import {
   isDirectory,
   listNames,
   lstatNode,
-  nodeType,
   openRealFile,
   readLinkTarget,
-  splitDevice,
 } from "./host-files.ts";
 import type { IgnoreRules } from "./ignore/ignore-rules.ts";
-import { PathIndex } from "./path-index.ts";
+import type { PathIndex } from "./path-index.ts";
 import { isSameVersion, statKeyOf } from "./stat-key.ts";
 import type { HostNodeStat, StatKey } from "./types.ts";
+
+const timesInPage = 1024;
+/** No file has this time. */
+const notPinned = -(2n ** 63n);
 
 /** A directory of this host seen through ignore rules, without promises. `root` is a real path; "" is `/`. */
 export class LocalDirectory implements LocalTree {
@@ -29,14 +38,19 @@ export class LocalDirectory implements LocalTree {
   readonly #holdsIncluded = new Map<ByteString, boolean>();
   /** The names that were listed, joined by slashes: one string takes a third of the memory of many. */
   readonly #listings = new Map<ByteString, string>();
-  /** The files and symlinks whose digest was taken, by their paths on the host without that of the root. */
-  readonly #pinnedPaths = new PathIndex();
-  /** Their ctime in nanoseconds. */
-  #pinnedTimes = new BigInt64Array(64);
+  /** Numbers of paths on the host. */
+  readonly #paths: PathIndex;
+  /** By the numbers of files and symlinks whose digest was taken, their ctime in nanoseconds; in pages. */
+  readonly #pinnedTimes: BigInt64Array[] = [];
 
-  constructor(root: ByteString, rules: IgnoreRules) {
-    this.#root = root;
-    this.#rules = rules;
+  constructor(parts: {
+    readonly root: ByteString;
+    readonly rules: IgnoreRules;
+    readonly paths: PathIndex;
+  }) {
+    this.#root = parts.root;
+    this.#rules = parts.rules;
+    this.#paths = parts.paths;
   }
 
   async prepare(): Promise<void> {
@@ -118,24 +132,29 @@ export class LocalDirectory implements LocalTree {
     return this.#isAsPinned(statKey) ? statKey.path : undefined;
   }
 
-  pin(version: StatKey): void {
-    const number = this.#pinnedPaths.add(version.path.slice(this.#root.length));
-    if (number >= this.#pinnedTimes.length) {
-      const times = new BigInt64Array(Math.ceil(1.5 * number));
-      times.set(this.#pinnedTimes);
-      this.#pinnedTimes = times;
-    }
-    this.#pinnedTimes[number] = version.ctimeNs;
+  pin({ path, ctimeNs }: StatKey): void {
+    const number = this.#paths.add(path);
+    const page = Math.floor(number / timesInPage);
+    const times = (this.#pinnedTimes[page] ??= new BigInt64Array(timesInPage).fill(notPinned));
+    times[number % timesInPage] = ctimeNs;
+  }
+
+  /** The ctime of the version that was counted; undefined when none was. */
+  #pinnedTime(path: ByteString): bigint | undefined {
+    const number = this.#paths.find(path);
+    if (number === undefined) return undefined;
+    const time = this.#pinnedTimes[Math.floor(number / timesInPage)]?.[number % timesInPage];
+    return time === notPinned ? undefined : time;
   }
 
   #isAsPinned({ path, ctimeNs }: StatKey): boolean {
-    const number = this.#pinnedPaths.find(path.slice(this.#root.length));
-    return number === undefined || this.#pinnedTimes[number] === ctimeNs;
+    const pinned = this.#pinnedTime(path);
+    return pinned === undefined || pinned === ctimeNs;
   }
 
   #isLinkAsPinned(name: ByteString): boolean {
     const path = this.#host(name);
-    if (this.#pinnedPaths.find(`/${name}`) === undefined) return true;
+    if (this.#pinnedTime(path) === undefined) return true;
     const stats = lstatNode(path, this.#kernel);
     return stats !== undefined && this.#isAsPinned(statKeyOf(path, stats));
   }
@@ -220,7 +239,7 @@ export class LocalDirectory implements LocalTree {
 
   #nodeStat(path: ByteString, stats: FileStat): HostNodeStat {
     const { mode } = stats;
-    const type = nodeType(mode);
+    const type = fileTypeOf(mode);
     const device = type.endsWith("device") ? splitDevice(stats.rdev) : { major: 0, minor: 0 };
     return {
       type: type === "socket" ? "file" : type,

@@ -2,28 +2,37 @@ import type { ByteString } from "./byte-strings.ts";
 
 const free = -1;
 const nul = 0;
+/** Paths lie together in pages. A whole that grew would be copied again and again, and V8 is late to let the old ones go. */
+const pageSize = 64 * 1024;
+const numbersInPage = 4096;
 
 /**
  * Numbers paths in the order in which they come: 0 for the first. As strings in a Map they take 120 bytes each and more,
- * and V8 lets its heap grow to a multiple of what lives in it; here each takes its own length and some 20 bytes beside.
+ * and V8 lets its heap grow to a multiple of what lives in it; here each takes its own length and some 15 bytes beside.
+ *
+ * Whoever remembers something of a path keeps its number: so each path is in memory once.
  */
 export class PathIndex {
-  /** One character a byte, a NUL between two. */
-  #bytes: Buffer;
-  /** Where each path ends. */
-  #ends: Uint32Array;
+  /** One character a byte, a NUL behind each; no path lies in two pages. */
+  readonly #pages: { readonly bytes: Buffer; used: number }[];
+  /** The first page, which holds what was known from the start, is as long as that. */
+  readonly #firstLength: number;
+  /** Where each path begins, as if all pages were one. */
+  readonly #starts: Uint32Array[] = [];
   #size = 0;
   /** Numbers of paths by their hashes; where several have the same, the next place that is free. */
   #places: Int32Array;
+  #last: { readonly path: ByteString | undefined; readonly place: number } = noPath;
 
-  /** Of paths that are known already, as `encode` gives them; it may write to this memory. */
+  /** Of paths that are known already, as `encode` gives them. */
   constructor(paths: Buffer = Buffer.alloc(0), count = 0) {
-    this.#bytes = paths;
-    this.#ends = new Uint32Array(Math.max(count, 16));
+    this.#pages = [{ bytes: paths, used: paths.length }];
+    this.#firstLength = paths.length;
     this.#places = new Int32Array(placesFor(count)).fill(free);
-    for (let start = 0; this.#size < count; start = this.#startOf(this.#size)) {
+    for (let start = 0; this.#size < count; this.#size++) {
+      this.#setStart(this.#size, start);
       const end = paths.indexOf(nul, start);
-      this.#ends[this.#size++] = end === -1 ? paths.length : end;
+      start = end === -1 ? paths.length : end + 1;
     }
     this.#placeAll();
   }
@@ -44,11 +53,7 @@ export class PathIndex {
     const known = this.#places[place] ?? free;
     if (known !== free) return known;
     const number = this.#size;
-    const start = this.#startOf(number);
-    this.#reserve(number + 1, start + path.length);
-    if (start > 0) this.#bytes[start - 1] = nul;
-    this.#bytes.write(path, start, "latin1");
-    this.#ends[number] = start + path.length;
+    this.#setStart(number, this.#write(path));
     this.#places[place] = number;
     this.#size += 1;
     if (placesFor(this.#size) > this.#places.length) {
@@ -59,20 +64,58 @@ export class PathIndex {
   }
 
   pathOf(number: number): ByteString {
-    return this.#bytes.toString("latin1", this.#startOf(number), this.#ends[number] ?? 0);
+    const { bytes, at } = this.#locate(number);
+    const end = bytes.indexOf(nul, at);
+    return bytes.toString("latin1", at, end === -1 ? bytes.length : end);
   }
 
-  /** All paths in the order of their numbers, separated by NUL. */
-  encode(): Buffer {
-    return this.#bytes.subarray(0, Math.max(this.#startOf(this.#size) - 1, 0));
+  /** All paths in the order of their numbers, a NUL behind each, in parts. */
+  encode(): readonly Uint8Array[] {
+    return this.#pages.map(({ bytes, used }, index) => {
+      const isEnded = index > 0 || used === 0 || bytes[used - 1] === nul;
+      return isEnded ? bytes.subarray(0, used) : Buffer.concat([bytes, Buffer.alloc(1)]);
+    });
   }
 
-  #startOf(number: number): number {
-    return number === 0 ? 0 : (this.#ends[number - 1] ?? 0) + 1;
+  /** Where it lies now, as if all pages were one. */
+  #write(path: ByteString): number {
+    const length = path.length + 1;
+    if (length > pageSize) throw new RangeError("no filesystem has such a path");
+    let page = this.#pages.at(-1);
+    if (page === undefined || this.#pages.length === 1 || page.used + length > pageSize) {
+      page = { bytes: Buffer.alloc(pageSize), used: 0 };
+      this.#pages.push(page);
+    }
+    const start = this.#firstLength + (this.#pages.length - 2) * pageSize + page.used;
+    page.bytes.write(path, page.used, "latin1");
+    page.used += length;
+    return start;
   }
 
-  /** Where its number stands, or could stand. */
+  #locate(number: number): { readonly bytes: Buffer; readonly at: number } {
+    const starts = this.#starts[Math.floor(number / numbersInPage)];
+    const start = starts?.[number % numbersInPage] ?? 0;
+    const behind = start - this.#firstLength;
+    const index = behind < 0 ? 0 : 1 + Math.floor(behind / pageSize);
+    return {
+      bytes: this.#pages[index]?.bytes ?? none,
+      at: index === 0 ? start : behind % pageSize,
+    };
+  }
+
+  #setStart(number: number, start: number): void {
+    const page = Math.floor(number / numbersInPage);
+    const starts = (this.#starts[page] ??= new Uint32Array(numbersInPage));
+    starts[number % numbersInPage] = start;
+  }
+
+  /** Where its number stands, or could stand. Several things are asked about one path in a row. */
   #placeOf(path: ByteString): number {
+    if (path !== this.#last.path) this.#last = { path, place: this.#search(path) };
+    return this.#last.place;
+  }
+
+  #search(path: ByteString): number {
     const mask = this.#places.length - 1;
     let hash = seed;
     for (let at = 0; at < path.length; at++) hash = mix(hash, path.charCodeAt(at));
@@ -83,40 +126,30 @@ export class PathIndex {
   }
 
   #is(number: number, path: ByteString): boolean {
-    const start = this.#startOf(number);
-    if ((this.#ends[number] ?? 0) - start !== path.length) return false;
+    const { bytes, at } = this.#locate(number);
+    if ((bytes[at + path.length] ?? nul) !== nul) return false;
     // From the end: paths of one directory begin alike.
-    for (let at = path.length - 1; at >= 0; at--)
-      if (this.#bytes[start + at] !== path.charCodeAt(at)) return false;
+    for (let index = path.length - 1; index >= 0; index--)
+      if (bytes[at + index] !== path.charCodeAt(index)) return false;
     return true;
   }
 
   #placeAll(): void {
+    this.#last = noPath;
     const mask = this.#places.length - 1;
     for (let number = 0; number < this.#size; number++) {
-      const end = this.#ends[number] ?? 0;
+      const { bytes, at } = this.#locate(number);
       let hash = seed;
-      for (let at = this.#startOf(number); at < end; at++) hash = mix(hash, this.#bytes[at] ?? 0);
+      for (let end = at; (bytes[end] ?? nul) !== nul; end++) hash = mix(hash, bytes[end] ?? nul);
       let place = spread(hash) & mask;
       while (this.#places[place] !== free) place = (place + 1) & mask;
       this.#places[place] = number;
     }
   }
-
-  /** Half as much again where there is too little: what is not used yet is memory, too. */
-  #reserve(paths: number, bytes: number): void {
-    if (paths > this.#ends.length) {
-      const ends = new Uint32Array(Math.ceil(1.5 * paths));
-      ends.set(this.#ends);
-      this.#ends = ends;
-    }
-    if (bytes > this.#bytes.length) {
-      const larger = Buffer.alloc(Math.max(4096, Math.ceil(1.5 * bytes)));
-      this.#bytes.copy(larger);
-      this.#bytes = larger;
-    }
-  }
 }
+
+const none = Buffer.alloc(0);
+const noPath = { path: undefined, place: 0 };
 
 /** A power of two; at most two of three places are taken. */
 function placesFor(count: number): number {

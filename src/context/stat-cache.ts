@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { makeFolder, type Digest, errnoOf, writeFileAtomic } from "../core/index.ts";
-import { decodeStatTable, StatTable } from "./stat-table.ts";
+import type { PathIndex } from "./path-index.ts";
+import { decodeStatTable, type StatTable } from "./stat-table.ts";
 import type { StatCache, StatKey } from "./types.ts";
 
 const dayMs = 24 * 3600 * 1000;
@@ -47,8 +48,8 @@ function readIfThere(path: string): Buffer {
 class FileStatCache implements StatCache {
   readonly #options: StatCacheOptions;
   readonly #table: StatTable;
-  readonly #fresh = new StatTable();
   readonly #today: number;
+  #isChanged = false;
 
   constructor(options: StatCacheOptions, table: StatTable) {
     this.#options = options;
@@ -56,24 +57,28 @@ class FileStatCache implements StatCache {
     this.#today = Math.floor((options.now ?? Date.now)() / dayMs);
   }
 
+  get paths(): PathIndex {
+    return this.#table.paths;
+  }
+
   get(key: StatKey): Digest | undefined {
-    const table = this.#fresh.has(key.path) ? this.#fresh : this.#table;
-    return table.find(key, this.#today);
+    return this.#table.find(key, this.#today);
   }
 
   set(entry: { readonly key: StatKey; readonly digest: Digest; readonly readAt: bigint }): void {
     const { key, digest, readAt } = entry;
     if (isRacy(key, readAt)) return;
-    this.#fresh.set({ key, digest, lastUsed: this.#today });
+    this.#table.set({ key, digest, lastUsed: this.#today });
+    this.#isChanged = true;
   }
 
   async save(): Promise<void> {
-    if (this.#fresh.size === 0) return;
+    if (!this.#isChanged) return;
     const { path, tmpDir } = this.#options;
-    this.#fresh.addFrom(this.#table, this.#today - keptDays);
-    const parts = this.#fresh.encode();
+    const table = this.#table.since(this.#today - keptDays);
+    const parts = table.encode();
     // What is short is written at once.
-    const content = this.#fresh.size > entriesAtOnce ? parts : Buffer.concat(parts);
+    const content = table.size > entriesAtOnce ? parts : Buffer.concat(parts);
     makeFolder(dirname(path));
     await writeFileAtomic({ path, tmpDir, content });
   }

@@ -11,8 +11,8 @@ import type { StatKey } from "./types.ts";
  *     count     u32     number of records
  *     check     u32     first bytes of the SHA-256 of everything behind the header
  *     records   count × 80 bytes: size u64, mtime i64, ctime i64 (ns), inode u64, device u64, sha256 32 bytes,
- *               day of the last use u32 (since the epoch), 0 u32
- *     paths     in the records' order, one character a byte, separated by NUL
+ *               day of the last use u32 (since the epoch; 0: nothing is known of the path), 0 u32
+ *     paths     in the records' order, one character a byte, a NUL behind each
  */
 const magic = Buffer.from("tsbuild-stat-02\n");
 const headerSize = magic.length + 8;
@@ -45,29 +45,26 @@ export function decodeStatTable(file: Buffer): StatTable {
 /** Records, found by path. They stay bytes: as objects each takes half a kilobyte. */
 export class StatTable {
   readonly #pages: Buffer[] = [];
-  /** Their numbers are those of the records. */
-  readonly #paths: PathIndex;
+  /** Their numbers are those of the records. Others may number more paths with it, of which the table knows nothing. */
+  readonly paths: PathIndex;
 
   constructor(records: Buffer = Buffer.alloc(0), paths = new PathIndex()) {
     for (let start = 0; start < records.length; start += pageSize)
       this.#pages.push(records.subarray(start, start + pageSize));
-    this.#paths = paths;
+    this.paths = paths;
   }
 
   get size(): number {
-    return this.#paths.size;
-  }
-
-  has(path: string): boolean {
-    return this.#paths.find(path) !== undefined;
+    return this.paths.size;
   }
 
   /** The digest of exactly this version; marks the record as used on `day`. */
   find(key: StatKey, day: number): Digest | undefined {
-    const index = this.#paths.find(key.path);
+    const index = this.paths.find(key.path);
     if (index === undefined) return undefined;
     const { records, at } = this.#locate(index);
     const isSame =
+      records.readUInt32LE(at + lastUsedAt) > 0 &&
       records.readBigInt64LE(at + 16) === key.ctimeNs &&
       records.readBigInt64LE(at + 8) === key.mtimeNs &&
       records.readBigUInt64LE(at) === key.size &&
@@ -80,7 +77,7 @@ export class StatTable {
 
   /** Takes the place of what is known of this path. */
   set({ key, digest, lastUsed }: StatEntry): void {
-    const { records, at } = this.#locate(this.#paths.add(key.path));
+    const { records, at } = this.#locate(this.paths.add(key.path));
     records.writeBigUInt64LE(key.size, at);
     records.writeBigInt64LE(key.mtimeNs, at + 8);
     records.writeBigInt64LE(key.ctimeNs, at + 16);
@@ -90,23 +87,38 @@ export class StatTable {
     records.writeUInt32LE(lastUsed, at + lastUsedAt);
   }
 
-  /** Takes over what only `older` knows and somebody asked for on `oldest` or later. */
-  addFrom(older: StatTable, oldest: number): void {
-    for (let index = 0; index < older.size; index++) {
-      const { records, at } = older.#locate(index);
-      const path = older.#paths.pathOf(index);
-      if (records.readUInt32LE(at + lastUsedAt) < oldest || this.has(path)) continue;
-      const place = this.#locate(this.#paths.add(path));
+  /** This table, or one with only what somebody asked for on `oldest` or later. */
+  since(oldest: number): StatTable {
+    if (this.#isUsedSince(oldest)) return this;
+    const young = new StatTable();
+    for (let index = 0; index < this.size; index++) {
+      const { records, at } = this.#locate(index);
+      if (records.readUInt32LE(at + lastUsedAt) < oldest) continue;
+      const place = young.#locate(young.paths.add(this.paths.pathOf(index)));
       records.copy(place.records, place.at, at, at + recordSize);
     }
+    return young;
+  }
+
+  #isUsedSince(oldest: number): boolean {
+    for (let index = 0; index < this.size; index++) {
+      const { records, at } = this.#locate(index);
+      const lastUsed = records.readUInt32LE(at + lastUsedAt);
+      if (lastUsed > 0 && lastUsed < oldest) return false;
+    }
+    return true;
   }
 
   /** The table as a file, in parts: the whole of a large one would be tens of megabytes once more. */
   encode(): readonly Uint8Array[] {
-    const records = this.#pages.map((page, number) =>
-      page.subarray(0, (this.size - number * recordsInPage) * recordSize),
-    );
-    const body = [...records, this.#paths.encode()];
+    const records: Uint8Array[] = [];
+    for (let start = 0; start < this.size; start += recordsInPage) {
+      // There is a record for each path, also where nothing is known of it.
+      const end = Math.min(start + recordsInPage, this.size);
+      const page = this.#locate(end - 1).records;
+      records.push(page.subarray(0, (end - start) * recordSize));
+    }
+    const body = [...records, ...this.paths.encode()];
     const header = Buffer.alloc(headerSize);
     magic.copy(header);
     header.writeUInt32LE(this.size, magic.length);

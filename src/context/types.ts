@@ -1,5 +1,8 @@
 import type { Digest } from "../core/index.ts";
-import type { MergedTree, NodeStat, RootPath } from "../layer/index.ts";
+import type { MergedTree, NodeStat, RootPath, StatKey } from "../layer/index.ts";
+import type { PathIndex } from "./path-index.ts";
+
+export type { StatKey } from "../layer/index.ts";
 
 /**
  * A build context: a tree of files from a directory, seen through its ignore rules. Excluded paths are simply not
@@ -51,6 +54,8 @@ export interface FileDigest {
  * of mode, owner or xattrs moves ctime, so the digests may cover those too.
  */
 export interface StatCache {
+  /** Numbers of the paths that it knows; whoever remembers something of a path may number it here, too. */
+  readonly paths?: PathIndex;
   get(key: StatKey): Digest | undefined;
   /** Ignored for a node that changed so shortly before `readAt` that a later change could look the same (racy). */
   set(entry: {
@@ -61,14 +66,4 @@ export interface StatCache {
   }): void;
   /** Writes what is new, by rename; does nothing when nothing is. */
   save(): Promise<void>;
-}
-
-export interface StatKey {
-  /** Absolute path on the host, one character a byte. */
-  readonly path: string;
-  readonly size: bigint;
-  readonly mtimeNs: bigint;
-  readonly ctimeNs: bigint;
-  readonly inode: bigint;
-  readonly device: bigint;
 }

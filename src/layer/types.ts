@@ -61,6 +61,18 @@ export interface NodeStat {
   readonly nlink: number;
   /** Identifies the node: equal for hard links of one file. Of no meaning across processes. */
   readonly inode: string;
+  /** Tells this version of the node from others; where it lies on this machine, and looks as it does there. */
+  readonly statKey?: StatKey;
+}
+
+export interface StatKey {
+  /** Absolute path on the host, one character a byte. */
+  readonly path: string;
+  readonly size: bigint;
+  readonly mtimeNs: bigint;
+  readonly ctimeNs: bigint;
+  readonly inode: bigint;
+  readonly device: bigint;
 }
 
 /**

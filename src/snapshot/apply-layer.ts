@@ -22,7 +22,7 @@ import type { TreeWriter } from "./types.ts";
  */
 export async function applyLayer(
   place: Place,
-  entries: AsyncIterable<LayerEntryWithContent>,
+  entries: AsyncIterable<LayerEntryWithContent> | Iterable<LayerEntryWithContent>,
 ): Promise<number> {
   const application = new Application(place);
   try {

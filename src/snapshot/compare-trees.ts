@@ -1,20 +1,23 @@
 import { setImmediate as breathe } from "node:timers/promises";
-import { type BigIntStats, readdirSync, readlinkSync, readSync } from "node:fs";
+import { readdirSync, readlinkSync, readSync } from "node:fs";
+import type { FileStat } from "../core/index.ts";
 import {
   joinRootPath,
   type LayerEntryWithContent,
+  type MergedTree,
   rootPath,
   type RootPath,
   whiteoutName,
 } from "../layer/index.ts";
-import { locate, nodeStat, openInLayer } from "./disk.ts";
+import { isDirectory, locate, nodeStat, openInLayer } from "./disk.ts";
 import { entryOf, hardlinkEntry, markEntry } from "./file-entry.ts";
 import { type LayerPlace, sameXattrs } from "./overlay-diff.ts";
 import { openedFile } from "./stack-tree.ts";
 
-export interface ComparedTrees extends LayerPlace {
+export interface ComparedTrees extends Pick<LayerPlace, "disk"> {
+  readonly lower: MergedTree;
   /** What is known to be the same in both, without a closer look. */
-  readonly isUntouched: (path: RootPath, stat: BigIntStats) => boolean;
+  readonly isUntouched: (path: RootPath, stat: FileStat) => boolean;
 }
 
 /**
@@ -39,15 +42,14 @@ class Comparison {
 
   async *node(
     path: RootPath,
-    stat: BigIntStats,
+    stat: FileStat,
   ): AsyncGenerator<LayerEntryWithContent, void, undefined> {
     const { disk, isUntouched } = this.#trees;
     const absolute = locate(disk.directory, path);
     const isChanged = !isUntouched(path, stat) && (await this.#isChanged(path, stat));
-    const isLinked = stat.nlink > 1n && !stat.isDirectory();
+    const isLinked = stat.nlink > 1 && !isDirectory(stat);
     if (isChanged || isLinked) {
-      const linkTarget = stat.isSymbolicLink() ? { linkTarget: readLink(absolute) } : {};
-      const entry = entryOf(disk, { path, absolute, stat: nodeStat(stat, 0), ...linkTarget });
+      const entry = entryOf(disk, { path, absolute, stat });
       if (entry === undefined) return;
       const first = this.#links.get(stat.ino);
       if (first !== undefined && isLinked) {
@@ -59,7 +61,7 @@ class Comparison {
       if (isLinked) this.#links.set(stat.ino, { entry, isTold: isChanged });
       if (isChanged) yield entry;
     }
-    if (stat.isDirectory()) yield* this.#children(path, isUntouched(path, stat));
+    if (isDirectory(stat)) yield* this.#children(path, isUntouched(path, stat));
   }
 
   async *#children(
@@ -80,12 +82,12 @@ class Comparison {
       const child = joinRootPath(path, Buffer.from(name, "latin1"));
       const stat = disk.stat(locate(disk.directory, child));
       if (stat === undefined) continue;
-      const isPlain = stat.nlink === 1n && !stat.isDirectory();
+      const isPlain = stat.nlink === 1 && !isDirectory(stat);
       if (!isPlain || !isUntouched(child, stat)) yield* this.node(child, stat);
     }
   }
 
-  async #isChanged(path: RootPath, stat: BigIntStats): Promise<boolean> {
+  async #isChanged(path: RootPath, stat: FileStat): Promise<boolean> {
     const { disk, lower } = this.#trees;
     const before = await lower.lstat(path);
     const now = nodeStat(stat, 0);

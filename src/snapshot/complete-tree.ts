@@ -51,7 +51,7 @@ export class CompleteTree {
   }
 
   /** Changes the tree as a layer does. */
-  async apply(entries: AsyncIterable<LayerEntryWithContent>): Promise<void> {
+  async apply(entries: Iterable<LayerEntryWithContent>): Promise<void> {
     const { disk } = this;
     const tree = new LiveTree({ disk, lower: nothing });
     const writer = new LayerWriter({ disk, lower: nothing, form: "complete" });

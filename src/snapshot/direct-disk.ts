@@ -1,5 +1,5 @@
-import { type BigIntStats, constants, linkSync, readdirSync, unlinkSync } from "node:fs";
-import { removeTree, type Syscalls } from "../core/index.ts";
+import { constants, linkSync, readdirSync, unlinkSync } from "node:fs";
+import { type FileStat, removeTree, type Syscalls } from "../core/index.ts";
 import {
   makeFreeDirectory,
   removeOtherXattrs,
@@ -34,8 +34,8 @@ export class DirectDisk implements LayerDisk {
     this.#version = undefined;
   }
 
-  stat(absolute: Buffer): BigIntStats | undefined {
-    return statOf(absolute);
+  stat(absolute: Buffer): FileStat | undefined {
+    return statOf(this.kernel, absolute);
   }
 
   isOpaque(absolute: Buffer): boolean {
@@ -52,7 +52,7 @@ export class DirectDisk implements LayerDisk {
         tell(entry.name, false);
         continue;
       }
-      const stat = statOf(locate(absolute, Buffer.from(entry.name, "latin1")));
+      const stat = statOf(this.kernel, locate(absolute, Buffer.from(entry.name, "latin1")));
       tell(entry.name, stat !== undefined && isWhiteout(stat));
     }
   }

@@ -1,5 +1,12 @@
 import { type BigIntStats, closeSync, constants, lstatSync, openSync, readSync } from "node:fs";
-import { errnoOf, syscallErrno, type Syscalls } from "../core/index.ts";
+import {
+  errnoOf,
+  type FileStat,
+  fileTypeOf,
+  splitDevice,
+  syscallErrno,
+  type Syscalls,
+} from "../core/index.ts";
 import type { NodeStat, RootPath } from "../layer/index.ts";
 
 /** One layer's own directory, as bytes. Synchronous calls throughout: each takes microseconds, a promise ten times that. */
@@ -19,18 +26,39 @@ export function locate(directory: LayerDirectory, path: RootPath): Buffer {
  * undefined when nothing is there, as it is where a name is longer than any can be. The caller knows that all but the last
  * component are directories, or nothing.
  */
-export function statOf(path: Buffer): BigIntStats | undefined {
+export function statOf(kernel: Syscalls, path: Buffer): FileStat | undefined {
+  return unlessTooLong(() => kernel.lstat(path));
+}
+
+/** The same with the time of birth. */
+export function fullStatOf(path: Buffer): BigIntStats | undefined {
+  return unlessTooLong(() => lstatSync(path, { bigint: true, throwIfNoEntry: false }));
+}
+
+function unlessTooLong<Stat>(look: () => Stat | undefined): Stat | undefined {
   try {
-    return lstatSync(path, { bigint: true, throwIfNoEntry: false });
+    return look();
   } catch (error) {
     if (errnoOf(error) === "ENAMETOOLONG") return undefined;
     throw error;
   }
 }
 
+export function isDirectory(stat: FileStat | undefined): boolean {
+  return stat !== undefined && (stat.mode & constants.S_IFMT) === constants.S_IFDIR;
+}
+
+export function isSymlink(stat: FileStat | undefined): boolean {
+  return stat !== undefined && (stat.mode & constants.S_IFMT) === constants.S_IFLNK;
+}
+
+export function isFile(stat: FileStat | undefined): boolean {
+  return stat !== undefined && (stat.mode & constants.S_IFMT) === constants.S_IFREG;
+}
+
 /** Overlayfs' mark that lower layers' node of this name is gone. */
-export function isWhiteout(stat: BigIntStats): boolean {
-  return stat.rdev === 0n && stat.isCharacterDevice();
+export function isWhiteout(stat: FileStat): boolean {
+  return stat.rdev === 0n && (stat.mode & constants.S_IFMT) === constants.S_IFCHR;
 }
 
 export const opaqueXattr = "trusted.overlay.opaque";
@@ -41,29 +69,25 @@ export function isOpaque(kernel: Syscalls, path: Buffer): boolean {
 }
 
 /** `layer` tells nodes of several layers apart. */
-export function nodeStat(stat: BigIntStats, layer: number): NodeStat {
+export function nodeStat(stat: FileStat, layer: number): NodeStat {
+  const { mode, uid, gid, nlink } = stat;
+  const type = fileTypeOf(mode);
+  const device = type.endsWith("device") ? splitDevice(stat.rdev) : noDevice;
   return {
-    type: nodeType(stat),
-    mode: Number(stat.mode & 0o7777n),
-    uid: Number(stat.uid),
-    gid: Number(stat.gid),
-    size: stat.isFile() ? Number(stat.size) : 0,
+    type,
+    mode: mode & 0o7777,
+    uid,
+    gid,
+    size: type === "file" ? Number(stat.size) : 0,
     mtime: stat.mtimeNs,
-    devMajor: Number(((stat.rdev >> 8n) & 0xfffn) | ((stat.rdev >> 32n) & ~0xfffn)),
-    devMinor: Number((stat.rdev & 0xffn) | ((stat.rdev >> 12n) & 0xffffff00n)),
-    nlink: Number(stat.nlink),
+    devMajor: device.major,
+    devMinor: device.minor,
+    nlink,
     inode: `${String(layer)}:${String(stat.ino)}`,
   };
 }
 
-function nodeType(stat: BigIntStats): NodeStat["type"] {
-  if (stat.isFile()) return "file";
-  if (stat.isDirectory()) return "directory";
-  if (stat.isSymbolicLink()) return "symlink";
-  if (stat.isFIFO()) return "fifo";
-  if (stat.isCharacterDevice()) return "char-device";
-  return stat.isBlockDevice() ? "block-device" : "socket";
-}
+const noDevice = { major: 0, minor: 0 };
 
 /**
  * Attributes that belong to the image. Overlayfs' own must never leave or enter a layer (a planted `redirect` would be

@@ -1,9 +1,9 @@
-import { createReadStream } from "node:fs";
+import { createReadStream, readlinkSync } from "node:fs";
+import { type FileStat, fileTypeOf, splitDevice } from "../core/index.ts";
 import {
   baseName,
   isWhiteoutName,
   type LayerEntryWithContent,
-  type NodeStat,
   type RootPath,
   showName,
 } from "../layer/index.ts";
@@ -20,33 +20,33 @@ const smallFile = 1024 * 1024;
  */
 export function entryOf(
   disk: LayerView,
-  node: {
-    readonly path: RootPath;
-    readonly absolute: Buffer;
-    readonly stat: NodeStat;
-    readonly linkTarget?: Buffer;
-  },
+  node: { readonly path: RootPath; readonly absolute: Buffer; readonly stat: FileStat },
 ): LayerEntryWithContent | undefined {
-  const { path, absolute, stat, linkTarget } = node;
-  if (stat.type === "socket") return undefined;
+  const { path, absolute, stat } = node;
+  const type = fileTypeOf(stat.mode);
+  if (type === "socket") return undefined;
   expectTellableName(path);
-  const { type, mode, uid, gid, mtime, size, devMajor, devMinor } = stat;
+  const { uid, gid, mtimeNs: mtime } = stat;
+  // Linux shows 0777 for every symlink; other filesystems may not.
+  const mode = type === "symlink" ? 0o777 : stat.mode & 0o7777;
+  const size = type === "file" ? Number(stat.size) : 0;
   const xattrs = disk.xattrs(absolute);
-  const isDevice = type === "char-device" || type === "block-device";
-  return {
-    path,
-    type,
-    // Linux shows 0777 for every symlink; other filesystems may not.
-    mode: type === "symlink" ? 0o777 : mode,
-    uid,
-    gid,
-    mtime,
-    size,
-    ...(linkTarget === undefined ? {} : { linkTarget }),
-    ...(isDevice ? { devMajor, devMinor } : {}),
-    ...(xattrs === undefined ? {} : { xattrs }),
-    ...(type === "file" ? contentOf(absolute, size) : {}),
-  };
+  const looks = { path, type, mode, uid, gid, mtime, size };
+  const entry = xattrs === undefined ? looks : { ...looks, xattrs };
+  switch (type) {
+    case "file":
+      return { ...entry, ...contentOf(absolute, size) };
+    case "symlink":
+      return { ...entry, linkTarget: readlinkSync(absolute, "buffer") };
+    case "char-device":
+    case "block-device": {
+      const { major, minor } = splitDevice(stat.rdev);
+      return { ...entry, devMajor: major, devMinor: minor };
+    }
+    case "directory":
+    case "fifo":
+      return entry;
+  }
 }
 
 function contentOf(

@@ -41,7 +41,7 @@ export interface Form {
   begin(draft: Draft): Promise<void>;
   liveTree(draft: Draft): MergedTree & { showsBelow(path: RootPath): boolean };
   openWriter(draft: Draft, options?: TreeWriterOptions): TreeWriter;
-  entries(layer: Pick<Draft, "disk" | "lower">): AsyncIterable<LayerEntryWithContent>;
+  entries(layer: Pick<Draft, "disk" | "lower">): Iterable<LayerEntryWithContent>;
   mountDraft(draft: Draft, skeleton: readonly string[]): Promise<RootfsMount>;
   mountView(directories: readonly string[]): Promise<RootfsMount>;
   /** Brings what a process did in the mount into the directory of the draft. */

@@ -1,5 +1,4 @@
-import type { BigIntStats } from "node:fs";
-import type { Syscalls } from "../core/index.ts";
+import type { FileStat, Syscalls } from "../core/index.ts";
 import type { LayerDirectory } from "./disk.ts";
 import type { Device, NodeAttributes } from "./types.ts";
 
@@ -13,7 +12,7 @@ export interface LayerView {
    */
   readonly version: number | undefined;
   /** The node as the image has it (`nodeStat`, `isWhiteout`); undefined when the layer has nothing there. */
-  stat(absolute: Buffer): BigIntStats | undefined;
+  stat(absolute: Buffer): FileStat | undefined;
   /** Whether the directory hides everything below it in lower layers. */
   isOpaque(absolute: Buffer): boolean;
   /** The attributes that belong to the image; undefined when there are none, which is the common case. */

@@ -1,4 +1,3 @@
-import { readlinkSync } from "node:fs";
 import { diffId, type DiffId } from "../core/index.ts";
 import {
   type ContentPlaces,
@@ -6,7 +5,7 @@ import {
   LayerTarDigester,
   type RootPath,
 } from "../layer/index.ts";
-import { isPortableXattr, isWhiteout, locate, nodeStat, statOf } from "./disk.ts";
+import { isPortableXattr, isWhiteout, locate, statOf } from "./disk.ts";
 import { entryOf, expectTellableName, hardlinkEntry } from "./file-entry.ts";
 import type { LayerDisk } from "./layer-disk.ts";
 import type { NodeAttributes } from "./types.ts";
@@ -184,10 +183,7 @@ export class LayerLog {
     const absolute = locate(this.#disk.directory, path);
     const stat = this.#disk.stat(absolute);
     if (stat === undefined || isWhiteout(stat)) return undefined;
-    const linkTarget = stat.isSymbolicLink()
-      ? { linkTarget: readlinkSync(absolute, { encoding: "buffer" }) }
-      : {};
-    return entryOf(this.#disk, { path, absolute, stat: nodeStat(stat, 0), ...linkTarget });
+    return entryOf(this.#disk, { path, absolute, stat });
   }
 }
 
@@ -197,7 +193,7 @@ export function openLayerLog(disk: LayerDisk): LayerLog | undefined {
   // Whatever is made in it would inherit an ACL that nobody wrote.
   if (kernel.llistxattr(directory).includes("system.posix_acl_default")) return undefined;
   kernel.utimens(directory, { mtime: 1n });
-  const keepsTimes = statOf(directory)?.mtimeNs === 1n;
+  const keepsTimes = statOf(kernel, directory)?.mtimeNs === 1n;
   return keepsTimes ? new LayerLog(disk) : undefined;
 }
 

@@ -1,12 +1,13 @@
-import { readdirSync, readlinkSync, type BigIntStats } from "node:fs";
+import { readdirSync, readlinkSync } from "node:fs";
+import type { FileStat } from "../core/index.ts";
 import type { MergedTree, NodeStat, OpenedFile, RootPath } from "../layer/index.ts";
-import { isWhiteout, locate, nodeStat, openInLayer } from "./disk.ts";
+import { isDirectory, isFile, isWhiteout, locate, nodeStat, openInLayer } from "./disk.ts";
 import type { LayerView } from "./layer-disk.ts";
 import { notDirectory, notFile, notFound, openedFile, type StackTree } from "./stack-tree.ts";
 
 /** What the changing layer says about a path. */
 type Answer =
-  | { readonly type: "here"; readonly stat: BigIntStats; readonly hidesLower: boolean }
+  | { readonly type: "here"; readonly stat: FileStat; readonly hidesLower: boolean }
   /** Nothing: the lower tree decides. */
   | { readonly type: "lower" }
   | { readonly type: "gone" };
@@ -46,7 +47,7 @@ export class LiveTree implements MergedTree {
     const answer = this.#ask(path);
     if (answer.type === "gone") throw notFound(path);
     if (answer.type === "lower") return this.#lower.readdir(path);
-    if (!answer.stat.isDirectory()) throw notDirectory(path);
+    if (!isDirectory(answer.stat)) throw notDirectory(path);
     const names = await this.#lowerNames(path, answer.hidesLower);
     const absolute = locate(this.#disk.directory, path);
     for (const name of readdirSync(absolute, { encoding: "latin1" })) {
@@ -66,7 +67,7 @@ export class LiveTree implements MergedTree {
     const answer = this.#ask(path);
     if (answer.type === "lower") return this.#lower.openFile(path);
     if (answer.type === "gone") throw notFound(path);
-    if (!answer.stat.isFile()) throw notFile(path);
+    if (!isFile(answer.stat)) throw notFile(path);
     return openedFile(openInLayer(this.#disk.kernel, this.#disk.directory, path));
   }
 
@@ -102,7 +103,7 @@ export class LiveTree implements MergedTree {
         const stat = this.#disk.stat(absolute);
         if (stat === undefined) return hidesLower ? { type: "gone" } : { type: "lower" };
         if (isWhiteout(stat)) return { type: "gone" };
-        if (stat.isDirectory()) {
+        if (isDirectory(stat)) {
           directory = end;
           // The root of a layer is merged with the roots below whatever its mark says.
           if (end > 0 && !hidesLower && this.#disk.isOpaque(absolute)) hiddenFrom = end;

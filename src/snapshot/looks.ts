@@ -1,4 +1,5 @@
-import { type BigIntStats, constants } from "node:fs";
+import { constants } from "node:fs";
+import type { FileStat } from "../core/index.ts";
 import type { Device } from "./types.ts";
 
 /** What the image says of a node and the disk does not; undefined where the disk tells the truth. */
@@ -27,18 +28,15 @@ export function isPlain(looks: Looks): boolean {
   return (standsFor ?? mode ?? uid ?? gid) === undefined && !isOpaque && (xattrs?.size ?? 0) === 0;
 }
 
-/** Changes `stat`, which is the caller's own, into that of the node as the image has it. */
-export function applyLooks(stat: BigIntStats, looks: Looks): BigIntStats {
-  const { standsFor, mode, uid, gid } = looks;
-  if (uid !== undefined) stat.uid = BigInt(uid);
-  if (gid !== undefined) stat.gid = BigInt(gid);
-  if (mode !== undefined) stat.mode = (stat.mode & ~0o7777n) | BigInt(mode);
-  if (standsFor === undefined) return stat;
+/** `stat` as that of the node as the image has it. */
+export function applyLooks(stat: FileStat, looks: Looks): FileStat {
+  const { standsFor, uid = stat.uid, gid = stat.gid } = looks;
+  const mode = looks.mode === undefined ? stat.mode : (stat.mode & ~0o7777) | looks.mode;
+  if (standsFor === undefined) return { ...stat, mode, uid, gid };
   const type = standsFor.type === "block-device" ? constants.S_IFBLK : constants.S_IFCHR;
-  stat.mode = (stat.mode & 0o7777n) | BigInt(type);
   // A whiteout is what it is to overlayfs: a character device 0:0.
-  stat.rdev = standsFor.type === "whiteout" ? 0n : deviceNumber(standsFor);
-  return stat;
+  const rdev = standsFor.type === "whiteout" ? 0n : deviceNumber(standsFor);
+  return { ...stat, mode: (mode & 0o7777) | type, uid, gid, rdev };
 }
 
 /** As the kernel and glibc put both numbers into one. */

@@ -1,4 +1,4 @@
-import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { errnoOf, extendChain, isDigest, type JsonValue } from "../core/index.ts";
 import type { ChainId, DiffId } from "../core/index.ts";
@@ -29,6 +29,11 @@ export function markDurable(folder: string): void {
   } catch (error) {
     if (errnoOf(error) !== "ENOENT") throw error;
   }
+}
+
+/** Takes the record away unless a sync came after it: its files may be lost. The rest is garbage that a sweep removes. */
+export function markLost(folder: string): void {
+  rmSync(join(folder, unsyncedName), { force: true });
 }
 
 /** What the folder of a snapshot says about itself. */

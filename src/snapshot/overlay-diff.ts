@@ -1,21 +1,21 @@
-import { type BigIntStats, readdirSync, readlinkSync } from "node:fs";
+import { readdirSync } from "node:fs";
+import type { FileStat } from "../core/index.ts";
 import {
-  joinRootPath,
   type LayerEntryWithContent,
-  type MergedTree,
+  type LocalTree,
   opaqueWhiteoutName,
   rootPath,
   type RootPath,
   whiteoutName,
 } from "../layer/index.ts";
-import { isWhiteout, locate, nodeStat } from "./disk.ts";
+import { isDirectory, isWhiteout, type LayerDirectory, locate } from "./disk.ts";
 import { entryOf, hardlinkEntry, markEntry } from "./file-entry.ts";
 import type { LayerView } from "./layer-disk.ts";
 
 export interface LayerPlace {
   readonly disk: LayerView;
   /** The state below the layer. */
-  readonly lower: MergedTree;
+  readonly lower: { readonly local: LocalTree };
 }
 
 /**
@@ -25,90 +25,99 @@ export interface LayerPlace {
  * Whiteouts and opaque marks of what lower layers do not have are left out: overlayfs marks new directories as opaque
  * merely to save itself lookups. The root appears only when it changed.
  */
-export async function* overlayEntries(
+export function* overlayEntries(
   place: LayerPlace,
-): AsyncGenerator<LayerEntryWithContent, void, undefined> {
+): Generator<LayerEntryWithContent, void, undefined> {
   const { disk } = place;
-  const { directory } = disk;
   const links = new Map<bigint, LayerEntryWithContent>();
   const pending: Listing[] = [];
-  if (await rootChanged(place)) {
-    const stat = disk.stat(directory);
-    const root =
-      stat && entryOf(disk, { path: rootPath, absolute: directory, stat: nodeStat(stat, 0) });
-    if (root !== undefined) yield root;
-  }
-  let listing: Listing | undefined = list(place, rootPath);
+  const root = changedRoot(place);
+  if (root !== undefined) yield root;
+  let listing: Listing | undefined = list(disk, { path: rootPath, absolute: disk.directory });
   while (listing !== undefined) {
     if (listing.next === 0) yield* marksOf(place, listing);
-    const node = listing.nodes[listing.next++];
+    const node: Node | undefined = listing.nodes[listing.next++];
     if (node === undefined) {
       listing = pending.pop();
       continue;
     }
-    const { path, stat } = node;
-    const absolute = locate(directory, path);
-    const linkTarget = stat.isSymbolicLink()
-      ? { linkTarget: readlinkSync(absolute, { encoding: "buffer" }) }
-      : {};
-    const first = stat.nlink > 1n && !stat.isDirectory() ? links.get(stat.ino) : undefined;
+    const { stat, path } = node;
+    const isFolder = isDirectory(stat);
+    const hasNames = stat.nlink > 1 && !isFolder;
+    const first = hasNames ? links.get(stat.ino) : undefined;
     if (first !== undefined) {
       yield hardlinkEntry(first, { path, target: first.path });
       continue;
     }
-    const entry = entryOf(disk, { path, absolute, stat: nodeStat(stat, 0), ...linkTarget });
+    const entry = entryOf(disk, node);
     if (entry === undefined) continue;
-    if (stat.nlink > 1n) links.set(stat.ino, entry);
+    if (hasNames) links.set(stat.ino, entry);
     yield entry;
-    if (!stat.isDirectory()) continue;
+    if (!isFolder) continue;
     pending.push(listing);
-    listing = list(place, path);
+    listing = list(disk, node);
   }
 }
 
-interface Listing {
+/** A name in a layer. */
+interface Place {
   readonly path: RootPath;
+  readonly absolute: Buffer;
+}
+
+interface Node extends Place {
+  readonly stat: FileStat;
+}
+
+interface Listing extends Place {
   readonly whiteouts: readonly RootPath[];
-  readonly nodes: readonly { readonly path: RootPath; readonly stat: BigIntStats }[];
+  readonly nodes: readonly Node[];
   next: number;
 }
 
-function list({ disk }: LayerPlace, path: RootPath): Listing {
+function list(disk: LayerView, { path, absolute }: Place): Listing {
   const whiteouts: RootPath[] = [];
-  const nodes: { path: RootPath; stat: BigIntStats }[] = [];
+  const nodes: Node[] = [];
   // Latin-1 strings sort as their bytes do.
-  const names = readdirSync(locate(disk.directory, path), { encoding: "latin1" }).sort();
-  for (const name of names) {
-    const child = joinRootPath(path, Buffer.from(name, "latin1"));
-    const stat = disk.stat(locate(disk.directory, child));
+  for (const name of readdirSync(absolute, "latin1").sort()) {
+    const child = locate(absolute, Buffer.from(name, "latin1"));
+    const stat = disk.stat(child);
     if (stat === undefined) continue;
-    if (isWhiteout(stat)) whiteouts.push(child);
-    else nodes.push({ path: child, stat });
+    const node = { path: pathIn(disk.directory, child), absolute: child, stat };
+    if (isWhiteout(stat)) whiteouts.push(node.path);
+    else nodes.push(node);
   }
-  return { path, whiteouts, nodes, next: 0 };
+  return { path, absolute, whiteouts, nodes, next: 0 };
 }
 
-async function* marksOf(
+function pathIn(directory: LayerDirectory, absolute: Buffer): RootPath {
+  return absolute.subarray(directory.length + 1);
+}
+
+function* marksOf(
   { disk, lower }: LayerPlace,
-  { path, whiteouts }: Listing,
-): AsyncGenerator<LayerEntryWithContent, void, undefined> {
-  const isMarked = path.length > 0 && disk.isOpaque(locate(disk.directory, path));
-  if (isMarked && (await lower.lstat(path))?.type === "directory")
+  { path, absolute, whiteouts }: Listing,
+): Generator<LayerEntryWithContent, void, undefined> {
+  const isMarked = path.length > 0 && disk.isOpaque(absolute);
+  if (isMarked && lower.local.lstat(path)?.type === "directory")
     yield markEntry(opaqueWhiteoutName(path));
   for (const removed of whiteouts) {
-    const isBelow = !isMarked && (await lower.lstat(removed)) !== undefined;
+    const isBelow = !isMarked && lower.local.lstat(removed) !== undefined;
     if (isBelow) yield markEntry(whiteoutName(removed));
   }
 }
 
-async function rootChanged({ disk, lower }: LayerPlace): Promise<boolean> {
+/** The root of the layer, where it does not look like the one below. */
+function changedRoot({ disk, lower: { local } }: LayerPlace): LayerEntryWithContent | undefined {
   const stat = disk.stat(disk.directory);
-  const below = await lower.lstat(rootPath);
-  if (stat === undefined || below === undefined) return false;
-  const now = nodeStat(stat, 0);
-  if (now.mode !== below.mode || now.uid !== below.uid || now.gid !== below.gid) return true;
-  if (now.mtime !== below.mtime) return true;
-  return !sameXattrs(disk.xattrs(disk.directory) ?? new Map(), await lower.xattrs(rootPath));
+  const below = local.lstat(rootPath);
+  if (stat === undefined || below === undefined) return undefined;
+  const entry = entryOf(disk, { path: rootPath, absolute: disk.directory, stat });
+  if (entry === undefined) return undefined;
+  const looks = ["mode", "uid", "gid", "mtime"] as const;
+  const isSame = looks.every((field) => entry[field] === below[field]);
+  const xattrs = entry.xattrs ?? new Map<string, Buffer>();
+  return isSame && sameXattrs(xattrs, local.xattrs(rootPath)) ? undefined : entry;
 }
 
 export function sameXattrs(

@@ -1,6 +1,6 @@
 import type { BigIntStats } from "node:fs";
-import type { Syscalls } from "../core/index.ts";
-import { type LayerDirectory, locate, readXattrs, statOf } from "./disk.ts";
+import { fileStat, type FileStat, type Syscalls } from "../core/index.ts";
+import { fullStatOf, type LayerDirectory, locate, readXattrs } from "./disk.ts";
 import type { LayerView } from "./layer-disk.ts";
 import { applyLooks, type Looks, withoutCapability } from "./looks.ts";
 import type { SidecarDisk } from "./sidecar-disk.ts";
@@ -30,17 +30,17 @@ export class RevisitedDisk implements LayerView {
     this.directory = disk.directory;
     this.#before = disk;
     for (const [path, looks] of disk.book) {
-      const stat = statOf(locate(disk.directory, Buffer.from(path, "latin1")));
+      const stat = fullStatOf(locate(disk.directory, Buffer.from(path, "latin1")));
       if (stat !== undefined) this.#left.set(identity(stat), { looks, stat });
     }
   }
 
-  stat(absolute: Buffer): BigIntStats | undefined {
-    const stat = statOf(absolute);
+  stat(absolute: Buffer): FileStat | undefined {
+    const stat = fullStatOf(absolute);
     if (stat === undefined) return undefined;
     const looks = this.#looksOf(stat);
-    this.#before.disguise(stat);
-    return looks === undefined ? stat : applyLooks(stat, looks);
+    const disguised = this.#before.disguise(fileStat(stat));
+    return looks === undefined ? disguised : applyLooks(disguised, looks);
   }
 
   /** A complete tree hides nothing. */
@@ -49,7 +49,7 @@ export class RevisitedDisk implements LayerView {
   }
 
   xattrs(absolute: Buffer): Map<string, Buffer> | undefined {
-    const stat = this.#left.size === 0 ? undefined : statOf(absolute);
+    const stat = this.#left.size === 0 ? undefined : fullStatOf(absolute);
     const looks = stat === undefined ? undefined : this.#looksOf(stat);
     const onDisk = looks?.standsFor === undefined ? readXattrs(this.kernel, absolute) : undefined;
     if (looks?.xattrs === undefined) return onDisk;

@@ -1,16 +1,16 @@
-import {
-  type BigIntStats,
-  chmodSync,
-  closeSync,
-  constants,
-  linkSync,
-  readdirSync,
-  unlinkSync,
-} from "node:fs";
-import { removeTree, syscallErrno, type Syscalls } from "../core/index.ts";
+import { chmodSync, closeSync, constants, linkSync, readdirSync, unlinkSync } from "node:fs";
+import { type FileStat, removeTree, syscallErrno, type Syscalls } from "../core/index.ts";
 import type { Abilities } from "./abilities.ts";
 import { makeFreeDirectory, removeOtherXattrs, setXattr } from "./attributes.ts";
-import { isPortableXattr, type LayerDirectory, readXattrs, statOf } from "./disk.ts";
+import {
+  isDirectory,
+  isFile,
+  isPortableXattr,
+  isSymlink,
+  type LayerDirectory,
+  readXattrs,
+  statOf,
+} from "./disk.ts";
 import type { LayerDisk, SharedNode } from "./layer-disk.ts";
 import { applyLooks, type Looks, plainLooks, withoutCapability } from "./looks.ts";
 import type { LooksBook } from "./looks-book.ts";
@@ -61,19 +61,17 @@ export class SidecarDisk implements LayerDisk {
     return (this.#book ??= this.#open());
   }
 
-  stat(absolute: Buffer): BigIntStats | undefined {
-    const stat = statOf(absolute);
+  stat(absolute: Buffer): FileStat | undefined {
+    const stat = statOf(this.kernel, absolute);
     if (stat === undefined) return undefined;
-    this.disguise(stat);
     const looks = this.looksOf(absolute);
-    return looks === undefined ? stat : applyLooks(stat, looks);
+    const disguised = this.disguise(stat);
+    return looks === undefined ? disguised : applyLooks(disguised, looks);
   }
 
   /** Whose a node without looks is: to anybody but root, his own nodes stand for root's. */
-  disguise(stat: BigIntStats): void {
-    if (this.book.hasOwnersOnDisk) return;
-    stat.uid = 0n;
-    stat.gid = 0n;
+  disguise(stat: FileStat): FileStat {
+    return this.book.hasOwnersOnDisk ? stat : { ...stat, uid: 0, gid: 0 };
   }
 
   isOpaque(absolute: Buffer): boolean {
@@ -181,17 +179,17 @@ export class SidecarDisk implements LayerDisk {
 
   /** Writes down how a node differs from what it is to look like, without changing it: it is another layer's as well. */
   #adopt(absolute: Buffer, { attributes, device }: SharedNode): void {
-    const stat = statOf(absolute);
+    const stat = statOf(this.kernel, absolute);
     if (stat === undefined) return;
-    const isReal = !stat.isFile() || device === undefined;
+    const isReal = !isFile(stat) || device === undefined;
     const onDisk = isReal
       ? (readXattrs(this.kernel, absolute) ?? new Map<string, Buffer>())
       : undefined;
     const missing = [...(attributes.xattrs ?? [])].filter(
       ([name, value]) => isPortableXattr(name) && onDisk?.get(name)?.equals(value) !== true,
     );
-    const [uid, gid] = this.book.hasOwnersOnDisk ? [Number(stat.uid), Number(stat.gid)] : [0, 0];
-    const mode = stat.isSymbolicLink() ? attributes.mode : Number(stat.mode & 0o7777n);
+    const { uid, gid } = this.disguise(stat);
+    const mode = isSymlink(stat) ? attributes.mode : stat.mode & 0o7777;
     this.#note(absolute, {
       standsFor: isReal ? undefined : device,
       mode: mode === attributes.mode ? undefined : attributes.mode,
@@ -232,7 +230,7 @@ export class SidecarDisk implements LayerDisk {
   /** The kernel takes capabilities from a file that is given away, to whomever. */
   #given(absolute: Buffer, looks: Looks): Looks {
     if (looks.xattrs?.has("security.capability") !== true) return looks;
-    if (statOf(absolute)?.isDirectory() === true) return looks;
+    if (isDirectory(statOf(this.kernel, absolute))) return looks;
     return { ...looks, xattrs: withoutCapability(looks.xattrs) };
   }
 
@@ -265,18 +263,18 @@ export class SidecarDisk implements LayerDisk {
     const isOwned = givesOwners && (looks.uid ?? looks.gid) === undefined;
     if (!isOwned) onDisk &= ~0o6000;
     if (!ignoresModes && (onDisk & 0o700) !== 0o700)
-      onDisk |= statOf(absolute)?.isDirectory() === true ? 0o700 : 0o600;
+      onDisk |= isDirectory(statOf(this.kernel, absolute)) ? 0o700 : 0o600;
     chmodSync(absolute, onDisk);
     // The kernel takes setgid away from who is not of the group, and says nothing.
-    if ((onDisk & 0o6000) !== 0) onDisk = Number((statOf(absolute)?.mode ?? 0n) & 0o7777n);
+    if ((onDisk & 0o6000) !== 0) onDisk = (statOf(this.kernel, absolute)?.mode ?? 0) & 0o7777;
     return { ...looks, mode: onDisk === mode ? undefined : mode };
   }
 
   /** As with every privilege, what no such node can have (`user.*` of a symlink or a device) is left out. */
   #withXattrs(absolute: Buffer, looks: Looks, xattrs: ReadonlyMap<string, Buffer>): Looks {
-    const stat = statOf(absolute);
+    const stat = statOf(this.kernel, absolute);
     const isPlace = looks.standsFor === undefined;
-    const takesAll = isPlace && (stat?.isFile() === true || stat?.isDirectory() === true);
+    const takesAll = isPlace && (isFile(stat) || isDirectory(stat));
     const refused = new Map(looks.xattrs);
     for (const [name, value] of xattrs) {
       if (!isPortableXattr(name) || (!takesAll && name.startsWith("user."))) continue;

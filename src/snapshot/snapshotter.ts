@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, renameSync } from "node:fs";
 import { readdir, rename } from "node:fs/promises";
 import { join } from "node:path";
+import { setImmediate as takeTurn } from "node:timers/promises";
 import {
   makeFolder,
   type ChainId,
@@ -12,6 +13,7 @@ import {
   errnoOf,
   extendChain,
   type JobThread,
+  monotonicMs,
   readBootId,
   removeTree,
   type RootfsMount,
@@ -21,10 +23,11 @@ import { applyLayer } from "./apply-layer.ts";
 import { snapshotError } from "./errors.ts";
 import type { Draft, Form } from "./form.ts";
 import type { LoggedLayer } from "./layer-log.ts";
-import { markDurable, type Metadata, readMetadata, writeMetadata } from "./metadata.ts";
+import { markDurable, markLost, type Metadata, readMetadata, writeMetadata } from "./metadata.ts";
 import type { StackTree } from "./stack-tree.ts";
 import type {
   ActiveSnapshot,
+  CommitOptions,
   LayerSource,
   PrepareOptions,
   Snapshot,
@@ -54,6 +57,7 @@ interface Active extends ActiveSnapshot {
  * ```
  * <directory>/<24 hex of the chainId>/fs         the files; never changed again
  *                                    /meta.json  Snapshot; `unsynced.json` until `makeDurable`
+ *                                    /notes      see `notesOf`
  * <tmpDir>/snapshot-<random>/{fs,work}           while it is active
  * ```
  */
@@ -106,13 +110,10 @@ export class DirectorySnapshotter implements Snapshotter {
     return active;
   }
 
-  async commit(
-    active: ActiveSnapshot,
-    options: { readonly created?: Date } = {},
-  ): Promise<Snapshot> {
+  async commit(active: ActiveSnapshot, options: CommitOptions = {}): Promise<Snapshot> {
     const { draft } = this.#activeOf(active);
     await this.#form.endMounts(draft);
-    const layer = draft.log?.result() ?? (await digestEntries(this.#form.entries(draft)));
+    const layer = draft.log?.result() ?? (await digestEntries(this.#form.entries(draft), options));
     const created = options.created ?? new Date();
     return this.#keep(active, { ...layer, created, reproducible: true });
   }
@@ -151,6 +152,10 @@ export class DirectorySnapshotter implements Snapshotter {
       next = snapshot.parent;
     }
     return stack.reverse();
+  }
+
+  notesOf(chainId: ChainId): string {
+    return join(this.#pathOf(chainId), "notes");
   }
 
   async tree(chainId: ChainId | undefined): Promise<StackTree> {
@@ -249,11 +254,24 @@ export class DirectorySnapshotter implements Snapshotter {
   async makeDurable(sync: () => Promise<void>): Promise<void> {
     const chains = [...this.#unsynced];
     if (chains.length === 0) return;
-    await sync();
+    try {
+      await sync();
+    } catch (error) {
+      this.distrustUnsynced();
+      throw error;
+    }
     for (const chainId of chains) {
       markDurable(this.#pathOf(chainId));
       this.#unsynced.delete(chainId);
     }
+  }
+
+  distrustUnsynced(): void {
+    for (const chainId of this.#unsynced) {
+      markLost(this.#pathOf(chainId));
+      this.#known.delete(chainId);
+    }
+    this.#unsynced.clear();
   }
 
   async sweep(): Promise<number> {
@@ -419,23 +437,38 @@ export class DirectorySnapshotter implements Snapshotter {
   }
 }
 
-async function hashTar(entries: AsyncIterable<LayerEntryWithContent>): Promise<string> {
+type Entries = AsyncIterable<LayerEntryWithContent> | Iterable<LayerEntryWithContent>;
+
+async function hashTar(entries: Entries): Promise<string> {
   const digester = new Digester();
-  for await (const chunk of layerTarChunks(entries)) digester.update(chunk);
+  for await (const chunk of layerTarChunks(entries, { isPassing: true })) digester.update(chunk);
   return digester.digest();
 }
 
-/** Walks through a layer. */
-async function digestEntries(entries: AsyncIterable<LayerEntryWithContent>): Promise<LoggedLayer> {
+/** Timers and signals get their turn so often. */
+const turnMs = 20;
+
+/** Walks through a layer. @throws the reason of `signal` when it is aborted */
+async function digestEntries(
+  entries: Iterable<LayerEntryWithContent>,
+  { thread, signal }: CommitOptions,
+): Promise<LoggedLayer> {
   const digester = new Digester();
   let contentSize = 0;
-  const counted = async function* () {
-    for await (const entry of entries) {
+  const counted = function* () {
+    for (const entry of entries) {
       contentSize += entry.size;
       yield entry;
     }
   };
-  for await (const chunk of layerTarChunks(counted())) digester.update(chunk);
+  let turnEnds = monotonicMs() + turnMs;
+  for await (const chunk of layerTarChunks(counted(), { thread, isPassing: true })) {
+    digester.update(chunk);
+    if (monotonicMs() < turnEnds) continue;
+    await takeTurn();
+    signal?.throwIfAborted();
+    turnEnds = monotonicMs() + turnMs;
+  }
   return { diffId: toDiffId(digester.digest()), tarSize: digester.size, contentSize };
 }
 

@@ -1,4 +1,5 @@
 import { closeSync, fstatSync, readlinkSync } from "node:fs";
+import type { FileStat } from "../core/index.ts";
 import {
   baseName,
   type LocalTree,
@@ -9,7 +10,7 @@ import {
   type RootPath,
   rootPathToString,
 } from "../layer/index.ts";
-import { isWhiteout, locate, nodeStat, openInLayer } from "./disk.ts";
+import { isDirectory, isWhiteout, locate, nodeStat, openInLayer } from "./disk.ts";
 import { snapshotError } from "./errors.ts";
 import type { LayerDisk } from "./layer-disk.ts";
 
@@ -114,7 +115,7 @@ export class StackTree implements MergedTree {
         const absolute = locate(disk.directory, prefix);
         const stat = disk.stat(absolute);
         if (stat === undefined) continue;
-        if (!stat.isDirectory() || disk.isOpaque(absolute)) return false;
+        if (!isDirectory(stat) || disk.isOpaque(absolute)) return false;
         next.push(layer);
       }
       parts = next;
@@ -170,9 +171,12 @@ export class StackTree implements MergedTree {
   #search(layers: readonly number[], path: RootPath): Found | undefined {
     for (const layer of layers) {
       const disk = this.#layer(layer);
-      const stat = disk.stat(locate(disk.directory, path));
+      const absolute = locate(disk.directory, path);
+      const stat = disk.stat(absolute);
       if (stat === undefined) continue;
-      return isWhiteout(stat) ? undefined : { layer, stat: nodeStat(stat, layer) };
+      if (isWhiteout(stat)) return undefined;
+      const found = nodeStat(stat, layer);
+      return { layer, stat: disk.isDirect ? withVersion(found, { absolute, stat }) : found };
     }
     return undefined;
   }
@@ -195,7 +199,7 @@ export class StackTree implements MergedTree {
       const absolute = locate(disk.directory, path);
       const stat = disk.stat(absolute);
       if (stat === undefined) continue;
-      if (!stat.isDirectory()) break;
+      if (!isDirectory(stat)) break;
       parts.push(layer);
       if (disk.isOpaque(absolute)) break;
     }
@@ -220,6 +224,23 @@ export class StackTree implements MergedTree {
     this.#names.set(key(path), topmost);
     return topmost;
   }
+}
+
+/** With what tells the version of the node, for those who want to know it. */
+function withVersion(
+  node: NodeStat,
+  { absolute, stat }: { readonly absolute: Buffer; readonly stat: FileStat },
+): NodeStat {
+  const { size, mtimeNs, ctimeNs, ino, dev } = stat;
+  const statKey = {
+    path: absolute.toString("latin1"),
+    size,
+    mtimeNs,
+    ctimeNs,
+    inode: ino,
+    device: dev,
+  };
+  return { ...node, statKey };
 }
 
 /** The root of nothing: what an image without layers shows. */

@@ -68,11 +68,11 @@ export class StepTree {
   }
 }
 
-async function* noting(
-  entries: AsyncIterable<LayerEntryWithContent>,
+function* noting(
+  entries: Iterable<LayerEntryWithContent>,
   paths: Buffer[],
-): AsyncGenerator<LayerEntryWithContent, void, undefined> {
-  for await (const entry of entries) {
+): Generator<LayerEntryWithContent, void, undefined> {
+  for (const entry of entries) {
     paths.push(entry.path);
     yield entry;
   }

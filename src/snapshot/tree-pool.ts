@@ -28,7 +28,7 @@ const most = 2;
 export class TreePool {
   readonly #place: { readonly kernel: Syscalls; readonly abilities: Abilities };
   readonly #directory: string;
-  readonly #entries: (directories: readonly string[]) => AsyncIterable<LayerEntryWithContent>;
+  readonly #entries: (directories: readonly string[]) => Iterable<LayerEntryWithContent>;
   #idle: Idle[] = [];
 
   constructor(options: {
@@ -37,7 +37,7 @@ export class TreePool {
     /** Holds the trees. */
     readonly directory: string;
     /** The entries of the topmost of these layers. */
-    readonly entries: (directories: readonly string[]) => AsyncIterable<LayerEntryWithContent>;
+    readonly entries: (directories: readonly string[]) => Iterable<LayerEntryWithContent>;
   }) {
     this.#place = options;
     this.#directory = options.directory;

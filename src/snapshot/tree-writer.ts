@@ -1,13 +1,7 @@
-import {
-  type BigIntStats,
-  closeSync,
-  type Dirent,
-  mkdirSync,
-  readdirSync,
-  symlinkSync,
-} from "node:fs";
+import { closeSync, type Dirent, mkdirSync, readdirSync, symlinkSync } from "node:fs";
 import {
   diskFull,
+  type FileStat,
   isDiskFull,
   syscallErrno,
   isTsbuildError,
@@ -24,7 +18,7 @@ import {
 import { mayGiveGroup, mayHandOn } from "./attributes.ts";
 import { copyNode } from "./copy-node.ts";
 import { snapshotError } from "./errors.ts";
-import { isWhiteout, locate } from "./disk.ts";
+import { isDirectory, isSymlink, isWhiteout, locate } from "./disk.ts";
 import type { LayerDisk, SharedNode } from "./layer-disk.ts";
 import { notDirectory, notFile, notFound } from "./stack-tree.ts";
 import type {
@@ -233,11 +227,11 @@ export class LayerWriter implements TreeWriter {
     await this.#settleFor(path);
     await this.#bringUp(path);
     const absolute = this.#locate(path);
-    const isSymlink = this.#disk.stat(absolute)?.isSymbolicLink() === true;
     const known = key(path);
     this.#giveGroup.delete(known);
     this.#handsOn.delete(known);
-    this.#disk.setAttributes(absolute, { isSymlink, attributes });
+    const isLink = isSymlink(this.#disk.stat(absolute));
+    this.#disk.setAttributes(absolute, { isSymlink: isLink, attributes });
     if (attributes.mtime !== undefined && this.#ready.has(known))
       this.#ready.set(known, attributes.mtime);
     this.#note(path);
@@ -266,7 +260,7 @@ export class LayerWriter implements TreeWriter {
     const present = this.#present(path);
     if (present === undefined || isWhiteout(present) || !this.#isOwn(key(path)))
       return this.remove(path);
-    if (present.isDirectory()) await this.hideLowerChildren(path);
+    if (isDirectory(present)) await this.hideLowerChildren(path);
   }
 
   async hideLowerChildren(path: RootPath): Promise<void> {
@@ -360,7 +354,7 @@ export class LayerWriter implements TreeWriter {
     let mayGive = this.#giveGroup.get(known);
     if (mayGive === undefined) {
       const stat = this.#disk.stat(this.#locate(directory));
-      mayGive = mayGiveGroup({ mode: Number(stat?.mode ?? 0n), gid: Number(stat?.gid ?? -1n) });
+      mayGive = mayGiveGroup({ mode: stat?.mode ?? 0, gid: stat?.gid ?? -1 });
       this.#giveGroup.set(known, mayGive);
     }
     return mayGive;
@@ -418,10 +412,10 @@ export class LayerWriter implements TreeWriter {
   }
 
   /** Removes what the layer has at `path`, and all that is known about it. */
-  async #clear(path: RootPath, present: BigIntStats): Promise<void> {
+  async #clear(path: RootPath, present: FileStat): Promise<void> {
     this.#log?.close();
     const absolute = this.#locate(path);
-    if (!present.isDirectory()) {
+    if (!isDirectory(present)) {
       this.#disk.unlink(absolute);
       this.#written.delete(key(path));
       return;
@@ -483,7 +477,7 @@ export class LayerWriter implements TreeWriter {
     if (this.#makeNewDirectory(path, { parent, attributes })) return true;
     const absolute = this.#locate(path);
     const present = this.#disk.stat(absolute);
-    if (present?.isDirectory() === true) {
+    if (present !== undefined && isDirectory(present)) {
       this.#learn(path, present);
       return false;
     }
@@ -549,7 +543,7 @@ export class LayerWriter implements TreeWriter {
     const parent = parentRootPath(path);
     if (parent !== undefined) await this.#ensure(parent);
     const present = this.#disk.stat(this.#locate(path));
-    if (present?.isDirectory() === true) return this.#learn(path, present);
+    if (present !== undefined && isDirectory(present)) return this.#learn(path, present);
     if (present !== undefined && !isWhiteout(present)) throw notDirectory(path);
     const below = present === undefined ? await this.#visibleBelow(path) : undefined;
     if (below !== undefined && below.type !== "directory") throw notDirectory(path);
@@ -563,16 +557,16 @@ export class LayerWriter implements TreeWriter {
    * What the layer itself has at `path`. The parents are looked at one by one: below a symlink the kernel would follow
    * it, out of the layer and into the host.
    */
-  #present(path: RootPath): BigIntStats | undefined {
+  #present(path: RootPath): FileStat | undefined {
     const parent = parentRootPath(path);
     if (parent !== undefined && !this.#ready.has(key(parent))) {
-      if (this.#present(parent)?.isDirectory() !== true) return undefined;
+      if (!isDirectory(this.#present(parent))) return undefined;
     }
     return this.#disk.stat(this.#locate(path));
   }
 
   /** A directory that somebody else made in the layer: an earlier writer, or a process in the sandbox. */
-  #learn(path: RootPath, present: BigIntStats): void {
+  #learn(path: RootPath, present: FileStat): void {
     if (path.length > 0) this.#log?.close();
     this.#ready.set(key(path), present.mtimeNs);
     const isMarked = path.length > 0 && this.#place.form === "overlay";
@@ -604,7 +598,7 @@ export class LayerWriter implements TreeWriter {
         const present = this.#disk.stat(this.#locate(at));
         // Nothing of the layer is here or further down.
         if (present === undefined) return true;
-        if (!present.isDirectory()) return false;
+        if (!isDirectory(present)) return false;
         this.#learn(at, present);
       }
       shows = !this.#opaque.has(key(at));
@@ -620,7 +614,7 @@ export class LayerWriter implements TreeWriter {
     if (present !== undefined) {
       if (isWhiteout(present)) throw notFound(path);
       // With those above it, without which nothing is ready.
-      if (present.isDirectory()) await this.#ensure(path);
+      if (isDirectory(present)) await this.#ensure(path);
       return;
     }
     const below = await this.#visibleBelow(path);
@@ -658,7 +652,7 @@ export class LayerWriter implements TreeWriter {
       const isOwn = present !== undefined && this.#isOwn(key(name));
       if (present !== undefined && !isOwn) await this.#clear(name, present);
       if (!isOwn) this.#whiteOut(name);
-      else if (present.isDirectory()) await this.hideLowerChildren(name);
+      else if (isDirectory(present)) await this.hideLowerChildren(name);
     }
     this.#opaque.add("");
     this.#sealed.add("");
@@ -684,7 +678,7 @@ export class LayerWriter implements TreeWriter {
       }
       const present = this.#disk.stat(absolute);
       if (present !== undefined && !this.#isOwn(key(child))) await this.#clear(child, present);
-      else if (present?.isDirectory() === true) await this.#seal(child);
+      else if (isDirectory(present)) await this.#seal(child);
     }
     this.#sealed.add(key(path));
   }

@@ -161,8 +161,8 @@ export interface Snapshotter {
   readonly kind: "overlayfs" | "copy";
   /** @throws SNAPSHOT_NOT_FOUND when the parent (or one of its parents) is not here */
   prepare(parent: ChainId | undefined, options?: PrepareOptions): Promise<ActiveSnapshot>;
-  /** The sandbox' mounts must be gone. `created` defaults to now. */
-  commit(active: ActiveSnapshot, options?: { readonly created?: Date }): Promise<Snapshot>;
+  /** The sandbox' mounts must be gone. */
+  commit(active: ActiveSnapshot, options?: CommitOptions): Promise<Snapshot>;
   abandon(active: ActiveSnapshot): Promise<void>;
   /** undefined unless the snapshot and its whole parent chain are here. */
   stat(chainId: ChainId): Promise<Snapshot | undefined>;
@@ -170,6 +170,11 @@ export interface Snapshotter {
   isOfOtherKind(chainId: ChainId): boolean;
   /** The stack from the bottom to `chainId`. @throws SNAPSHOT_NOT_FOUND */
   chain(chainId: ChainId): Promise<readonly Snapshot[]>;
+  /**
+   * A file beside a committed snapshot's own, for whoever wants to remember something of its state: it goes with the
+   * snapshot, may be missing, and after a power cut may be anything.
+   */
+  notesOf(chainId: ChainId): string;
   /** Read-only view of a committed state; of an empty root for undefined. */
   tree(chainId: ChainId | undefined): Promise<MergedTree>;
   /** Read-only mount of a committed state. */
@@ -206,10 +211,23 @@ export interface Snapshotter {
    * may be lost though its record is not. Calls nothing when all are marked.
    */
   makeDurable(sync: () => Promise<void>): Promise<void>;
+  /**
+   * Says of every snapshot that has no such mark yet that it is none: the disk has lost something. `makeDurable` does it
+   * when `sync` fails.
+   */
+  distrustUnsynced(): void;
   /** Removes what a power cut left of snapshots, while nobody else is at work; how many. */
   sweep(): Promise<number>;
   /** Removes one snapshot. The caller (gc) makes sure that nothing refers to it. Idempotent. */
   remove(chainId: ChainId): Promise<void>;
+}
+
+export interface CommitOptions {
+  /** Now unless given. */
+  readonly created?: Date;
+  /** Reads files where the layer has to be walked. */
+  readonly thread?: JobThread | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface PrepareOptions {

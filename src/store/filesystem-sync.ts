@@ -1,5 +1,4 @@
-import { constants } from "node:fs";
-import { open } from "node:fs/promises";
+import { closeSync, constants, openSync } from "node:fs";
 import { isTsbuildError, loadSyscalls } from "../core/index.ts";
 
 /**
@@ -14,7 +13,7 @@ export class FilesystemSync {
   /** The kernel tells a failed write once: whoever begins a sync keeps it for whoever finishes. */
   #failure: { readonly error: unknown } | undefined;
 
-  /** `write` as `syncFilesystem` does it. */
+  /** `write` as `OpenFilesystem` has it. */
   constructor(write: () => Promise<void>) {
     this.#write = write;
   }
@@ -27,7 +26,7 @@ export class FilesystemSync {
     }
     this.#underWay = this.#write()
       .catch((error: unknown) => {
-        // What could not even begin (no free descriptor) has lost nothing: `finish` begins again.
+        // What could not even begin (no koffi) has lost nothing: `finish` begins again.
         if (isTsbuildError(error)) this.#failure ??= { error };
       })
       .finally(() => {
@@ -36,6 +35,11 @@ export class FilesystemSync {
         this.#isAgain = false;
         this.begin();
       });
+  }
+
+  /** Whether the disk has lost something, as far as is known. */
+  get hasFailed(): boolean {
+    return this.#failure !== undefined;
   }
 
   /** Waits for what was begun: afterwards nothing holds the filesystem any more. */
@@ -52,13 +56,23 @@ export class FilesystemSync {
   }
 }
 
-/** Everything in the filesystem of directory `root` that is only in memory yet goes to the disk. */
-export async function syncFilesystem(root: string): Promise<void> {
-  const { syncfs } = await loadSyscalls();
-  const handle = await open(root, constants.O_RDONLY | constants.O_DIRECTORY);
-  try {
-    await syncfs(handle.fd);
-  } finally {
-    await handle.close();
-  }
+/** A filesystem that is held open, so that it tells of every write that fails from now on. */
+export interface OpenFilesystem {
+  /** Everything that is only in memory yet goes to the disk. @throws SYSCALL_FAILED, DISK_FULL */
+  write(): Promise<void>;
+  close(): void;
+}
+
+/**
+ * The filesystem of directory `root`. The kernel tells of a failed write once to everybody who had the filesystem open by
+ * then, and to nobody who opens it after somebody heard.
+ */
+export function openFilesystem(root: string): OpenFilesystem {
+  const fd = openSync(root, constants.O_RDONLY | constants.O_DIRECTORY);
+  return {
+    write: async () => (await loadSyscalls()).syncfs(fd),
+    close: () => {
+      closeSync(fd);
+    },
+  };
 }

@@ -12,7 +12,7 @@ import {
 import { openBlobs } from "./blobs.ts";
 import { openCacheMounts } from "./cache-mounts.ts";
 import { storeError } from "./errors.ts";
-import { FilesystemSync, syncFilesystem } from "./filesystem-sync.ts";
+import { FilesystemSync, openFilesystem } from "./filesystem-sync.ts";
 import { Gate } from "./gate.ts";
 import { asObject, readJsonFileSync, writeJsonFile } from "./json-file.ts";
 import { openLayerBlobs } from "./layer-blobs.ts";
@@ -56,7 +56,8 @@ export async function openStore(options: {
       await partial.rescue(dead);
     },
   });
-  const filesystem = new FilesystemSync(async () => syncFilesystem(layout.root));
+  const disk = openFilesystem(layout.root);
+  const filesystem = new FilesystemSync(async () => disk.write());
   let closing: Promise<void> | undefined;
 
   return {
@@ -83,10 +84,14 @@ export async function openStore(options: {
       filesystem.begin();
     },
     sync: async () => filesystem.finish(),
+    get hasLostWrites() {
+      return filesystem.hasFailed;
+    },
     close: async () =>
       (closing ??= (async () => {
         await sweeper.stop();
         await filesystem.settle();
+        disk.close();
         // What cannot be removed now is garbage for the next one, and no reason to call finished work a failure.
         await folder.release().catch(() => undefined);
       })()),

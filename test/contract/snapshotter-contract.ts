@@ -225,13 +225,23 @@ export function describeSnapshotter(
         expect(Object.keys(await dumpTree(await next.tree(again.chainId)))).toEqual(["", "a", "b"]);
       });
 
-      test("a failed sync marks nothing", async () => {
-        const made = await stack([fileEntry("a", "x")]);
+      test("after a failed sync nothing is there that an earlier one has not made durable", async () => {
+        const kept = await stack([fileEntry("a", "x")]);
+        await snapshots.makeDurable(async () => undefined);
+        const lost = await snapshots.apply(kept, await layerOf([fileEntry("b", "x")]));
         await expect(snapshots.makeDurable(() => Promise.reject(new Error("EIO")))).rejects.toThrow(
           "EIO",
         );
-        const next = await open({ ...folders, bootId: "after the power cut" });
-        expect(await next.stat(made)).toBeUndefined();
+        for (const each of [snapshots, await open(folders)]) {
+          expect(await each.stat(kept)).toBeDefined();
+          expect(await each.stat(lost.chainId), "its files may be lost").toBeUndefined();
+        }
+        const again = await snapshots.apply(kept, await layerOf([fileEntry("b", "y")]));
+        expect(Object.keys(await dumpTree(await snapshots.tree(again.chainId)))).toEqual([
+          "",
+          "a",
+          "b",
+        ]);
       });
 
       test("sweeping removes what a power cut left, and nothing else", async () => {

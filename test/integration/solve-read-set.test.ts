@@ -48,15 +48,17 @@ const environment = {
 test("a COPY may read more files than a call has room for arguments", async () => {
   const count = 150_000;
   const tree = manyLinks(count);
-  const parts = await readFieldsOf({ op: copy, index: 1, tree, environment });
+  const result = { type: "tree", tree } as const;
+  const parts = await readFieldsOf({ op: copy, index: 1, result, environment });
   const fields = [...makeKey("content", parts).object.fields];
   // The directory itself, and the digest of all.
   expect(fields).toHaveLength(count + 2);
-  expect(await readFieldsOf({ op: copy, index: 0, tree, environment })).toEqual([]);
+  expect(await readFieldsOf({ op: copy, index: 0, result, environment })).toEqual([]);
 });
 
 test("counting files ends when the build is canceled", async () => {
   const canceled = { ...environment, signal: AbortSignal.abort(new Error("enough")) };
-  const reading = readFieldsOf({ op: copy, index: 1, tree: manyLinks(10), environment: canceled });
+  const result = { type: "tree", tree: manyLinks(10) } as const;
+  const reading = readFieldsOf({ op: copy, index: 1, result, environment: canceled });
   await expect(reading).rejects.toThrow("enough");
 });

@@ -84,6 +84,8 @@ export class MemorySnapshotter implements Snapshotter {
   /** What no power cut takes because it was never on a disk. */
   async makeDurable(): Promise<void> {}
 
+  distrustUnsynced(): void {}
+
   async sweep(): Promise<number> {
     return 0;
   }
@@ -95,6 +97,10 @@ export class MemorySnapshotter implements Snapshotter {
   restack = unsupported;
   tree = unsupported;
   view = unsupported;
+
+  notesOf(chainId: ChainId): string {
+    throw new Error(`${chainId} is not on a disk`);
+  }
 
   #add(
     parent: ChainId | undefined,

@@ -121,6 +121,8 @@ async function buildFrom(sources: BuildSources, work: BuildWork): Promise<BuildR
     const watched = secretWatch === undefined ? {} : { secretWatch };
     const solution = await solve(plan, { ...environment, ...given, ...watched })
       .catch((error: unknown) => {
+        // Nobody will ask the disk again: it tells of a failure once.
+        if (engine.store.hasLostWrites) engine.snapshots.distrustUnsynced();
         throw pinpointWord(error, parsed);
       })
       .finally(() => environment.thread?.close());

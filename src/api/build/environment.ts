@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { type BuildEnvironment, openFileThread, type StepLog } from "../../build/index.ts";
 import { openDirectoryContext, openStatCache, type StatCache } from "../../context/index.ts";
-import { digestHex, digestOf } from "../../core/index.ts";
+import { type ChainId, digestHex, digestOf } from "../../core/index.ts";
 import type { MergedTree } from "../../layer/index.ts";
 import type { CacheMountStore } from "../../store/index.ts";
 import type { BaseImages } from "../base-images.ts";
@@ -36,6 +36,9 @@ export async function openEnvironment(
     ...engine,
     statCache,
     lastBuild,
+    layerDigests: onceEach((chainId: ChainId) =>
+      openStatCache({ path: engine.snapshots.notesOf(chainId), tmpDir: store.tmpDir }),
+    ),
     thread: openFileThread(),
     steps,
     contexts: contextsOf(request, statCache),
@@ -85,4 +88,13 @@ function contextsOf(
 function once<Result>(work: () => Promise<Result>): () => Promise<Result> {
   let result: Promise<Result> | undefined;
   return () => (result ??= work());
+}
+
+function onceEach<Key, Result>(work: (key: Key) => Promise<Result>): (key: Key) => Promise<Result> {
+  const results = new Map<Key, Promise<Result>>();
+  return (key) => {
+    const result = results.get(key) ?? work(key);
+    results.set(key, result);
+    return result;
+  };
 }

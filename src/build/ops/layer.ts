@@ -15,8 +15,9 @@ export async function makeLayer(
   try {
     await step.phase("run", () => work(active));
     environment.signal.throwIfAborted();
+    const { signal, snapshots, thread, clock } = environment;
     const snapshot = await step.phase("commit", () =>
-      environment.snapshots.commit(active, { created: environment.clock.now() }),
+      snapshots.commit(active, { created: clock.now(), thread, signal }),
     );
     step.usage({ layerBytes: snapshot.tarSize });
     return {

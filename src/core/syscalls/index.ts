@@ -6,11 +6,12 @@ export {
   type SyscallFailure,
 } from "./errors.ts";
 export { lazySyscalls, loadSyscalls } from "./load.ts";
-export { fileStat } from "./look.ts";
+export { fileStat, fileTypeOf, splitDevice } from "./look.ts";
 export {
   rlimInfinity,
   rlimits,
   type FileStat,
+  type FileType,
   type ResolveFlags,
   type ResourceLimit,
   type SyscallPath,

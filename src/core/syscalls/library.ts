@@ -18,8 +18,13 @@ type Argument = number | bigint | Pointer;
 /** One system call, checked: a failure throws, told with the path if there is one. */
 export type Call = (args: readonly Argument[], path?: SyscallPath) => number;
 
+/** One system call; the errno's name where it fails. An error takes five times as long to make as most calls take. */
+export type Ask = (args: readonly Argument[]) => number | string;
+
 export interface Library {
   define(name: SyscallName, signature: Signature): Call;
+  /** For calls of which many fail. */
+  ask(name: SyscallName, signature: Signature): Ask;
   /** The same on a thread of the pool. The errno stays in that thread: the answer is only whether it worked. */
   defineAsync(
     name: SyscallName,
@@ -38,16 +43,25 @@ export function openLibrary(): Library {
   const declare = (signature: Signature) =>
     libc.func("syscall", "long", ["long", ...signature.map((kind) => types[kind])]);
 
+  const ask: Library["ask"] = (name, signature) => {
+    const call = declare(signature) as (...args: readonly Argument[]) => number;
+    const number = numbers[name];
+    return (args) => {
+      const result = call(number, ...args);
+      if (result >= 0) return result;
+      const code = koffi.errno();
+      return errnoNames.get(code) ?? `errno ${String(code)}`;
+    };
+  };
+
   return {
+    ask,
     define(name, signature) {
-      const call = declare(signature) as (...args: readonly Argument[]) => number;
-      const number = numbers[name];
+      const call = ask(name, signature);
       return (args, path) => {
-        const result = call(number, ...args);
-        if (result >= 0) return result;
-        const code = koffi.errno();
-        const errno = errnoNames.get(code) ?? `errno ${String(code)}`;
-        throw syscallError({ syscall: name, errno, path: path?.toString() });
+        const result = call(args);
+        if (typeof result === "number") return result;
+        throw syscallError({ syscall: name, errno: result, path: path?.toString() });
       };
     },
     defineAsync(name, signature) {
@@ -91,6 +105,21 @@ function unavailable(cause: unknown): Error {
     details: { platform: process.platform, architecture: process.arch },
     cause,
   });
+}
+
+/** PATH_MAX: no path that the kernel takes is longer. */
+const place = Buffer.alloc(4096);
+
+/**
+ * `cString` in memory that the next call uses again: for the one path of a call that is made for every file.
+ */
+export function passingPath(path: SyscallPath): Buffer {
+  const length = typeof path === "string" ? path.length * 3 : path.length;
+  const hasNul = typeof path === "string" ? path.includes("\0") : path.includes(0);
+  if (length >= place.length || hasNul) return cString(path);
+  const end = typeof path === "string" ? place.write(path) : path.copy(place);
+  place[end] = 0;
+  return place;
 }
 
 /** The bytes with a final NUL. @throws SYSCALL_FAILED (EINVAL) when there is a NUL inside */

@@ -1,7 +1,6 @@
-import { type BigIntStats, fstatSync, lstatSync } from "node:fs";
-import { syscallErrno } from "./errors.ts";
-import { cString, type Library } from "./library.ts";
-import type { FileStat, SyscallPath, Syscalls } from "./types.ts";
+import { type BigIntStats, constants, fstatSync, lstatSync } from "node:fs";
+import { type Library, passingPath } from "./library.ts";
+import type { FileStat, FileType, Syscalls } from "./types.ts";
 
 type LookCalls = Pick<Syscalls, "lstat" | "fstat" | "listNames">;
 
@@ -15,32 +14,32 @@ const STATX_BASIC_STATS = 0x7ff;
  * file in the kernel's cache that is half.
  */
 export function lookCalls(library: Library): LookCalls {
-  const statx = library.define("statx", ["n", "p", "n", "n", "p"]);
+  const statx = library.ask("statx", ["n", "p", "n", "n", "p"]);
   const getdents = library.define("getdents64", ["n", "p", "n"]);
   /** Before Linux 4.11, or forbidden by a seccomp profile of that time. */
   let isRefused = false;
 
-  const look = (at: number, path: Buffer, flags: number): FileStat | undefined => {
-    if (isRefused) return undefined;
-    try {
-      statx([at, path, flags, STATX_BASIC_STATS, answerBytes]);
-      return readAnswer();
-    } catch (error) {
-      const errno = syscallErrno(error);
-      // What else is wrong, Node's own call tells.
-      if (errno === "ENOSYS" || errno === "EPERM") isRefused = true;
-      return undefined;
-    }
+  /** The errno's name where the kernel tells nothing. What it means, Node's own call tells. */
+  const look = (at: number, path: Buffer, flags: number): FileStat | string => {
+    if (isRefused) return "ENOSYS";
+    const answer = statx([at, path, flags, STATX_BASIC_STATS, answerBytes]);
+    if (answer === 0) return readAnswer();
+    if (answer === "ENOSYS" || answer === "EPERM") isRefused = true;
+    return String(answer);
   };
 
   return {
     lstat: (path) => {
-      const found = look(AT_FDCWD, pathBytes(path), AT_SYMLINK_NOFOLLOW);
-      if (found !== undefined) return found;
+      const found = look(AT_FDCWD, passingPath(path), AT_SYMLINK_NOFOLLOW);
+      if (typeof found === "object") return found;
+      if (found === "ENOENT") return undefined;
       const stats = lstatSync(path, { bigint: true, throwIfNoEntry: false });
       return stats && fileStat(stats);
     },
-    fstat: (fd) => look(fd, noPath, AT_EMPTY_PATH) ?? fileStat(fstatSync(fd, { bigint: true })),
+    fstat: (fd) => {
+      const found = look(fd, noPath, AT_EMPTY_PATH);
+      return typeof found === "object" ? found : fileStat(fstatSync(fd, { bigint: true }));
+    },
     listNames: (fd) => {
       const names: string[] = [];
       for (;;) {
@@ -58,6 +57,8 @@ export function fileStat(stats: BigIntStats): FileStat {
   return {
     mode: Number(stats.mode),
     nlink: Number(stats.nlink),
+    uid: Number(stats.uid),
+    gid: Number(stats.gid),
     size,
     // Node gives numbers above 2^63 as negative ones.
     ino: BigInt.asUintN(64, ino),
@@ -65,6 +66,34 @@ export function fileStat(stats: BigIntStats): FileStat {
     rdev,
     mtimeNs,
     ctimeNs,
+  };
+}
+
+/** What the type bits of `mode` say. */
+export function fileTypeOf(mode: number): FileType {
+  switch (mode & constants.S_IFMT) {
+    case constants.S_IFREG:
+      return "file";
+    case constants.S_IFDIR:
+      return "directory";
+    case constants.S_IFLNK:
+      return "symlink";
+    case constants.S_IFIFO:
+      return "fifo";
+    case constants.S_IFSOCK:
+      return "socket";
+    case constants.S_IFBLK:
+      return "block-device";
+    default:
+      return "char-device";
+  }
+}
+
+/** Numbers of a device as Linux packs them in st_rdev. */
+export function splitDevice(rdev: bigint): { readonly major: number; readonly minor: number } {
+  return {
+    major: Number(((rdev >> 8n) & 0xfffn) | ((rdev >> 32n) & ~0xfffn)),
+    minor: Number((rdev & 0xffn) | ((rdev >> 12n) & ~0xffn & 0xffffffffn)),
   };
 }
 
@@ -78,6 +107,8 @@ function readAnswer(): FileStat {
   return {
     mode: halves[14] ?? 0,
     nlink: words[4] ?? 0,
+    uid: words[5] ?? 0,
+    gid: words[6] ?? 0,
     size: longs[5] ?? 0n,
     ino: BigInt.asUintN(64, longs[4] ?? 0n),
     dev: deviceOf(34),
@@ -103,17 +134,6 @@ function deviceOf(at: number): bigint {
 }
 
 const noPath = Buffer.alloc(1);
-/** PATH_MAX: no path that the kernel takes is longer. */
-const path = Buffer.alloc(4096);
-
-/** The path with a final NUL, in memory that the next call uses again. */
-function pathBytes(text: SyscallPath): Buffer {
-  if (typeof text !== "string" || text.length * 3 >= path.length || text.includes("\0"))
-    return cString(text);
-  path[path.write(text)] = 0;
-  return path;
-}
-
 const entries = Buffer.allocUnsafeSlow(32 * 1024);
 
 /** Takes the names out of struct linux_dirent64, one character a byte. */

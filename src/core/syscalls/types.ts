@@ -38,11 +38,16 @@ export const rlimits = {
   rttime: 15,
 } as const;
 
+export type FileType =
+  "file" | "directory" | "symlink" | "fifo" | "socket" | "char-device" | "block-device";
+
 /** What stat(2) says about a node. Numbers of devices as st_dev packs them, times in nanoseconds since the epoch. */
 export interface FileStat {
   /** With its type bits. */
   readonly mode: number;
   readonly nlink: number;
+  readonly uid: number;
+  readonly gid: number;
   readonly size: bigint;
   readonly ino: bigint;
   readonly dev: bigint;

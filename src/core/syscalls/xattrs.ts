@@ -1,6 +1,6 @@
-import { syscallErrno } from "./errors.ts";
-import { type Call, cString, type Library } from "./library.ts";
-import type { Syscalls } from "./types.ts";
+import { syscallError } from "./errors.ts";
+import { cString, type Library, passingPath } from "./library.ts";
+import type { SyscallPath, Syscalls } from "./types.ts";
 
 type XattrCalls = Pick<
   Syscalls,
@@ -22,10 +22,10 @@ const most = Buffer.allocUnsafe(65536);
 export function xattrCalls(library: Library): XattrCalls {
   const lsetxattr = library.define("lsetxattr", ["p", "p", "p", "n", "n"]);
   const fsetxattr = library.define("fsetxattr", ["n", "p", "p", "n", "n"]);
-  const lgetxattr = library.define("lgetxattr", ["p", "p", "p", "n"]);
-  const fgetxattr = library.define("fgetxattr", ["n", "p", "p", "n"]);
-  const llistxattr = library.define("llistxattr", ["p", "p", "n"]);
-  const flistxattr = library.define("flistxattr", ["n", "p", "n"]);
+  const lgetxattr = library.ask("lgetxattr", ["p", "p", "p", "n"]);
+  const fgetxattr = library.ask("fgetxattr", ["n", "p", "p", "n"]);
+  const llistxattr = library.ask("llistxattr", ["p", "p", "n"]);
+  const flistxattr = library.ask("flistxattr", ["n", "p", "n"]);
   const lremovexattr = library.define("lremovexattr", ["p", "p"]);
   return {
     lsetxattr: (path, name, value) => {
@@ -35,44 +35,59 @@ export function xattrCalls(library: Library): XattrCalls {
       fsetxattr([fd, cString(name), value, value.length, 0]);
     },
     lgetxattr: (path, name) =>
-      readValue((to) => lgetxattr([cString(path), cString(name), to, to.length], path)),
-    fgetxattr: (fd, name) => readValue((to) => fgetxattr([fd, cString(name), to, to.length])),
-    llistxattr: (path) => readNames((to) => llistxattr([cString(path), to, to.length], path)),
-    flistxattr: (fd) => readNames((to) => flistxattr([fd, to, to.length])),
+      readValue((to) => lgetxattr([passingPath(path), cString(name), to, to.length]), {
+        syscall: "lgetxattr",
+        path,
+      }),
+    fgetxattr: (fd, name) =>
+      readValue((to) => fgetxattr([fd, cString(name), to, to.length]), { syscall: "fgetxattr" }),
+    llistxattr: (path) =>
+      readNames((to) => llistxattr([passingPath(path), to, to.length]), {
+        syscall: "llistxattr",
+        path,
+      }),
+    flistxattr: (fd) =>
+      readNames((to) => flistxattr([fd, to, to.length]), { syscall: "flistxattr" }),
     lremovexattr: (path, name) => {
       lremovexattr([cString(path), cString(name)], path);
     },
   };
 }
 
-type Read = (target: Buffer) => ReturnType<Call>;
+/** The length of what was read, or an errno. */
+type Read = (target: Buffer) => number | string;
 
-/** The bytes that `read` gave, in memory that the next call uses again. */
-function readScratch(read: Read): Buffer {
-  try {
-    return little.subarray(0, read(little));
-  } catch (error) {
-    if (syscallErrno(error) !== "ERANGE") throw error;
-    return most.subarray(0, read(most));
-  }
+interface Asked {
+  readonly syscall: string;
+  readonly path?: SyscallPath;
 }
 
-function readValue(read: Read): Buffer | undefined {
-  try {
-    return Buffer.from(readScratch(read));
-  } catch (error) {
-    if (syscallErrno(error) === "ENODATA") return undefined;
-    throw error;
-  }
+/** The bytes that `read` gave, in memory that the next call uses again; or an errno. */
+function readScratch(read: Read): Buffer | string {
+  const length = read(little);
+  if (typeof length === "number") return little.subarray(0, length);
+  if (length !== "ERANGE") return length;
+  const whole = read(most);
+  return typeof whole === "number" ? most.subarray(0, whole) : whole;
 }
 
-function readNames(read: Read): string[] {
-  try {
-    const names = readScratch(read);
+function readValue(read: Read, asked: Asked): Buffer | undefined {
+  const value = readScratch(read);
+  if (typeof value === "object") return Buffer.from(value);
+  if (value === "ENODATA") return undefined;
+  throw failed(asked, value);
+}
+
+function readNames(read: Read, asked: Asked): string[] {
+  const names = readScratch(read);
+  if (typeof names === "object") {
     // Each name ends with a NUL.
     return names.length === 0 ? [] : names.toString("utf8", 0, names.length - 1).split("\0");
-  } catch (error) {
-    if (syscallErrno(error) === "EOPNOTSUPP") return [];
-    throw error;
   }
+  if (names === "EOPNOTSUPP") return [];
+  throw failed(asked, names);
+}
+
+function failed({ syscall, path }: Asked, errno: string): Error {
+  return syscallError({ syscall, errno, path: path?.toString() });
 }

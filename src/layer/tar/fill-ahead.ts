@@ -5,6 +5,8 @@ import type { FillJob } from "./fill-job.ts";
 export interface Piece {
   readonly bytes: Buffer;
   readonly files: readonly MissingFile[];
+  /** The memory that it lies in, where that can be used again. */
+  readonly room?: Buffer;
 }
 
 /** A file whose content belongs into a piece. */
@@ -31,16 +33,21 @@ const worthThread = 4;
 export async function* fillAhead(
   pieces: AsyncIterable<Piece>,
   thread: JobThread,
-): AsyncGenerator<Buffer, void, undefined> {
+): AsyncGenerator<Piece, void, undefined> {
   const waiting: Filling[] = [];
   let count = 0;
   for await (const piece of pieces) {
     if (++count === worthThread) thread.start();
     waiting.push(begin(piece, { thread, waiting }));
     const first = waiting.length > ahead ? waiting.shift() : undefined;
-    if (first !== undefined) yield await finish(first, thread);
+    if (first === undefined) continue;
+    await finish(first, thread);
+    yield first.piece;
   }
-  for (const filling of waiting) yield await finish(filling, thread);
+  for (const filling of waiting) {
+    await finish(filling, thread);
+    yield filling.piece;
+  }
 }
 
 interface Filling {
@@ -66,11 +73,10 @@ function begin(
   return { piece, posted: { job: thread.post(job), done } };
 }
 
-async function finish({ piece, posted }: Filling, thread: JobThread): Promise<Buffer> {
-  if (posted === undefined) return piece.bytes;
+async function finish({ piece, posted }: Filling, thread: JobThread): Promise<void> {
+  if (posted === undefined) return;
   await thread.over(posted.job);
   if (Atomics.load(posted.done, 0) !== 1) fillHere(piece);
-  return piece.bytes;
 }
 
 function fillHere({ bytes, files }: Piece): void {

@@ -23,27 +23,54 @@ export function writeLayerTar(entries: Entries): Readable {
 export interface LayerTarOptions {
   /** Reads files that say their `place`. */
   readonly thread?: JobThread | undefined;
+  /** Whether a chunk is the reader's only until he asks for the next one: then its memory is used again. */
+  readonly isPassing?: boolean;
 }
 
 /**
  * A layer tar of the entries in the order given: ustar, PAX only where an entry needs it, ended by two empty blocks.
- * Equal entries give equal bytes. A chunk belongs to the reader.
+ * Equal entries give equal bytes. A chunk belongs to the reader, unless `isPassing`.
  * @throws LAYER_SIZE_MISMATCH when a file's content is not `size` bytes
  */
 export async function* layerTarChunks(
   entries: Entries,
-  { thread }: LayerTarOptions = {},
+  { thread, isPassing = false }: LayerTarOptions = {},
 ): AsyncGenerator<Buffer, void, undefined> {
-  if (thread !== undefined) return yield* fillAhead(gather(entries, true), thread);
-  for await (const { bytes } of gather(entries, false)) yield bytes;
+  const rooms = new Rooms({ isShared: thread !== undefined });
+  const pieces = gather(entries, rooms);
+  for await (const { bytes, room } of thread === undefined ? pieces : fillAhead(pieces, thread)) {
+    yield bytes;
+    if (isPassing && room !== undefined) rooms.give(room);
+  }
 }
 
-/** The tar in pieces. With `isShared`, contents of files with a place are missing in them, and the memory is shared. */
-async function* gather(
-  entries: Entries,
-  isShared: boolean,
-): AsyncGenerator<Piece, void, undefined> {
-  const chunk = new Chunk(isShared);
+/** Memory for pieces of a tar. */
+class Rooms {
+  /** For another thread to read files into. */
+  readonly isShared: boolean;
+  readonly #free: Buffer[] = [];
+
+  constructor({ isShared }: { readonly isShared: boolean }) {
+    this.isShared = isShared;
+  }
+
+  take(): Buffer {
+    return this.#free.pop() ?? this.make(chunkSize);
+  }
+
+  /** Takes back what nobody reads any more. */
+  give(room: Buffer): void {
+    if (room.length === chunkSize) this.#free.push(room);
+  }
+
+  make(size: number): Buffer {
+    return this.isShared ? Buffer.from(new SharedArrayBuffer(size)) : Buffer.allocUnsafeSlow(size);
+  }
+}
+
+/** The tar in pieces. In shared memory, contents of files with a place are missing. */
+async function* gather(entries: Entries, rooms: Rooms): AsyncGenerator<Piece, void, undefined> {
+  const chunk = new Chunk(rooms);
   for await (const entry of entries) {
     const header = formatHeader(entry);
     if (!chunk.fits(header.length)) yield* chunk.take();
@@ -64,14 +91,19 @@ const zeros = Buffer.alloc(2 * blockSize);
 
 /** Where headers and small files are laid next to one another: files are read straight into their place. */
 class Chunk {
-  readonly isShared: boolean;
+  readonly #rooms: Rooms;
   #bytes: Buffer;
   #length = 0;
   #missing: MissingFile[] = [];
 
-  constructor(isShared: boolean) {
-    this.isShared = isShared;
-    this.#bytes = this.#makeRoom();
+  constructor(rooms: Rooms) {
+    this.#rooms = rooms;
+    this.#bytes = rooms.take();
+  }
+
+  /** Whether contents may be filled in later. */
+  get isShared(): boolean {
+    return this.#rooms.isShared;
   }
 
   fits(size: number): boolean {
@@ -86,10 +118,7 @@ class Chunk {
   }
 
   #grow(size: number): void {
-    const room = this.#length + size + chunkSize;
-    const grown = this.isShared
-      ? Buffer.from(new SharedArrayBuffer(room))
-      : Buffer.allocUnsafeSlow(room);
+    const grown = this.#rooms.make(this.#length + size + chunkSize);
     grown.set(this.#bytes.subarray(0, this.#length));
     this.#bytes = grown;
   }
@@ -110,15 +139,11 @@ class Chunk {
   /** What was gathered, if anything; it is the reader's from now on. */
   *take(): Generator<Piece, void, undefined> {
     if (this.#length === 0) return;
-    yield { bytes: this.#bytes.subarray(0, this.#length), files: this.#missing };
-    this.#bytes = this.#makeRoom();
+    const room = this.#bytes;
+    yield { bytes: room.subarray(0, this.#length), files: this.#missing, room };
+    this.#bytes = this.#rooms.take();
     this.#length = 0;
     this.#missing = [];
-  }
-
-  #makeRoom(): Buffer {
-    if (this.isShared) return Buffer.from(new SharedArrayBuffer(chunkSize));
-    return Buffer.allocUnsafeSlow(chunkSize);
   }
 }
 

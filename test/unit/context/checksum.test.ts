@@ -14,6 +14,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import {
   checksumSelection,
   openDirectoryContext,
+  openStatCache,
   selectionDigest,
   selectSources,
   type BuildContext,
@@ -233,6 +234,23 @@ describe("the stat cache", () => {
     };
     expect(await checksum("d", { statCache, context })).toEqual(first);
     expect([statCache.hits(), opened]).toEqual([5, 0]);
+  });
+
+  test("names are the same where it keeps them [6.8]", async () => {
+    put({ "d/a": "1", "d/b/c": "2", "d/caf\u00e9/\ufffd": "3", "e/a": "4", f: "5" });
+    for (const bytes of ["d/\xff", "d/b/\xc3", "\xe9"])
+      writeFileSync(Buffer.from(`${directory}/${bytes}`, "latin1"), bytes);
+    symlinkSync("d/b", join(directory, "link"));
+    for (const pattern of ["d", "*", "link", ".", "d/b/c"]) {
+      const statCache = await openStatCache({
+        path: join(directory, "../none"),
+        tmpDir: directory,
+      });
+      const context = await openDirectoryContext({ directory, statCache });
+      const kept = await checksum(pattern, { context, statCache });
+      expect(kept).toEqual(await checksum(pattern));
+      expect(await checksum(pattern, { context, statCache })).toEqual(kept);
+    }
   });
 
   test("a changed file is read again", async () => {

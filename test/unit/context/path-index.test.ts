@@ -13,7 +13,7 @@ test("paths are numbered in the order in which they come, and found again, also 
       const wanted = [...new Set(paths)];
       const index = new PathIndex();
       for (const path of paths) expect(index.add(path)).toBe(wanted.indexOf(path));
-      const again = new PathIndex(Buffer.from(index.encode()), index.size);
+      const again = new PathIndex(Buffer.concat(index.encode()), index.size);
       for (const each of [index, again]) {
         expect(each.size).toBe(wanted.length);
         for (const [number, path] of wanted.entries()) {
@@ -37,7 +37,19 @@ test("many paths are found among many", () => {
   const pathOf = (number: number): string =>
     `/context/d${String(number % 97)}/file-${String(number)}`;
   for (let number = 0; number < 50_000; number++) index.add(pathOf(number));
-  for (let number = 0; number < 50_000; number += 7)
-    expect(index.find(pathOf(number))).toBe(number);
-  expect(index.find(pathOf(50_000))).toBeUndefined();
+  // A few that end a page early, and what came out of a file with one more behind it.
+  const long = (number: number): string => "n".repeat(4095 - (number % 2000));
+  for (let number = 0; number < 200; number++) index.add(long(number));
+  const again = new PathIndex(Buffer.concat(index.encode()), index.size);
+  again.add("one more");
+  const third = new PathIndex(Buffer.concat(again.encode()), again.size);
+  for (const each of [index, again, third]) {
+    for (let number = 0; number < 50_000; number += 7) {
+      expect(each.find(pathOf(number))).toBe(number);
+      expect(each.pathOf(number)).toBe(pathOf(number));
+    }
+    expect(each.find(pathOf(50_000))).toBeUndefined();
+    expect(each.pathOf(50_199)).toBe(long(199));
+  }
+  expect(third.find("one more")).toBe(50_200);
 });

@@ -31,17 +31,33 @@ test.each([0, 1, 1023, 1024, 1025, 3000])(
   },
 );
 
-test("what only an older table knows is taken over, unless nobody asked for it lately", () => {
-  const old = decodeStatTable(Buffer.concat(tableOf(range(0, 2500), 10).encode()));
-  for (const number of range(0, 2000)) old.find(keyOf(number), 20);
-  const table = tableOf(range(1000, 1500), 20, 1);
-  table.addFrom(old, 20);
-  const kept = decodeStatTable(Buffer.concat(table.encode()));
-  expect(kept.size).toBe(2000);
-  expect(kept.find(keyOf(999), 20)).toBe(digestOf("999 undefined"));
-  expect(kept.find(keyOf(1000, 1), 20)).toBe(digestOf("1000 1"));
-  expect(kept.find(keyOf(1000), 20)).toBeUndefined();
-  expect(kept.find(keyOf(2000), 20)).toBeUndefined();
+test("what nobody asked for lately is left out, and what is nothing but a path", () => {
+  const table = decodeStatTable(Buffer.concat(tableOf(range(0, 2500), 10).encode()));
+  expect(table.since(10)).toBe(table);
+  for (const number of range(0, 2000)) table.find(keyOf(number), 20);
+  for (const number of range(2600, 5000)) table.paths.add(keyOf(number).path);
+  const young = table.since(20);
+  for (const kept of [young, decodeStatTable(Buffer.concat(young.encode()))]) {
+    expect(kept.size).toBe(2000);
+    expect(kept.find(keyOf(999), 20)).toBe(digestOf("999 undefined"));
+    expect(kept.find(keyOf(2000), 20)).toBeUndefined();
+  }
+});
+
+test("paths of which the table knows nothing do no harm, wherever they stand", () => {
+  const table = decodeStatTable(Buffer.concat(tableOf(range(0, 1000), 20).encode()));
+  for (const number of range(1000, 4000)) table.paths.add(keyOf(number).path);
+  const digest = digestOf("late");
+  table.set({ key: keyOf(3500), digest, lastUsed: 20 });
+  for (const each of [table, decodeStatTable(Buffer.concat(table.encode()))]) {
+    expect(each.find(keyOf(999), 20)).toBe(digestOf("999 undefined"));
+    for (const number of [1000, 1023, 1024, 2500, 3999])
+      expect(each.find(keyOf(number), 20)).toBeUndefined();
+    expect(
+      each.find({ ...keyOf(2500), size: 0n, mtimeNs: 0n, ctimeNs: 0n, inode: 0n, device: 0n }, 20),
+    ).toBeUndefined();
+    expect(each.find(keyOf(3500), 20)).toBe(digest);
+  }
 });
 
 test("a table that was read takes more", () => {
