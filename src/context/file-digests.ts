@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Digest } from "../core/index.ts";
 import { rootPathToString } from "../layer/index.ts";
-import { bytesOf } from "./byte-strings.ts";
+import { bytesOf, isAscii } from "./byte-strings.ts";
 import type { PathIndex } from "./path-index.ts";
 import type { FileDigest } from "./types.ts";
 
@@ -96,8 +96,8 @@ const noRecords = Buffer.alloc(recordSize);
 
 function nameOf(number: number, naming: NumberedPaths | undefined): string {
   if (naming === undefined) throw new Error("a number without a path");
-  const path = naming.paths.pathOf(number);
-  return naming.prefix + rootPathToString(bytesOf(path.slice(naming.cut)));
+  const path = naming.paths.pathOf(number).slice(naming.cut);
+  return naming.prefix + (isAscii(path) ? path : rootPathToString(bytesOf(path)));
 }
 
 /** Paths in their order; what is complete lies in pages of bytes. */

@@ -22,7 +22,9 @@ export class PathIndex {
   #size = 0;
   /** Numbers of paths by their hashes; where several have the same, the next place that is free. */
   #places: Int32Array;
-  #last: { readonly path: ByteString | undefined; readonly place: number } = noPath;
+  /** Several things are asked about one path in a row. */
+  #lastPath: ByteString | undefined;
+  #lastPlace = 0;
 
   /** Of paths that are known already, as `encode` gives them. */
   constructor(paths: Buffer = Buffer.alloc(0), count = 0) {
@@ -64,7 +66,9 @@ export class PathIndex {
   }
 
   pathOf(number: number): ByteString {
-    const { bytes, at } = this.#locate(number);
+    const start = this.#startOf(number);
+    const bytes = this.#pageOf(start);
+    const at = this.#offsetOf(start);
     const end = bytes.indexOf(nul, at);
     return bytes.toString("latin1", at, end === -1 ? bytes.length : end);
   }
@@ -92,15 +96,21 @@ export class PathIndex {
     return start;
   }
 
-  #locate(number: number): { readonly bytes: Buffer; readonly at: number } {
-    const starts = this.#starts[Math.floor(number / numbersInPage)];
-    const start = starts?.[number % numbersInPage] ?? 0;
+  /** Where it begins, as if all pages were one. */
+  #startOf(number: number): number {
+    return this.#starts[Math.floor(number / numbersInPage)]?.[number % numbersInPage] ?? 0;
+  }
+
+  #pageOf(start: number): Buffer {
     const behind = start - this.#firstLength;
     const index = behind < 0 ? 0 : 1 + Math.floor(behind / pageSize);
-    return {
-      bytes: this.#pages[index]?.bytes ?? none,
-      at: index === 0 ? start : behind % pageSize,
-    };
+    return this.#pages[index]?.bytes ?? none;
+  }
+
+  /** Where it begins in its page. */
+  #offsetOf(start: number): number {
+    const behind = start - this.#firstLength;
+    return behind < 0 ? start : behind % pageSize;
   }
 
   #setStart(number: number, start: number): void {
@@ -109,10 +119,13 @@ export class PathIndex {
     starts[number % numbersInPage] = start;
   }
 
-  /** Where its number stands, or could stand. Several things are asked about one path in a row. */
+  /** Where its number stands, or could stand. */
   #placeOf(path: ByteString): number {
-    if (path !== this.#last.path) this.#last = { path, place: this.#search(path) };
-    return this.#last.place;
+    if (path !== this.#lastPath) {
+      this.#lastPlace = this.#search(path);
+      this.#lastPath = path;
+    }
+    return this.#lastPlace;
   }
 
   #search(path: ByteString): number {
@@ -126,7 +139,9 @@ export class PathIndex {
   }
 
   #is(number: number, path: ByteString): boolean {
-    const { bytes, at } = this.#locate(number);
+    const start = this.#startOf(number);
+    const bytes = this.#pageOf(start);
+    const at = this.#offsetOf(start);
     if ((bytes[at + path.length] ?? nul) !== nul) return false;
     // From the end: paths of one directory begin alike.
     for (let index = path.length - 1; index >= 0; index--)
@@ -135,10 +150,12 @@ export class PathIndex {
   }
 
   #placeAll(): void {
-    this.#last = noPath;
+    this.#lastPath = undefined;
     const mask = this.#places.length - 1;
     for (let number = 0; number < this.#size; number++) {
-      const { bytes, at } = this.#locate(number);
+      const start = this.#startOf(number);
+      const bytes = this.#pageOf(start);
+      const at = this.#offsetOf(start);
       let hash = seed;
       for (let end = at; (bytes[end] ?? nul) !== nul; end++) hash = mix(hash, bytes[end] ?? nul);
       let place = spread(hash) & mask;
@@ -149,7 +166,6 @@ export class PathIndex {
 }
 
 const none = Buffer.alloc(0);
-const noPath = { path: undefined, place: 0 };
 
 /** A power of two; at most two of three places are taken. */
 function placesFor(count: number): number {

@@ -9,6 +9,7 @@ import {
   parentRootPath,
   type RootPath,
   rootPathToString,
+  type StatKey,
 } from "../layer/index.ts";
 import { isDirectory, isWhiteout, locate, nodeStat, openInLayer } from "./disk.ts";
 import { snapshotError } from "./errors.ts";
@@ -176,7 +177,7 @@ export class StackTree implements MergedTree {
       if (stat === undefined) continue;
       if (isWhiteout(stat)) return undefined;
       const found = nodeStat(stat, layer);
-      return { layer, stat: disk.isDirect ? withVersion(found, { absolute, stat }) : found };
+      return { layer, stat: disk.isDirect ? new PlainNode(found, { absolute, stat }) : found };
     }
     return undefined;
   }
@@ -226,21 +227,46 @@ export class StackTree implements MergedTree {
   }
 }
 
-/** With what tells the version of the node, for those who want to know it. */
-function withVersion(
-  node: NodeStat,
-  { absolute, stat }: { readonly absolute: Buffer; readonly stat: FileStat },
-): NodeStat {
-  const { size, mtimeNs, ctimeNs, ino, dev } = stat;
-  const statKey = {
-    path: absolute.toString("latin1"),
-    size,
-    mtimeNs,
-    ctimeNs,
-    inode: ino,
-    device: dev,
-  };
-  return { ...node, statKey };
+/** A node that lies on the disk as it looks. What tells its version is made when it is asked for: most never ask. */
+class PlainNode implements NodeStat {
+  readonly type: NodeStat["type"];
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly size: number;
+  readonly mtime: bigint;
+  readonly devMajor: number;
+  readonly devMinor: number;
+  readonly nlink: number;
+  readonly inode: string;
+  readonly #absolute: Buffer;
+  readonly #stat: FileStat;
+  #statKey: StatKey | undefined;
+
+  constructor(node: NodeStat, place: { readonly absolute: Buffer; readonly stat: FileStat }) {
+    this.type = node.type;
+    this.mode = node.mode;
+    this.uid = node.uid;
+    this.gid = node.gid;
+    this.size = node.size;
+    this.mtime = node.mtime;
+    this.devMajor = node.devMajor;
+    this.devMinor = node.devMinor;
+    this.nlink = node.nlink;
+    this.inode = node.inode;
+    this.#absolute = place.absolute;
+    this.#stat = place.stat;
+  }
+
+  get statKey(): StatKey {
+    return (this.#statKey ??= this.#version());
+  }
+
+  #version(): StatKey {
+    const { size, mtimeNs, ctimeNs, ino, dev } = this.#stat;
+    const path = this.#absolute.toString("latin1");
+    return { path, size, mtimeNs, ctimeNs, inode: ino, device: dev };
+  }
 }
 
 /** The root of nothing: what an image without layers shows. */
