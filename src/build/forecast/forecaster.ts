@@ -55,11 +55,6 @@ export class Forecaster {
     return this.#fates.get(id) ?? { type: "skipped" };
   }
 
-  /** Whether a build would look at the vertex for more than telling of it. */
-  isNeeded(id: VertexId): boolean {
-    return this.#needed.has(id);
-  }
-
   /** The download that keeps the key of a step from being known. */
   unseenBelow(id: VertexId): Vertex | undefined {
     const download = this.#unseen.get(id);
