@@ -70,9 +70,11 @@ export function isPassing(status: number, name: string): boolean {
 }
 
 function codeFor(status: number, name: string): ObjectStorageErrorCode {
-  if (status === 404) return "OBJECT_STORAGE_NOT_FOUND";
-  const isIdentity = /^(?:InvalidAccessKeyId|SignatureDoesNotMatch|ExpiredToken|InvalidToken)$/;
+  const isIdentity =
+    /^(?:InvalidAccessKeyId|SignatureDoesNotMatch|ExpiredToken|InvalidToken|XAdminUserNotFound)$/;
+  // versitygw answers 404 to an access key that it does not know.
   if (isIdentity.test(name)) return "OBJECT_STORAGE_CREDENTIALS_INVALID";
+  if (status === 404) return "OBJECT_STORAGE_NOT_FOUND";
   return status === 401 || status === 403 ? "OBJECT_STORAGE_DENIED" : "OBJECT_STORAGE_FAILED";
 }
 

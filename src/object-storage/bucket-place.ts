@@ -189,7 +189,7 @@ class Place implements BucketPlace {
       });
       const bytes = await readBody(response, maxManifestSize + 1);
       if (response.status === 404) {
-        expectBucket(bytes, { response, bucket: this.#bucket });
+        expectAbsent(bytes, { response, bucket: this.#bucket });
         continue;
       }
       const digest = digestOf(bytes);
@@ -244,13 +244,13 @@ class Place implements BucketPlace {
   }
 }
 
-/** No such name is one thing, no such bucket another. @throws OBJECT_STORAGE_NOT_FOUND */
-function expectBucket(
+/** No such name is one thing; no such bucket, or nobody whom the server knows, another. @throws OBJECT_STORAGE_* */
+function expectAbsent(
   body: Buffer,
   { response, bucket }: { readonly response: HttpResponse; readonly bucket: Bucket },
 ): void {
   const told = parseFailure(body.toString("utf8"));
-  if (told?.code !== "NoSuchBucket") return;
+  if (told === undefined || told.code === "NoSuchKey" || told.code === "") return;
   const attempt = `look into bucket ${bucket.settings.bucket}`;
   throw failureError({ response, told }, { attempt, credentials: bucket.credentials });
 }
