@@ -3,7 +3,7 @@ import type { ToldStep } from "./setup-progress.ts";
 
 type ForetoldStep = ForecastDocument["steps"][number];
 
-/** The steps of `build --dry-run --format json` that stand for an instruction. */
+/** The steps of `build --dry-run --format json`, without base images. */
 export function foretoldSteps(stdout: string): readonly ForetoldStep[] {
   return (JSON.parse(stdout) as ForecastDocument).steps.filter(({ type }) => type === "step");
 }
