@@ -15,8 +15,8 @@ import type { MountRecord, MountSet } from "./types.ts";
 import { findWornPacks } from "./worn-packs.ts";
 
 /**
- * Bytes of a pack. Chunks alone would be thousands of blobs, and a registry takes three requests for each; a pack that is too
- * large holds more that is not used any more after a change.
+ * Bytes of a pack. Chunks alone would be thousands of blobs, and a registry takes three requests for each: twice the CPU for the
+ * first export of a real cache (docs/cache-mounts.md). A pack that is too large holds more that is not used after a change.
  */
 export const usualPackSize = 16 * 1024 * 1024;
 
