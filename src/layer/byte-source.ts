@@ -31,6 +31,17 @@ export class ByteSource {
     return parts.length === 1 && first !== undefined ? first : Buffer.concat(parts);
   }
 
+  /** Copies bytes into `target` until it is full or there are no more; how many. */
+  async fill(target: Buffer): Promise<number> {
+    let length = 0;
+    while (length < target.length) {
+      const part = await this.takeSome(target.length - length);
+      if (part === undefined) break;
+      length += part.copy(target, length);
+    }
+    return length;
+  }
+
   /** At least one byte and at most `limit`; undefined at the end. */
   async takeSome(limit: number): Promise<Buffer | undefined> {
     while (this.#offset === this.#current.length) {

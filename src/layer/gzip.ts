@@ -19,7 +19,7 @@ const header = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff]);
 /**
  * One gzip member. Blocks of 1 MiB are compressed at the same time on libuv's threads, each primed with the 32 KiB
  * before it, as pigz does; what does not compress is stored. The bytes depend on input, level and the version of zlib
- * alone, never on timing.
+ * alone, never on timing. Nothing is kept of a chunk of the input when the next one is asked for.
  */
 export function compressGzip(input: AsyncIterable<Uint8Array>, level: number): Readable {
   return Readable.from(gzipChunks(input, level), { objectMode: false, highWaterMark: blockLength });
@@ -30,25 +30,32 @@ async function* gzipChunks(
   level: number,
 ): AsyncGenerator<Buffer, void, undefined> {
   const source = new ByteSource(input);
-  const running: Promise<readonly Buffer[]>[] = [];
+  const running: { readonly room: Buffer; readonly compressed: Promise<readonly Buffer[]> }[] = [];
+  /** Memory of blocks that are done: the next ones take it. */
+  const free: Buffer[] = [];
+  let before: Buffer = none;
   let checksum = 0;
   let size = 0;
-  let before: Buffer = none;
   try {
     yield header;
     for (let isLast = false; !isLast;) {
-      const block = await source.take(blockLength);
+      const room = free.pop() ?? Buffer.allocUnsafeSlow(blockLength);
+      const block = room.subarray(0, await source.fill(room));
       isLast = block.length < blockLength;
       checksum = crc32(block, checksum);
       size += block.length;
       const segments = divideContent(block);
-      running.push(neverUnhandled(compressBlock({ block, segments, level, before, isLast })));
+      const work = compressBlock({ block, segments, level, before, isLast });
+      running.push({ room, compressed: neverUnhandled(work) });
       // In something random there is nothing to refer to, and to read it takes as long as to compress it.
-      before = segments.at(-1)?.isStored === true ? none : block.subarray(-windowSize);
+      const isRandom = segments.at(-1)?.isStored === true;
+      before = isRandom ? none : Buffer.from(block.subarray(-windowSize));
       const first = running.length > concurrency ? running.shift() : undefined;
-      if (first !== undefined) yield* await first;
+      if (first === undefined) continue;
+      yield* await first.compressed;
+      free.push(first.room);
     }
-    for (const compressed of running) yield* await compressed;
+    for (const { compressed } of running) yield* await compressed;
     yield trailer(checksum, size);
   } finally {
     await source.close();

@@ -43,7 +43,10 @@ export interface LayerEntryWithContent extends LayerEntry {
    * `size` bytes, is a place that may be used for it; the result tells whether it was.
    */
   readonly read?: (target?: Buffer) => Buffer;
-  /** Absolute path of a file that has the content and keeps it: `read` may be called at any time, or another thread read it. */
+  /**
+   * Absolute path of a file that has the content and keeps it: `read` may be called at any time, or the file be read by
+   * anybody, also in parts.
+   */
   readonly place?: Buffer;
 }
 

@@ -9,6 +9,7 @@ import {
   defaultZstdLevel,
   digestChunks,
   layerTarChunks,
+  type LayerTarOptions,
 } from "../layer/index.ts";
 import type { Snapshotter } from "../snapshot/index.ts";
 import { localError } from "./errors.ts";
@@ -119,7 +120,8 @@ async function compressedLayer(
     const isRight = (blob: Descriptor): boolean => layerCompression(blob.mediaType) === compression;
     const present = (await findLayerBlobs(place.store, layer)).find(isRight);
     if (present !== undefined) return present;
-    const tar = await openTar(place, layer, options);
+    // Of what gzip gets it keeps nothing.
+    const tar = await openTar(place, layer, { ...options, isPassing: compression === "gzip" });
     const compressed = compress(tar, options.compressionLevel ?? level);
     const listener = await options.listenTo?.(layer.diffId);
     try {
@@ -183,12 +185,13 @@ async function findTar(
 async function openTar(
   place: ExportPlace,
   layer: ImageLayer,
-  options: ExportOptions,
+  options: ExportOptions & Pick<LayerTarOptions, "isPassing">,
 ): Promise<Chunks> {
   const origin = await findTar(place, layer, options);
   if (origin.type === "snapshot") {
     const entries = place.snapshots.diff(layer.chainId);
-    return verifyTar(layerTarChunks(entries, { thread: options.thread }), layer);
+    const { thread, isPassing = false } = options;
+    return verifyTar(layerTarChunks(entries, { thread, isPassing }), layer);
   }
   const blob = origin.type === "blob" ? origin.blob : await ensureLayerBlob(place, layer, options);
   const { content } = await decompress(await place.store.blobs.open(blob.digest));

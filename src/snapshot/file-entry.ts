@@ -55,7 +55,7 @@ function contentOf(
 ): Pick<LayerEntryWithContent, "open" | "read" | "place"> {
   const open = () => createReadStream(absolute, { highWaterMark: 1024 * 1024 });
   const read = (target: Buffer = Buffer.allocUnsafe(size)): Buffer => readWhole(absolute, target);
-  return size <= smallFile ? { open, read, place: absolute } : { open };
+  return size <= smallFile ? { open, read, place: absolute } : { open, place: absolute };
 }
 
 /** A further name of a node whose entry came before. @throws SNAPSHOT_NAME_RESERVED */

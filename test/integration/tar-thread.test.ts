@@ -14,7 +14,8 @@ async function manyFiles(): Promise<{ folder: string; entries: LayerEntryWithCon
   const folder = await temporaryFolder();
   const entries = Array.from({ length: 700 }, (_, number) => {
     const name = `${"n".repeat(number % 200)}${String(number)}`;
-    const size = number % 97 === 0 ? 400_000 + number * 500 : (number * 131) % 40_000;
+    const isLarge = number % 97 === 0;
+    const size = isLarge ? 400_000 + number * 5000 : (number * 131) % 40_000;
     writeFileSync(join(folder, name), Buffer.alloc(size, `${String(number)} `));
     return entryOf(join(folder, name), { name, mtime: BigInt(number) });
   });
@@ -33,8 +34,9 @@ function entryOf(
   };
   const looks = { mode: 0o644, uid: 0, gid: 0, mtime, size };
   const entry = { path: toRootPath(Buffer.from(name)), type: "file", ...looks } as const;
-  if (size > 500_000) return { ...entry, open: () => Readable.from([read()]) };
-  return { ...entry, read, place: Buffer.from(path) };
+  const place = Buffer.from(path);
+  if (size > 500_000) return { ...entry, open: () => Readable.from([read()]), place };
+  return { ...entry, read, place };
 }
 
 async function tarOf(entries: LayerEntryWithContent[], thread?: JobThread): Promise<Buffer> {
@@ -79,7 +81,7 @@ describe("a second thread that reads a layer's files", () => {
     const fill = (name: string, size: number) => {
       const bytes = new Uint8Array(new SharedArrayBuffer(16));
       const done = new Int32Array(new SharedArrayBuffer(4));
-      const places = Uint32Array.of(2, size);
+      const places = Float64Array.of(2, size, 0);
       runFillJob({ kind: "fill", bytes, paths: join(folder, name), places, done });
       return { done: done[0], text: Buffer.from(bytes.slice(2, 2 + size)).toString() };
     };

@@ -15,6 +15,8 @@ export interface MissingFile {
   readonly path: Buffer;
   readonly at: number;
   readonly size: number;
+  /** Where in the file the content begins. */
+  readonly from: number;
   /** Puts the content into its place, in this thread. @throws what is wrong with it */
   readonly fill: (place: Buffer) => void;
 }
@@ -23,7 +25,10 @@ export interface MissingFile {
 const ahead = 3;
 /** What the thread has in hand and what it does next. */
 const postedAtMost = 2;
-/** To start a thread costs as much as to read some hundred files. */
+/**
+ * To start a thread costs as much as to read some hundred files, and 25 MB: so many pieces of small files are worth it, a
+ * large file is not.
+ */
 const worthThread = 4;
 
 /**
@@ -37,7 +42,7 @@ export async function* fillAhead(
   const waiting: Filling[] = [];
   let count = 0;
   for await (const piece of pieces) {
-    if (++count === worthThread) thread.start();
+    if (piece.files.length > 1 && ++count === worthThread) thread.start();
     waiting.push(begin(piece, { thread, waiting }));
     const first = waiting.length > ahead ? waiting.shift() : undefined;
     if (first === undefined) continue;
@@ -68,7 +73,7 @@ function begin(
   }
   const done = new Int32Array(new SharedArrayBuffer(4));
   const paths = files.map(({ path }) => path.toString("latin1")).join("\0");
-  const places = Uint32Array.from(files.flatMap(({ at, size }) => [at, size]));
+  const places = Float64Array.from(files.flatMap(({ at, size, from }) => [at, size, from]));
   const job: FillJob = { kind: "fill", bytes, paths, places, done };
   return { piece, posted: { job: thread.post(job), done } };
 }

@@ -7,8 +7,8 @@ export interface FillJob {
   readonly bytes: Uint8Array;
   /** Absolute, one character a byte, separated by NUL. */
   readonly paths: string;
-  /** For each file: where its content begins, and how long it is. */
-  readonly places: Uint32Array;
+  /** For each file: where its content is to begin, how long it is, and where in the file it begins. */
+  readonly places: Float64Array;
   /** In shared memory; 1 when all files were there and had their size. */
   readonly done: Int32Array;
 }
@@ -17,8 +17,9 @@ export interface FillJob {
 export function runFillJob({ bytes, paths, places, done }: FillJob): void {
   try {
     for (const [index, path] of paths.split("\0").entries()) {
-      const [at = 0, size = 0] = places.subarray(2 * index);
-      if (!fill(path, bytes.subarray(at, at + size))) return;
+      const [at = 0, size = 0, from = 0] = places.subarray(3 * index);
+      const file = { path: Buffer.from(path, "latin1"), from };
+      if (!readPart(file, bytes.subarray(at, at + size))) return;
     }
     Atomics.store(done, 0, 1);
   } catch {
@@ -26,11 +27,15 @@ export function runFillJob({ bytes, paths, places, done }: FillJob): void {
   }
 }
 
-function fill(path: string, content: Uint8Array): boolean {
-  const fd = openSync(Buffer.from(path, "latin1"), constants.O_RDONLY | constants.O_NOFOLLOW);
+/** Fills `content` from byte `from` of the file on; false when the file ends before. */
+export function readPart(
+  { path, from }: { readonly path: Buffer; readonly from: number },
+  content: Uint8Array,
+): boolean {
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
   try {
     for (let length = 0; length < content.length;) {
-      const count = readSync(fd, content, length, content.length - length, null);
+      const count = readSync(fd, content, length, content.length - length, from + length);
       if (count === 0) return false;
       length += count;
     }

@@ -5,6 +5,7 @@ import { rootPathToString } from "../paths.ts";
 import type { LayerEntryWithContent } from "../types.ts";
 import { fillAhead, type MissingFile, type Piece } from "./fill-ahead.ts";
 import { blockSize, paddingOf } from "./format.ts";
+import { readPart } from "./fill-job.ts";
 import { formatHeader } from "./write-header.ts";
 
 /** Small pieces are gathered into chunks of at most this size: one pass through hash, pipe or compressor each. */
@@ -106,6 +107,11 @@ class Chunk {
     return this.#rooms.isShared;
   }
 
+  /** Bytes that still fit. */
+  get left(): number {
+    return chunkSize - this.#length;
+  }
+
   fits(size: number): boolean {
     return size <= chunkSize - this.#length;
   }
@@ -154,7 +160,8 @@ function* smallContent(
   const { read, size } = entry;
   if (!chunk.fits(size)) yield* chunk.take();
   if (chunk.isShared && entry.place !== undefined && chunk.fits(size)) {
-    chunk.reserveFor({ path: entry.place, size, fill: (place) => readInto(place, entry) });
+    const fill = (place: Buffer): void => readInto(place, entry);
+    chunk.reserveFor({ path: entry.place, size, from: 0, fill });
     return;
   }
   const place = chunk.fits(size) ? chunk.reserve(size) : undefined;
@@ -175,6 +182,7 @@ async function* largeContent(
   entry: LayerEntryWithContent,
 ): AsyncGenerator<Piece, void, undefined> {
   if (entry.open === undefined) throw sizeMismatch(entry, 0);
+  if (chunk.isShared && entry.place !== undefined) return yield* partsOf(chunk, entry, entry.place);
   let found = 0;
   for await (const part of entry.open() as AsyncIterable<Buffer>) {
     found += part.length;
@@ -187,6 +195,24 @@ async function* largeContent(
     yield { bytes: part, files: [] };
   }
   if (found !== entry.size) throw sizeMismatch(entry, found);
+}
+
+/** A large file in parts, each of which is read as a small one is. */
+function* partsOf(
+  chunk: Chunk,
+  entry: LayerEntryWithContent,
+  path: Buffer,
+): Generator<Piece, void, undefined> {
+  for (let from = 0; from < entry.size;) {
+    if (chunk.left === 0) yield* chunk.take();
+    const size = Math.min(chunk.left, entry.size - from);
+    const part = { path, from, size };
+    const fill = (place: Buffer): void => {
+      if (!readPart(part, place)) throw sizeMismatch(entry, part.from);
+    };
+    chunk.reserveFor({ ...part, fill });
+    from += size;
+  }
 }
 
 function sizeMismatch(entry: LayerEntryWithContent, found: number): Error {
