@@ -9,8 +9,9 @@ import {
   type Platform,
 } from "../core/index.ts";
 import { copyGraph, readImage, type ContentSink, type Descriptor } from "../image/index.ts";
-import type { FetchLayer, LocalImage } from "../local/index.ts";
+import type { FetchLayer, LocalImage, PublishedLayer } from "../local/index.ts";
 import type { BaseImage, OciLayout } from "../plan/index.ts";
+import { openCachePlaces, type CachePlaces } from "./cache-places.ts";
 import type { Engine } from "./engine.ts";
 import { apiError } from "./errors.ts";
 import { normaliseName } from "./images.ts";
@@ -29,6 +30,7 @@ export class BaseImages {
   readonly #pull: boolean;
   readonly #isLooking: boolean;
   readonly #repositories: Repositories;
+  #places: CachePlaces | undefined;
 
   /** `pull`: ask the registry even for what is here. `onlyLook`: keep nothing of what it answers. */
   constructor(
@@ -142,11 +144,15 @@ export class BaseImages {
     return (descriptor, signal) => this.fetchLayer(image, descriptor, signal);
   }
 
+  /** The same for one layer, and without an image for that of a step that another machine ran. */
   async fetchLayer(
-    image: LocalImage,
-    descriptor: Descriptor,
+    image: LocalImage | undefined,
+    descriptor: PublishedLayer,
     signal?: AbortSignal,
   ): Promise<Readable> {
+    if (image === undefined || descriptor.origins !== undefined) {
+      return (this.#places ??= openCachePlaces(this.#engine)).fetch(descriptor, signal);
+    }
     let failure: Error | undefined;
     for (const name of await this.#origins(image)) {
       try {
@@ -182,6 +188,7 @@ export class BaseImages {
   /** Closes the connections. */
   async close(): Promise<void> {
     await this.#repositories.close();
+    await this.#places?.close();
   }
 }
 

@@ -113,6 +113,13 @@ export {
 } from "./referrers/list-artifacts.ts";
 export { removeRemote, type RemovedRemote, type RemoveRemoteOptions } from "./remove-remote.ts";
 export { logIn, logOut, type ForgottenLogin, type SavedLogin } from "./login.ts";
+export {
+  parseCacheFrom,
+  parseCacheTo,
+  type CachePlaceSpec,
+  type CacheSource,
+  type CacheTarget,
+} from "./build/cache/cache-spec.ts";
 export { parseOutput } from "./output/parse-output.ts";
 export { outputFailed } from "./output/places.ts";
 export type { OutputSpec } from "./output/types.ts";

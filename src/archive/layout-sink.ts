@@ -1,18 +1,25 @@
 import { constants, createWriteStream } from "node:fs";
-import { lstat, mkdir, readFile, writeFile } from "node:fs/promises";
+import { lstat, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import {
   errnoOf,
   formatReference,
+  isIndexType,
+  isManifestType,
   lockDirectory,
   mediaTypes,
   parseReference,
   withDefaultTag,
   type Digest,
 } from "../core/index.ts";
-import { parseIndex, serializeIndex, type Descriptor } from "../image/index.ts";
+import {
+  parseIndex,
+  parseManifestOrIndex,
+  serializeIndex,
+  type Descriptor,
+} from "../image/index.ts";
 import { blobPath } from "./archive-source.ts";
 import { archiveError } from "./errors.ts";
 import { replaceFile, writeError } from "./replace-file.ts";
@@ -23,7 +30,7 @@ import {
   referrerEntry,
   refNameAnnotation,
 } from "./names.ts";
-import type { ArchiveSink } from "./types.ts";
+import type { LayoutSink } from "./types.ts";
 
 /**
  * Opens the directory of an OCI image layout for writing; it is made when it is not there. Images that it has already
@@ -32,18 +39,15 @@ import type { ArchiveSink } from "./types.ts";
  * waiting for other writers.
  * @throws ARCHIVE_WRITE_FAILED
  */
-export async function openLayoutSink(
-  directory: string,
-  signal?: AbortSignal,
-): Promise<ArchiveSink> {
-  const layout = new LayoutSink(directory, signal);
+export async function openLayoutSink(directory: string, signal?: AbortSignal): Promise<LayoutSink> {
+  const layout = new DirectorySink(directory, signal);
   await layout.begin();
   return layout;
 }
 
 type Entries = Map<string, Descriptor>;
 
-class LayoutSink implements ArchiveSink {
+class DirectorySink implements LayoutSink {
   readonly label: string;
   readonly isSequential = true;
   readonly #directory: string;
@@ -96,12 +100,45 @@ class LayoutSink implements ArchiveSink {
   }
 
   nameAs(ref: string, descriptor: Descriptor): void {
+    this.#changes.push((entries) => renameEntry(entries, ref, descriptor));
+  }
+
+  nameInstead(ref: string, descriptor: Descriptor, before: Digest | undefined): () => boolean {
+    let isDone = false;
     this.#changes.push((entries) => {
-      for (const [key, { annotations }] of entries) {
-        if (annotations?.[refNameAnnotation] === ref) entries.delete(key);
+      const present = [...entries.values()].findLast((entry) => isCalled(entry, ref));
+      isDone = present?.digest === before;
+      if (isDone) renameEntry(entries, ref, descriptor);
+    });
+    return () => isDone;
+  }
+
+  async removeUnnamed(): Promise<void> {
+    await this.#writing(async () => {
+      const needed = await this.#reachable(await this.#readIndex());
+      for (const algorithm of ["sha256", "sha512"] as const) {
+        const folder = this.#pathOf(`blobs/${algorithm}`);
+        for (const name of await readdir(folder).catch(unlessAbsent)) {
+          if (!needed.has(`${algorithm}:${name}`)) await rm(join(folder, name), { force: true });
+        }
       }
     });
-    this.include(calledEntry(descriptor, ref));
+  }
+
+  /** Digests of everything that entries lead to. */
+  async #reachable(entries: readonly Descriptor[]): Promise<ReadonlySet<string>> {
+    const needed = new Set<string>();
+    const pending = [...entries];
+    for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+      if (needed.has(next.digest)) continue;
+      needed.add(next.digest);
+      if (!isIndexType(next.mediaType) && !isManifestType(next.mediaType)) continue;
+      const bytes = await readFile(this.#pathOf(blobPath(next.digest)));
+      const document = parseManifestOrIndex(bytes, next.mediaType);
+      if (document.type === "index") pending.push(...document.index.manifests);
+      else pending.push(document.manifest.config, ...document.manifest.layers);
+    }
+    return needed;
   }
 
   async finish(): Promise<void> {
@@ -165,6 +202,23 @@ class LayoutSink implements ArchiveSink {
       throw writeError(error, this.label);
     }
   }
+}
+
+function renameEntry(entries: Entries, ref: string, descriptor: Descriptor): void {
+  for (const [key, entry] of entries) {
+    if (isCalled(entry, ref)) entries.delete(key);
+  }
+  const called = calledEntry(descriptor, ref);
+  entries.set(keyOf(called), called);
+}
+
+function isCalled({ annotations }: Descriptor, ref: string): boolean {
+  return annotations?.[refNameAnnotation] === ref;
+}
+
+function unlessAbsent(error: unknown): readonly string[] {
+  if (errnoOf(error) === "ENOENT") return [];
+  throw error;
 }
 
 /** By its name, else by what it is called, else by its digest; a digest that has several entries keeps them. */

@@ -63,6 +63,17 @@ export interface ArchiveSink extends ContentSink {
   abort(): Promise<void>;
 }
 
+/** The directory of a layout that is written. */
+export interface LayoutSink extends ArchiveSink {
+  /**
+   * `nameAs`, where by the time of `finish` the ref still stands for `before`; the answer, asked for afterwards, is whether
+   * it did.
+   */
+  nameInstead(ref: string, descriptor: Descriptor, before: Digest | undefined): () => boolean;
+  /** Removes blobs that nothing leads to. Only for a directory that nobody else is writing to. */
+  removeUnnamed(): Promise<void>;
+}
+
 export interface OpenArchiveSinkOptions {
   /** A file to make or replace, or a stream that is ended by `finish`. */
   readonly output: string | Writable;

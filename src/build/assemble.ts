@@ -1,4 +1,4 @@
-import { chainIdOf, extendChain, type ChainId, type DiffId } from "../core/index.ts";
+import { chainIdOf, extendChain, type ChainId } from "../core/index.ts";
 import { serializeImageConfig, type HistoryEntry, type ImageConfig } from "../image/index.ts";
 import type { PlanTarget } from "../plan/index.ts";
 import type { BuildEnvironment } from "./environment.ts";
@@ -15,11 +15,13 @@ export async function assembleConfig(request: {
   readonly environment: BuildEnvironment;
   /** The one time that everything new has, instead of when it was made. */
   readonly epoch?: Date | undefined;
+  /** What else the document is to hold. */
+  readonly members?: ImageConfig["members"] | undefined;
 }): Promise<Buffer> {
-  const { target, result, environment, epoch: fixed } = request;
+  const { target, result, environment, epoch: fixed, members } = request;
   const own = target.history.filter((entry) => entry.vertex !== undefined).length;
   const baseLayers = result.diffIds.length - own;
-  const times = await layerTimes(result.diffIds, { from: baseLayers, environment });
+  const times = await layerTimes(result, { from: baseLayers, environment });
   const fallback = lastTime(target.baseHistory) ?? result.created;
   const history = datedHistory(target, { times, fallback }).map((entry) =>
     fixed === undefined ? entry : { ...entry, created: fixed.toISOString() },
@@ -29,6 +31,7 @@ export async function assembleConfig(request: {
     created: fixed?.toISOString() ?? history.at(-1)?.created ?? fallback,
     diffIds: result.diffIds,
     history: [...target.baseHistory, ...history],
+    ...(members === undefined ? {} : { members }),
   };
   return serializeImageConfig(config);
 }
@@ -36,7 +39,7 @@ export async function assembleConfig(request: {
 const epoch = new Date(0).toISOString();
 
 async function layerTimes(
-  diffIds: readonly DiffId[],
+  { diffIds, timeOf }: LayersResult,
   range: { readonly from: number; readonly environment: BuildEnvironment },
 ): Promise<string[]> {
   const { snapshots } = range.environment;
@@ -47,7 +50,10 @@ async function layerTimes(
     chains.push(chain);
   }
   const found = await Promise.all(chains.map((chain) => snapshots.stat(chain)));
-  return found.map((snapshot) => snapshot?.created ?? epoch);
+  return found.map((snapshot, index) => {
+    const chainId = chains[index];
+    return snapshot?.created ?? (chainId && timeOf?.(chainId)) ?? epoch;
+  });
 }
 
 function datedHistory(

@@ -1,4 +1,5 @@
 import type { BuildRecord, KeyField, TracedStep } from "../cache/index.ts";
+import type { Digest } from "../core/index.ts";
 import type { Op, Plan, Vertex, VertexId } from "../plan/index.ts";
 import type { BuildEnvironment } from "./environment.ts";
 import { openExplainer, type Explainer, type KnownVertex } from "./explain/explainer.ts";
@@ -11,6 +12,16 @@ import type { VertexKeys } from "./vertex-keys.ts";
 /** What became of a step. */
 export interface StepOutcome {
   readonly outcome: "cached" | "ran";
+  readonly record: StepRecord;
+}
+
+/** A step with its record and the keys under which it is known. */
+export interface SolvedStep {
+  readonly vertex: VertexId;
+  /** Absent where its files changed while they were read: then it is that of another build. */
+  readonly definition: Digest | undefined;
+  /** Absent where nobody ever had to ask for it. */
+  readonly content: Digest | undefined;
   readonly record: StepRecord;
 }
 
@@ -80,6 +91,16 @@ export class BuildTrace {
       );
     }
     return traced;
+  }
+
+  /** The steps of a finished trace that have a record. */
+  solved(trace: readonly TracedStep[]): readonly SolvedStep[] {
+    return trace.flatMap(({ key, content }, vertex) => {
+      const record = this.#outcomes.get(vertex)?.record;
+      if (record === undefined) return [];
+      const definition = this.#keys.isOutdated(vertex) ? undefined : key;
+      return { vertex, definition, content, record };
+    });
   }
 
   /** What is known of a vertex without waiting for it to be solved. */

@@ -2,13 +2,13 @@ import type { Readable } from "node:stream";
 import type { BuildRecord, Cache } from "../cache/index.ts";
 import type { ChainId, Clock, JobThread } from "../core/index.ts";
 import type { GitRepositories, StatCache } from "../context/index.ts";
-import type { Descriptor } from "../image/index.ts";
 import type { MergedTree } from "../layer/index.ts";
-import type { LocalImage, LocalImages } from "../local/index.ts";
+import type { LocalImage, LocalImages, PublishedLayer } from "../local/index.ts";
 import type { CgroupSpec, Sandbox } from "../sandbox/index.ts";
 import type { Snapshotter } from "../snapshot/index.ts";
 import type { CacheMountStore, Store } from "../store/index.ts";
 import type { ConnectAgent } from "./mounts/agent-proxy.ts";
+import type { RemoteResults } from "./remote-results.ts";
 import type { SecretWatch } from "./secrets/secret-watch.ts";
 import type { StepLog } from "./steps.ts";
 
@@ -18,6 +18,8 @@ export interface BuildEnvironment {
   readonly snapshots: Snapshotter;
   readonly images: LocalImages;
   readonly cache: Cache;
+  /** What other machines left, where the build was told of some. */
+  readonly remote?: RemoteResults | undefined;
   /** What the last build of the same target did; undefined for the first one. */
   readonly lastBuild: () => Promise<BuildRecord | undefined>;
   readonly statCache: StatCache;
@@ -30,10 +32,10 @@ export interface BuildEnvironment {
   readonly contexts: ReadonlyMap<string, () => Promise<MergedTree>>;
   /** Where git repositories are fetched to; opened when the first op names one. */
   readonly git?: () => GitRepositories;
-  /** Gets a layer of a base image that is not in the store. */
+  /** Gets a layer that is not in the store: of a base image, or, without one, of a step that another machine ran. */
   readonly fetchLayer: (
-    image: LocalImage,
-    descriptor: Descriptor,
+    image: LocalImage | undefined,
+    layer: PublishedLayer,
     signal?: AbortSignal,
   ) => Promise<Readable>;
   /** What `--secret` gives for an id; undefined when it gives nothing. Absent where there are no secrets at all. */

@@ -10,6 +10,8 @@ export type BuildErrorCode =
   | "BUILD_PLATFORM_UNSUPPORTED"
   /** The source of a mount leads to what cannot be mounted. */
   | "BUILD_MOUNT_INVALID"
+  /** Layers that a cache promised could not be had from it. */
+  | "BUILD_CACHE_LOST"
   | "BUILD_SECRET_NOT_FOUND"
   /** A secret stands in what the build made. */
   | "BUILD_SECRET_LEAKED"

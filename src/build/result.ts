@@ -13,6 +13,8 @@ export interface LayersResult {
   readonly created: string;
   /** Fetches and unpacks what a lazy base image has not yet here; called before its files are read. Idempotent. */
   readonly materialize?: () => Promise<void>;
+  /** When each of its layers was made, as far as that is known without having them here. */
+  readonly timeOf?: (chainId: ChainId) => string | undefined;
 }
 
 export interface TreeResult {

@@ -2,7 +2,7 @@ import { availableParallelism } from "node:os";
 import type { TracedStep } from "../cache/index.ts";
 import { coreError, createLimiter, monotonicMs, unreachable, type Digest } from "../core/index.ts";
 import type { Plan, Vertex, VertexId } from "../plan/index.ts";
-import { BuildTrace } from "./build-trace.ts";
+import { BuildTrace, type SolvedStep } from "./build-trace.ts";
 import { CachedSteps } from "./cached-steps.ts";
 import type { BuildEnvironment } from "./environment.ts";
 import type { CacheKey } from "./keys.ts";
@@ -16,6 +16,7 @@ import { executeMerge } from "./ops/merge.ts";
 import { executeMkdir } from "./ops/mkdir.ts";
 import type { OpRequest } from "./ops/request.ts";
 import { locateAt, vertexOf } from "./plan-vertices.ts";
+import { openRemoteHits, type RemoteHits } from "./remote-hits.ts";
 import type { LayersResult, VertexResult } from "./result.ts";
 import { StepRecords, type StepRecord } from "./step-records.ts";
 import type { Step } from "./steps.ts";
@@ -28,6 +29,8 @@ export interface Solution {
   readonly trace: readonly TracedStep[];
   /** Keys of the records that were written, to be marked durable once the filesystem is synced. */
   readonly written: readonly Digest[];
+  /** Steps with a record, in the order of the plan, to be known by other machines. */
+  readonly solved: readonly SolvedStep[];
 }
 
 /**
@@ -45,7 +48,8 @@ export async function solve(plan: Plan, environment: BuildEnvironment): Promise<
   if (environment.signal.aborted) cancel();
   try {
     const targets = await Promise.all(plan.targets.map((target) => solver.layers(target.vertex)));
-    return { targets, trace: await solver.trace(), written: solver.written };
+    const trace = await solver.trace();
+    return { targets, trace, written: solver.written, solved: solver.solvedSteps(trace) };
   } catch (error) {
     await solver.settled();
     throw solver.failure ?? (environment.signal.aborted ? solver.signal.reason : error);
@@ -80,7 +84,8 @@ class Solver {
     const environment = { ...given, signal: this.#abort.signal };
     const openTree = (id: VertexId): Promise<VertexResult> => this.#result(id);
     const keys = new VertexKeys({ plan, environment, openTree });
-    const records = new StepRecords({ plan, environment, keys });
+    const remote = this.#openRemote(plan, environment, keys);
+    const records = new StepRecords({ plan, environment, keys, remote });
     const trace = new BuildTrace({ plan, environment, keys });
     this.#plan = plan;
     this.#environment = environment;
@@ -88,6 +93,16 @@ class Solver {
     this.#records = records;
     this.#trace = trace;
     this.#cached = new CachedSteps({ plan, environment, records, trace });
+  }
+
+  #openRemote(plan: Plan, environment: BuildEnvironment, keys: VertexKeys): RemoteHits | undefined {
+    const { remote } = environment;
+    if (remote === undefined) return undefined;
+    const materialize = async (id: VertexId): Promise<void> => {
+      const result = await this.#result(id);
+      if (result.type === "layers") await result.materialize?.();
+    };
+    return openRemoteHits({ plan, environment: { ...environment, remote }, keys, materialize });
   }
 
   /** Aborted by a failure and from outside, always with CANCELED as its reason. */
@@ -101,6 +116,10 @@ class Solver {
 
   trace(): Promise<readonly TracedStep[]> {
     return this.#trace.steps();
+  }
+
+  solvedSteps(trace: readonly TracedStep[]): readonly SolvedStep[] {
+    return this.#trace.solved(trace);
   }
 
   /** Stops whatever is under way. What is stopped rejects with CANCELED, whatever it was that went wrong. */
@@ -182,14 +201,18 @@ class Solver {
   async #solveStep(vertex: Vertex): Promise<LayersResult> {
     const definition = await this.#keys.definition(vertex.id);
     const known = await this.#records.findByDefinition(vertex.id);
-    if (known !== undefined) return this.#useCached(vertex, known);
+    if (known !== undefined) {
+      await this.#records.adopt(definition, known);
+      return this.#useCached(vertex, known);
+    }
     const inputs = await Promise.all(vertex.inputs.map((id) => this.#result(id)));
     this.signal.throwIfAborted();
     const content = await this.#keys.content(vertex, inputs);
-    const stored = await this.#records.findByContent(vertex, content);
+    const stored = await this.#records.findByContent(vertex, content, inputs);
     const running = this.#running.get(content.digest);
     const equal = stored ?? (running && (await running));
     if (equal !== undefined) {
+      await this.#records.adopt(content, equal);
       await this.#records.rememberDefinition(vertex, definition, equal);
       return this.#useCached(vertex, equal);
     }
@@ -242,6 +265,7 @@ class Solver {
     if (base?.type !== "layers" || layer?.type !== "layers")
       throw coreError("INTERNAL", `merge ${vertex.name} without layers`);
     await base.materialize?.();
+    await layer.materialize?.();
     return this.#fileSlots(async () => {
       this.signal.throwIfAborted();
       const environment = this.#environment;
@@ -326,6 +350,11 @@ function emptyRoot(implicitTime: bigint): LayersResult {
   return { type: "layers", diffIds: [], chainId: undefined, created };
 }
 
-function toLayers({ diffIds, chainId, created }: StepRecord): LayersResult {
-  return { type: "layers", diffIds, chainId, created };
+function toLayers(record: StepRecord): LayersResult {
+  const { diffIds, chainId, created, materialize, timeOf } = record;
+  return {
+    ...{ type: "layers", diffIds, chainId, created },
+    ...(materialize === undefined ? {} : { materialize }),
+    ...(timeOf === undefined ? {} : { timeOf }),
+  };
 }

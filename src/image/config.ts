@@ -55,7 +55,8 @@ export function configPlatform(config: ImageConfig): Platform {
  * give equal bytes.
  */
 export function serializeImageConfig(config: ImageConfig): Buffer {
-  return writeJson({
+  const document: Readonly<Record<string, WireValue>> = {
+    ...config.members,
     architecture: config.architecture,
     author: config.author,
     config: execConfigToWire(config.config),
@@ -66,7 +67,8 @@ export function serializeImageConfig(config: ImageConfig): Buffer {
     "os.version": config.osVersion,
     rootfs: { type: "layers", diff_ids: config.diffIds },
     variant: config.variant,
-  });
+  };
+  return writeJson(new Map(Object.entries(document)));
 }
 
 function readDiffIds(door: JsonDoor): ImageConfig["diffIds"] {

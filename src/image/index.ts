@@ -39,5 +39,6 @@ export {
   type SelectedManifest,
   type SelectManifestOptions,
 } from "./select-manifest.ts";
+export type { WireValue } from "./json-writer.ts";
 export type * from "./types.ts";
 export { checkImage, validateImage, type ImageProblem } from "./validate.ts";

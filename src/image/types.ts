@@ -1,5 +1,6 @@
 import type { Readable } from "node:stream";
 import type { Digest, DiffId, Platform } from "../core/index.ts";
+import type { WireValue } from "./json-writer.ts";
 
 /**
  * Points at content by its digest.
@@ -91,6 +92,8 @@ export interface ImageConfig {
   readonly config: ExecConfig;
   readonly diffIds: readonly DiffId[];
   readonly history: readonly HistoryEntry[];
+  /** Members of the document that no specification knows. Written, and not read: whoever wants one looks at the bytes. */
+  readonly members?: Readonly<Record<string, WireValue>>;
 }
 
 /**

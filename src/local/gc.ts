@@ -71,6 +71,7 @@ const steps = [
   { name: "snapshots", run: removeSnapshots },
   { name: "blobs", run: removeBlobs },
   { name: "layer-blobs", run: removeLayerBlobs },
+  { name: "layer-origins", run: removeLayerOrigins },
   { name: "tmp", run: sweepTmp },
 ] as const;
 
@@ -168,6 +169,17 @@ async function removeLayerBlobs({ place: { store } }: Collection): Promise<Remov
       await store.layerBlobs.remove(diffId, digest);
       removed += 1;
     }
+  }
+  return { removed, bytes: 0 };
+}
+
+/** Where layers can be had that nobody needs any more. */
+async function removeLayerOrigins({ place: { store }, live }: Collection): Promise<Removed> {
+  let removed = 0;
+  for await (const diffId of store.layerOrigins.list()) {
+    if (live.layers.has(diffId)) continue;
+    await store.layerOrigins.remove(diffId);
+    removed += 1;
   }
   return { removed, bytes: 0 };
 }

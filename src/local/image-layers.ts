@@ -9,15 +9,15 @@ import {
   parseManifest,
 } from "../image/index.ts";
 import type { Store } from "../store/index.ts";
-import type { LocalImage } from "./types.ts";
+import type { LocalImage, PublishedLayer, StackLayer } from "./types.ts";
 
 /** One layer of an image and where its bytes may be. */
-export interface ImageLayer {
-  readonly diffId: DiffId;
-  readonly parent: ChainId | undefined;
-  readonly chainId: ChainId;
-  /** The blob of this layer in the manifest of the image, or of the one it was built on: may still be in a registry. */
-  readonly published: Descriptor | undefined;
+export interface ImageLayer extends StackLayer {
+  /**
+   * The blob of this layer in the manifest of the image, or of the one it was built on, or in a cache of another machine:
+   * may still be there alone.
+   */
+  readonly published: PublishedLayer | undefined;
 }
 
 /** Layers of the image, bottom first. */
@@ -27,10 +27,24 @@ export async function layersOf(store: Store, image: LocalImage): Promise<readonl
   let parent: ChainId | undefined;
   for (const [index, diffId] of image.config.diffIds.entries()) {
     const chainId = extendChain(parent, diffId);
-    layers.push({ diffId, parent, chainId, published: published[index] });
+    const known = published[index] ?? (await publishedElsewhere(store, diffId));
+    layers.push({ diffId, parent, chainId, published: known });
     parent = chainId;
   }
   return layers;
+}
+
+/** The blob of a layer that only caches of other machines know of. */
+async function publishedElsewhere(
+  store: Store,
+  diffId: DiffId,
+): Promise<PublishedLayer | undefined> {
+  const origins = await store.layerOrigins.get(diffId);
+  const [first] = origins;
+  if (first === undefined) return undefined;
+  const { blob } = first;
+  const same = origins.filter((origin) => origin.blob.digest === blob.digest);
+  return { ...blob, origins: same.map(({ place }) => place), created: first.created };
 }
 
 /** The manifest that the image came with; undefined when there is none, or none any more. */

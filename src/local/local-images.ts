@@ -6,6 +6,7 @@ import type { Store } from "../store/index.ts";
 import { localError } from "./errors.ts";
 import { checkLayers } from "./check-layers.ts";
 import { exportGroup } from "./export-group.ts";
+import { exportLayers } from "./export-layers.ts";
 import { findImage, findWord, type Found } from "./find-image.ts";
 import { findOriginal } from "./find-original.ts";
 import { describeGroup, groupOf, isWhole, prepareImage } from "./image-group.ts";
@@ -15,7 +16,7 @@ import { configDescriptor, type ImagePlace, loadAllImages, loadImage } from "./l
 import { SingleFlight } from "./single-flight.ts";
 import { normaliseName, storeSink, storeSource } from "./store-places.ts";
 import type { ImageGroup, LocalImage, LocalImages } from "./types.ts";
-import { unpackImage } from "./unpack.ts";
+import { unpackImage, unpackStack } from "./unpack.ts";
 
 /** Opens the images of a state root. Reads nothing yet. */
 export function openLocalImages(options: {
@@ -65,6 +66,8 @@ export function openLocalImages(options: {
     },
     remove: async (word, { force = false } = {}) => removeImage(place, word, force),
     checkLayers: async (image, signal) => checkLayers(place, image, signal),
+    ensureStack: async (layers, unpackOptions) => unpackStack(place, layers, unpackOptions),
+    exportLayers: async (layers, exportOptions) => exportLayers(place, layers, exportOptions),
     ensureUnpacked: async (image, unpackOptions) => unpackImage(place, image, unpackOptions),
     exportImage: async (image, exportOptions) =>
       exportGroup(place, await groupOf(place, image), exportOptions),

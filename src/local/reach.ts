@@ -36,9 +36,9 @@ export class Reach {
   readonly blobs = new Set<Digest>();
   readonly chains = new Set<ChainId>();
   readonly images = new Set<Digest>();
+  readonly layers = new Set<DiffId>();
   readonly #place: ImagePlace;
   readonly #index: SnapshotIndex;
-  readonly #layers = new Set<DiffId>();
 
   constructor(place: ImagePlace, index: SnapshotIndex) {
     this.#place = place;
@@ -100,8 +100,8 @@ export class Reach {
   }
 
   async #addLayer(diffId: DiffId): Promise<void> {
-    if (this.#layers.has(diffId)) return;
-    this.#layers.add(diffId);
+    if (this.layers.has(diffId)) return;
+    this.layers.add(diffId);
     for (const { digest } of await this.#place.store.layerBlobs.get(diffId)) this.blobs.add(digest);
   }
 

@@ -64,8 +64,25 @@ export interface LocalImageSummary {
   readonly indexes: readonly { readonly digest: Digest; readonly names: readonly string[] }[];
 }
 
+/** A layer as a manifest lists it, with places beside the registry of its image that have it. */
+export interface PublishedLayer extends Descriptor {
+  /** As `--cache-from` names places. */
+  readonly origins?: readonly string[];
+  /** ISO time at which its step ran, where that is known. */
+  readonly created?: string | undefined;
+}
+
 /** Gets the blob of a layer that is not here, usually from the registry of the image. */
-export type FetchLayer = (descriptor: Descriptor, signal?: AbortSignal) => Promise<Readable>;
+export type FetchLayer = (layer: PublishedLayer, signal?: AbortSignal) => Promise<Readable>;
+
+/** One layer of a stack, and where its bytes may be. */
+export interface StackLayer {
+  readonly diffId: DiffId;
+  /** What it lies on. */
+  readonly parent: ChainId | undefined;
+  readonly chainId: ChainId;
+  readonly published?: PublishedLayer | undefined;
+}
 
 /** Form in which layers leave: as plain tars (save), compressed (push), or whatever exists (copy). */
 export interface ExportOptions {
@@ -179,6 +196,8 @@ export interface LocalImages {
    * @throws LOCAL_LAYER_MISSING; DIGEST_MISMATCH when a layer is not what the config says; LAYER_*
    */
   ensureUnpacked(image: LocalImage, options?: UnpackOptions): Promise<ChainId | undefined>;
+  /** The same for the layers of a stack, bottom first, that is no image's; what the first one lies on is here. */
+  ensureStack(layers: readonly StackLayer[], options?: UnpackOptions): Promise<ChainId | undefined>;
   /**
    * A source from which `copyGraph` can copy this image: a manifest over layers in the form asked for. It is the original
    * manifest where its layers are the ones that leave, so that what was pulled is pushed under the same digest. Of an
@@ -199,6 +218,18 @@ export interface LocalImages {
     group: ImageGroup,
     options: ExportOptions,
   ): Promise<{ readonly root: Descriptor; readonly source: ContentSource }>;
+  /**
+   * Gives layers a form without an image around them. Those that are neither here nor anywhere known are left out. The
+   * source has their blobs.
+   * @throws LOCAL_LAYER_CHANGED
+   */
+  exportLayers(
+    layers: readonly StackLayer[],
+    options: ExportOptions,
+  ): Promise<{
+    readonly layers: ReadonlyMap<DiffId, Descriptor>;
+    readonly source: ContentSource;
+  }>;
   /** `fromRegistry`: names that are tagged here remember the digest under which their registry knows them. */
   sink(options?: { readonly fromRegistry?: boolean }): ContentSink;
   /** Everything as it lies in the store: blobs by digest and names, nothing made on the way. */

@@ -10,7 +10,7 @@ import { openLayer } from "../layer/index.ts";
 import type { LayerSource, Snapshotter } from "../snapshot/index.ts";
 import { type ImageLayer, layersOf } from "./image-layers.ts";
 import { countBytes, ensureLayerBlob, type FetchOptions, type LayerPlace } from "./layer-blobs.ts";
-import type { LocalImage, UnpackOptions } from "./types.ts";
+import type { LocalImage, StackLayer, UnpackOptions } from "./types.ts";
 
 /** Downloads at a time; unpacking goes on beside them, one layer after the other. */
 const concurrentFetches = 3;
@@ -25,7 +25,16 @@ export async function unpackImage(
   image: LocalImage,
   options: UnpackOptions = {},
 ): Promise<ChainId | undefined> {
-  const layers = await layersOf(place.store, image);
+  return unpackStack(place, await layersOf(place.store, image), options);
+}
+
+/** See `LocalImages.ensureStack`. */
+export async function unpackStack(
+  place: UnpackPlace,
+  stack: readonly StackLayer[],
+  options: UnpackOptions = {},
+): Promise<ChainId | undefined> {
+  const layers = stack.map((layer): ImageLayer => ({ ...layer, published: layer.published }));
   const missing = await missingLayers(place.snapshots, layers);
   if (missing.length > 0) await unpackLayers(place, missing, options);
   return layers.at(-1)?.chainId;
@@ -162,8 +171,10 @@ function tellLayer(error: unknown, { digest }: Descriptor): unknown {
 
 /** The layer as it is read, refused at its end unless it is the one that the config names. */
 function verifiedSource(layer: ImageLayer, source: LayerSource): LayerSource {
+  const { created } = layer.published ?? {};
   return {
     entries: source.entries,
+    created: created === undefined ? undefined : new Date(created),
     finish: async () => {
       const found = await source.finish();
       if (found.diffId === layer.diffId) return found;

@@ -187,7 +187,7 @@ export class DirectorySnapshotter implements Snapshotter {
       };
       const contentSize = await applyLayer(place, layer.entries);
       const { diffId, tarSize } = await layer.finish();
-      const created = new Date();
+      const created = layer.created ?? new Date();
       return await this.#keep(active, {
         diffId,
         tarSize,

@@ -240,6 +240,8 @@ export interface PrepareOptions {
 
 export interface LayerSource {
   readonly entries: AsyncIterable<LayerEntryWithContent>;
+  /** When the layer was made, where somebody knows; now otherwise. */
+  readonly created?: Date | undefined;
   /** Called after the last entry was read; rejects when the data was not what was promised. */
   finish(): Promise<{ readonly diffId: DiffId; readonly tarSize: number }>;
 }

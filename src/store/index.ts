@@ -23,4 +23,12 @@ export {
 export { openStore, storeFormat } from "./open-store.ts";
 export { parseDescriptorRecord } from "./records.ts";
 export type { SweepReport } from "./sweep.ts";
-export type { BlobStore, LayerBlobIndex, NameRecord, NameStore, Store } from "./types.ts";
+export type {
+  BlobStore,
+  LayerBlobIndex,
+  LayerOrigin,
+  LayerOriginIndex,
+  NameRecord,
+  NameStore,
+  Store,
+} from "./types.ts";

@@ -10,6 +10,8 @@ export interface StoreLayout {
   readonly partial: string;
   readonly names: string;
   readonly layerBlobs: string;
+  /** Made when it is first needed. */
+  readonly layerOrigins: string;
   readonly mountsCache: string;
   readonly locks: string;
   readonly tmp: string;
@@ -23,6 +25,7 @@ export function storeLayout(root: string): StoreLayout {
     partial: join(root, "partial"),
     names: join(root, "names"),
     layerBlobs: join(root, "layer-blobs"),
+    layerOrigins: join(root, "layer-origins"),
     mountsCache: join(root, "mounts-cache"),
     locks: join(root, "locks"),
     tmp: join(root, "tmp"),

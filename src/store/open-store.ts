@@ -16,6 +16,7 @@ import { FilesystemSync, openFilesystem } from "./filesystem-sync.ts";
 import { Gate } from "./gate.ts";
 import { asObject, readJsonFileSync, writeJsonFile } from "./json-file.ts";
 import { openLayerBlobs } from "./layer-blobs.ts";
+import { openLayerOrigins } from "./layer-origins.ts";
 import { type StoreLayout, storeLayout } from "./layout.ts";
 import { withNameLock } from "./name-lock.ts";
 import { openNames } from "./names.ts";
@@ -71,6 +72,7 @@ export async function openStore(options: {
     }),
     names: openNames({ directory: layout.names, tmpDir, clock }),
     layerBlobs: openLayerBlobs(layout.layerBlobs, tmpDir),
+    layerOrigins: openLayerOrigins(layout.layerOrigins, tmpDir),
     cacheMounts,
     protect: async (work, signal) => gate.protect(work, signal),
     tryExclusive: async (work) => gate.tryExclusive(work),

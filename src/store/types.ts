@@ -93,6 +93,23 @@ export interface LayerBlobIndex {
   list(): AsyncIterable<DiffId>;
 }
 
+/** A blob of a layer, and a place that is likely to have it, as `--cache-from` names places. */
+export interface LayerOrigin {
+  readonly blob: Descriptor;
+  readonly place: string;
+  /** ISO time at which the layer was made, where that is known. */
+  readonly created?: string | undefined;
+}
+
+/** Where layers can be had that are not here: those of steps that other machines ran. A hint, as `LayerBlobIndex` is. */
+export interface LayerOriginIndex {
+  /** The latest one first. */
+  get(diffId: DiffId): Promise<readonly LayerOrigin[]>;
+  add(diffId: DiffId, origin: LayerOrigin): Promise<void>;
+  remove(diffId: DiffId): Promise<void>;
+  list(): AsyncIterable<DiffId>;
+}
+
 /**
  * The state root (`--root`, `$TSBUILD_ROOT`, `/var/lib/tsbuild` or `$XDG_DATA_HOME/tsbuild`), shared by any number of
  * processes of one machine. Opening sweeps what dead processes left in `tmp/`.
@@ -116,6 +133,7 @@ export interface Store {
   readonly blobs: BlobStore;
   readonly names: NameStore;
   readonly layerBlobs: LayerBlobIndex;
+  readonly layerOrigins: LayerOriginIndex;
   readonly cacheMounts: CacheMountStore;
   /**
    * Runs `work` while no gc can start (shared lock). Everything that reads or writes content which is not yet

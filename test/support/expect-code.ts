@@ -15,3 +15,8 @@ export async function failureOf(work: Promise<unknown>): Promise<TsbuildError> {
   if (isTsbuildError(error)) return error;
   throw error;
 }
+
+/** The same of work that waits for nothing. */
+export function expectThrown(work: () => unknown, code: string): void {
+  expect(work).toThrow(expect.objectContaining({ name: "TsbuildError", code }));
+}

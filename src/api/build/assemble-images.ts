@@ -2,6 +2,7 @@ import { assembleConfig, type BuildEnvironment, type Solution } from "../../buil
 import type { Digest } from "../../core/index.ts";
 import type { ImageGroup, LocalImage } from "../../local/index.ts";
 import type { Plan, PlanTarget, Vertex, VertexId } from "../../plan/index.ts";
+import { inlineMembers } from "./cache/collect-records.ts";
 import type { TargetPlatforms } from "./choose-platforms.ts";
 import type { BuildOptions } from "./options.ts";
 
@@ -21,8 +22,10 @@ export async function assembleImages(request: {
   readonly environment: BuildEnvironment;
   readonly targets: TargetPlatforms;
   readonly options: BuildOptions;
+  /** Whether the images are caches, too. */
+  readonly isInlineCache: boolean;
 }): Promise<AssembledImages> {
-  const { plan, solution, environment, targets } = request;
+  const { plan, solution, environment, targets, isInlineCache } = request;
   const epoch =
     plan.sourceDateEpoch === undefined ? undefined : new Date(plan.sourceDateEpoch * 1000);
   const baseLayers = new Map<LocalImage, number>();
@@ -30,7 +33,8 @@ export async function assembleImages(request: {
   for (const [index, target] of plan.targets.entries()) {
     const result = solution.targets[index];
     if (result === undefined) throw new Error("a target of the plan was not solved");
-    const config = await assembleConfig({ target, result, environment, epoch });
+    const cache = isInlineCache ? inlineMembers(plan, solution, target.vertex) : undefined;
+    const config = await assembleConfig({ target, result, environment, epoch, members: cache });
     const base = baseImageOf(plan, target.vertex);
     const image = await environment.images.prepare(config, base === undefined ? {} : { base });
     baseLayers.set(image, image.config.diffIds.length - ownLayers(target));

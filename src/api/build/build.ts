@@ -19,6 +19,7 @@ import { writeOutputs, type WrittenOutputs } from "../output/write-outputs.ts";
 import { withTimeline } from "../timeline/with-timeline.ts";
 import { assembleImages, type AssembledImages } from "./assemble-images.ts";
 import { targetOf } from "./build-target.ts";
+import { openBuildCaches } from "./cache/build-caches.ts";
 import { withChecks } from "./checks.ts";
 import { choosePlatforms, type TargetPlatforms } from "./choose-platforms.ts";
 import { locateContext } from "./context-place.ts";
@@ -104,6 +105,7 @@ async function buildFrom(sources: BuildSources, work: BuildWork): Promise<BuildR
   const { engine, options, names, targets, outputs, named, given, steps, remotes } = work;
   const bases = new BaseImages(engine, { pull: options.pull ?? false });
   const secretWatch = await openWatch(work);
+  const caches = await openBuildCaches({ engine, steps, options });
   try {
     const { plan, parsed } = await planFrom(sources, { ...work, bases });
     secretWatch?.plan(plan);
@@ -112,6 +114,7 @@ async function buildFrom(sources: BuildSources, work: BuildWork): Promise<BuildR
     const environment = await openEnvironment(engine, {
       sources,
       lastBuild: () => engine.cache.loadBuildRecord(target),
+      remote: caches.remote,
       directories: named.directories,
       remotes,
       bases,
@@ -119,35 +122,45 @@ async function buildFrom(sources: BuildSources, work: BuildWork): Promise<BuildR
       epoch: plan.sourceDateEpoch,
     });
     const watched = secretWatch === undefined ? {} : { secretWatch };
-    const solution = await solve(plan, { ...environment, ...given, ...watched })
-      .catch((error: unknown) => {
-        // Nobody will ask the disk again: it tells of a failure once.
-        if (engine.store.hasLostWrites) engine.snapshots.distrustUnsynced();
-        throw pinpointWord(error, parsed);
-      })
-      .finally(() => environment.thread?.close());
-    await secretWatch?.cached(plan, solution);
-    // Before anything is named: what a name leads to must outlive a power cut.
-    await engine.snapshots.makeDurable(() => engine.store.sync());
-    const images = await assembleImages({ plan, solution, environment, targets, options });
-    await work.look(images);
-    const request = { engine, steps, names, ...images };
-    const [written] = await Promise.allSettled([writeOutputs(outputs, request)]);
-    // Finished steps are kept for the next build whatever became of the outputs.
-    await keepRecords(solution, { environment, engine, options, secretWatch });
-    if (written.status === "rejected") throw written.reason;
-    await writeReports(options, written.value);
-    const { imageId, descriptor } = written.value;
-    const told = familiar(written.value.names);
+    const { solution, written } = await caches.retrying(async (attempt) => {
+      const thread = attempt === 1 ? environment.thread : undefined;
+      const solution = await solve(plan, { ...environment, ...given, ...watched, thread })
+        .catch((error: unknown) => {
+          // Nobody will ask the disk again: it tells of a failure once.
+          if (engine.store.hasLostWrites) engine.snapshots.distrustUnsynced();
+          throw pinpointWord(error, parsed);
+        })
+        .finally(() => environment.thread?.close());
+      await secretWatch?.cached(plan, solution);
+      // Before anything is named: what a name leads to must outlive a power cut.
+      await engine.snapshots.makeDurable(() => engine.store.sync());
+      await caches.keepOrigins(solution);
+      const isInlineCache = caches.isInline;
+      const assembled = { plan, solution, environment, targets, options, isInlineCache };
+      const images = await assembleImages(assembled);
+      await work.look(images);
+      const request = { engine, steps, names, ...images };
+      const [written] = await Promise.allSettled([writeOutputs(outputs, request)]);
+      // Finished steps are kept for the next build whatever became of the outputs.
+      await keepRecords(solution, { environment, engine, options, secretWatch });
+      if (written.status === "rejected") throw written.reason;
+      return { solution, written: written.value };
+    });
+    await writeReports(options, written);
+    const { imageId, descriptor } = written;
+    const told = familiar(written.names);
     const time = engine.clock.now().getTime();
     // Files alone are no image.
     if (descriptor !== undefined) {
       engine.progress({ type: "image-ready", imageId, names: told, time });
     }
+    await caches.write({ plan, solution, bases, names: written.names });
     return { imageId, names: told };
   } catch (error) {
     const { shown, bytes } = sources.dockerfile;
     throw withSource(error, { shown, bytes: secretWatch?.blotOut(bytes) ?? bytes });
+  } finally {
+    await caches.close();
   }
 }
 

@@ -20,11 +20,12 @@ export async function openEnvironment(
     readonly bases: BaseImages;
     readonly steps: StepLog;
     readonly lastBuild: BuildEnvironment["lastBuild"];
+    readonly remote?: BuildEnvironment["remote"];
     /** SOURCE_DATE_EPOCH in seconds. */
     readonly epoch: number | undefined;
   },
 ): Promise<BuildEnvironment> {
-  const { sources, bases, steps, remotes, lastBuild, epoch = 0 } = request;
+  const { sources, bases, steps, remotes, lastBuild, remote, epoch = 0 } = request;
   const { context } = sources;
   const { store } = engine;
   const place = context.type === "directory" ? context.directory : context.label;
@@ -36,6 +37,7 @@ export async function openEnvironment(
     ...engine,
     statCache,
     lastBuild,
+    remote,
     layerDigests: onceEach((chainId: ChainId) =>
       openStatCache({ path: engine.snapshots.notesOf(chainId), tmpDir: store.tmpDir }),
     ),

@@ -4,6 +4,7 @@ import type { EngineOptions } from "../engine.ts";
 import { apiError } from "../errors.ts";
 import type { CompressionWords } from "../output/compression.ts";
 import type { OutputSpec } from "../output/types.ts";
+import type { CacheSource, CacheTarget } from "./cache/cache-spec.ts";
 import type { RunOptions } from "./run/options.ts";
 
 export interface BuildOptions extends EngineOptions, RunOptions {
@@ -29,6 +30,10 @@ export interface BuildOptions extends EngineOptions, RunOptions {
   /** Names of the stages whose RUN, COPY and ADD run again, letter case aside. */
   readonly noCacheFilter?: readonly string[];
   readonly pull?: boolean;
+  /** Caches to look into for what is not here. */
+  readonly cacheFrom?: readonly CacheSource[];
+  /** Where the cache of this build goes. */
+  readonly cacheTo?: readonly CacheTarget[];
   readonly network?: "default" | "none" | "host";
   /** Where the result goes; the store when there are none. */
   readonly outputs?: readonly OutputSpec[];

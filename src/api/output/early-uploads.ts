@@ -8,6 +8,13 @@ import type { MountSources } from "./mount-sources.ts";
 /** Further layers are sent when they are whole. */
 const atOnce = 3;
 
+/** For whoever is not in the same file of the bundle: no class is made across those. */
+export function openEarlyUploads(
+  ...parts: ConstructorParameters<typeof EarlyUploads>
+): EarlyUploads {
+  return new EarlyUploads(...parts);
+}
+
 /**
  * Sends layers to a registry while they are compressed, so that the one does not wait for the other. Those that are likely to
  * be there already are left alone. Nothing depends on it: the copy that follows sends what is missing.

@@ -16,6 +16,11 @@ export interface LeavingImage {
   readonly source: ContentSource;
 }
 
+/** See `openEarlyUploads`. */
+export function openMountSources(engine: Engine): MountSources {
+  return new MountSources(engine);
+}
+
 /**
  * Knows in which repositories layers are that leave: those that images of the store came from or went to. A registry
  * then links the layer instead of taking it once more. It is no proof: the layer may be there in another compression.
@@ -42,12 +47,27 @@ export class MountSources {
     this.#layers ??= readLayers(this.#leaving, this.#engine.signal);
     const diffId = (await this.#layers).get(digest);
     if (diffId === undefined) return [];
-    return this.#repositoriesWith(domain, diffId);
+    const known = await this.#repositoriesWith(domain, diffId);
+    return [...(await this.#cachesWith(domain, { diffId, digest })), ...known];
   }
 
   /** Whether a repository of `domain` is likely to have it. */
   async isKnown(domain: string, layer: DiffId): Promise<boolean> {
     return (await this.#repositoriesWith(domain, layer)).length > 0;
+  }
+
+  /** Repositories with a cache of another machine that this blob was promised by. */
+  async #cachesWith(
+    domain: string,
+    { diffId, digest }: { readonly diffId: DiffId; readonly digest: Digest },
+  ): Promise<readonly string[]> {
+    const origins = await this.#engine.store.layerOrigins.get(diffId);
+    return origins.flatMap(({ blob, place }) => {
+      const ref = /^type=registry,ref=([^,]+)/.exec(place)?.[1];
+      if (blob.digest !== digest || ref === undefined) return [];
+      const reference = parseReference(ref);
+      return reference.domain === domain ? [reference.path] : [];
+    });
   }
 
   async #repositoriesWith(domain: string, layer: DiffId): Promise<readonly string[]> {

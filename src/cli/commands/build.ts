@@ -4,6 +4,8 @@ import {
   checkReproducible,
   differencesOf,
   formatDifference,
+  parseCacheFrom,
+  parseCacheTo,
   parseOutput,
   type BuildOptions,
 } from "../../api/index.ts";
@@ -42,6 +44,8 @@ interface Flags
   readonly cache: boolean;
   readonly cacheFilter: readonly string[];
   readonly pull?: boolean;
+  readonly cacheFrom: readonly string[];
+  readonly cacheTo: readonly string[];
   readonly output: readonly string[];
   readonly network: "default" | "none" | "host";
   readonly allow: readonly string[];
@@ -148,6 +152,18 @@ export function addBuildCommand(program: Command, invocation: Invocation): void 
       [],
     )
     .option("--pull", "ask the registry for base images even when they are here")
+    .option(
+      "--cache-from <spec>",
+      "cache of other machines to look into: IMAGE or type=registry|local,… (repeatable)",
+      collect,
+      [],
+    )
+    .option(
+      "--cache-to <spec>",
+      "where the cache of this build goes: IMAGE or type=registry|local|inline,…[,mode=max] (repeatable)",
+      collect,
+      [],
+    )
     .option("-q, --quiet", "print only the image ID")
     .option(
       "-o, --output <spec>",
@@ -242,6 +258,8 @@ export function addBuildCommand(program: Command, invocation: Invocation): void 
           noCache: !flags.cache,
           noCacheFilter: flags.cacheFilter.flatMap((stages) => stages.split(",")),
           pull: flags.pull ?? false,
+          cacheFrom: flags.cacheFrom.map((text) => parseCacheFrom(text)),
+          cacheTo: flags.cacheTo.map((text) => parseCacheTo(text)),
           network: flags.network,
           ...runOptions(flags),
           outputs,

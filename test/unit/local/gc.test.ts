@@ -58,6 +58,7 @@ test("everything that a name needs stays, the rest goes", async () => {
     snapshots: 3,
     blobs: 2,
     "layer-blobs": 0,
+    "layer-origins": 0,
     tmp: 0,
   });
   expect(await chainsHere(place)).toEqual(chains);

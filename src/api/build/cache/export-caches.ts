@@ -1,0 +1,197 @@
+import { openFileThread, type Solution, type Step, type StepLog } from "../../../build/index.ts";
+import {
+  dayOf,
+  writeCache,
+  type CachePlace,
+  type CacheState,
+  type WrittenCache,
+} from "../../../cache/index.ts";
+import {
+  isTsbuildError,
+  layerCompression,
+  parseReference,
+  type DiffId,
+} from "../../../core/index.ts";
+import type { ContentSource, Descriptor } from "../../../image/index.ts";
+import type { StackLayer } from "../../../local/index.ts";
+import type { Plan } from "../../../plan/index.ts";
+import type { BaseImages } from "../../base-images.ts";
+import type { Engine } from "../../engine.ts";
+import { openEarlyUploads, type EarlyUploads } from "../../output/early-uploads.ts";
+import { openMountSources } from "../../output/mount-sources.ts";
+import { describe } from "../../output/push-output.ts";
+import type { CacheTarget } from "./cache-spec.ts";
+import { collectRecords, type CollectedRecords } from "./collect-records.ts";
+import { describePlace } from "./describe-place.ts";
+import type { ImportedCaches } from "./imported-caches.ts";
+import { openCachePlace } from "./open-place.ts";
+
+type PlaceTarget = Extract<CacheTarget, { readonly type: "place" }>;
+
+export interface ExportCachesRequest {
+  readonly engine: Engine;
+  readonly steps: StepLog;
+  readonly plan: Plan;
+  readonly solution: Solution;
+  readonly imported: ImportedCaches | undefined;
+  readonly bases: BaseImages;
+  /** Full names of the images that were made: the registries of these may have the layers already. */
+  readonly names: readonly string[];
+}
+
+/**
+ * Writes what a build knows to the places of `--cache-to`, one after the other.
+ * @throws the first failure, after all have been tried, unless its target says `ignore-error`
+ */
+export async function exportCaches(
+  targets: readonly CacheTarget[],
+  request: ExportCachesRequest,
+): Promise<void> {
+  let failure: { readonly error: unknown } | undefined;
+  for (const target of targets) {
+    // It was written with the image.
+    if (target.type === "inline") continue;
+    try {
+      await exportCache(target, request);
+    } catch (error) {
+      request.engine.signal.throwIfAborted();
+      if (target.ignoreError) warnOfFailure(request.steps, target, error);
+      else failure ??= { error };
+    }
+  }
+  if (failure !== undefined) throw failure.error;
+}
+
+async function exportCache(target: PlaceTarget, request: ExportCachesRequest): Promise<void> {
+  const { engine, plan, solution, steps } = request;
+  const used = dayOf(engine.clock.now());
+  const collected = collectRecords({ plan, solution, mode: target.mode, used });
+  await steps.run(`exporting cache to ${describePlace(target.place)}`, async (step) => {
+    const place = await openCachePlace({
+      ...{ engine, spec: target.place, access: "push", reset: target.reset },
+      mountFrom: siblings(target, request.names),
+    });
+    try {
+      const written = await write(place, { ...request, target, step, collected });
+      step.output("stdout", Buffer.from(`${describeWritten(written, collected)}\n`));
+    } finally {
+      await place.close();
+    }
+  });
+}
+
+interface Export extends ExportCachesRequest {
+  readonly target: PlaceTarget;
+  readonly step: Step;
+  readonly collected: CollectedRecords;
+}
+
+async function write(place: CachePlace, work: Export): Promise<WrittenCache> {
+  const { engine, steps, target, step, collected } = work;
+  const { compression = "gzip", forceCompression, isImageManifest, dockerTypes } = target;
+  return writeCache({
+    place,
+    records: collected.records,
+    known: target.reset ? undefined : work.imported?.standingIn(place),
+    isNew: target.reset,
+    form: { isImageManifest, dockerTypes },
+    isGoodForm: ({ mediaType }) => !forceCompression || layerCompression(mediaType) === compression,
+    exportLayers: (wanted) => exportLayers(place, wanted, work),
+    onReplaced: (reason) =>
+      steps.warn({
+        code: "CACHE_REPLACED",
+        message: `what stood at ${describePlace(target.place)} was replaced: ${textOf(reason)}`,
+        hint: "give the cache a name of its own",
+      }),
+    onProgress: (progress) => step.progress(describe(progress)),
+    now: () => engine.clock.now(),
+    signal: engine.signal,
+  });
+}
+
+/** Gives layers that the place lacks the form that was asked for; they are sent while they are compressed. */
+async function exportLayers(
+  place: CachePlace,
+  wanted: readonly DiffId[],
+  work: Export,
+): Promise<{
+  readonly layers: ReadonlyMap<DiffId, Descriptor>;
+  readonly source: ContentSource;
+}> {
+  const { engine, target, step, collected, bases } = work;
+  const { compressionLevel, forceCompression } = target;
+  const layers: StackLayer[] = [];
+  for (const diffId of wanted) {
+    const state = collected.own.get(diffId);
+    if (state !== undefined) layers.push(await describeLayer(state, work));
+  }
+  const early = openEarly(place, engine);
+  const thread = layers.length === 0 ? undefined : openFileThread();
+  try {
+    return await engine.images.exportLayers(layers, {
+      compression: target.compression ?? "gzip",
+      reuse: !forceCompression,
+      ...(compressionLevel === undefined ? {} : { compressionLevel }),
+      fetchLayer: (layer, signal) => bases.fetchLayer(undefined, layer, signal),
+      thread,
+      listenTo: (layer) => early?.listenTo(layer) ?? Promise.resolve(undefined),
+      signal: engine.signal,
+    });
+  } finally {
+    await early?.settle((descriptor, current) => {
+      step.progress(describe({ descriptor, current, done: false, skipped: false }));
+    });
+    await thread?.close();
+  }
+}
+
+/** Without a compression that was asked for, a blob that is here stays as it is. */
+async function describeLayer(
+  { diffId, parent, chainId }: CacheState,
+  { engine, target, imported }: Export,
+): Promise<StackLayer> {
+  const layer = { diffId, parent: parent?.chainId, chainId };
+  const known = imported?.layer(diffId);
+  if (target.compression !== undefined) return { ...layer, published: known };
+  const { blobs, layerBlobs } = engine.store;
+  for (const blob of await layerBlobs.get(diffId)) {
+    if ((await blobs.size(blob.digest)) === blob.size) return { ...layer, published: blob };
+  }
+  return { ...layer, published: known };
+}
+
+function openEarly(place: CachePlace, engine: Engine): EarlyUploads | undefined {
+  const { beginBlob } = place;
+  if (beginBlob === undefined) return undefined;
+  const { domain } = parseReference(place.name);
+  const mounts = openMountSources(engine);
+  return openEarlyUploads(engine, mounts, { repository: { beginBlob }, domain });
+}
+
+/** Repositories of the same registry that the build's images may just have been pushed to. */
+function siblings({ place }: PlaceTarget, names: readonly string[]): readonly string[] {
+  if (place.type !== "registry") return [];
+  const { domain } = parseReference(place.ref);
+  const references = names.map(parseReference).filter((each) => each.domain === domain);
+  return [...new Set(references.map(({ path }) => path))];
+}
+
+function describeWritten(written: WrittenCache, { records, own }: CollectedRecords): string {
+  const { isChanged, copied } = written;
+  const steps = new Set(records.map(({ state }) => state.chainId)).size;
+  const known = `${String(steps)} steps, ${String(own.size)} layers`;
+  if (!isChanged) return `${known}: all of it was there`;
+  return `${known}: ${String(copied.count)} blobs of ${String(copied.bytes)} bytes were sent`;
+}
+
+function warnOfFailure(steps: StepLog, target: PlaceTarget, error: unknown): void {
+  steps.warn({
+    code: "CACHE_NOT_EXPORTED",
+    message: `the cache was not written to ${describePlace(target.place)}: ${textOf(error)}`,
+    ...(isTsbuildError(error) && error.hint !== undefined ? { hint: error.hint } : {}),
+  });
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

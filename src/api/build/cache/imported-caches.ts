@@ -1,0 +1,171 @@
+import type { RemoteFinding, RemoteResults, StepLog } from "../../../build/index.ts";
+import { readStandingCache, type CachePlace, type StandingCache } from "../../../cache/index.ts";
+import { isTsbuildError, type DiffId, type Digest } from "../../../core/index.ts";
+import type { PublishedLayer } from "../../../local/index.ts";
+import type { Engine } from "../../engine.ts";
+import type { CacheSource } from "./cache-spec.ts";
+import { describePlace } from "./describe-place.ts";
+import { openCachePlace } from "./open-place.ts";
+
+/** A cache that was read, and where. */
+interface ImportedCache {
+  readonly source: string;
+  readonly place: CachePlace;
+  readonly standing: StandingCache;
+}
+
+/**
+ * The caches of `--cache-from`. They are read, all at the same time, when something is first looked for that is not here;
+ * one that cannot be read is told as a warning. Whoever makes it closes it.
+ */
+export class ImportedCaches implements RemoteResults {
+  readonly #engine: Engine;
+  readonly #steps: StepLog;
+  readonly #sources: readonly CacheSource[];
+  readonly #places: CachePlace[] = [];
+  readonly #lost = new Set<DiffId>();
+  readonly #told = new Set<string>();
+  #reading: Promise<readonly ImportedCache[]> | undefined;
+  #read: readonly ImportedCache[] = [];
+  #findings: ReadonlyMap<Digest, readonly RemoteFinding[]> = new Map();
+
+  constructor(options: {
+    readonly engine: Engine;
+    readonly steps: StepLog;
+    readonly sources: readonly CacheSource[];
+  }) {
+    this.#engine = options.engine;
+    this.#steps = options.steps;
+    this.#sources = options.sources;
+  }
+
+  async lookup(key: Digest): Promise<readonly RemoteFinding[]> {
+    await (this.#reading ??= this.#readAll());
+    return this.#findings.get(key) ?? [];
+  }
+
+  layer(diffId: DiffId): PublishedLayer | undefined {
+    if (this.#lost.has(diffId)) return undefined;
+    const known = this.#read.flatMap(({ place, standing }) => {
+      const blob = standing.contents.layers.get(diffId);
+      return blob === undefined ? [] : [{ blob, location: place.location }];
+    });
+    const [first] = known;
+    if (first === undefined) return undefined;
+    const { blob } = first;
+    const same = known.filter((each) => each.blob.digest === blob.digest);
+    return { ...blob, origins: [...new Set(same.map(({ location }) => location))] };
+  }
+
+  refuse({ source }: RemoteFinding, why: string): void {
+    this.#warn({
+      code: "CACHE_RECORD_REFUSED",
+      message: `the cache ${source} has a result that does not fit its step: ${why}`,
+      hint: "the step is run; whoever writes to that cache may be mistaken, or mean harm",
+    });
+  }
+
+  giveUp(layers: readonly DiffId[], cause: unknown): void {
+    for (const layer of layers) this.#lost.add(layer);
+    this.#warn({
+      code: "CACHE_LAYER_LOST",
+      message: `layers of a cache could not be had: ${textOf(cause)}`,
+      hint: "their steps are run instead",
+    });
+  }
+
+  /** Nothing that a cache has counts any more. */
+  giveUpAll(): void {
+    this.#findings = new Map();
+  }
+
+  /** What was read from a place under a name, as it was then. */
+  standingIn(place: CachePlace): StandingCache | undefined {
+    return this.#read.find(
+      (each) => each.place.location === place.location && each.place.name === place.name,
+    )?.standing;
+  }
+
+  async close(): Promise<void> {
+    await this.#reading?.catch(() => undefined);
+    for (const place of this.#places) await place.close();
+  }
+
+  async #readAll(): Promise<readonly ImportedCache[]> {
+    const read = await Promise.all(this.#sources.map((source) => this.#readOne(source)));
+    this.#read = read.filter((each) => each !== undefined);
+    const findings = new Map<Digest, RemoteFinding[]>();
+    for (const { source, standing } of this.#read) {
+      for (const record of standing.contents.records) {
+        const known = findings.get(record.key) ?? [];
+        known.push({ record, source });
+        findings.set(record.key, known);
+      }
+    }
+    this.#findings = findings;
+    return this.#read;
+  }
+
+  async #readOne(spec: CacheSource): Promise<ImportedCache | undefined> {
+    const source = describePlace(spec);
+    if (spec.type === "unsupported") {
+      this.#tellUseless(source, "places of that kind are not known here");
+      return undefined;
+    }
+    const { signal } = this.#engine;
+    try {
+      return await this.#steps.run(`importing cache manifest from ${source}`, async (step) => {
+        // What cannot be had is a warning, and no step that failed.
+        const [found] = await Promise.allSettled([this.#readFrom(spec, source)]);
+        if (found.status === "fulfilled") {
+          const { standing } = found.value;
+          const size = standing.root.size + (standing.config?.size ?? 0);
+          step.progress({
+            ...{ item: "manifest", current: size, total: size, unit: "bytes", done: true },
+          });
+          return found.value;
+        }
+        signal.throwIfAborted();
+        this.#tellUseless(source, textOf(found.reason));
+        return undefined;
+      });
+    } catch (error) {
+      if (signal.aborted || isTsbuildError(error, "CANCELED")) throw error;
+      this.#tellUseless(source, textOf(error));
+      return undefined;
+    }
+  }
+
+  async #readFrom(
+    spec: Exclude<CacheSource, { readonly type: "unsupported" }>,
+    source: string,
+  ): Promise<ImportedCache> {
+    const { signal, clock } = this.#engine;
+    const place = await openCachePlace({ engine: this.#engine, spec, access: "pull" });
+    this.#places.push(place);
+    const root = await place.resolve(place.name, signal);
+    if (root === undefined) throw new Error("there is no cache of that name");
+    const standing = await readStandingCache({ source: place, root, now: clock.now(), signal });
+    return { source, place, standing };
+  }
+
+  #tellUseless(source: string, why: string): void {
+    this.#warn({
+      code: "CACHE_NOT_IMPORTED",
+      message: `the cache ${source} is of no use: ${why}`,
+      hint: "the build goes on without it",
+    });
+  }
+
+  /** Each text once: a cache may have a thousand records of one kind. */
+  #warn(warning: Parameters<StepLog["warn"]>[0]): void {
+    const text = `${warning.code} ${warning.message}`;
+    if (this.#told.has(text)) return;
+    this.#told.add(text);
+    this.#steps.warn(warning);
+  }
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
