@@ -8,7 +8,7 @@ import {
   layerCompression,
   type Platform,
 } from "../core/index.ts";
-import { copyGraph, readImage, type ContentSink, type Descriptor } from "../image/index.ts";
+import { copyGraph, readImage, type ContentSink } from "../image/index.ts";
 import type { FetchLayer, LocalImage, PublishedLayer } from "../local/index.ts";
 import type { BaseImage, OciLayout } from "../plan/index.ts";
 import { openCachePlaces, type CachePlaces } from "./cache-places.ts";

@@ -24,9 +24,9 @@ export interface RemoteHit extends Pick<RemoteRecord, "durationMs"> {
   readonly bring: () => Promise<void>;
 }
 
-interface RemoteHitsOptions {
+export interface RemoteHitsOptions {
   readonly plan: Plan;
-  readonly environment: BuildEnvironment & { readonly remote: RemoteResults };
+  readonly environment: BuildEnvironment;
   readonly keys: VertexKeys;
   /** Brings the files of the image that a stage begins with. */
   readonly materialize: (id: VertexId) => Promise<void>;
@@ -45,14 +45,22 @@ export interface RemoteHits {
   ): Promise<RemoteHit | undefined>;
 }
 
-export function openRemoteHits(options: RemoteHitsOptions): RemoteHits {
-  return new BelievedHits(options);
+/** undefined where the build was told of no other machine. */
+export function openRemoteHits(options: RemoteHitsOptions): RemoteHits | undefined {
+  const { environment } = options;
+  const { remote } = environment;
+  if (remote === undefined) return undefined;
+  return new BelievedHits({ ...options, environment: { ...environment, remote } });
+}
+
+interface BelievedHitsOptions extends RemoteHitsOptions {
+  readonly environment: BuildEnvironment & { readonly remote: RemoteResults };
 }
 
 class BelievedHits implements RemoteHits {
-  readonly #options: RemoteHitsOptions;
+  readonly #options: BelievedHitsOptions;
 
-  constructor(options: RemoteHitsOptions) {
+  constructor(options: BelievedHitsOptions) {
     this.#options = options;
   }
 

@@ -16,7 +16,7 @@ import { executeMerge } from "./ops/merge.ts";
 import { executeMkdir } from "./ops/mkdir.ts";
 import type { OpRequest } from "./ops/request.ts";
 import { locateAt, vertexOf } from "./plan-vertices.ts";
-import { openRemoteHits, type RemoteHits } from "./remote-hits.ts";
+import { openRemoteHits } from "./remote-hits.ts";
 import type { LayersResult, VertexResult } from "./result.ts";
 import { StepRecords, type StepRecord } from "./step-records.ts";
 import type { Step } from "./steps.ts";
@@ -84,7 +84,9 @@ class Solver {
     const environment = { ...given, signal: this.#abort.signal };
     const openTree = (id: VertexId): Promise<VertexResult> => this.#result(id);
     const keys = new VertexKeys({ plan, environment, openTree });
-    const remote = this.#openRemote(plan, environment, keys);
+    const materialize = (id: VertexId): Promise<void> => this.#materialize(id);
+    // Loaded where the build was told of caches.
+    const remote = environment.remote && openRemoteHits({ plan, environment, keys, materialize });
     const records = new StepRecords({ plan, environment, keys, remote });
     const trace = new BuildTrace({ plan, environment, keys });
     this.#plan = plan;
@@ -95,14 +97,10 @@ class Solver {
     this.#cached = new CachedSteps({ plan, environment, records, trace });
   }
 
-  #openRemote(plan: Plan, environment: BuildEnvironment, keys: VertexKeys): RemoteHits | undefined {
-    const { remote } = environment;
-    if (remote === undefined) return undefined;
-    const materialize = async (id: VertexId): Promise<void> => {
-      const result = await this.#result(id);
-      if (result.type === "layers") await result.materialize?.();
-    };
-    return openRemoteHits({ plan, environment: { ...environment, remote }, keys, materialize });
+  /** Brings the files of an image. */
+  async #materialize(id: VertexId): Promise<void> {
+    const result = await this.#result(id);
+    if (result.type === "layers") await result.materialize?.();
   }
 
   /** Aborted by a failure and from outside, always with CANCELED as its reason. */

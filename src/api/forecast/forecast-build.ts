@@ -3,6 +3,7 @@ import { pinpointWord } from "../../dockerfile/index.ts";
 import { BaseImages } from "../base-images.ts";
 import { targetOf } from "../build/build-target.ts";
 import { planFrom } from "../build/build.ts";
+import { openBuildCaches } from "../build/cache/build-caches.ts";
 import { choosePlatforms } from "../build/choose-platforms.ts";
 import { locateContext } from "../build/context-place.ts";
 import { openEnvironment } from "../build/environment.ts";
@@ -52,7 +53,8 @@ type ForecastWork = Parameters<typeof planFrom>[1] & {
 };
 
 async function forecastFrom(sources: BuildSources, work: ForecastWork): Promise<Forecast> {
-  const { engine, options, named, given, bases } = work;
+  const { engine, options, named, given, bases, steps } = work;
+  const caches = await openBuildCaches({ engine, options, steps });
   try {
     const { plan, parsed } = await planFrom(sources, work);
     const environment = await openEnvironment(engine, {
@@ -60,6 +62,7 @@ async function forecastFrom(sources: BuildSources, work: ForecastWork): Promise<
       sources,
       directories: named.directories,
       lastBuild: () => engine.cache.loadBuildRecord(targetOf(options)),
+      remote: caches.remote,
       bases,
       epoch: plan.sourceDateEpoch,
     });
@@ -70,6 +73,8 @@ async function forecastFrom(sources: BuildSources, work: ForecastWork): Promise<
       .finally(() => environment.thread?.close());
   } catch (error) {
     throw withSource(error, sources.dockerfile);
+  } finally {
+    await caches.close();
   }
 }
 

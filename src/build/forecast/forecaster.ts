@@ -5,6 +5,7 @@ import type { BuildEnvironment } from "../environment.ts";
 import { openContext } from "../ops/context.ts";
 import { peekHttp } from "../ops/http.ts";
 import { isStep, locateAt, vertexOf } from "../plan-vertices.ts";
+import { openRemoteHits } from "../remote-hits.ts";
 import type { TreeResult, VertexResult } from "../result.ts";
 import { StepRecords, type StepRecord } from "../step-records.ts";
 import { VertexKeys } from "../vertex-keys.ts";
@@ -34,7 +35,11 @@ export class Forecaster {
     this.#environment = environment;
     const openTree = (id: VertexId): Promise<VertexResult> => this.#treeOf(vertexOf(plan, id));
     this.#keys = new VertexKeys({ plan, environment, openTree });
-    this.#records = new StepRecords({ plan, environment, keys: this.#keys });
+    const materialize = (): Promise<never> =>
+      Promise.reject(new Error("a forecast fetches no layer"));
+    const remote =
+      environment.remote && openRemoteHits({ plan, environment, keys: this.#keys, materialize });
+    this.#records = new StepRecords({ plan, environment, keys: this.#keys, remote });
     this.trace = new BuildTrace({ plan, environment, keys: this.#keys });
   }
 
@@ -120,7 +125,7 @@ export class Forecaster {
     const content = await this.#keys.content(vertex, inputs).catch((error: unknown) => {
       throw locateAt(vertex, error);
     });
-    const record = await this.#records.findByContent(vertex, content);
+    const record = await this.#records.findByContent(vertex, content, inputs);
     if (record !== undefined) {
       this.#note(vertex, record);
       return { type: "cached" };

@@ -119,14 +119,14 @@ async function readImages(
   manifests: readonly Descriptor[],
 ): Promise<StandingCache> {
   const found: StandingCache[] = [];
-  let failure: unknown;
+  let failure: Error | undefined;
   for (const image of manifests.slice(0, maxImages)) {
     if (isIndexType(image.mediaType)) continue;
     try {
       found.push(await readStandingCache({ ...request, root: image }));
     } catch (error) {
       request.signal?.throwIfAborted();
-      failure ??= error;
+      failure ??= error instanceof Error ? error : new Error(String(error));
     }
   }
   if (found.length === 0) {
