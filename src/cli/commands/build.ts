@@ -154,13 +154,13 @@ export function addBuildCommand(program: Command, invocation: Invocation): void 
     .option("--pull", "ask the registry for base images even when they are here")
     .option(
       "--cache-from <spec>",
-      "cache of other machines to look into: IMAGE or type=registry|local,… (repeatable)",
+      "cache of other machines to look into: IMAGE or type=registry|local|s3,… (repeatable)",
       collect,
       [],
     )
     .option(
       "--cache-to <spec>",
-      "where the cache of this build goes: IMAGE or type=registry|local|inline,…[,mode=max] (repeatable)",
+      "where the cache of this build goes: IMAGE or type=registry|local|s3|inline,…[,mode=max] (repeatable)",
       collect,
       [],
     )

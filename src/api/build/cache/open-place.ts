@@ -22,10 +22,10 @@ export async function openCachePlace(request: {
       const { openLocalPlace } = await import("./local-place.ts");
       return openLocalPlace({ engine, spec, reset: request.reset ?? false });
     }
-    case "s3":
-      throw apiError("OUTPUT_UNSUPPORTED", "keep a cache in an object storage: not supported", {
-        hint: "use type=registry or type=local",
-      });
+    case "s3": {
+      const { openS3CachePlace } = await import("./s3-place.ts");
+      return openS3CachePlace({ engine, fields: spec.fields, access });
+    }
   }
 }
 
