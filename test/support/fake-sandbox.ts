@@ -69,6 +69,8 @@ export class FakeSandbox implements Sandbox {
     const text = textOf(spec);
     this.specs.push(spec);
     const { promise, resolve, reject } = withResolvers<SandboxResult>();
+    // Nobody waits for a command whose files could not be written.
+    promise.catch(() => undefined);
     const cancel = (): void => {
       reject(coreError("CANCELED", `run ${text}: canceled`, { cause: signal?.reason }));
     };
