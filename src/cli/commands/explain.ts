@@ -1,5 +1,5 @@
 import { Option, type Command } from "commander";
-import { forecastBuild } from "../../api/index.ts";
+import { forecastBuild, parseCacheFrom } from "../../api/index.ts";
 import { formatExplanation } from "../forecast/print-forecast.ts";
 import { renderForecast } from "../forecast/run-forecast.ts";
 import { collect, globalFlags, type Invocation } from "../invocation.ts";
@@ -20,6 +20,7 @@ interface Flags extends ProgressFlags {
   readonly allow: readonly string[];
   readonly secret: readonly string[];
   readonly ssh: readonly string[];
+  readonly cacheFrom: readonly string[];
   readonly addHost: readonly string[];
   readonly ulimit: readonly string[];
   readonly shmSize?: string;
@@ -77,6 +78,7 @@ const lists = [
   ["--label <name=value>", "label of the image; makes no difference (repeatable)"],
   ["--platform <platforms>", "platforms of the result (comma list, repeatable)"],
   ["--no-cache-filter <stages>", "as if every step of these stages ran again (repeatable)"],
+  ["--cache-from <spec>", "a cache of another machine to look into besides (repeatable)"],
   ["--allow <entitlement>", "let RUN have network.host or security.insecure"],
   ["--secret <spec>", "secret for RUN --mount=type=secret (repeatable)"],
   ["--ssh <spec>", "agent or keys for RUN --mount=type=ssh (repeatable)"],
@@ -97,6 +99,7 @@ function optionsOf(flags: Flags) {
     noCache: !flags.cache,
     noCacheFilter: flags.cacheFilter.flatMap((stages) => stages.split(",")),
     pull: flags.pull ?? false,
+    cacheFrom: flags.cacheFrom.map((text) => parseCacheFrom(text)),
     network,
     allow,
     secrets: secret,
