@@ -463,10 +463,10 @@ async function digestEntries(
   };
   let turnEnds = monotonicMs() + turnMs;
   for await (const chunk of layerTarChunks(counted(), { thread, isPassing: true })) {
+    signal?.throwIfAborted();
     digester.update(chunk);
     if (monotonicMs() < turnEnds) continue;
     await takeTurn();
-    signal?.throwIfAborted();
     turnEnds = monotonicMs() + turnMs;
   }
   return { diffId: toDiffId(digester.digest()), tarSize: digester.size, contentSize };
