@@ -12,7 +12,7 @@ import {
 import { openBlobs } from "./blobs.ts";
 import { openCacheMounts } from "./cache-mounts.ts";
 import { storeError } from "./errors.ts";
-import { FilesystemSync, openFilesystem } from "./filesystem-sync.ts";
+import { FilesystemSync, openFilesystem, type OpenFilesystem } from "./filesystem-sync.ts";
 import { Gate } from "./gate.ts";
 import { asObject, readJsonFileSync, writeJsonFile } from "./json-file.ts";
 import { openLayerBlobs } from "./layer-blobs.ts";
@@ -40,7 +40,7 @@ export async function openStore(options: {
 }): Promise<Store> {
   const layout = storeLayout(resolve(options.root));
   const clock = options.clock ?? systemClock;
-  const folder = await claim(layout);
+  const { folder, disk } = await claim(layout);
   const tmpDir = folder.path;
   const gate = new Gate(folder, layout.tmp);
   const cacheMounts = openCacheMounts({ directory: layout.mountsCache, tmpDir });
@@ -57,7 +57,6 @@ export async function openStore(options: {
       await partial.rescue(dead);
     },
   });
-  const disk = openFilesystem(layout.root);
   const filesystem = new FilesystemSync(async () => disk.write());
   let closing: Promise<void> | undefined;
 
@@ -100,11 +99,16 @@ export async function openStore(options: {
   };
 }
 
-async function claim(layout: StoreLayout): Promise<ProcessFolder> {
+async function claim(
+  layout: StoreLayout,
+): Promise<{ readonly folder: ProcessFolder; readonly disk: OpenFilesystem }> {
+  let disk: OpenFilesystem | undefined;
   try {
     await checkFormat(layout);
-    return await claimProcessFolder(layout.tmp);
+    disk = openFilesystem(layout.root);
+    return { folder: await claimProcessFolder(layout.tmp), disk };
   } catch (error) {
+    disk?.close();
     if (isDiskFull(error)) throw diskFull(layout.root, error);
     throw isTsbuildError(error) ? error : unavailable(layout.root, error);
   }
