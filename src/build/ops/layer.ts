@@ -15,9 +15,9 @@ export async function makeLayer(
   try {
     await step.phase("run", () => work(active));
     environment.signal.throwIfAborted();
-    const { signal, snapshots, thread, clock } = environment;
+    const { signal, snapshots, clock } = environment;
     const snapshot = await step.phase("commit", () =>
-      snapshots.commit(active, { created: clock.now(), thread, signal }),
+      snapshots.commit(active, { created: clock.now(), signal }),
     );
     step.usage({ layerBytes: snapshot.tarSize });
     return {
