@@ -11,6 +11,14 @@ export function buildahEngine(folder: string, version: string): Engine {
     name: "buildah",
     version,
     build: (options) => [...buildah, "bud", ...buildFlags(options)],
+    exportCache: ({ cache, ...options }) => [
+      ...[...buildah, "bud", "--tls-verify=false", "--cache-to", cache],
+      ...buildFlags({ ...options, fresh: false }),
+    ],
+    importCache: ({ cache, ...options }) => [
+      ...[...buildah, "bud", "--tls-verify=false", "--cache-from", cache],
+      ...buildFlags({ ...options, fresh: false }),
+    ],
     push: (image) => [...buildah, "push", "-q", "--tls-verify=false", image],
     pull: (image) => [...buildah, "pull", "-q", "--tls-verify=false", image],
     save: (image, file) => [...buildah, "push", "-q", image, `docker-archive:${file}:${image}`],

@@ -1,4 +1,5 @@
 import type { Engine } from "./engine.ts";
+import { inTurn } from "./in-turn.ts";
 
 /** The daemon that `docker info` reaches; `docker` is the client. */
 export function dockerEngine(docker: string, version: string): Engine {
@@ -9,6 +10,18 @@ export function dockerEngine(docker: string, version: string): Engine {
       const cache = fresh ? ["--no-cache"] : [];
       return [docker, "build", "-q", "--network", "host", ...cache, "-t", tag, context];
     },
+    // Of the forms of a cache, its own driver writes the one inside of an image alone.
+    exportCache: ({ context, fresh, cache }) =>
+      inTurn(
+        [
+          ...[docker, "build", "-q", "--network", "host", ...(fresh ? ["--no-cache"] : [])],
+          ...["--build-arg", "BUILDKIT_INLINE_CACHE=1", "-t", cache, context],
+        ],
+        [docker, "push", "-q", cache],
+      ),
+    importCache: ({ context, tag, cache }) => [
+      ...[docker, "build", "-q", "--network", "host", "--cache-from", cache, "-t", tag, context],
+    ],
     run: (image, command) => [
       ...[docker, "run", "--rm", "--quiet", "--network", "host", image],
       ...command,

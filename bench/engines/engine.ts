@@ -10,6 +10,11 @@ export interface BuildOptions {
   readonly fresh: boolean;
 }
 
+/** A build whose steps travel through a registry: `cache` is a name there, without a tag. */
+export interface CachedBuildOptions extends BuildOptions {
+  readonly cache: string;
+}
+
 /**
  * One contestant: what to type for a job. All of them use the host's network, print as little as they can, and take
  * names without a registry as names in their own store.
@@ -18,6 +23,10 @@ export interface Engine {
   readonly name: EngineName;
   readonly version: string;
   build(options: BuildOptions): Argv;
+  /** Builds, and leaves what its steps came to in a registry; absent where there is no such thing. */
+  exportCache?(options: CachedBuildOptions): Argv;
+  /** Builds with what was left there. */
+  importCache?(options: CachedBuildOptions): Argv;
   /** Tells what a build would do, or why, without building; absent where there is no such thing. */
   foretell?(how: "dry-run" | "explain", context: string): Argv;
   /** From an image to the exit of a command in it; pulls what is missing. Absent: not one command there. */

@@ -12,6 +12,22 @@ export function tsbuildEngine(root: string, version: string): Engine {
     build: ({ context, tag, fresh }) => {
       return [...tsbuild, "build", "-q", ...(fresh ? ["--no-cache"] : []), "-t", tag, context];
     },
+    exportCache: ({ context, tag, fresh, cache }) => {
+      const to = ["--cache-to", `type=registry,ref=${cache},mode=max`];
+      return [
+        ...tsbuild,
+        "build",
+        "-q",
+        ...(fresh ? ["--no-cache"] : []),
+        ...to,
+        "-t",
+        tag,
+        context,
+      ];
+    },
+    importCache: ({ context, tag, cache }) => {
+      return [...tsbuild, "build", "-q", "--cache-from", cache, "-t", tag, context];
+    },
     foretell: (how, context) => {
       const verb = how === "explain" ? ["explain"] : ["build", "--dry-run"];
       return [...tsbuild, ...verb, "--progress", "quiet", context];

@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { utimes } from "node:fs/promises";
 import { join } from "node:path";
-import type { Argv } from "../engines/engine.ts";
+import { inTurn } from "../engines/in-turn.ts";
 import { writeBigFile } from "../inputs/tree.ts";
 import { openRelay } from "../measure/relay.ts";
 import { execute } from "../measure/run-command.ts";
@@ -163,14 +163,4 @@ async function bigFile(
     writeBigFile(big, 2 * 2 ** 30);
     return { context, big };
   });
-}
-
-/** Two commands as one. */
-function inTurn(first: Argv, second: Argv): Argv {
-  const [one, other] = [first, second].map((argv) => argv.map(quote).join(" "));
-  return ["sh", "-c", `${one ?? ""} && exec ${other ?? ""}`];
-}
-
-function quote(word: string): string {
-  return `'${word.replaceAll("'", "'\\''")}'`;
 }

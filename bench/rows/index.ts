@@ -1,3 +1,4 @@
+import { cacheRows } from "./cache.ts";
 import { copyRows } from "./copy.ts";
 import { distributionRows } from "./distribution.ts";
 import { layerRows } from "./layers.ts";
@@ -13,5 +14,6 @@ export const rows: readonly BenchRow[] = [
   ...copyRows,
   ...layerRows,
   ...distributionRows,
+  ...cacheRows,
   ...scaleRows,
 ];

@@ -167,7 +167,7 @@ export function fromNothing(
 }
 
 /** Another row may have left it, or none. */
-async function removeIfThere(workspace: Workspace, command: Argv): Promise<void> {
+export async function removeIfThere(workspace: Workspace, command: Argv): Promise<void> {
   try {
     await execute(command, workspace.signal);
   } catch (error) {
