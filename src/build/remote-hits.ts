@@ -59,6 +59,8 @@ interface BelievedHitsOptions extends RemoteHitsOptions {
 
 class BelievedHits implements RemoteHits {
   readonly #options: BelievedHitsOptions;
+  /** Stacks whose layers can be had, as far as anybody knows. */
+  readonly #having = new Set<ChainId>();
 
   constructor(options: BelievedHitsOptions) {
     this.#options = options;
@@ -121,9 +123,13 @@ class BelievedHits implements RemoteHits {
   /** Whether each layer of the steps is here, or somebody says to have it. */
   async #canBeHad(vertex: Vertex, state: CacheState): Promise<boolean> {
     const { snapshots, remote } = this.#options.environment;
-    for (const { diffId, chainId } of this.#ownStates(vertex, state)) {
-      if (remote.layer(diffId) !== undefined) continue;
-      if ((await snapshots.stat(chainId)) === undefined) return false;
+    // A step more on a stack that was looked at is one layer more: a cache has a thousand of them.
+    const asked = this.#ownStates(vertex, state);
+    const known = asked.findLastIndex(({ chainId }) => this.#having.has(chainId));
+    for (const { diffId, chainId } of asked.slice(known + 1)) {
+      const isSomewhere = remote.layer(diffId) !== undefined;
+      if (!isSomewhere && (await snapshots.stat(chainId)) === undefined) return false;
+      this.#having.add(chainId);
     }
     return true;
   }
