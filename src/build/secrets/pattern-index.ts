@@ -102,8 +102,8 @@ function spanOf({ bytes, isBroken }: IndexedPattern): number {
 }
 
 /**
- * One anchor finds what is in one piece. What a line break may split has two, of which one is whole; where it is too
- * short for that, one with a line break at each place.
+ * One anchor finds what is in one piece. What a line break may split has two, of which one is whole in lines of twice
+ * their length; where it is too short for that, one with each kind of line break at each place.
  */
 function anchorsOf({ bytes, isBroken }: IndexedPattern, pattern: number): readonly Anchor[] {
   const at = (offset: number): Anchor => ({
@@ -113,18 +113,20 @@ function anchorsOf({ bytes, isBroken }: IndexedPattern, pattern: number): readon
   });
   if (!isBroken) return [at(mostDiverse(bytes))];
   if (bytes.length > 2 * anchorSize) return [at(0), at(anchorSize)];
-  const broken = Array.from({ length: anchorSize - 1 }, (_, index) => ({
-    bytes: Buffer.concat([
-      bytes.subarray(0, index + 1),
-      Buffer.from("\n"),
-      bytes.subarray(index + 1, anchorSize - 1),
-    ]),
-    pattern,
-    offset: 0,
-  }));
+  const broken = lineBreaks.flatMap((lineBreak) =>
+    Array.from({ length: anchorSize - 1 }, (_, index) => ({
+      bytes: Buffer.concat(
+        [bytes.subarray(0, index + 1), lineBreak, bytes.subarray(index + 1)],
+        anchorSize,
+      ),
+      pattern,
+      offset: 0,
+    })),
+  );
   return [at(0), ...broken];
 }
 
+const lineBreaks = [Buffer.from("\n"), Buffer.from("\r\n")];
 const farthestAnchor = 128;
 
 /** Where a pattern begins may be a thousand blanks, or what all keys begin with. */

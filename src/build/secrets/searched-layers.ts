@@ -24,15 +24,17 @@ export interface SearchedLayers {
   save(): Promise<void>;
 }
 
+/** Writes nothing: whoever only looks leaves no trace. */
 export async function openSearchedLayers(options: {
   readonly directory: string;
   readonly tmpDir: string;
   readonly secrets: Iterable<Buffer>;
 }): Promise<SearchedLayers> {
   const { directory, tmpDir } = options;
-  const salt = await readSalt(directory, tmpDir);
-  const path = join(directory, `${nameOf(options.secrets, salt)}.json`);
-  const layers = (await readJsonFile(path, parseLayers)) ?? new Set();
+  const secrets = [...options.secrets];
+  const pathWith = (salt: Buffer): string => join(directory, `${nameOf(secrets, salt)}.json`);
+  const known = readSaltFile(join(directory, saltName));
+  const layers = (known && (await readJsonFile(pathWith(known), parseLayers))) ?? new Set();
   let isChanged = false;
   return {
     has: (layer) => layers.has(layer),
@@ -43,6 +45,7 @@ export async function openSearchedLayers(options: {
     },
     save: async () => {
       if (!isChanged) return;
+      const path = pathWith(await readSalt(directory, tmpDir));
       await writeJsonFile({ path, tmpDir, value: { layers: [...layers].slice(-mostLayers) } });
       await dropOldest(directory);
     },

@@ -15,9 +15,8 @@ import { openSecretSearch, type SecretSearch } from "./secret-search.ts";
 
 /**
  * Sees to it that no secret of a build gets into what it makes: searches the plan before anything runs, each step when it
- * has run, and what came from the cache at the end. What is found fails the build, unless leaks are allowed; then it is
- * told. A layer that has a secret in it gets no record, and one that was remembered is searched in every build until it is
- * clean.
+ * has run, and what came from the cache at the end. What is found fails the build, and the step gets no record. Where leaks
+ * are allowed it is told, and its layer is searched again in every build that takes it from the cache.
  */
 export interface SecretWatch {
   /** @throws BUILD_SECRET_LEAKED */
@@ -58,10 +57,12 @@ export interface SecretWatchOptions {
 export async function openSecretWatch(options: SecretWatchOptions): Promise<SecretWatch> {
   const { secrets, store } = options;
   const search = openSecretSearch(secrets);
+  const skipped = new Set(search.skipped.map(({ secret }) => secret));
   const searched = await openSearchedLayers({
     directory: join(store.root, "cache", "searched"),
     tmpDir: store.tmpDir,
-    secrets: secrets.values(),
+    // Not the short ones, which could be guessed: they have no say in what is found.
+    secrets: [...secrets].flatMap(([id, secret]) => (skipped.has(id) ? [] : [secret])),
   });
   for (const { secret, why } of search.skipped) {
     options.steps.warn({
@@ -161,6 +162,8 @@ class LayerSearch {
   /** What a cache elsewhere answers for may not be here at all. */
   tellMissing(): void {
     const count = this.#missing;
+    // Another attempt counts anew.
+    this.#missing = 0;
     if (count === 0) return;
     const layers = count === 1 ? "one layer" : `${count} layers`;
     this.#options.steps.warn({

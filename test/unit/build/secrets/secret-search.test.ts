@@ -33,10 +33,10 @@ describe("a secret is found", () => {
     },
   );
 
-  test("as base64 in lines of any length, with blanks before them", () => {
+  test("as base64 in lines of 16 characters and more, with blanks before them", () => {
     for (let before = 0; before < 60; before++) {
       const text = Buffer.from(`${"abcdefg".repeat(9).slice(before)}${token} and more`);
-      for (const width of [60, 64, 76]) {
+      for (const width of [16, 17, 24, 60, 64, 76]) {
         const lines = text.toString("base64").match(new RegExp(`.{1,${String(width)}}`, "g")) ?? [];
         expect(formsIn(lines.join("\n"))).toEqual(["base64"]);
         expect(formsIn(lines.join("\r\n    "))).toEqual(["base64"]);
@@ -48,8 +48,10 @@ describe("a secret is found", () => {
     const short = openSecretSearch(new Map([["pin", Buffer.from("hunter2!")]]));
     for (let before = 0; before < 80; before++) {
       const encoded = Buffer.from(`${"z".repeat(before)}hunter2!`).toString("base64");
-      const text = (encoded.match(/.{1,76}/g) ?? []).join("\n");
-      expect(short.find(Buffer.from(text)).length, text).toBe(1);
+      for (const lineBreak of ["\n", "\r\n"]) {
+        const text = (encoded.match(/.{1,76}/g) ?? []).join(lineBreak);
+        expect(short.find(Buffer.from(text)).length, text).toBe(1);
+      }
     }
   });
 
