@@ -359,6 +359,13 @@ describe("reports", () => {
     });
   });
 
+  test("an empty name is refused before anything is built", async () => {
+    const failing = await context({ Dockerfile: "FROM scratch\nCOPY missing /\n" });
+    for (const flag of ["--metadata-file", "--iidfile", "--timeline"]) {
+      expect(errorCode(await cli([flag, "", failing])), flag).toBe("OUTPUT_FAILED");
+    }
+  });
+
   test("a failed build leaves no image ID of an earlier one, and files have none", async () => {
     const folder = await makeFolder();
     const iid = join(folder, "iid");

@@ -33,10 +33,12 @@ function refuseTerminal(): void {
 
 /** Whether a file can be put there: its folder exists, and no folder has its name. @throws OUTPUT_FAILED */
 export async function checkFolderOf(path: string): Promise<void> {
-  const found = await stat(path).catch(() => undefined);
+  // No name at all leads to the folder where we are.
+  const place = resolve(path);
+  const found = await stat(place).catch(() => undefined);
   if (found?.isDirectory() === true) throw outputFailed(path, undefined);
   try {
-    if ((await stat(dirname(resolve(path)))).isDirectory()) return;
+    if ((await stat(dirname(place))).isDirectory()) return;
   } catch (error) {
     throw outputFailed(path, error);
   }
