@@ -23,7 +23,7 @@ export function addBuilderCommand(program: Command, invocation: Invocation): voi
   builder
     .command("prune")
     .description("remove build cache that nothing refers to, or what is told of it")
-    .option("-a, --all", "all of it, also what recent builds used and what images share with it")
+    .option("-a, --all", "all of it, also what images share with it and what only saves time")
     .addOption(cacheFilterOption("remove only these"))
     .option("--older-than <duration>", "remove only what was not used for so long: 24h, 7d")
     .option(
