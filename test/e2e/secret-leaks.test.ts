@@ -162,6 +162,34 @@ test("a layer of before is searched when a secret is first given, and then no mo
   expect(told.stderr).toContain("the file /f of [2/3] COPY f /f");
 });
 
+test("a dry run refuses what the build would refuse, and does not show it", async () => {
+  const place = await context({ Dockerfile: "FROM BUSYBOX\nARG A\nRUN true $A\n" });
+  const args = [...flags, "--build-arg", `A=${value}`];
+  const told = await cli(["--dry-run", ...args, place]);
+  expect(errorCode(told)).toBe("BUILD_SECRET_LEAKED");
+  expect(told.stdout + told.stderr).not.toContain(value);
+  const allowed = await expectCli(["--dry-run", "--allow-secret-leak", ...args, place]);
+  expect(allowed.stderr).toContain("SECRET_LEAKED");
+});
+
+test("errors do not repeat a secret, in whatever form", async () => {
+  const encoded = Buffer.from(value).toString("base64");
+  const failing = await context({
+    Dockerfile: `FROM BUSYBOX\n${mount} printf %s "$TOK" | base64; exit 3\n`,
+  });
+  const failed = await cli([...flags, "--progress", "quiet", failing]);
+  expect(errorCode(failed)).toBe("BUILD_RUN_FAILED");
+  expect(failed.stderr).toContain("****");
+  expect(failed.stderr).not.toContain(encoded.slice(0, 12));
+  const invalid = await context({ Dockerfile: `FROM BUSYBOX\nARG A\nEXPOSE $A\n` });
+  const key = "ghp_S3cretTokenValue123456";
+  const told = await cli(["--secret", "id=key,env=KEY", "--build-arg", `A=${key}`, invalid], {
+    env: { KEY: key },
+  });
+  expect(errorCode(told)).toBe("PLAN_PORT_INVALID");
+  expect(told.stderr).not.toContain(key);
+});
+
 test("clean builds with secrets pass; a secret too short to be looked for is told", async () => {
   const place = await context({
     Dockerfile: `FROM BUSYBOX\n${mount} test -n "$TOK" && echo fine >/f\n`,

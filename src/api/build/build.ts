@@ -108,8 +108,7 @@ async function buildFrom(sources: BuildSources, work: BuildWork): Promise<BuildR
   const caches = await openBuildCaches({ engine, steps, options });
   try {
     const { plan, parsed } = await planFrom(sources, { ...work, bases });
-    secretWatch?.plan(plan);
-    secretWatch?.texts({ names, outputs: outputs.flatMap(writtenWords) });
+    searchPlanned(secretWatch, { plan, names, outputs });
     const target = targetOf(options);
     const environment = await openEnvironment(engine, {
       sources,
@@ -157,11 +156,19 @@ async function buildFrom(sources: BuildSources, work: BuildWork): Promise<BuildR
     await caches.write({ plan, solution, bases, names: written.names });
     return { imageId, names: told };
   } catch (error) {
-    const { shown, bytes } = sources.dockerfile;
-    throw withSource(error, { shown, bytes: secretWatch?.blotOut(bytes) ?? bytes });
+    throw withSource(error, sources.dockerfile, secretWatch);
   } finally {
     await caches.close();
   }
+}
+
+/** Looks for secrets in all that is known before anything runs. @throws BUILD_SECRET_LEAKED */
+export function searchPlanned(
+  watch: SecretWatch | undefined,
+  { plan, names, outputs }: Pick<BuildWork, "names" | "outputs"> & { readonly plan: Plan },
+): void {
+  watch?.plan(plan);
+  watch?.texts({ names, outputs: outputs.flatMap(writtenWords) });
 }
 
 /** What the command line gives to an image beside its files. */
@@ -173,7 +180,10 @@ function writtenWords(output: BuildWork["outputs"][number]): readonly object[] {
   ];
 }
 
-async function openWatch(work: BuildWork): Promise<SecretWatch | undefined> {
+/** Of the secrets that the build is given, where there are any. */
+export async function openWatch(
+  work: Pick<BuildWork, "engine" | "options" | "steps" | "given">,
+): Promise<SecretWatch | undefined> {
   const { engine, options, steps, given } = work;
   if (given.secrets === undefined) return undefined;
   const allowLeaks = options.allowSecretLeak === true;

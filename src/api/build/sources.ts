@@ -7,6 +7,7 @@ import {
   TsbuildError,
   whyUnreadable,
 } from "../../core/index.ts";
+import type { SecretWatch } from "../../build/index.ts";
 import type { MergedTree } from "../../layer/index.ts";
 import { apiError } from "../errors.ts";
 import { isHttpUrl, resolveHere, type ContextPlace } from "./context-place.ts";
@@ -95,18 +96,23 @@ function unreadable(path: string, cause: unknown): Error {
   });
 }
 
-/** Errors located in the Dockerfile carry its text, so that whoever prints them can show the line. */
+/**
+ * Errors located in the Dockerfile carry its text, so that whoever prints them can show the line; without the secrets of
+ * the build.
+ */
 export function withSource(
   error: unknown,
   dockerfile: { readonly shown: string; readonly bytes: Buffer },
+  watch?: Pick<SecretWatch, "blotOut">,
 ): unknown {
   if (!isTsbuildError(error) || error.location?.file !== dockerfile.shown) return error;
+  const clean = (text: Buffer): string => (watch?.blotOut(text) ?? text).toString("utf8");
   return new TsbuildError({
     code: error.code,
-    message: error.message,
-    hint: error.hint,
+    message: clean(Buffer.from(error.message)),
+    hint: error.hint && clean(Buffer.from(error.hint)),
     location: error.location,
-    details: { ...error.details, source: dockerfile.bytes.toString("utf8") },
+    details: { ...error.details, source: clean(dockerfile.bytes) },
     cause: error.cause,
   });
 }

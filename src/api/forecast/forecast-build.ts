@@ -2,7 +2,7 @@ import { forecast, StepLog, type Forecast } from "../../build/index.ts";
 import { pinpointWord } from "../../dockerfile/index.ts";
 import { BaseImages } from "../base-images.ts";
 import { targetOf } from "../build/build-target.ts";
-import { planFrom } from "../build/build.ts";
+import { openWatch, planFrom, searchPlanned } from "../build/build.ts";
 import { openBuildCaches } from "../build/cache/build-caches.ts";
 import { choosePlatforms } from "../build/choose-platforms.ts";
 import { locateContext } from "../build/context-place.ts";
@@ -20,13 +20,13 @@ import { chooseOutputs } from "../output/choose-outputs.ts";
 /**
  * Says what `build` would do with the same options, and why. Base images and URLs are asked for as a build does; nothing
  * runs, no layer is fetched, and no image, record or report is written.
- * @throws what keeps a build from beginning: DOCKERFILE_*, PLAN_*, CONTEXT_*, REGISTRY_*, USAGE
+ * @throws what keeps a build from beginning: DOCKERFILE_*, PLAN_*, CONTEXT_*, REGISTRY_*, USAGE, BUILD_SECRET_LEAKED
  */
 export async function forecastBuild(options: BuildOptions): Promise<Forecast> {
   const names = [...new Set((options.tags ?? []).map(normaliseTag))];
   const targets = choosePlatforms(options);
   // What a build refuses is refused; where the result would go makes no difference otherwise.
-  chooseOutputs(options, { names, isIndex: targets.isIndex });
+  const outputs = chooseOutputs(options, { names, isIndex: targets.isIndex });
   const place = await locateContext(options.context);
   const named = await readNamedContexts(options.namedContexts ?? []);
   const local = await openLocalSources(place, options.file);
@@ -38,7 +38,18 @@ export async function forecastBuild(options: BuildOptions): Promise<Forecast> {
       try {
         const elsewhere = { place, options, engine, steps, remotes };
         const sources = local ?? (await openFromElsewhere(elsewhere));
-        const work = { engine, options, targets, named, given, steps, remotes, bases };
+        const work = {
+          engine,
+          options,
+          names,
+          outputs,
+          targets,
+          named,
+          given,
+          steps,
+          remotes,
+          bases,
+        };
         return await forecastFrom(sources, work);
       } finally {
         await bases.close();
@@ -49,14 +60,18 @@ export async function forecastBuild(options: BuildOptions): Promise<Forecast> {
 }
 
 type ForecastWork = Parameters<typeof planFrom>[1] & {
+  readonly names: readonly string[];
+  readonly outputs: ReturnType<typeof chooseOutputs>;
   readonly given: Parameters<Parameters<typeof withRunSources>[2]>[0];
 };
 
 async function forecastFrom(sources: BuildSources, work: ForecastWork): Promise<Forecast> {
   const { engine, options, named, given, bases, steps } = work;
+  const secretWatch = await openWatch(work);
   const caches = await openBuildCaches({ engine, options, steps });
   try {
     const { plan, parsed } = await planFrom(sources, work);
+    searchPlanned(secretWatch, { ...work, plan });
     const environment = await openEnvironment(engine, {
       ...work,
       sources,
@@ -72,7 +87,7 @@ async function forecastFrom(sources: BuildSources, work: ForecastWork): Promise<
       })
       .finally(() => environment.thread?.close());
   } catch (error) {
-    throw withSource(error, sources.dockerfile);
+    throw withSource(error, sources.dockerfile, secretWatch);
   } finally {
     await caches.close();
   }

@@ -88,7 +88,11 @@ async function runCommand(
   await run.cleanUp();
   // Whatever it wrote goes to the disk while its digest is taken.
   if (monotonicMs() - started > longMs) environment.store.beginSync();
-  if (result.exitCode !== 0) throw runFailed(op, { result, tail: tail.text(run.given.secrets) });
+  if (result.exitCode !== 0) {
+    const shown = tail.text(run.given.secrets);
+    const clean = environment.secretWatch?.blotOut(Buffer.from(shown)).toString("utf8");
+    throw runFailed(op, { result, tail: clean ?? shown });
+  }
 }
 
 async function specify(

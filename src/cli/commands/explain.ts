@@ -103,6 +103,8 @@ function optionsOf(flags: Flags) {
     network,
     allow,
     secrets: secret,
+    // It says what changed also of a build that would be refused.
+    allowSecretLeak: true,
     ssh,
     addHosts: flags.addHost,
     ulimits: flags.ulimit,
