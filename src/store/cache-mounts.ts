@@ -17,6 +17,7 @@ import {
   digestOf,
   errnoOf,
   loadSyscalls,
+  lockDirectory,
   removeTree,
 } from "../core/index.ts";
 import { parseCacheMountKey, type CacheMountName } from "./cache-mount-name.ts";
@@ -130,18 +131,29 @@ export function openCacheMounts(places: {
   const folderOf = (key: string): string => join(directory, digestHex(digestOf(key)));
   const temporary = (): string => join(tmpDir, `cache-mount-${randomBytes(8).toString("hex")}`);
 
-  const removeInstance = async (path: string): Promise<void> => {
+  /** Takes an instance out of its folder, which is locked, unless somebody uses it; gives the place where it is then. */
+  const takeOut = async (path: string): Promise<string | "in use" | "gone"> => {
     const trash = temporary();
-    await rename(path, trash);
-    await removeTree(trash);
+    let isOut = false;
+    const isUnused = await whenUnused(path, async () => {
+      await rename(path, trash);
+      isOut = true;
+    });
+    if (!isUnused) return "in use";
+    return isOut ? trash : "gone";
   };
 
   const discard = async (key: string): Promise<void> => {
-    for (const path of await entriesOf(folderOf(key))) {
-      if (await whenUnused(path, removeInstance)) continue;
-      const aside = join(directory, `discarded-${randomBytes(8).toString("hex")}`);
-      await rename(path, aside).catch(unlessGone);
-    }
+    const trash: string[] = [];
+    await whileLocked(folderOf(key), async (folder) => {
+      for (const path of await entriesOf(folder)) {
+        const taken = await takeOut(path);
+        const aside = join(directory, `discarded-${randomBytes(8).toString("hex")}`);
+        if (taken === "in use") await rename(path, aside).catch(unlessGone);
+        else if (taken !== "gone") trash.push(taken);
+      }
+    });
+    for (const path of trash) await removeTree(path);
   };
 
   return {
@@ -212,11 +224,11 @@ export function openCacheMounts(places: {
           const entry = await readEntry(path);
           if (entry === undefined || !wanted(entry)) continue;
         }
-        await whenUnused(path, async () => {
-          report.bytes += await measureTree(join(path, "data"));
-          report.removed += 1;
-          await removeInstance(path);
-        });
+        const taken = await whileLocked(dirname(path), () => takeOut(path));
+        if (taken === undefined || taken === "in use" || taken === "gone") continue;
+        report.bytes += await measureTree(join(taken, "data"));
+        report.removed += 1;
+        await removeTree(taken);
       }
       for (const folder of await entriesOf(directory)) await removeIfEmpty(folder);
       return report;
@@ -335,6 +347,23 @@ async function giveName(draft: string, path: string): Promise<boolean> {
     // When it is the draft that is gone, this says so.
     await stat(draft);
     return false;
+  }
+}
+
+/**
+ * Runs `work` while no other takes instances out of a folder: whatever has a name there keeps it, or one that was looked at
+ * could be another one by now. undefined when the folder is gone.
+ */
+async function whileLocked<Outcome>(
+  folder: string,
+  work: (folder: string) => Promise<Outcome>,
+): Promise<Outcome | undefined> {
+  const lock = await lockDirectory(folder, undefined).catch(unlessGone);
+  if (lock === undefined) return undefined;
+  try {
+    return await work(folder);
+  } finally {
+    await lock.close();
   }
 }
 
