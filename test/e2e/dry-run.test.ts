@@ -248,3 +248,11 @@ test("what keeps a build from beginning fails the same way", async () => {
   expect(errorCode(alone)).toBe("USAGE");
   expect(alone.code).toBe(2);
 });
+
+test("a build without any step is told, too", async () => {
+  const folder = await context({ Dockerfile: "FROM scratch\n" });
+  const told = await expectCli(["build", "--dry-run", "--exit-code", folder]);
+  expect(told.stdout).toBe("There are no steps: nothing would run.\n");
+  expect((await expectCli(["explain", folder])).stdout).toBe("");
+  expect((await expectCli(["graph", folder])).stdout).toContain("</svg>");
+});

@@ -22,7 +22,7 @@ const words: Readonly<Record<ForecastOutcome, string>> = {
 /** What `build --dry-run` prints, for people: a line a step, why it would run, and how long all of it takes. */
 export function formatForecast(forecast: Forecast): string {
   const { steps } = forecast;
-  const widest = Math.max(...steps.map(({ outcome }) => words[outcome].length));
+  const widest = Math.max(0, ...steps.map(({ outcome }) => words[outcome].length));
   const indent = " ".repeat(widest + 10);
   const lines = steps.flatMap((step) => {
     const { name, outcome, dependsOn, why, durationMs } = step;
@@ -38,6 +38,7 @@ export function formatForecast(forecast: Forecast): string {
 
 function summaryOf(forecast: Forecast): string {
   const steps = forecast.steps.filter(({ type }) => type === "step");
+  if (steps.length === 0) return "There are no steps: nothing would run.";
   if (!wouldRun(forecast)) return "All steps are cached: nothing would run.";
   const count = (outcome: ForecastOutcome): number =>
     steps.filter((step) => step.outcome === outcome).length;
@@ -64,7 +65,7 @@ export function formatExplanation({ steps }: Forecast): string {
     `${clean(step.name)}: ${clean(step.why ?? words[step.outcome])}`,
     ...detailsOf(step).map((line) => `    ${clean(line)}`),
   ]);
-  return `${lines.join("\n")}\n`;
+  return lines.map((line) => `${line}\n`).join("");
 }
 
 function detailsOf({ reasons, dependsOn }: ForecastStep): readonly string[] {
