@@ -67,6 +67,17 @@ describe("a second thread that reads a layer's files", () => {
     expect(jobs).toBeGreaterThanOrEqual(2);
   });
 
+  test("reads a large file behind attributes that are longer than a piece", async () => {
+    const path = join(await temporaryFolder(), "large");
+    writeFileSync(path, Buffer.alloc(1_500_000, "0123456789abc"));
+    const xattrs = new Map(
+      Array.from({ length: 10 }, (_, n) => [`user.${String(n)}`, Buffer.alloc(60_000, "x")]),
+    );
+    const large = { ...entryOf(path, { name: "large", mtime: 1n }), xattrs };
+    const { thread } = await openTestThread();
+    expect((await tarOf([large], thread)).equals(await tarOf([large]))).toBe(true);
+  });
+
   test("does not hide that a file is not as it was listed", async () => {
     const { folder, entries } = await manyFiles();
     const { thread } = await openTestThread();

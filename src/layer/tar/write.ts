@@ -107,7 +107,7 @@ class Chunk {
     return this.#rooms.isShared;
   }
 
-  /** Bytes that still fit. */
+  /** Bytes that still fit; negative behind a header for which the chunk grew. */
   get left(): number {
     return chunkSize - this.#length;
   }
@@ -204,7 +204,7 @@ function* partsOf(
   path: Buffer,
 ): Generator<Piece, void, undefined> {
   for (let from = 0; from < entry.size;) {
-    if (chunk.left === 0) yield* chunk.take();
+    if (chunk.left <= 0) yield* chunk.take();
     const size = Math.min(chunk.left, entry.size - from);
     const part = { path, from, size };
     const fill = (place: Buffer): void => {
