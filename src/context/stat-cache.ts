@@ -17,6 +17,9 @@ const tickNs = 20_000_000n;
 const coarseNs = 2_000_000_000n;
 const secondNs = 1_000_000_000n;
 
+/** Before the year 1678: the table has no room for such a time. Those after 2262 are younger than any reading. */
+const oldest = -(2n ** 63n);
+
 const entriesAtOnce = 1000;
 
 export interface StatCacheOptions {
@@ -67,7 +70,7 @@ class FileStatCache implements StatCache {
 
   set(entry: { readonly key: StatKey; readonly digest: Digest; readonly readAt: bigint }): void {
     const { key, digest, readAt } = entry;
-    if (isRacy(key, readAt)) return;
+    if (isRacy(key, readAt) || key.mtimeNs < oldest) return;
     this.#table.set({ key, digest, lastUsed: this.#today });
     this.#isChanged = true;
   }

@@ -73,6 +73,19 @@ test("a file as young as its reading is not trusted", async () => {
   expect(cache.get(keyOf("/older", 50))).toBe(digest);
 });
 
+test("times of other centuries are no harm", async () => {
+  const cache = await open();
+  const secondNs = 1_000_000_000n;
+  const mtimes = { "/1600": -11_676_096_000n, "/1900": -2_208_988_800n, "/2500": 16_725_225_600n };
+  for (const [path, seconds] of Object.entries(mtimes))
+    cache.set({ key: { ...keyOf(path), mtimeNs: seconds * secondNs + 1n }, digest, readAt });
+  const known = Object.entries(mtimes).filter(
+    ([path, seconds]) =>
+      cache.get({ ...keyOf(path), mtimeNs: seconds * secondNs + 1n }) !== undefined,
+  );
+  expect(known.map(([path]) => path)).toEqual(["/1900"]);
+});
+
 test("whole seconds in both times mean a coarse clock, which needs two seconds", async () => {
   const cache = await open();
   const second = (age: number): StatKey => {
