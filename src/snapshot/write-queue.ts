@@ -48,8 +48,9 @@ export class WriteQueue implements ContentPlaces {
   #current: Chunk | undefined;
   /** How much of it `reserve` gave. */
   #length = 0;
+  /** In the order in which they were taken. */
   readonly #awaited = new Set<string>();
-  #refused: QueuedFile[] = [];
+  readonly #refused = new Map<string, QueuedFile>();
   #filesAlone = 0;
 
   constructor(thread: JobThread) {
@@ -68,7 +69,7 @@ export class WriteQueue implements ContentPlaces {
 
   /** Whether the thread could not make some of the files: `settle` tells of them. */
   get hasRefused(): boolean {
-    return this.#refused.length > 0;
+    return this.#refused.size > 0;
   }
 
   next(): Buffer {
@@ -110,8 +111,8 @@ export class WriteQueue implements ContentPlaces {
       await this.#thread.over(chunk.job);
       this.#collect(chunk);
     }
-    const refused = this.#refused;
-    this.#refused = [];
+    const refused = [...this.#awaited].flatMap((path) => this.#refused.get(path) ?? []);
+    this.#refused.clear();
     this.#awaited.clear();
     return refused;
   }
@@ -151,8 +152,9 @@ export class WriteQueue implements ContentPlaces {
   /** To be called when the last job about the chunk is over. */
   #collect(chunk: Chunk): void {
     for (const [index, file] of chunk.files.entries()) {
-      if (chunk.marks[index] === 1) this.#awaited.delete(key(file.path));
-      else this.#refused.push({ ...file, content: Buffer.from(file.content) });
+      const path = key(file.path);
+      if (chunk.marks[index] === 1) this.#awaited.delete(path);
+      else this.#refused.set(path, { ...file, content: Buffer.from(file.content) });
     }
     chunk.marks.fill(0);
     chunk.files.length = 0;

@@ -134,6 +134,33 @@ describe("a second thread that makes a layer's files", () => {
     }
   });
 
+  test("fails for the first of two that fail in memory that was used in another order", async () => {
+    const { thread } = await openTestThread();
+    const [isOver, over] = [thread.isOver.bind(thread), thread.over.bind(thread)];
+    let isWaited = false;
+    let asked = 0;
+    // The first piece of memory serves again behind the second, which is with the thread until it is waited for.
+    thread.isOver = (job) => {
+      if (isWaited || job > 1) return isWaited && isOver(job);
+      while (++asked > 1 && !isOver(job));
+      return asked > 1;
+    };
+    thread.over = async (job) => {
+      isWaited = true;
+      await over(job);
+    };
+    const inPiece = Math.floor((512 * 1024) / 5000);
+    const files = numbered(3 * inPiece, "d/f", 5000);
+    const failing = (letter: string) => fileEntry(`d/${letter.repeat(300)}`, Buffer.alloc(5000));
+    files[inPiece + 20] = failing("a");
+    files[2 * inPiece + 20] = failing("b");
+    const place = await open("turned");
+    const layer = await layerOf([directoryEntry("d"), ...files]);
+    await expect(place.apply(undefined, layer, { thread })).rejects.toMatchObject({
+      details: { entry: expect.stringContaining("d/aaa") as string },
+    });
+  });
+
   test("may die in the middle", async () => {
     const [alone, helped] = [await open("living"), await open("dying")];
     const { thread } = await openTestThread();
