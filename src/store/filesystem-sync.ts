@@ -26,8 +26,9 @@ export class FilesystemSync {
     }
     this.#underWay = this.#write()
       .catch((error: unknown) => {
-        // What could not even begin (no koffi) has lost nothing: `finish` begins again.
-        if (isTsbuildError(error)) this.#failure ??= { error };
+        // What could not even begin has lost nothing: `finish` begins again.
+        const hasBegun = isTsbuildError(error) && error.code !== "SYSCALLS_UNAVAILABLE";
+        if (hasBegun) this.#failure ??= { error };
       })
       .finally(() => {
         this.#underWay = undefined;
@@ -37,15 +38,16 @@ export class FilesystemSync {
       });
   }
 
-  /** Whether the disk has lost something, as far as is known. */
-  get hasFailed(): boolean {
-    return this.#failure !== undefined;
-  }
-
   /** Waits for what was begun: afterwards nothing holds the filesystem any more. */
   async settle(): Promise<void> {
     this.#isAgain = false;
     await this.#underWay;
+  }
+
+  /** Whether something that was begun has failed; waits for it. */
+  async hasFailed(): Promise<boolean> {
+    await this.settle();
+    return this.#failure !== undefined;
   }
 
   /** Everything that was written before the call outlives a power cut when this is over. */

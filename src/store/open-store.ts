@@ -85,9 +85,7 @@ export async function openStore(options: {
       filesystem.begin();
     },
     sync: async () => filesystem.finish(),
-    get hasLostWrites() {
-      return filesystem.hasFailed;
-    },
+    hasLostWrites: async () => filesystem.hasFailed(),
     close: async () =>
       (closing ??= (async () => {
         await sweeper.stop();

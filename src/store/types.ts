@@ -153,8 +153,11 @@ export interface Store {
   beginSync(): void;
   /** One syncfs of the filesystem; afterwards what was written before survives a power cut. */
   sync(): Promise<void>;
-  /** Whether a write that was begun has failed, as far as is known: what is not durable yet cannot be trusted then. */
-  readonly hasLostWrites: boolean;
+  /**
+   * Waits for what `beginSync` began; whether a write has failed. Then what is not durable yet cannot be trusted: the
+   * kernel told this process, and will not tell the next one.
+   */
+  hasLostWrites(): Promise<boolean>;
   /** Removes this process' folder. Idempotent. A process that ends without is swept by a later one. */
   close(): Promise<void>;
 }

@@ -125,8 +125,6 @@ async function buildFrom(sources: BuildSources, work: BuildWork): Promise<BuildR
       const thread = attempt === 1 ? environment.thread : undefined;
       const solution = await solve(plan, { ...environment, ...given, ...watched, thread })
         .catch((error: unknown) => {
-          // Nobody will ask the disk again: it tells of a failure once.
-          if (engine.store.hasLostWrites) engine.snapshots.distrustUnsynced();
           throw pinpointWord(error, parsed);
         })
         .finally(() => environment.thread?.close());
@@ -156,6 +154,8 @@ async function buildFrom(sources: BuildSources, work: BuildWork): Promise<BuildR
     await caches.write({ plan, solution, bases, names: written.names });
     return { imageId, names: told };
   } catch (error) {
+    // Nobody will ask the disk again: it tells of a failure once.
+    if (await engine.store.hasLostWrites()) engine.snapshots.distrustUnsynced();
     throw withSource(error, sources.dockerfile, secretWatch);
   } finally {
     await caches.close();

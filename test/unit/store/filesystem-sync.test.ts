@@ -59,11 +59,25 @@ test("a failure that the kernel told to somebody who did not wait is told at the
   await expect(over).rejects.toThrow("input/output error");
 });
 
-test("a write that could not begin has lost nothing, and the end is a success", async () => {
+test("who asks whether something was lost waits for what is under way", async () => {
+  const { sync, writes } = slowDisk();
+  expect(await sync.hasFailed()).toBe(false);
+  sync.begin();
+  const hasFailed = sync.hasFailed();
+  await settled();
+  writes[0]?.fail(coreError("SYSCALL_FAILED", "input/output error"));
+  expect(await hasFailed).toBe(true);
+});
+
+test.each([
+  new Error("ENOENT"),
+  coreError("SYSCALLS_UNAVAILABLE", "load the system call library koffi"),
+])("a write that could not begin has lost nothing, and the end is a success: %s", async (error) => {
   const { sync, writes } = slowDisk();
   sync.begin();
-  writes[0]?.fail(new Error("EMFILE"));
+  writes[0]?.fail(error);
   await settled();
+  expect(await sync.hasFailed()).toBe(false);
   const over = sync.finish();
   await settled();
   writes[1]?.end();
