@@ -317,7 +317,7 @@ export class LayerWriter implements TreeWriter {
   /** Whether a file at `path`, whose directory is ready, may not be made beside those on their way. */
   #isDisturbed(path: RootPath): boolean {
     const queue = this.#queue;
-    if (queue?.isBusy !== true) return false;
+    if (queue === undefined) return false;
     return queue.hasRefused || queue.isAwaited(path) || this.#ready.has(key(path));
   }
 

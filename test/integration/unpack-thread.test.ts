@@ -117,6 +117,17 @@ describe("a second thread that makes a layer's files", () => {
     expect(readdirSync(place.tmpDir)).toEqual([]);
   });
 
+  test("is not asked for a file in the place of a directory: what is below goes first", async () => {
+    const { thread } = await openTestThread();
+    const active = await (await open("instead")).prepare(undefined);
+    const writer = active.openWriter({ thread });
+    const looks = { mode: 0o755, uid: 0, gid: 0, mtime: 0n };
+    await writer.directory(Buffer.from("d"), looks);
+    expect(writer.smallFile(Buffer.from("d"), looks, Buffer.from("x"))).toBe(false);
+    expect(writer.smallFile(Buffer.from("e"), looks, Buffer.from("x"))).toBe(true);
+    await writer.finish();
+  });
+
   test("fails for the first file that fails, whatever comes behind it", async () => {
     const [alone, helped] = [await open("alone"), await open("helped")];
     const { thread } = await openTestThread();
