@@ -4,6 +4,7 @@ import type { Op, Plan, Vertex, VertexId } from "../plan/index.ts";
 import type { BuildEnvironment } from "./environment.ts";
 import { openExplainer, type Explainer, type KnownVertex } from "./explain/explainer.ts";
 import { formatReason } from "./explain/format-reason.ts";
+import { withoutSecrets } from "./explain/without-secrets.ts";
 import type { CacheKey } from "./keys.ts";
 import { isStep, vertexOf } from "./plan-vertices.ts";
 import type { StepRecord } from "./step-records.ts";
@@ -28,7 +29,7 @@ export interface SolvedStep {
 /** What becomes of the vertices of one build, beside what became of them in the last one. */
 export class BuildTrace {
   readonly #plan: Plan;
-  readonly #environment: Pick<BuildEnvironment, "cache" | "lastBuild">;
+  readonly #environment: Pick<BuildEnvironment, "cache" | "lastBuild" | "secretWatch">;
   readonly #keys: VertexKeys;
   readonly #outcomes = new Map<VertexId, StepOutcome>();
   #last: Promise<BuildRecord | undefined> | undefined;
@@ -36,7 +37,7 @@ export class BuildTrace {
 
   constructor(options: {
     readonly plan: Plan;
-    readonly environment: Pick<BuildEnvironment, "cache" | "lastBuild">;
+    readonly environment: Pick<BuildEnvironment, "cache" | "lastBuild" | "secretWatch">;
     readonly keys: VertexKeys;
   }) {
     this.#plan = options.plan;
@@ -56,14 +57,16 @@ export class BuildTrace {
 
   /** Who compares this build with the last one. */
   explainer(): Promise<Explainer> {
-    return (this.#explainer ??= this.#lastBuild().then((previous) =>
-      openExplainer({
+    return (this.#explainer ??= this.#lastBuild().then((previous) => {
+      const { cache, secretWatch } = this.#environment;
+      const explainer = openExplainer({
         plan: this.#plan,
-        cache: this.#environment.cache,
+        cache,
         previous,
         known: (id) => this.#known(id),
-      }),
-    ));
+      });
+      return secretWatch === undefined ? explainer : withoutSecrets(explainer, secretWatch);
+    }));
   }
 
   /** Every vertex of the plan, in its order. */

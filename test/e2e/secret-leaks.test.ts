@@ -172,6 +172,24 @@ test("a dry run refuses what the build would refuse, and does not show it", asyn
   expect(allowed.stderr).toContain("SECRET_LEAKED");
 });
 
+test("why a step runs is told without what was a build argument before it was a secret", async () => {
+  const before = `FROM BUSYBOX\nARG A\n${mount} echo "$A" >/dev/null\n`;
+  const place = await context({ Dockerfile: before });
+  await expectCli(["-t", "why:1", "--build-arg", `A=${value}`, place]);
+  const now = (await readFile(join(place, "Dockerfile"), "utf8")).replace("$A", "$(id)");
+  await writeFile(join(place, "Dockerfile"), now);
+  const timeline = join(folder, "timeline.html");
+  for (const args of [
+    ["--dry-run", "--format", "json"],
+    ["--timeline", timeline, "--progress", "plain"],
+  ]) {
+    const { stdout, stderr } = await expectCli(["-t", "why:1", ...args, ...flags, place]);
+    expect(stdout + stderr).toContain("instruction changed, it was: RUN");
+    expect(stdout + stderr).not.toContain(value);
+  }
+  expect(await readFile(timeline, "utf8")).not.toContain(value);
+});
+
 test("errors do not repeat a secret, in whatever form", async () => {
   const encoded = Buffer.from(value).toString("base64");
   const failing = await context({

@@ -81,7 +81,8 @@ async function forecastFrom(sources: BuildSources, work: ForecastWork): Promise<
       bases,
       epoch: plan.sourceDateEpoch,
     });
-    return await forecast(plan, { ...environment, ...given })
+    const watched = secretWatch === undefined ? {} : { secretWatch };
+    return await forecast(plan, { ...environment, ...given, ...watched })
       .catch((error: unknown) => {
         throw pinpointWord(error, parsed);
       })
