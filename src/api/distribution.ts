@@ -188,7 +188,7 @@ function warnOfMissing(
   if (images.length === 0) return;
   steps.warn({
     code: "PartialIndex",
-    message: `of ${familiarReference(parseReference(name))} only a part is here and goes: not ${images.map(formatPlatform).join(", ")}`,
+    message: `pushes only a part of ${familiarReference(parseReference(name))}; not here: ${images.map(formatPlatform).join(", ")}`,
   });
 }
 

@@ -122,7 +122,7 @@ describe("one name for several platforms", () => {
     await expectCli(["tag", name, other], { root });
     const part = await expectCli(["push", other], { root });
     expect(part.stderr).toContain("PartialIndex");
-    expect(part.stderr).toContain(`not linux/${otherArch}`);
+    expect(part.stderr).toContain(`not here: linux/${otherArch}`);
     const chosen = await expectCli(["push", "--platform", `linux/${hostArch}`, other], { root });
     expect(chosen.stderr).not.toContain("PartialIndex");
     await expectCli(["pull", "--platform", `linux/${otherArch}`, name], { root });
