@@ -6,6 +6,6 @@ export {
   type ImageDirectorySource,
 } from "./image-directory.ts";
 export { openLayoutSink } from "./layout-sink.ts";
-export { openArchiveSource } from "./archive-source.ts";
+export { blobPath, openArchiveSource } from "./archive-source.ts";
 export { archiveError, type ArchiveErrorCode } from "./errors.ts";
 export type * from "./types.ts";

@@ -1,5 +1,5 @@
 import { constants, createWriteStream } from "node:fs";
-import { lstat, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { lstat, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -9,6 +9,7 @@ import {
   isIndexType,
   isManifestType,
   lockDirectory,
+  makeFolder,
   mediaTypes,
   parseReference,
   withDefaultTag,
@@ -63,7 +64,7 @@ class DirectorySink implements LayoutSink {
 
   async begin(): Promise<void> {
     await this.#writing(async () => {
-      await mkdir(this.#directory, { recursive: true });
+      makeFolder(this.#directory);
       // One that is damaged is told now, not when everything has been written.
       await this.#readIndex();
     });
@@ -172,7 +173,7 @@ class DirectorySink implements LayoutSink {
   /** The layout may come from a stranger: what is written to it must not go through their links. */
   async #makeFolder(folder: string): Promise<void> {
     for (const path of [dirname(folder), folder]) {
-      await mkdir(path, { recursive: true });
+      makeFolder(path);
       if ((await lstat(path)).isDirectory()) continue;
       throw archiveError("ARCHIVE_WRITE_FAILED", `write ${this.label}: ${path} is a symlink`, {
         hint: "give a directory whose blobs lie in it",

@@ -392,6 +392,60 @@ describe("a cache that is of no use is a warning, and never a wrong hit", () => 
     await expectCli(["load", "-i", archive], { root });
   });
 
+  test("layers that are gone when only their image was asked for: no image is promised, and the cache becomes whole", async () => {
+    const directory = join(await makeFolder(), "cache");
+    const folder = await files();
+    const args = [
+      ...["--cache-from", `type=local,src=${directory}`],
+      ...["--cache-to", `type=local,dest=${directory},mode=max`],
+      ...["-t", "whole", folder],
+    ];
+    await expectCli(args);
+    await harmLayers(directory, "gone");
+    const first = await expectCli(args, { root: await workspace.freshRoot() });
+    expect(first.stderr).toContain("CACHE_LAYER_LOST");
+    expect(ran(first)).toContain("RUN head -c 1000 /dev/urandom >/first");
+    const root = await workspace.freshRoot();
+    const second = await expectCli(args, { root });
+    expect(second.stderr).not.toContain("CACHE_LAYER_LOST");
+    expect(ran(second)).toEqual([]);
+    expect((await expectCli(["run", "--rm", "whole"], { root })).stdout).toBe("last\n");
+  });
+
+  test("a layer that is gone does not keep the rest from another cache", async () => {
+    const folders = [await makeFolder(), await makeFolder()];
+    const [from = "", to = ""] = folders.map((folder) => join(folder, "cache"));
+    const folder = await files();
+    await expectCli(["--cache-to", `type=local,dest=${from},mode=max`, folder]);
+    const blobs = join(from, "blobs/sha256");
+    // That of the stage that only gives a file.
+    for (const name of await readdir(blobs)) {
+      if ((await readFile(join(blobs, name))).length > 150_000) await rm(join(blobs, name));
+    }
+    const root = await workspace.freshRoot();
+    const built = await expectCli(
+      [
+        ...["--cache-from", `type=local,src=${from}`],
+        ...["--cache-to", `type=local,dest=${to},mode=max`, folder],
+      ],
+      { root },
+    );
+    expect(built.stderr).toContain("CACHE_LAYER_LOST");
+    expect((await readdir(join(to, "blobs/sha256"))).length).toBeGreaterThan(3);
+  });
+
+  test("a damaged layer leaves no half of an archive on the standard output", async () => {
+    const directory = join(await makeFolder(), "cache");
+    const folder = await files({ Dockerfile: "FROM scratch\nCOPY input /\nCOPY last /\n" });
+    await expectCli(["--cache-to", `type=local,dest=${directory},mode=max`, folder]);
+    await harmLayers(directory, "damaged");
+    const root = await workspace.freshRoot();
+    const from = ["--cache-from", `type=local,src=${directory}`];
+    const built = await expectCli([...from, "-o", "type=oci", folder], { root });
+    expect(built.stderr).toContain("CACHE_LAYER_LOST");
+    expect(built.stdout.match(/oci-layout\0/g)).toHaveLength(1);
+  });
+
   test("a target that cannot be written fails the build behind its image, unless it may [6.20]", async () => {
     const folder = await files();
     const to = "type=registry,ref=127.0.0.1:1/out/of/reach";
@@ -401,6 +455,13 @@ describe("a cache that is of no use is a warning, and never a wrong hit", () => 
     expect((await workspace.inspect("unwritten")).RepoTags).toContain("unwritten:latest");
     const told = await expectCli(["--cache-to", `${to},ignore-error=true`, folder]);
     expect(told.stderr).toContain("CACHE_NOT_EXPORTED");
+    // What can be known before the build is told before it.
+    const wrong = await cli(["--cache-to", "type=registry,ref=No Name", "-t", "early", folder]);
+    expect([wrong.code, wrong.stderr.includes("REFERENCE_INVALID")]).toEqual([1, true]);
+    expect(wrong.stderr).not.toContain("exporting to image");
+    // Where no directory can be made.
+    const nowhere = await cli(["--cache-to", "type=local,dest=/proc/no/where", folder]);
+    expect([nowhere.code, nowhere.stderr.includes("/proc/no")]).toEqual([1, true]);
     const refused = await cli(["--cache-to", "type=gha,mode=max", folder]);
     expect([refused.code, refused.stderr.includes("OUTPUT_UNSUPPORTED")]).toEqual([1, true]);
   });

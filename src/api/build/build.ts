@@ -12,7 +12,7 @@ import { BaseImages } from "../base-images.ts";
 import { withEngine, type Engine } from "../engine.ts";
 import { normaliseTag } from "../images.ts";
 import { familiar } from "../output/archive-output.ts";
-import { chooseOutputs } from "../output/choose-outputs.ts";
+import { chooseOutputs, isOnStdout } from "../output/choose-outputs.ts";
 import { checkFolderOf, checkOutput } from "../output/places.ts";
 import { removeReport, writeImageId, writeMetadata } from "../output/reports.ts";
 import { writeOutputs, type WrittenOutputs } from "../output/write-outputs.ts";
@@ -131,7 +131,7 @@ async function buildFrom(sources: BuildSources, work: BuildWork): Promise<BuildR
       await secretWatch?.cached(plan, solution);
       // Before anything is named: what a name leads to must outlive a power cut.
       await engine.snapshots.makeDurable(() => engine.store.sync());
-      await caches.keepOrigins(solution);
+      await caches.keepOrigins(solution, { isStreamed: outputs.some(isOnStdout) });
       const isInlineCache = caches.isInline;
       const assembled = { plan, solution, environment, targets, options, isInlineCache };
       const images = await assembleImages(assembled);

@@ -104,6 +104,7 @@ function checkOne(
   }
 }
 
-function isOnStdout(output: OutputSpec): boolean {
+/** Whether what is written can never be taken back. */
+export function isOnStdout(output: OutputSpec): boolean {
   return "destination" in output && output.destination === "-";
 }

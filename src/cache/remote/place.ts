@@ -19,6 +19,11 @@ export interface CachePlace extends ContentSource, ContentSink {
   /** Whether the comparison of `tagInstead` is sure: nobody can come between it and the change. */
   readonly isExact: boolean;
   /**
+   * Whether whatever a manifest lists is there as long as the manifest is, as registries see to. Elsewhere people clean up,
+   * or let objects end by their age, and each blob is asked for.
+   */
+  readonly keepsWhatIsListed: boolean;
+  /**
    * Makes the name stand for `manifest`, whose graph has been pushed. False when the place knows that by now the name
    * stands for something else than `before`; places that cannot compare replace what is there.
    */

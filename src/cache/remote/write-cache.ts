@@ -1,6 +1,7 @@
 import { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import {
+  createLimiter,
   digestOf,
   isTsbuildError,
   layerCompression,
@@ -33,6 +34,8 @@ export interface WriteCacheRequest {
   readonly records: readonly RemoteRecord[];
   /** The cache as it was read a while ago, if it was. */
   readonly known?: StandingCache | undefined;
+  /** Layers that somebody has found to be gone, whatever the place says. */
+  readonly isLost?: ((layer: DiffId) => boolean) | undefined;
   /** Leaves out what other builders wrote. */
   readonly isNew?: boolean;
   readonly form: CacheForm;
@@ -75,7 +78,9 @@ export async function writeCache(request: WriteCacheRequest): Promise<WrittenCac
     const standing = isTrusting ? present.standing : undefined;
     const made = await compose(request, standing);
     const { root } = made;
-    if (root.digest === standing?.root.digest) return { root, isChanged: false, copied };
+    if (root.digest === standing?.root.digest && standing.isWhole) {
+      return { root, isChanged: false, copied };
+    }
     try {
       await moveBlobs({ ...request, made, standing, copied });
       const isMine = await place.tagInstead(root, present.root, signal);
@@ -129,7 +134,7 @@ interface ComposedCache {
 
 async function compose(
   request: WriteCacheRequest,
-  standing: StandingCache | undefined,
+  standing: PresentCache | undefined,
 ): Promise<ComposedCache> {
   const { form, isGoodForm, exportLayers } = request;
   const present = standing?.contents.layers ?? new Map<DiffId, Descriptor>();
@@ -228,10 +233,15 @@ async function moveBlobs(
   request.copied.bytes += copied.bytes;
 }
 
+/** A cache that stands there, without the layers that are gone. */
+interface PresentCache extends StandingCache {
+  readonly isWhole: boolean;
+}
+
 /** What the name stands for, and the cache that this is, where it is one of ours. */
 interface Present {
   readonly root: Descriptor | undefined;
-  readonly standing?: StandingCache;
+  readonly standing?: PresentCache;
 }
 
 async function readPresent(
@@ -242,11 +252,13 @@ async function readPresent(
   const root = await place.resolve(place.name, signal);
   if (root === undefined) return { root };
   if (known?.config !== undefined && root.digest === known.root.digest) {
-    return { root, standing: known };
+    return { root, standing: await withoutLost(known, request) };
   }
   try {
     const standing = await readStandingCache({ source: place, root, now: now(), signal });
-    if (standing.config !== undefined) return { root, standing };
+    if (standing.config !== undefined) {
+      return { root, standing: await withoutLost(standing, request) };
+    }
     onReplaced?.(cacheError("CACHE_FOREIGN", "read a cache: it is an image"));
   } catch (error) {
     signal?.throwIfAborted();
@@ -255,6 +267,37 @@ async function readPresent(
     onReplaced?.(error);
   }
   return { root };
+}
+
+/** Blobs that are asked for at the same time. */
+const asksAtOnce = 8;
+
+/** What is gone is sent again by whoever has it: else a cache that has lost a layer would never be whole again. */
+async function withoutLost(
+  standing: StandingCache,
+  { place, isLost, signal }: WriteCacheRequest,
+): Promise<PresentCache> {
+  const { contents, blobs } = standing;
+  const limit = createLimiter(asksAtOnce);
+  const gone = new Set<Digest>();
+  const ask = async (layer: DiffId, blob: Descriptor): Promise<void> => {
+    if (isLost?.(layer) !== true) {
+      if (place.keepsWhatIsListed || (await place.has(blob, signal))) return;
+    }
+    gone.add(blob.digest);
+  };
+  const asked = [...contents.layers].map(([layer, blob]) => limit(() => ask(layer, blob)));
+  await Promise.all(asked);
+  const isHere = ({ digest }: Descriptor): boolean => !gone.has(digest);
+  return {
+    ...standing,
+    isWhole: gone.size === 0,
+    blobs: blobs.filter(isHere),
+    contents: {
+      records: contents.records,
+      layers: new Map([...contents.layers].filter(([, blob]) => isHere(blob))),
+    },
+  };
 }
 
 function isUnreadable(error: unknown): boolean {

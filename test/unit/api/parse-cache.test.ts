@@ -1,3 +1,4 @@
+import { inspect } from "node:util";
 import { describe, expect, test } from "vitest";
 import { parseCacheFrom, parseCacheTo } from "../../../src/api/index.ts";
 import { formatLocation } from "../../../src/api/build/cache/cache-spec.ts";
@@ -97,6 +98,25 @@ describe("--cache-to [6.19, 6.20]", () => {
     });
   });
 
+  test("a text that is wrong is told without its secrets", () => {
+    for (const wrong of [
+      "type=s3,bucket=b,secret_access_key=canary,mode=other",
+      'type=s3,bucket=b,"secret_access_key=can,canary",nonsense',
+      'type=s3,"session_token=canary',
+      "type=gha,token=canary",
+    ]) {
+      for (const parse of [parseCacheTo, parseCacheFrom]) {
+        let told = "";
+        try {
+          parse(wrong);
+        } catch (error) {
+          told = inspect(error, { depth: 5 });
+        }
+        expect(told).not.toContain("canary");
+      }
+    }
+  });
+
   test("what is not made is refused", () => {
     for (const text of [
       "type=gha",
@@ -111,6 +131,8 @@ describe("--cache-to [6.19, 6.20]", () => {
       "type=registry,ref=a,image-manifest=true,oci-mediatypes=false",
       "type=registry,ref=a,reset=true",
       "type=inline,ref=x",
+      "type=inline,compression=zstd",
+      "type=inline,image-manifest=false",
     ]) {
       expectThrown(() => parseCacheTo(text), "USAGE");
     }

@@ -15,8 +15,11 @@ export interface BuildCaches {
    * done by then is in the local cache, and their steps run.
    */
   retrying<T>(work: (attempt: number) => Promise<T>): Promise<T>;
-  /** Keeps in mind where the layers of the results can be had that are not here. Called before the results are written. */
-  keepOrigins(solution: Solution): Promise<void>;
+  /**
+   * Keeps in mind where the layers of the results can be had that are not here. Called before the results are written. With
+   * `isStreamed` they are brought: what has gone into a stream cannot be taken back when a layer then turns out to be missing.
+   */
+  keepOrigins(solution: Solution, output: { readonly isStreamed: boolean }): Promise<void>;
   /** Writes the caches. @throws what keeps one from being written, unless it may fail */
   write(request: {
     readonly plan: Plan;
@@ -39,7 +42,8 @@ export async function openBuildCaches(request: BuildCachesRequest): Promise<Buil
   const alias = parsePairs(buildArgs, "BUILD_ARG_INVALID").get("BUILDKIT_INLINE_CACHE") ?? "";
   const isInline = cacheTo.some(({ type }) => type === "inline") || /^(?:1|t|true)$/i.test(alias);
   if (cacheFrom.length === 0 && cacheTo.length === 0) return { ...noCaches, isInline };
-  const { openNamedCaches } = await import("./named-caches.ts");
+  const { checkTargets, openNamedCaches } = await import("./named-caches.ts");
+  await checkTargets(request.engine, cacheTo);
   return { ...openNamedCaches(request), isInline };
 }
 

@@ -80,20 +80,32 @@ export function parseCacheTo(text: string): CacheTarget {
   if (type === "gha" || type === "azblob") {
     throw apiError("OUTPUT_UNSUPPORTED", `write a cache of type ${type}: not supported`, {
       hint: "use type=registry, local, inline or s3; a local one can be kept by actions/cache",
-      details: { cache: text },
+      details: { type },
     });
   }
-  const form = readForm(fields);
   if (type === "inline") {
+    // How its layers are written is the image's matter; what else could be said here would count for nothing.
+    for (const field of formFields) fields.refuse(field);
+    const form = readForm(fields);
     fields.refuseRest();
     // All that fits into an image is the image's: BuildKit takes max here, too, and means min.
     return { ...form, type, mode: "min" };
   }
+  const form = readForm(fields);
   const reset = type === "local" && (fields.takeBoolean("reset") ?? false);
   const place = readPlace(fields, { type, directoryField: "dest" });
   fields.refuseRest();
   return { ...form, type: "place", place, reset };
 }
+
+/** What says how layers and documents are written. */
+const formFields = [
+  "compression",
+  "compression-level",
+  "force-compression",
+  "oci-mediatypes",
+  "image-manifest",
+];
 
 function readForm(fields: Fields): CacheTargetForm {
   const mode = fields.takeOneOf("mode", ["min", "max"]) ?? "min";
@@ -146,6 +158,13 @@ export function formatLocation(fields: Readonly<Record<string, string | undefine
   return Object.entries(fields)
     .flatMap(([key, value]) => (value === undefined ? [] : [`${key}=${value}`]))
     .map((field) => (/[",]/.test(field) ? `"${field.replaceAll('"', '""')}"` : field))
+    .join();
+}
+
+/** Such a text for messages: of places in a bucket it may have keys, and of other places whatever people take for one. */
+function withoutSecrets(text: string): string {
+  return splitCsv(text)
+    .map((field) => field.replace(/((?:key|secret|token|password)[^=]*=).*$/is, "$1***"))
     .join();
 }
 
@@ -203,12 +222,15 @@ class Fields {
     return all;
   }
 
+  refuse(key: string): void {
+    if (this.#values.has(key)) this.fail(`there is no field ${key} for this type`);
+  }
+
   refuseRest(): void {
-    const [left] = this.#values.keys();
-    if (left !== undefined) this.fail(`there is no field ${left} for this type`);
+    for (const left of this.#values.keys()) this.refuse(left);
   }
 
   fail(hint: string): never {
-    throw usageError(`read ${this.#flag} ${JSON.stringify(this.#text)}`, hint);
+    throw usageError(`read ${this.#flag} ${JSON.stringify(withoutSecrets(this.#text))}`, hint);
   }
 }

@@ -24,6 +24,7 @@ import type { CacheTarget } from "./cache-spec.ts";
 import { collectRecords, type CollectedRecords } from "./collect-records.ts";
 import { describePlace } from "./describe-place.ts";
 import type { ImportedCaches } from "./imported-caches.ts";
+import { isOfSource } from "./is-of-source.ts";
 import { openCachePlace } from "./open-place.ts";
 
 type PlaceTarget = Extract<CacheTarget, { readonly type: "place" }>;
@@ -72,7 +73,10 @@ async function exportCache(target: PlaceTarget, request: ExportCachesRequest): P
       mountFrom: siblings(target, request.names),
     });
     try {
-      const written = await write(place, { ...request, target, step, collected });
+      const written = await write(place, {
+        ...{ ...request, target, step, collected },
+        borrowed: new Set<DiffId>(),
+      });
       step.output("stdout", Buffer.from(`${describeWritten(written, collected)}\n`));
     } finally {
       await place.close();
@@ -84,15 +88,31 @@ interface Export extends ExportCachesRequest {
   readonly target: PlaceTarget;
   readonly step: Step;
   readonly collected: CollectedRecords;
+  /** Layers that only another cache has. */
+  readonly borrowed: Set<DiffId>;
 }
 
+/** Layers that another cache turns out not to have are left out, and fail nothing. */
 async function write(place: CachePlace, work: Export): Promise<WrittenCache> {
+  const { engine, imported, borrowed } = work;
+  try {
+    return await writeOnce(place, work);
+  } catch (error) {
+    if (engine.signal.aborted || borrowed.size === 0 || !isOfSource(error)) throw error;
+    const lost = (await imported?.findLost([...borrowed])) ?? [];
+    imported?.giveUp(lost.length === 0 ? [...borrowed] : lost, error);
+    return writeOnce(place, work);
+  }
+}
+
+async function writeOnce(place: CachePlace, work: Export): Promise<WrittenCache> {
   const { engine, steps, target, step, collected } = work;
   const { compression = "gzip", forceCompression, isImageManifest, dockerTypes } = target;
   return writeCache({
     place,
     records: collected.records,
     known: target.reset ? undefined : work.imported?.standingIn(place),
+    isLost: (layer) => work.imported?.isLost(layer) ?? false,
     isNew: target.reset,
     form: { isImageManifest, dockerTypes },
     isGoodForm: ({ mediaType }) => !forceCompression || layerCompression(mediaType) === compression,
@@ -148,10 +168,13 @@ async function exportLayers(
 /** Without a compression that was asked for, a blob that is here stays as it is. */
 async function describeLayer(
   { diffId, parent, chainId }: CacheState,
-  { engine, target, imported }: Export,
+  { engine, target, imported, borrowed }: Export,
 ): Promise<StackLayer> {
   const layer = { diffId, parent: parent?.chainId, chainId };
   const known = imported?.layer(diffId);
+  if (known !== undefined && (await engine.snapshots.stat(chainId)) === undefined) {
+    borrowed.add(diffId);
+  }
   if (target.compression !== undefined) return { ...layer, published: known };
   const { blobs, layerBlobs } = engine.store;
   for (const blob of await layerBlobs.get(diffId)) {

@@ -1,11 +1,17 @@
 import type { RemoteFinding, RemoteResults, StepLog } from "../../../build/index.ts";
 import { readStandingCache, type CachePlace, type StandingCache } from "../../../cache/index.ts";
-import { isTsbuildError, type DiffId, type Digest } from "../../../core/index.ts";
+import { createLimiter, isTsbuildError, type DiffId, type Digest } from "../../../core/index.ts";
 import type { PublishedLayer } from "../../../local/index.ts";
 import type { Engine } from "../../engine.ts";
 import type { CacheSource } from "./cache-spec.ts";
 import { describePlace } from "./describe-place.ts";
 import { openCachePlace } from "./open-place.ts";
+
+/** Blobs that are asked for at the same time. */
+const asksAtOnce = 8;
+
+/** For the small documents of a cache: a build is not to wait for one that is silent. */
+const patienceMs = 60_000;
 
 /** A cache that was read, and where. */
 interface ImportedCache {
@@ -57,6 +63,34 @@ export class ImportedCaches implements RemoteResults {
     return { ...blob, origins: [...new Set(same.map(({ location }) => location))] };
   }
 
+  /** Those of `layers` that the places turn out not to have, whatever their documents say. */
+  async findLost(layers: readonly DiffId[]): Promise<readonly DiffId[]> {
+    const limit = createLimiter(asksAtOnce);
+    const asked = layers.map((layer) => limit(() => this.#isThere(layer)));
+    const found = await Promise.all(asked);
+    return layers.filter((_, index) => found[index] === false);
+  }
+
+  /** Whether the blob that `layer` tells of is in one of its places. */
+  async #isThere(layer: DiffId): Promise<boolean> {
+    const { digest } = this.layer(layer) ?? {};
+    for (const { place, standing } of this.#read) {
+      const blob = standing.contents.layers.get(layer);
+      if (blob === undefined || blob.digest !== digest) continue;
+      if (place.keepsWhatIsListed) return true;
+      const { signal } = this.#engine;
+      const isThere = await place.has(blob, signal).catch(() => false);
+      signal.throwIfAborted();
+      if (isThere) return true;
+    }
+    return false;
+  }
+
+  /** Whether a layer that a cache has promised could not be had. */
+  isLost(layer: DiffId): boolean {
+    return this.#lost.has(layer);
+  }
+
   refuse({ source }: RemoteFinding, why: string): void {
     this.#warn({
       code: "CACHE_RECORD_REFUSED",
@@ -70,7 +104,7 @@ export class ImportedCaches implements RemoteResults {
     this.#warn({
       code: "CACHE_LAYER_LOST",
       message: `layers of a cache could not be had: ${textOf(cause)}`,
-      hint: "their steps are run instead",
+      hint: "whoever needs them runs their steps",
     });
   }
 
@@ -140,13 +174,22 @@ export class ImportedCaches implements RemoteResults {
     spec: Exclude<CacheSource, { readonly type: "unsupported" }>,
     source: string,
   ): Promise<ImportedCache> {
-    const { signal, clock } = this.#engine;
+    const { clock } = this.#engine;
+    const patience = AbortSignal.timeout(patienceMs);
+    const signal = AbortSignal.any([this.#engine.signal, patience]);
     const place = await openCachePlace({ engine: this.#engine, spec, access: "pull" });
     this.#places.push(place);
-    const root = await place.resolve(place.name, signal);
-    if (root === undefined) throw new Error("there is no cache of that name");
-    const standing = await readStandingCache({ source: place, root, now: clock.now(), signal });
-    return { source, place, standing };
+    try {
+      const root = await place.resolve(place.name, signal);
+      if (root === undefined) throw new Error("there is no cache of that name");
+      const standing = await readStandingCache({ source: place, root, now: clock.now(), signal });
+      return { source, place, standing };
+    } catch (error) {
+      if (!patience.aborted) throw error;
+      throw new Error(`it has not answered within ${String(patienceMs / 1000)} s`, {
+        cause: error,
+      });
+    }
   }
 
   #tellUseless(source: string, why: string): void {

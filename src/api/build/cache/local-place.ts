@@ -1,7 +1,9 @@
-import { resolve } from "node:path";
+import { lstat } from "node:fs/promises";
+import { join, resolve } from "node:path";
 import type { Readable } from "node:stream";
 import {
   archiveError,
+  blobPath,
   openArchiveSource,
   openLayoutSink,
   type ArchiveSource,
@@ -31,10 +33,14 @@ export function openLocalPlace(request: {
     label: `directory ${directory}`,
     name: spec.digest ?? spec.tag,
     isExact: true,
+    keepsWhatIsListed: false,
     location: formatLocation({ type: "local", src: directory }),
     resolve: async (name) => findIn(directory, name),
     fetch: async (descriptor) => fetchFrom(directory, descriptor),
-    has: async (descriptor, signal) => (await (sink ??= openSink(signal))).has(descriptor, signal),
+    has: async ({ digest, size }) => {
+      const found = await lstat(join(directory, blobPath(digest))).catch(() => undefined);
+      return found?.isFile() === true && found.size === size;
+    },
     push: async (descriptor, content, signal) =>
       (await (sink ??= openSink(signal))).push(descriptor, content, signal),
     tag: async (name, descriptor, signal) => {

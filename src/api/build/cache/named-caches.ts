@@ -1,13 +1,26 @@
 import type { LayersResult, StepLog } from "../../../build/index.ts";
+import { cacheError } from "../../../cache/index.ts";
 import { extendChain, isTsbuildError, type ChainId, type DiffId } from "../../../core/index.ts";
 import type { Engine } from "../../engine.ts";
 import type { BuildOptions } from "../options.ts";
 import type { BuildCaches } from "./build-caches.ts";
+import type { CacheTarget } from "./cache-spec.ts";
 import { exportCaches } from "./export-caches.ts";
 import { ImportedCaches } from "./imported-caches.ts";
+import { isOfSource } from "./is-of-source.ts";
+import { openCachePlace } from "./open-place.ts";
 
 /** From then on all that caches promised is forgotten at once: each time something more was missing. */
 const patience = 4;
+
+/** What is wrong with a target is told before anything is built. @throws REFERENCE_INVALID, OBJECT_STORAGE_*, USAGE */
+export async function checkTargets(engine: Engine, targets: readonly CacheTarget[]): Promise<void> {
+  for (const target of targets) {
+    if (target.type === "inline" || target.ignoreError) continue;
+    const place = await openCachePlace({ engine, spec: target.place, access: "push" });
+    await place.close();
+  }
+}
 
 /** The caches that the options of a build name. */
 export function openNamedCaches(request: {
@@ -21,6 +34,8 @@ export function openNamedCaches(request: {
     sources.length === 0 ? undefined : new ImportedCaches({ engine, steps, sources });
   /** Layers of results that are not here. */
   const promised = new Set<DiffId>();
+  /** Why the results could not be promised. */
+  let missed: unknown;
   return {
     remote: imported,
     retrying: async (work) => {
@@ -31,28 +46,41 @@ export function openNamedCaches(request: {
         } catch (error) {
           if (imported === undefined || engine.signal.aborted) throw error;
           const isOfSolving = isTsbuildError(error, "BUILD_CACHE_LOST");
-          if (!isOfSolving && !(promised.size > 0 && isOfSource(error))) throw error;
-          if (!isOfSolving) imported.giveUp([...promised], error);
+          const isGivenUp = isOfSolving || error === missed;
+          if (!isGivenUp && !(promised.size > 0 && isOfSource(error))) throw error;
+          if (!isGivenUp) imported.giveUp([...promised], error);
           if (attempt === patience) imported.giveUpAll();
           if (attempt > patience) throw error;
         }
       }
     },
-    keepOrigins: async ({ targets }) => {
+    keepOrigins: async ({ targets }, { isStreamed }) => {
       if (imported === undefined) return;
+      if (isStreamed) for (const { materialize } of targets) await materialize?.();
       for (const target of targets) {
         for (const layer of await keepOriginsOf(target, { engine, imported })) promised.add(layer);
       }
+      // An image whose layers nobody has would be called done, now and whenever it is built again.
+      const lost = await imported.findLost([...promised]);
+      if (lost.length === 0) return;
+      missed = layersGone(lost);
+      imported.giveUp(lost, missed);
+      throw missed;
     },
     write: async (written) => exportCaches(cacheTo, { ...written, engine, steps, imported }),
     close: async () => imported?.close(),
   };
 }
 
-/** Whether something that was to be written could not be read: the layers of caches may be why. */
-function isOfSource(error: unknown): boolean {
-  if (!isTsbuildError(error)) return false;
-  return error.code === "CACHE_LAYER_LOST" || error.details["side"] === "source";
+function layersGone(layers: readonly DiffId[]): Error {
+  return cacheError(
+    "CACHE_LAYER_LOST",
+    "look for layers of the result: caches that list them have them no more",
+    {
+      hint: "build again without those caches",
+      details: { layers },
+    },
+  );
 }
 
 /** The layers that are not here. */

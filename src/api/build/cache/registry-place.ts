@@ -30,6 +30,7 @@ export async function openRegistryPlace(request: {
     label: repository.label,
     name,
     isExact: false,
+    keepsWhatIsListed: true,
     location: formatLocation({
       type: "registry",
       ref: formatRepository({ domain, path }),

@@ -22,6 +22,7 @@ export async function openS3CachePlace(request: {
     label: place.label,
     name: place.name,
     isExact: place.isExact,
+    keepsWhatIsListed: false,
     location: formatLocation({ type: "s3", ...Object.fromEntries(shown) }),
     has: (descriptor, signal) => place.has(descriptor, signal),
     fetch: (descriptor, signal) => place.fetch(descriptor, signal),
