@@ -277,7 +277,8 @@ export function addBuildCommand(program: Command, invocation: Invocation): void 
           signal: invocation.signal,
         });
       });
-      process.stdout.write(text);
+      // An archive may have been written there, and is at its end: even an empty text would be one too many.
+      if (text !== "") process.stdout.write(text);
       invocation.exitCode = exitCode;
       if (error !== undefined) throw error;
     });
