@@ -1,10 +1,17 @@
 import { createWriteStream } from "node:fs";
-import { lstat, mkdir, readdir, writeFile } from "node:fs/promises";
+import { lstat, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { buffer } from "node:stream/consumers";
 import { pipeline } from "node:stream/promises";
-import { digestHex, digestOf, isIndexType, isManifestType, type Digest } from "../core/index.ts";
+import {
+  digestHex,
+  digestOf,
+  isIndexType,
+  isManifestType,
+  makeFolder,
+  type Digest,
+} from "../core/index.ts";
 import {
   maxManifestSize,
   parseManifestOrIndex,
@@ -114,7 +121,7 @@ export async function openImageDirectorySink(directory: string): Promise<ImageDi
 
 /** Files of somebody else's are not mixed with an image's. */
 async function prepare(directory: string): Promise<void> {
-  await mkdir(directory, { recursive: true });
+  makeFolder(directory);
   const names = await readdir(directory);
   if (names.length === 0 || names.includes(versionFile)) return;
   throw archiveError("ARCHIVE_WRITE_FAILED", `write ${directory}: it holds something else`, {

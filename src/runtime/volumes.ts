@@ -1,7 +1,7 @@
-import { mkdir, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { homedir } from "node:os";
 import { resolve } from "node:path";
-import { errnoOf } from "../core/index.ts";
+import { errnoOf, makeFolder } from "../core/index.ts";
 import type { SandboxMount } from "../sandbox/index.ts";
 import { runtimeError } from "./errors.ts";
 
@@ -39,7 +39,7 @@ export async function openVolume(
     await stat(source);
   } catch (error) {
     if (errnoOf(error) !== "ENOENT") throw error;
-    await mkdir(source, { recursive: true });
+    makeFolder(source);
   }
   return { type: "bind", source, target, readOnly };
 }

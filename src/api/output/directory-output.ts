@@ -13,7 +13,14 @@ import {
   type FileHandle,
 } from "node:fs/promises";
 import { join } from "node:path";
-import { copyBytes, errnoOf, loadSyscalls, removeTree, type Syscalls } from "../../core/index.ts";
+import {
+  copyBytes,
+  errnoOf,
+  loadSyscalls,
+  makeFolder,
+  removeTree,
+  type Syscalls,
+} from "../../core/index.ts";
 import {
   joinRootPath,
   rootPath,
@@ -46,7 +53,7 @@ export interface WriteDirectoryOptions {
  * replaced.
  */
 export async function writeDirectory(options: WriteDirectoryOptions): Promise<void> {
-  await mkdir(options.directory, { recursive: true });
+  makeFolder(options.directory);
   const top = await openFolder(await realpath(options.directory), options.folder);
   const kernel = await loadSyscalls();
   const writer = new DirectoryWriter({ ...options, directory: top }, kernel);

@@ -1,4 +1,4 @@
-import { mkdir, readdir } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { Readable, type Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -9,6 +9,7 @@ import {
   formatPlatform,
   isDiskFull,
   isTsbuildError,
+  makeFolder,
   openOutputFile,
   removeTree,
   type OutputFile,
@@ -46,7 +47,7 @@ export async function writeRootfs(output: DirectoryOutput, request: RootfsReques
   let partial: PartialPlace | undefined;
   try {
     if (isNew) {
-      await mkdir(dirname(destination), { recursive: true });
+      makeFolder(dirname(destination));
       partial = await claimPartial(destination, "directory");
     }
     const place = partial?.path ?? destination;
