@@ -1,4 +1,4 @@
-import type { DiffId, Digest } from "../../core/index.ts";
+import type { ChainId, DiffId, Digest } from "../../core/index.ts";
 import type { Descriptor } from "../../image/index.ts";
 import type { CacheContents, RemoteRecord } from "./contents.ts";
 
@@ -33,6 +33,12 @@ export function mergeContents(
     states.set(record.key, count + 1);
     records.set(nameOf(record), record);
   }
+  // A record that stands on what no other tells of would be refused: below it as many states stay as are stood on.
+  const stoodOn = statesBelowAny(records.values());
+  for (const record of kept) {
+    if (records.size >= maxRecords) break;
+    if (stoodOn.has(record.state.chainId)) records.set(nameOf(record), record);
+  }
   return { records: [...records.values()], layers: mergeLayers(own, present) };
 }
 
@@ -55,6 +61,16 @@ function sameAsBefore(
 
 function nameOf({ key, state }: RemoteRecord): string {
   return `${key} ${state.chainId}`;
+}
+
+function statesBelowAny(records: Iterable<RemoteRecord>): ReadonlySet<ChainId> {
+  const below = new Set<ChainId>();
+  for (const { state } of records) {
+    for (let at = state.parent; at !== undefined && !below.has(at.chainId); at = at.parent) {
+      below.add(at.chainId);
+    }
+  }
+  return below;
 }
 
 function countKeys(records: Iterable<RemoteRecord>): Map<Digest, number> {

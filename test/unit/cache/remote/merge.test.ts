@@ -53,6 +53,16 @@ test("a key has at most four states: one's own and the youngest", () => {
   ]);
 });
 
+test("more of them where records of other steps stand on these", () => {
+  const names = ["a", "b", "c", "d", "e", "f"];
+  const common = names.map((name) => recordOf("common", stackOf("base", name)));
+  const own = names.map((name) => recordOf(`own ${name}`, stackOf("base", name, `own ${name}`)));
+  const before = contentsOf(...common, ...own);
+  expect(new Set(mergeContents(contentsOf(), before, now).records)).toEqual(
+    new Set(before.records),
+  );
+});
+
 test("the oldest go where there are too many", () => {
   const state = stackOf("base", "one");
   const others = Array.from({ length: maxRecords + 5 }, (_, index) =>
