@@ -129,8 +129,11 @@ async function chooseEntries({
   );
   const missing = ids.filter((id) => !entries.some(({ name }) => name.id === id));
   if (missing.length > 0 || entries.length === 0) {
-    const what = missing.length === 0 ? "no cache mounts" : `no cache mount ${missing.join(", ")}`;
-    steps.warn({ code: "CACHE_MOUNTS_MISSING", message: `there is ${what} here to export` });
+    const message =
+      missing.length === 0
+        ? "there are no cache mounts here to export"
+        : `there is no cache mount ${missing.join(", ")} here to export`;
+    steps.warn({ code: "CACHE_MOUNTS_MISSING", message });
   }
   return entries;
 }
