@@ -31,6 +31,7 @@ export const seldomUsed = {
     "diff-images",
     "distribution",
     "doctor",
+    "escape-markup",
     "forecast",
     "free-space",
     "gc-roots",
@@ -62,6 +63,7 @@ export const seldomUsed = {
   build: [
     "binfmt",
     "explain",
+    "escape-markup",
     "forecast",
     "foreign-program",
     "ops/git",

@@ -96,16 +96,7 @@ async function findInRegistry(
 ): Promise<FoundMounts | undefined> {
   const { reference } = place;
   const source = await openRepository(engine, { reference, access: "pull", insecure });
-  const close = (): Promise<void> => source.close();
-  try {
-    const root = await source.resolve(formatReference(reference), engine.signal);
-    if (root !== undefined) return { source, root, close };
-  } catch (error) {
-    await close();
-    throw error;
-  }
-  await close();
-  return undefined;
+  return findNamed(source, formatReference(reference), engine.signal);
 }
 
 async function findInBucket(
@@ -113,9 +104,18 @@ async function findInBucket(
   { engine }: OpenImageOptions,
 ): Promise<FoundMounts | undefined> {
   const source = await openObjectStorage(engine, fields);
+  return findNamed(source, source.name, engine.signal);
+}
+
+/** What a place has under a name; it is closed where that is nothing. */
+async function findNamed(
+  source: ContentSource & { close(): Promise<void> },
+  name: string,
+  signal: AbortSignal,
+): Promise<FoundMounts | undefined> {
   const close = (): Promise<void> => source.close();
   try {
-    const root = await source.resolve(source.name, engine.signal);
+    const root = await source.resolve(name, signal);
     if (root !== undefined) return { source, root, close };
   } catch (error) {
     await close();

@@ -2,6 +2,7 @@ import { fitText } from "./fit-text.ts";
 import { layOut, nodeWidth, type PlacedBlock, type PlacedEdge, type PlacedNode } from "./layout.ts";
 import { classOf, describeBuild, describeNode } from "./node-text.ts";
 import type { BuildGraph, GraphNode } from "./types.ts";
+import { escapeMarkup } from "../escape-markup.ts";
 
 const margin = 24;
 const legendHeight = 40;
@@ -79,13 +80,13 @@ function drawLegend(graph: BuildGraph): string {
     x += 22 + text.length * 8 + 16;
     return part;
   });
-  return `${parts.join("")}<text class="dim" x="${x}" y="27">${escape(describeBuild(graph))}</text>`;
+  return `${parts.join("")}<text class="dim" x="${x}" y="27">${escapeMarkup(describeBuild(graph))}</text>`;
 }
 
 function drawBlock({ x, y, width, height, title }: PlacedBlock): string {
   if (title === undefined) return "";
   const [shown = ""] = fitText(title, { width: titleColumns });
-  return `<g><title>${escape(title)}</title><rect class="block" x="${x}" y="${y}" width="${width}" height="${height}" rx="8"/><text class="title" x="${x + 12}" y="${y + 18}">${escape(shown)}</text></g>`;
+  return `<g><title>${escapeMarkup(title)}</title><rect class="block" x="${x}" y="${y}" width="${width}" height="${height}" rx="8"/><text class="title" x="${x + 12}" y="${y + 18}">${escapeMarkup(shown)}</text></g>`;
 }
 
 /** Each node is a picture of its own, beyond whose edges nothing is drawn. */
@@ -93,11 +94,12 @@ function drawNode({ node, x, y, width, height }: PlacedNode): string {
   const lines = fitText(node.title, { width: columns, most: mostLines });
   const [below = ""] = fitText(describeNode(node), { width: columns + 3 });
   const rows = lines.map(
-    (line, index) => `<text x="${inset}" y="${18 + index * lineHeight}">${escape(line)}</text>`,
+    (line, index) =>
+      `<text x="${inset}" y="${18 + index * lineHeight}">${escapeMarkup(line)}</text>`,
   );
-  const last = `<text class="dim" x="${inset}" y="${18 + lines.length * lineHeight}">${escape(below)}</text>`;
+  const last = `<text class="dim" x="${inset}" y="${18 + lines.length * lineHeight}">${escapeMarkup(below)}</text>`;
   return [
-    `<svg x="${x}" y="${y}" width="${width}" height="${height}"><title>${escape(node.title)}</title>`,
+    `<svg x="${x}" y="${y}" width="${width}" height="${height}"><title>${escapeMarkup(node.title)}</title>`,
     `<rect class="node ${classOf(node)}" x="1" y="1" width="${width - 2}" height="${height - 2}" rx="6"/>`,
     ...rows,
     ...(below === "" ? [] : [last]),
@@ -122,16 +124,6 @@ function drawEdge({ edge, points, isInside }: PlacedEdge): string {
   const { kind, reads = [] } = edge;
   const files = kind === "files" ? " files" : "";
   const head = kind === "files" ? "arrow-files" : "arrow";
-  const title = reads.length === 0 ? "" : `<title>${escape(reads.join("\n"))}</title>`;
+  const title = reads.length === 0 ? "" : `<title>${escapeMarkup(reads.join("\n"))}</title>`;
   return `<path class="edge${files}" marker-end="url(#${head})" d="${path}">${title}</path>`;
-}
-
-/** Control characters may not stand in XML at all. */
-function escape(text: string): string {
-  return text
-    .replaceAll(/[^\P{C}\n\t]/gu, "\ufffd")
-    .replaceAll("&", "&amp;")
-    .replaceAll("<", "&lt;")
-    .replaceAll(">", "&gt;")
-    .replaceAll('"', "&quot;");
 }

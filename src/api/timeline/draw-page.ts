@@ -1,6 +1,7 @@
 import { formatTime } from "../graph/node-text.ts";
 import type { Timeline, TimelinePhase, TimelineStep } from "./collect-timeline.ts";
 import { pageStyle } from "./page-style.ts";
+import { escapeMarkup } from "../escape-markup.ts";
 
 /** In the order in which a step has them. */
 const phases: readonly TimelinePhase["phase"][] = [
@@ -35,13 +36,13 @@ export function drawPage(timeline: Timeline): string {
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<title>${escape(title)} · timeline</title>
+<title>${escapeMarkup(title)} · timeline</title>
 <style>${pageStyle}</style>
 </head>
 <body>
 <header>
-<h1>${escape(title)}</h1>
-<p>${escape(summary(timeline))}</p>
+<h1>${escapeMarkup(title)}</h1>
+<p>${escapeMarkup(summary(timeline))}</p>
 <ul class="legend">${used.map((phase) => `<li><i class="${phase}"></i>${phaseTexts[phase]}</li>`).join("")}<li><i class="cached"></i>cached</li></ul>
 </header>
 <table>
@@ -98,7 +99,7 @@ function drawStep(step: TimelineStep, { from, to }: Timeline): string {
   const took = outcome === "cached" ? "cached" : formatTime(step.to - step.from);
   const mark = outcome === "failed" || outcome === "canceled" ? ` <em>${outcome}</em>` : "";
   return [
-    `<tr class="${outcome}"><th scope="row"><div title="${escape(told)}">${escape(name)}</div></th>`,
+    `<tr class="${outcome}"><th scope="row"><div title="${escapeMarkup(told)}">${escapeMarkup(name)}</div></th>`,
     `<td class="track"><div>${ticks.join("")}${drawBars(step, { from, duration })}</div></td>`,
     `<td>${took}${mark}</td>`,
     `<td>${peakMemory === undefined ? "" : formatBytes(peakMemory)}</td>`,
@@ -136,13 +137,4 @@ export function formatBytes(bytes: number): string {
   let amount = bytes;
   for (; amount >= 1000 && unit < units.length - 1; unit++) amount /= 1024;
   return `${amount.toFixed(unit === 0 || amount >= 9.95 ? 0 : 1)} ${units[unit] ?? ""}`;
-}
-
-function escape(text: string): string {
-  return text
-    .replaceAll(/[^\P{C}\n\t]/gu, "\ufffd")
-    .replaceAll("&", "&amp;")
-    .replaceAll("<", "&lt;")
-    .replaceAll(">", "&gt;")
-    .replaceAll('"', "&quot;");
 }
