@@ -40,8 +40,8 @@ const secrets = {
     .map((part) => Buffer.from(JSON.stringify(part)).toString("base64url"))
     .concat(bytes("jwt", 32).toString("base64url"))
     .join("."),
-  npmrc: `registry=https://registry.npmjs.org/\n//registry.npmjs.org/:_authToken=npm_${alphanumeric("npm", 36)}\nalways-auth=true\nstrict-ssl=true\n`,
-  pip: `[global]\nindex-url = https://user:${alphanumeric("pip", 24)}@pypi.org/simple\ntimeout = 60\n`,
+  npmrc: `registry=https://registry.example.com/\n//registry.example.com/:_authToken=npm_${alphanumeric("npm", 36)}\nalways-auth=true\nstrict-ssl=true\n`,
+  pip: `[global]\nindex-url = https://user:${alphanumeric("pip", 24)}@packages.example.com/simple\ntimeout = 60\n`,
   netrc: `machine github.com\nlogin x-access-token\npassword ${alphanumeric("netrc", 40)}\n`,
   docker: JSON.stringify(
     { auths: { "https://index.docker.io/v1/": { auth: bytes("docker", 40).toString("base64") } } },
