@@ -2,6 +2,7 @@ import { splitCsv } from "../../core/index.ts";
 import { apiError, usageError } from "../errors.ts";
 import { parseAnnotationField } from "./annotations.ts";
 import { parseCompression, type CompressionChoice } from "./compression.ts";
+import { TypedFields } from "../typed-fields.ts";
 import type { Annotation, ImageForm, OutputSpec } from "./types.ts";
 
 /**
@@ -115,47 +116,25 @@ function readForm(fields: Fields): ImageForm {
 }
 
 /** The fields of an output, each of which is taken once; what is left over was misspelt. */
-class Fields {
+class Fields extends TypedFields {
   readonly #text: string;
-  readonly #values = new Map<string, string>();
 
   constructor(text: string, parts: readonly string[]) {
+    super();
     this.#text = text;
     for (const part of parts) {
       const equals = part.indexOf("=");
       if (equals < 1) this.fail("write each field as key=value");
       const key = part.slice(0, equals).trim();
       const value = part.slice(equals + 1);
-      this.#values.set(key.startsWith("annotation") ? key : key.toLowerCase(), value);
+      this.values.set(key.startsWith("annotation") ? key : key.toLowerCase(), value);
     }
-  }
-
-  take(key: string): string | undefined {
-    const value = this.#values.get(key);
-    this.#values.delete(key);
-    return value;
   }
 
   takeDestination(): string | undefined {
     const destination = this.take("dest") ?? this.take("destination") ?? this.take("output");
     if (destination === "") this.fail("dest is empty");
     return destination;
-  }
-
-  takeBoolean(key: string): boolean | undefined {
-    const value = this.take(key);
-    if (value === undefined) return undefined;
-    if (/^(?:1|t|true|)$/i.test(value)) return true;
-    if (/^(?:0|f|false)$/i.test(value)) return false;
-    return this.fail(`${key} is true or false`);
-  }
-
-  takeOneOf<T extends string>(key: string, choices: readonly T[]): T | undefined {
-    const value = this.take(key);
-    if (value === undefined) return undefined;
-    return (
-      choices.find((choice) => choice === value) ?? this.fail(`${key} is ${choices.join(" or ")}`)
-    );
   }
 
   takeCompression(): CompressionChoice {
@@ -167,15 +146,15 @@ class Fields {
   }
 
   takeAnnotations(): readonly Annotation[] {
-    return [...this.#values].flatMap(([key, value]) => {
+    return [...this.values].flatMap(([key, value]) => {
       const annotation = parseAnnotationField(key, value);
-      if (annotation !== undefined) this.#values.delete(key);
+      if (annotation !== undefined) this.values.delete(key);
       return annotation ?? [];
     });
   }
 
   refuseRest(): void {
-    const [left] = this.#values.keys();
+    const [left] = this.values.keys();
     if (left !== undefined) this.fail(`there is no field ${left} for this type`);
   }
 

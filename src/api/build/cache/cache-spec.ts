@@ -1,6 +1,7 @@
 import { splitCsv, type LayerCompression } from "../../../core/index.ts";
 import { apiError, usageError } from "../../errors.ts";
 import { parseCompression } from "../../output/compression.ts";
+import { TypedFields } from "../../typed-fields.ts";
 
 /** Where a cache is, or is to be. @see docs/spec/dockerfile.md, 6.19 to 6.21 */
 export type CachePlaceSpec =
@@ -169,65 +170,43 @@ function withoutSecrets(text: string): string {
 }
 
 /** The fields of one place, each of which is taken once; what is left over was misspelt. */
-class Fields {
+class Fields extends TypedFields {
   readonly #text: string;
   readonly #flag: string;
-  readonly #values = new Map<string, string>();
 
   constructor(text: string, flag: string) {
+    super();
     this.#text = text;
     this.#flag = flag;
     const parts = splitCsv(text);
     if (text === "") this.fail("name a place");
     if (parts.length === 1 && !text.includes("=")) {
-      this.#values.set("type", "registry").set("ref", text);
+      this.values.set("type", "registry").set("ref", text);
       return;
     }
     for (const part of parts) {
       const equals = part.indexOf("=");
       if (equals < 1) this.fail("write each field as key=value");
-      this.#values.set(part.slice(0, equals).trim().toLowerCase(), part.slice(equals + 1));
+      this.values.set(part.slice(0, equals).trim().toLowerCase(), part.slice(equals + 1));
     }
-  }
-
-  take(key: string): string | undefined {
-    const value = this.#values.get(key);
-    this.#values.delete(key);
-    return value;
   }
 
   takeType(): string {
     return this.take("type") ?? this.fail("say what kind of place it is with type=…");
   }
 
-  takeBoolean(key: string): boolean | undefined {
-    const value = this.take(key);
-    if (value === undefined) return undefined;
-    if (/^(?:1|t|true|)$/i.test(value)) return true;
-    if (/^(?:0|f|false)$/i.test(value)) return false;
-    return this.fail(`${key} is true or false`);
-  }
-
-  takeOneOf<T extends string>(key: string, choices: readonly T[]): T | undefined {
-    const value = this.take(key);
-    if (value === undefined) return undefined;
-    return (
-      choices.find((choice) => choice === value) ?? this.fail(`${key} is ${choices.join(" or ")}`)
-    );
-  }
-
   takeAll(): ReadonlyMap<string, string> {
-    const all = new Map(this.#values);
-    this.#values.clear();
+    const all = new Map(this.values);
+    this.values.clear();
     return all;
   }
 
   refuse(key: string): void {
-    if (this.#values.has(key)) this.fail(`there is no field ${key} for this type`);
+    if (this.values.has(key)) this.fail(`there is no field ${key} for this type`);
   }
 
   refuseRest(): void {
-    for (const left of this.#values.keys()) this.refuse(left);
+    for (const left of this.values.keys()) this.refuse(left);
   }
 
   fail(hint: string): never {

@@ -1,0 +1,29 @@
+/** Fields of a flag such as `type=…,key=value`, each of which is taken once. */
+export abstract class TypedFields {
+  protected readonly values = new Map<string, string>();
+
+  take(key: string): string | undefined {
+    const value = this.values.get(key);
+    this.values.delete(key);
+    return value;
+  }
+
+  takeBoolean(key: string): boolean | undefined {
+    const value = this.take(key);
+    if (value === undefined) return undefined;
+    if (/^(?:1|t|true|)$/i.test(value)) return true;
+    if (/^(?:0|f|false)$/i.test(value)) return false;
+    return this.fail(`${key} is true or false`);
+  }
+
+  takeOneOf<T extends string>(key: string, choices: readonly T[]): T | undefined {
+    const value = this.take(key);
+    if (value === undefined) return undefined;
+    return (
+      choices.find((choice) => choice === value) ?? this.fail(`${key} is ${choices.join(" or ")}`)
+    );
+  }
+
+  /** @throws what the flag is refused with */
+  abstract fail(hint: string): never;
+}
