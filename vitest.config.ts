@@ -1,5 +1,11 @@
 import { defineConfig } from "vitest/config";
 
+/**
+ * So long, in milliseconds, may a test wait for what has to come. No promise of the product: a machine may be slow, and
+ * have other work.
+ */
+const patience = 60_000;
+
 // "fast" needs no privilege and touches only temporary folders; "root" mounts, starts registries and drives bin/.
 export default defineConfig({
   test: {
@@ -12,7 +18,10 @@ export default defineConfig({
           setupFiles: ["./test/support/property-seed.ts"],
           pool: "forks",
           isolate: false,
-          testTimeout: 20_000,
+          // Ends what hangs; the longest takes a few seconds.
+          testTimeout: 2 * patience,
+          hookTimeout: 2 * patience,
+          expect: { poll: { timeout: patience } },
         },
       },
       {
@@ -21,8 +30,9 @@ export default defineConfig({
           include: ["test/{integration,e2e,conformance}/**/*.test.ts"],
           setupFiles: ["./test/support/property-seed.ts"],
           pool: "forks",
-          testTimeout: 300_000,
+          testTimeout: 600_000,
           hookTimeout: 600_000,
+          expect: { poll: { timeout: patience } },
         },
       },
       {
@@ -32,7 +42,7 @@ export default defineConfig({
           include: ["test/differential/**/*.test.ts"],
           pool: "forks",
           maxConcurrency: 3,
-          testTimeout: 300_000,
+          testTimeout: 600_000,
           hookTimeout: 600_000,
         },
       },

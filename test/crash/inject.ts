@@ -76,7 +76,7 @@ export interface TracedRun extends CliResult {
 }
 
 /** So long a command may take under strace, in milliseconds, before it counts as hanging. */
-const patience = 60_000;
+const patience = 150_000;
 
 /**
  * Runs `tsbuild ...args` with strace on it from the moment at which it first reads its store: what comes before is

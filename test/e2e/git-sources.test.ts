@@ -2,10 +2,10 @@ import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { access, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
+import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { openGitServer, type GitServer } from "../support/git-server.ts";
 import { makeFolder } from "../support/setup-context.ts";
 import { outcomesOf } from "../support/setup-progress.ts";
@@ -46,16 +46,6 @@ async function filesOf(...args: string[]): Promise<string[]> {
     .split("\n")
     .map((line) => line.replace(/ +\d+ (\d{4}-)/, " $1").replace(/ +/g, " "))
     .sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, "127.0.0.1");
-  await once(probe, "listening");
-  const address = probe.address();
-  probe.close();
-  await once(probe, "close");
-  if (address === null || typeof address === "string") throw new Error("no port was given");
-  return address.port;
 }
 
 function nameOf(line: string): string {
@@ -278,24 +268,21 @@ describe("credentials", () => {
 describe("other ways to a repository", () => {
   test("git:// [3.69]", async () => {
     await server.commit("daemon", { "a.txt": "a" });
-    const port = await freePort();
-    const daemon = spawn(
-      "git",
-      [
-        ...["daemon", `--base-path=${folder}`, "--export-all", "--reuseaddr", "--verbose"],
-        ...["--listen=127.0.0.1", `--port=${String(port)}`],
-      ],
-      { stdio: ["ignore", "ignore", "pipe"], detached: true },
-    );
-    try {
-      await once(daemon.stderr, "data");
-      const url = `git://127.0.0.1:${String(port)}/daemon.git`;
-      const out = await makeFolder("out");
-      await expectCli(["-o", out, await context({ Dockerfile: `FROM scratch\nADD ${url} /\n` })]);
-      expect(await readdir(out)).toEqual(["a.txt"]);
-    } finally {
-      if (daemon.pid !== undefined) process.kill(-daemon.pid, "SIGKILL");
-    }
+    const args = ["daemon", "--inetd", `--base-path=${folder}`, "--export-all"];
+    const daemon = createServer((socket) => {
+      const child = spawn("git", args, { stdio: ["pipe", "pipe", "inherit"] });
+      // Whoever hangs up first.
+      for (const stream of [socket, child.stdin]) stream.on("error", () => undefined);
+      socket.pipe(child.stdin);
+      child.stdout.pipe(socket);
+    }).listen(0, "127.0.0.1");
+    onTestFinished(() => void daemon.close());
+    await once(daemon, "listening");
+    const { port } = daemon.address() as AddressInfo;
+    const url = `git://127.0.0.1:${String(port)}/daemon.git`;
+    const out = await makeFolder("out");
+    await expectCli(["-o", out, await context({ Dockerfile: `FROM scratch\nADD ${url} /\n` })]);
+    expect(await readdir(out)).toEqual(["a.txt"]);
   });
 
   test("ssh, with the agent `default`, and for the main context with the caller's [3.69, 3.71]", async () => {

@@ -1,9 +1,11 @@
+import { randomUUID } from "node:crypto";
 import { readdir, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { pseudoRandom } from "../support/random.ts";
 import { startCli } from "../support/cli.ts";
+import { findMarkedProcesses } from "../support/marked-processes.ts";
 import { waitForNothingLeft } from "../support/setup-leftovers.ts";
 import { outcomesOf } from "../support/setup-progress.ts";
 import { useWorkspace } from "../support/setup-workspace.ts";
@@ -29,7 +31,7 @@ describe("signals", () => {
     { signal: "SIGTERM", code: 143 },
     { signal: "SIGHUP", code: 129 },
   ] as const)("$signal ends every process of the build, exit $code", async ({ signal, code }) => {
-    const mark = `mark-${signal}-${String(Date.now())}`;
+    const mark = `mark-${signal}-${randomUUID()}`;
     const folder = await context({ Dockerfile: stubborn });
     const building = startCli(
       ["--progress", "rawjson", "--build-arg", `TSBUILD_MARK=${mark}`, "-t", "never:1", folder],
@@ -40,14 +42,15 @@ describe("signals", () => {
     const began = Date.now();
     const result = await building.done;
     expect(result.code, result.stderr).toBe(code);
-    expect(Date.now() - began).toBeLessThan(5_000);
+    // It waits for none of the steps, which last a thousand seconds. Half a second is usual.
+    expect(Date.now() - began).toBeLessThan(60_000);
     expect(result.stderr).not.toMatch(/^\s+at .*\.[jt]s:\d+/m);
     expect(await waitForNothingLeft(workspace.root, { mark })).toEqual([]);
     expect((await cli(["inspect", "never:1"])).code).toBe(1);
   });
 
   test("Ctrl-C in a terminal, which reaches the whole process group", async () => {
-    const mark = `mark-group-${String(Date.now())}`;
+    const mark = `mark-group-${randomUUID()}`;
     const folder = await context({ Dockerfile: stubborn });
     const building = startCli(
       ["--progress", "rawjson", "--build-arg", `TSBUILD_MARK=${mark}`, folder],
@@ -83,27 +86,30 @@ describe("kill -9", () => {
 
   test(`${String(rounds)} times at random moments: no process, no mount, and a usable store`, async () => {
     const root = await workspace.freshRoot();
-    const mark = `mark-kill-${String(Date.now())}`;
+    const mark = `mark-kill-${randomUUID()}`;
     const random = pseudoRandom(20);
     let interrupted = 0;
     // The first builds are let through: the second tells how long one takes here when the base has been fetched, and so
     // when the others may be hit.
     let buildMs = 0;
     for (let round = -2; round < rounds; round++) {
+      // However slow or fast the machine is, half of the kills find a step that would last longer than the test.
+      const waitsForStep = round >= 0 && round % 2 === 1;
+      const ownMark = `${mark}-${String(round)}-`;
       const folder = await context({
         "files/a": "a".repeat(200_000),
         "files/b": `b${String(round)}`,
         Dockerfile: `FROM BUSYBOX
 ARG TSBUILD_MARK
 COPY files /files
-RUN (setsid sleep 30 &); head -c 400000 /dev/urandom >/noise; sleep 0.05
+RUN (setsid sleep 30 &); head -c 400000 /dev/urandom >/noise; sleep ${waitsForStep ? "1000" : "0.05"}
 FROM BUSYBOX
 RUN sleep 0.1
 COPY --from=0 /files /files
 `,
       });
       const building = startCli(
-        ["-q", "--build-arg", `TSBUILD_MARK=${mark}`, "-t", "victim:1", folder],
+        ["-q", "--build-arg", `TSBUILD_MARK=${ownMark}`, "-t", "victim:1", folder],
         { root },
       );
       if (round < 0) {
@@ -112,12 +118,15 @@ COPY --from=0 /files /files
         buildMs = performance.now() - started;
         continue;
       }
-      await wait(random() * buildMs);
+      const isUp = (): boolean =>
+        findMarkedProcesses(ownMark).some(({ pid }) => pid !== building.process.pid);
+      while (waitsForStep && building.process.exitCode === null && !isUp()) await wait(1);
+      await wait(random() * (waitsForStep ? 50 : buildMs));
       building.process.kill("SIGKILL");
       if ((await building.done).code === 137) interrupted++;
     }
     // Moments that are too late to hit anything would make this test say nothing.
-    expect(interrupted).toBeGreaterThan(rounds / 2);
+    expect(interrupted).toBeGreaterThanOrEqual(rounds / 2);
     expect(await waitForNothingLeft(root, { mark })).toEqual([]);
 
     const folder = await context({ Dockerfile: "FROM BUSYBOX\nRUN echo fine >/f\n", f: "" });

@@ -2,6 +2,7 @@ import { lstat, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { startCli } from "../support/cli.ts";
+import { startGate } from "../support/gate.ts";
 import { outcomesOf } from "../support/setup-progress.ts";
 import { useWorkspace } from "../support/setup-workspace.ts";
 
@@ -92,12 +93,14 @@ test("system prune without -a keeps named images and drops nameless ones", async
 
 test("pruning beside a build takes nothing that the build needs", async () => {
   const root = await workspace.freshRoot();
+  // An image that is finished would be pruned as well: the build ends behind the last prune.
+  const gate = await startGate();
   const folder = await context({
     Dockerfile: `FROM BUSYBOX
 RUN echo 1 >/one; sleep 0.5
 RUN cat /one >/two; sleep 0.5
 RUN cat /two >/three; sleep 0.5
-RUN cat /three >/four; sleep 4
+RUN cat /three >/four; ${gate.wait}
 `,
   });
   const building = startCli(["--no-cache", "-t", "beside:1", folder], { root });
@@ -105,6 +108,7 @@ RUN cat /three >/four; sleep 4
     await expectCli(["system", "prune", "-a"], { root });
     await expectCli(["builder", "prune", "-a"], { root });
   }
+  gate.open();
   const { code, stderr } = await building.done;
   expect(code, stderr).toBe(0);
   const { stdout } = await expectCli(["run", "--rm", "beside:1", "cat", "/four"], { root });

@@ -14,7 +14,7 @@ const layerSize = 12_000_000;
 /** Where transfers are held while the command is told to end. */
 const halfway = 7_000_000;
 
-const patience = { timeout: 30_000, interval: 20 };
+const patience = { timeout: 300_000, interval: 20 };
 
 let proxy: FaultyProxy;
 let image: RandomSingleImage;

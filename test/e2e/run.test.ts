@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
@@ -208,7 +209,7 @@ describe("the container", () => {
   });
 
   test("kill -9 of tsbuild takes the container with it", async () => {
-    const mark = `TSBUILD_MARK=${String(Date.now())}`;
+    const mark = `TSBUILD_MARK=${randomUUID()}`;
     const script = "sleep 1000 & (setsid sleep 1000 &); echo ready; wait";
     const running = startCli(["run", "--rm", "-e", mark, "runner:1", "sh", "-c", script], {
       root: workspace.root,

@@ -5,6 +5,7 @@ import {
   constants,
   linkSync,
   mkdirSync,
+  readdirSync,
   symlinkSync,
   utimesSync,
   writeFileSync,
@@ -234,7 +235,13 @@ test("a copy that is canceled stops soon, and leaves no layer", async () => {
   const harness = await openCopyHarness({ signal: controller.signal });
   const from = await openDirectoryContext({ directory });
   const copying = harness.copy({ from, sources: ["."], destination: "/" });
-  setTimeout(() => controller.abort(new Error("enough")), 10);
+  // In the middle: at the first turn that finds some files made.
+  const { tmpDir } = harness.environment.store;
+  const abortLater = (): void => {
+    if (readdirSync(tmpDir, { recursive: true }).length < 10) setImmediate(abortLater);
+    else controller.abort(new Error("enough"));
+  };
+  abortLater();
   await expect(copying).rejects.toThrow("enough");
   expect(await collect(harness.environment.snapshots.list())).toEqual([]);
 });

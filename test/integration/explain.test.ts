@@ -15,8 +15,6 @@ import {
 } from "../support/explained-build.ts";
 import { pseudoRandom } from "../support/random.ts";
 
-vi.setConfig({ testTimeout: 120_000 });
-
 test("the first time, that is the reason", async () => {
   const { harness } = await openExplainedBuild();
   await harness.build("FROM base\nRUN one\nWORKDIR /x\n");

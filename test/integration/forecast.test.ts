@@ -1,6 +1,6 @@
 import { utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import type { Forecast } from "../../src/build/index.ts";
 import { openDirectoryContext } from "../../src/context/index.ts";
 import { openWaitingBuild, type BuildRequest } from "../support/build-harness.ts";
@@ -8,8 +8,6 @@ import { describeForecast, forecastAndBuild } from "../support/compare-forecast.
 import { dockerfile, openExplainedBuild } from "../support/explained-build.ts";
 import { pseudoRandom } from "../support/random.ts";
 import { makeContext } from "../support/setup-context.ts";
-
-vi.setConfig({ testTimeout: 120_000 });
 
 function outcomesOf({ steps }: Forecast): readonly string[] {
   return steps.filter(({ type }) => type === "step").map(({ outcome }) => outcome);

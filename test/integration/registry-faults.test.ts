@@ -22,7 +22,7 @@ const seed = Number(process.env["TSBUILD_FAULTS_SEED"] ?? 1);
 
 const layerSize = 300_000;
 /** Milliseconds of silence after which a stalled request is given up; much more than an honest answer takes. */
-const silence = 1000;
+const silence = 3000;
 
 let registry: RegistryProcess;
 let proxy: FaultyProxy;

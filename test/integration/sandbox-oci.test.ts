@@ -77,14 +77,15 @@ describe("beyond the contract", () => {
   test("what a killed process left is swept by the next one", async () => {
     const [place = ""] = await findCgroupPlaces();
     // No process ever has this pid: it is beyond the kernel's limit.
-    const leftover = join(place, "tsbuild-99999999-1-1");
+    const own = String(process.pid);
+    const leftover = join(place, `tsbuild-99999999-1-${own}`);
     await mkdir(leftover);
-    const foreign = join(place, "tsbuild-foreign");
+    const foreign = join(place, `tsbuild-foreign-${own}`);
     await mkdir(foreign);
     try {
       await openSandbox("oci", { stateDir: join(folder, "state") });
-      expect(await findCgroups("tsbuild-99999999-")).toEqual([]);
-      expect(await findCgroups("tsbuild-foreign")).toEqual([foreign]);
+      expect(await findCgroups(basename(leftover))).toEqual([]);
+      expect(await findCgroups(basename(foreign))).toEqual([foreign]);
     } finally {
       await rmdir(foreign);
     }

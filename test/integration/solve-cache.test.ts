@@ -1,14 +1,12 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
 import { openDirectoryContext } from "../../src/context/index.ts";
 import { chainIdOf } from "../../src/core/index.ts";
 import { openWaitingBuild, type Built } from "../support/build-harness.ts";
 import type { FakeOutcome } from "../support/fake-sandbox.ts";
 import { makeContext, writeEntries } from "../support/setup-context.ts";
-
-vi.setConfig({ testTimeout: 60_000 });
 
 const writeOwnName = (command: string): FakeOutcome => ({ write: { [command]: command } });
 

@@ -1,9 +1,7 @@
-import { expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import { openDirectoryContext } from "../../src/context/index.ts";
 import { openWaitingBuild } from "../support/build-harness.ts";
 import { makeContext } from "../support/setup-context.ts";
-
-vi.setConfig({ testTimeout: 60_000 });
 
 const diamond = `FROM base AS shared
 RUN bottom

@@ -1,9 +1,7 @@
-import { expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import type { Clock } from "../../src/core/index.ts";
 import { parseImageConfig } from "../../src/image/index.ts";
 import { openWaitingBuild, type Built } from "../support/build-harness.ts";
-
-vi.setConfig({ testTimeout: 60_000 });
 
 /** Every look at it is a second later. */
 function tickingClock(start = Date.parse("2026-05-05T00:00:00Z")): Clock {

@@ -1,12 +1,10 @@
 import { availableParallelism } from "node:os";
 import { setImmediate } from "node:timers/promises";
-import { expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import { contextError, openDirectoryContext } from "../../src/context/index.ts";
 import { isTsbuildError, type TsbuildError } from "../../src/core/index.ts";
 import { openWaitingBuild, type BuildHarness, type Built } from "../support/build-harness.ts";
 import { makeContext } from "../support/setup-context.ts";
-
-vi.setConfig({ testTimeout: 60_000 });
 
 const threeStages = `FROM base AS a
 RUN a1

@@ -1,4 +1,4 @@
-import { expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import { solve, StepLog } from "../../src/build/index.ts";
 import type { Cache, CacheRecord } from "../../src/cache/index.ts";
 import {
@@ -11,8 +11,6 @@ import {
 import { parseImageConfig } from "../../src/image/index.ts";
 import type { Snapshotter } from "../../src/snapshot/index.ts";
 import { openWaitingBuild } from "../support/build-harness.ts";
-
-vi.setConfig({ testTimeout: 120_000 });
 
 function chain(length: number): string {
   return ["FROM base", ...Array.from({ length }, (_, index) => `RUN ${String(index)}`)].join("\n");

@@ -1,7 +1,5 @@
-import { expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import { openWaitingBuild } from "../support/build-harness.ts";
-
-vi.setConfig({ testTimeout: 60_000 });
 
 test("independent stages run at the same time [4.8]", async () => {
   const { harness, sandbox } = await openWaitingBuild();

@@ -1,11 +1,9 @@
-import { expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import type { BuildEnvironment } from "../../src/build/environment.ts";
 import { makeKey } from "../../src/build/keys.ts";
 import { readFieldsOf } from "../../src/build/read-set.ts";
 import type { MergedTree, NodeStat } from "../../src/layer/index.ts";
 import type { CopyOp } from "../../src/plan/index.ts";
-
-vi.setConfig({ testTimeout: 60_000 });
 
 const looks = {
   ...{ mode: 0o755, uid: 0, gid: 0, size: 0, mtime: 0n, devMajor: 0, devMinor: 0, nlink: 1 },

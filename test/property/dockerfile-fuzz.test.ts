@@ -5,13 +5,13 @@ import { inputOf, readCorpus } from "../fuzz/inputs.ts";
 
 /** `npm run fuzz` looks for more, from other seeds. */
 const firstSeed = 20_261_121;
-const longestRun = 2000;
+/** Always the same ones: a fast machine looks at no others than a slow one. */
+const rounds = 1500;
 
-test("two seconds of fuzzing find nothing", async () => {
+test(`${String(rounds)} rounds of fuzzing find nothing`, async () => {
   const corpus = readCorpus(resolve(import.meta.dirname, "../../fixtures"));
   const counts = { refused: 0, parsed: 0, planned: 0 };
-  const until = Date.now() + longestRun;
-  for (let seed = firstSeed; Date.now() < until; seed++) {
+  for (let seed = firstSeed; seed < firstSeed + rounds; seed++) {
     const input = inputOf(seed, corpus);
     try {
       counts[await checkDockerfile(input)]++;

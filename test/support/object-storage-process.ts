@@ -84,7 +84,7 @@ async function startProgram(folder: string): Promise<ObjectStorage> {
       ];
   const child = spawn(program, args, { stdio: "ignore" });
   const ended = once(child, "exit");
-  for (const deadline = Date.now() + 30_000; ; await wait(50)) {
+  for (const deadline = Date.now() + 120_000; ; await wait(50)) {
     const answers = await fetch(`http://${host}/`).then(
       () => true,
       () => false,

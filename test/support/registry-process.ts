@@ -75,19 +75,32 @@ export async function startRegistryProcess(
   return { host, storage, stop };
 }
 
-/** A TCP port of 127.0.0.1 that nobody listens on at this moment. */
+/** Ports that the kernel gives to nobody who does not ask for them. */
+const ports = { first: 20_000, count: 12_000 };
+/** Every process of the tests begins elsewhere. */
+let nextPort = process.pid * 16;
+
+/** A TCP port of 127.0.0.1 that nobody listens on, and that nobody is given until a program takes it. */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  await once(server, "close");
-  if (address === null || typeof address === "string") throw new Error("no port was given");
-  return address.port;
+  for (;;) {
+    const port = ports.first + (nextPort++ % ports.count);
+    const server = createServer().listen(port, "127.0.0.1");
+    const isFree = await once(server, "listening").then(
+      () => true,
+      () => false,
+    );
+    if (!isFree) continue;
+    server.close();
+    await once(server, "close");
+    return port;
+  }
 }
 
+/** So long, in milliseconds, may a server take until it answers. */
+const patience = 120_000;
+
 async function answering(host: string): Promise<void> {
-  for (const deadline = Date.now() + 20_000; ; await wait(20)) {
+  for (const deadline = Date.now() + patience; ; await wait(20)) {
     const answered = await fetch(`http://${host}/v2/`).then(
       ({ status }) => status === 200 || status === 401,
       () => false,
@@ -99,7 +112,7 @@ async function answering(host: string): Promise<void> {
 
 /** Waits until somebody takes connections; who it is, tests with certificates find out themselves. */
 async function listening(port: number): Promise<void> {
-  for (const deadline = Date.now() + 20_000; ; await wait(20)) {
+  for (const deadline = Date.now() + patience; ; await wait(20)) {
     const socket = connect(port, "127.0.0.1");
     const isOpen = await once(socket, "connect").then(
       () => true,

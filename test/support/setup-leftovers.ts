@@ -18,10 +18,13 @@ export async function findLeftovers(root: string, mark?: string): Promise<Leftov
   return [...found.flat(), ...mounted.map((line) => `mount ${line}`)];
 }
 
-/** Waits until nothing is left, at most `patience` milliseconds; returns what still is. */
+/**
+ * Waits until nothing is left, at most `patience` milliseconds; returns what still is. What a killed process leaves the
+ * kernel ends in its own time, which on a machine with other work may be seconds.
+ */
 export async function waitForNothingLeft(
   root: string,
-  { mark, patience = 3_000 }: { mark?: string; patience?: number } = {},
+  { mark, patience = 60_000 }: { mark?: string; patience?: number } = {},
 ): Promise<Leftovers> {
   for (const deadline = Date.now() + patience; ; await wait(50)) {
     const left = await findLeftovers(root, mark);

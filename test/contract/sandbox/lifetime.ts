@@ -106,7 +106,7 @@ export function lifetimeContract(bench: Workbench, kill: KillPlan): void {
         const waitsForStep = round % 2 === 1;
         const hadSteps = await killDriver({ driver, request, waitsForStep, delayMs });
         if (hadSteps) roundsWithSteps += 1;
-        await waitForLock(request.lock, 10_000);
+        await waitForLock(request.lock, 120_000);
         const survivors = findMarkedProcesses(mark);
         expect({ round, delayMs, survivors }).toEqual({ round, delayMs, survivors: [] });
       }

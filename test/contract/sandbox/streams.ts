@@ -40,9 +40,8 @@ export function streamsContract(bench: Workbench): void {
     });
 
     test("what the command leaves in the background ends with it", async () => {
-      const started = Date.now();
+      // Whoever waited for it would hear more.
       expect(await bench.read("(sleep 60; echo late) & echo now")).toBe("now");
-      expect(Date.now() - started).toBeLessThan(20_000);
     });
   });
 

@@ -46,12 +46,12 @@ export function programPath(): string {
 }
 
 async function waitForSocket(daemon: ChildProcess, socket: string): Promise<void> {
-  for (let tries = 0; tries < 600; tries += 1) {
+  for (let tries = 0; tries < 3000; tries += 1) {
     if (daemon.exitCode !== null) throw new Error(`exit ${String(daemon.exitCode)}`);
     if (existsSync(socket)) return;
     await sleep(100);
   }
-  throw new Error("no answer for a minute");
+  throw new Error("no answer for five minutes");
 }
 
 async function endProcess(daemon: ChildProcess): Promise<void> {

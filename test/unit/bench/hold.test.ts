@@ -15,7 +15,7 @@ test("a hold that lasts is confirmed, and released as often as one likes", async
 test("a hold that ended by itself is told, and can be taken anew", async () => {
   const holder = new Holder(["sh", "-c", "echo held"], never);
   await holder.ensure();
-  await expect.poll(() => isLost(holder), { timeout: 10_000 }).toBe(true);
+  await expect.poll(() => isLost(holder)).toBe(true);
   await holder.release();
   expect(isLost(holder)).toBe(false);
 });

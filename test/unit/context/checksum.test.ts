@@ -23,6 +23,7 @@ import {
 } from "../../../src/context/index.ts";
 import type { LocalTree } from "../../../src/layer/index.ts";
 import { loadSyscalls, syscallErrno, type Digest } from "../../../src/core/index.ts";
+import { rewriteFile } from "../../support/rewrite-file.ts";
 
 let directory: string;
 
@@ -257,8 +258,7 @@ describe("the stat cache", () => {
     put({ a: "1" });
     const statCache = memoryCache();
     const first = await digest("a", { statCache });
-    await new Promise((resolve) => setTimeout(resolve, 20));
-    put({ a: "2" });
+    rewriteFile(join(directory, "a"), "2");
     expect(await digest("a", { statCache })).not.toBe(first);
   });
 });
@@ -326,8 +326,7 @@ describe("a file that changes", () => {
     put({ a: "1" });
     const context = await openDirectoryContext({ directory });
     await checksum("a", { context });
-    await new Promise((resolve) => setTimeout(resolve, 20));
-    put({ a: "2" });
+    rewriteFile(join(directory, "a"), "2");
     await expect(context.openFile(Buffer.from("a"))).rejects.toMatchObject({
       code: "CONTEXT_FILE_CHANGED",
     });

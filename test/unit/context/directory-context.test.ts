@@ -15,6 +15,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { openDirectoryContext, type BuildContext } from "../../../src/context/index.ts";
+import { rewriteFile } from "../../support/rewrite-file.ts";
 
 let directory: string;
 
@@ -154,8 +155,7 @@ test("a file that changed since its digest was taken is not handed out", async (
   const stat = await context.lstat(path);
   if (stat !== undefined) context.pin(path, stat.statKey);
   expect(await read(context, "file")).toBe("one");
-  await new Promise((resolve) => setTimeout(resolve, 20));
-  put({ file: "two" });
+  rewriteFile(join(directory, "file"), "two");
   await expect(context.openFile(path)).rejects.toMatchObject({ code: "CONTEXT_FILE_CHANGED" });
 });
 

@@ -19,7 +19,7 @@ async function breakOff(store: Store, after: number, code = "REGISTRY_UNREACHABL
   async function* chunks(): AsyncGenerator<Buffer> {
     yield await Promise.resolve(bytes.subarray(0, after));
     // What is still on its way to the disk goes with the failure.
-    await vi.waitUntil(async () => (await sizeInProgress(store)) === after, { timeout: 20_000 });
+    await vi.waitUntil(async () => (await sizeInProgress(store)) === after, { timeout: 60_000 });
     throw new TsbuildError({ code, message: "broken" });
   }
   const content = Readable.from(chunks(), { objectMode: false });

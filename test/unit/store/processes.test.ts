@@ -1,6 +1,6 @@
 import { mkdir, open, readdir, readFile, utimes, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import { digestOf, loadSyscalls } from "../../../src/core/index.ts";
 import { startStoreChild } from "../../support/store-child.ts";
 import { collect } from "../../support/collect.ts";
@@ -33,7 +33,7 @@ test("opening sweeps without being asked", async () => {
   const dead = await startStoreChild(root);
   await dead.kill();
   await withStore({ root });
-  await vi.waitFor(async () => expect(await tmpNames(root)).not.toContain(basename(dead.tmpDir)));
+  await expect.poll(async () => tmpNames(root)).not.toContain(basename(dead.tmpDir));
 });
 
 test("what has no lock goes only when it is an hour old, foreign folders never", async () => {
@@ -82,9 +82,9 @@ test("kill -9 in the middle of a write leaves no blob, and the next sweep takes 
   const { root, store } = await withStore();
   const child = await startStoreChild(root);
   void child.tell({ do: "write-forever" });
-  await vi.waitFor(async () =>
-    expect(await readdir(child.tmpDir)).toContainEqual(expect.stringMatching(/^blob-/)),
-  );
+  await expect
+    .poll(async () => readdir(child.tmpDir))
+    .toContainEqual(expect.stringMatching(/^blob-/));
   await child.kill();
   expect(await collect(store.blobs.list())).toEqual([]);
   await store.sweep();
@@ -112,7 +112,7 @@ test("a name that two processes write always stands for one whole blob, also aft
       times: 10_000,
     });
   }
-  await vi.waitFor(async () => expect(await store.names.get("app")).toBeDefined());
+  await expect.poll(async () => store.names.get("app")).toBeDefined();
   const check = async (): Promise<void> => {
     const record = await store.names.get("app");
     if (record === undefined) throw new Error("the name went away");
