@@ -9,7 +9,7 @@ import {
   type Platform,
 } from "../core/index.ts";
 import { copyGraph, readImage, type ContentSink } from "../image/index.ts";
-import type { FetchLayer, LocalImage, PublishedLayer } from "../local/index.ts";
+import type { FetchLayer, LayerRequest, LocalImage, PublishedLayer } from "../local/index.ts";
 import type { BaseImage, OciLayout } from "../plan/index.ts";
 import { openCachePlaces, type CachePlaces } from "./cache-places.ts";
 import type { Engine } from "./engine.ts";
@@ -141,23 +141,26 @@ export class BaseImages {
 
   /** Fetches the layers for `image` from wherever it, or the image it was built on, came from. */
   layersOf(image: LocalImage): FetchLayer {
-    return (descriptor, signal) => this.fetchLayer(image, descriptor, signal);
+    return (descriptor, wanted) => this.fetchLayer(image, descriptor, wanted);
   }
 
   /** The same for one layer, and without an image for that of a step that another machine ran. */
   async fetchLayer(
     image: LocalImage | undefined,
     descriptor: PublishedLayer,
-    signal?: AbortSignal,
+    wanted: LayerRequest,
   ): Promise<Readable> {
     if (image === undefined || descriptor.origins !== undefined) {
-      return (this.#places ??= openCachePlaces(this.#engine)).fetch(descriptor, signal);
+      return (this.#places ??= openCachePlaces(this.#engine)).fetch(descriptor, wanted);
     }
+    const { offset = 0, signal } = wanted;
     let failure: Error | undefined;
     for (const name of await this.#origins(image)) {
       try {
         const repository = await this.#repositories.open(name);
-        return await repository.fetch(descriptor, signal);
+        return await (offset === 0
+          ? repository.fetch(descriptor, signal)
+          : repository.fetchFrom(descriptor, offset, signal));
       } catch (error) {
         failure ??= error instanceof Error ? error : new Error(String(error));
       }

@@ -1,13 +1,13 @@
-import type { Readable } from "node:stream";
+import { Readable } from "node:stream";
 import { cacheError, type CachePlace } from "../cache/index.ts";
-import { isTsbuildError } from "../core/index.ts";
-import type { PublishedLayer } from "../local/index.ts";
+import { isTsbuildError, skipBytes } from "../core/index.ts";
+import type { LayerRequest, PublishedLayer } from "../local/index.ts";
 import type { Engine } from "./engine.ts";
 
 /** Places that have layers of steps which other machines ran, each opened when it is first asked. Whoever opens it closes it. */
 export interface CachePlaces {
-  /** The blob of a layer from the first place that gives it. @throws CACHE_LAYER_LOST */
-  fetch(layer: PublishedLayer, signal?: AbortSignal): Promise<Readable>;
+  /** The blob of a layer, or the end of it, from the first place that gives it. @throws CACHE_LAYER_LOST */
+  fetch(layer: PublishedLayer, wanted: LayerRequest): Promise<Readable>;
   close(): Promise<void>;
 }
 
@@ -23,13 +23,14 @@ class Places implements CachePlaces {
     this.#engine = engine;
   }
 
-  async fetch(layer: PublishedLayer, signal?: AbortSignal): Promise<Readable> {
+  async fetch(layer: PublishedLayer, wanted: LayerRequest): Promise<Readable> {
+    const { offset = 0, signal } = wanted;
     const { origins = [], digest } = layer;
     let cause: unknown;
     for (const location of origins) {
       try {
         const place = await this.#open(location);
-        return await place.fetch(layer, signal);
+        return await fetchBehind({ place, layer, offset, signal });
       } catch (error) {
         if (signal?.aborted === true || isTsbuildError(error, "CANCELED")) throw error;
         cause ??= error;
@@ -64,4 +65,19 @@ class Places implements CachePlaces {
     const { openLocation } = await import("./build/cache/open-place.ts");
     return openLocation(this.#engine, location);
   }
+}
+
+/** A directory gives only wholes, which costs no network. */
+async function fetchBehind(request: {
+  readonly place: CachePlace;
+  readonly layer: PublishedLayer;
+  readonly offset: number;
+  readonly signal: AbortSignal | undefined;
+}): Promise<Readable> {
+  const { place, layer, offset, signal } = request;
+  if (offset === 0) return place.fetch(layer, signal);
+  if (place.fetchFrom !== undefined) return place.fetchFrom(layer, offset, signal);
+  const whole = await place.fetch(layer, signal);
+  const rest = Readable.from(skipBytes(whole, offset), { objectMode: false });
+  return rest.once("close", () => whole.destroy());
 }

@@ -3,7 +3,7 @@ import type { BuildRecord, Cache } from "../cache/index.ts";
 import type { ChainId, Clock, JobThread } from "../core/index.ts";
 import type { GitRepositories, StatCache } from "../context/index.ts";
 import type { MergedTree } from "../layer/index.ts";
-import type { LocalImage, LocalImages, PublishedLayer } from "../local/index.ts";
+import type { LayerRequest, LocalImage, LocalImages, PublishedLayer } from "../local/index.ts";
 import type { CgroupSpec, Sandbox } from "../sandbox/index.ts";
 import type { Snapshotter } from "../snapshot/index.ts";
 import type { CacheMountStore, Store } from "../store/index.ts";
@@ -36,7 +36,7 @@ export interface BuildEnvironment {
   readonly fetchLayer: (
     image: LocalImage | undefined,
     layer: PublishedLayer,
-    signal?: AbortSignal,
+    wanted: LayerRequest,
   ) => Promise<Readable>;
   /** What `--secret` gives for an id; undefined when it gives nothing. Absent where there are no secrets at all. */
   readonly readSecret?: (id: string) => Promise<Buffer | undefined>;

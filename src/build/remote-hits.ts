@@ -150,8 +150,7 @@ class BelievedHits implements RemoteHits {
         await images.ensureStack(
           own.map((each) => toStackLayer(each, remote)),
           {
-            fetchLayer: (layer, fetchSignal) =>
-              environment.fetchLayer(undefined, layer, fetchSignal),
+            fetchLayer: (layer, wanted) => environment.fetchLayer(undefined, layer, wanted),
             onProgress: (item, current, total, done) =>
               step.progress({ item, current, total, unit: "bytes", done }),
             signal,

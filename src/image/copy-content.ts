@@ -66,7 +66,7 @@ function isPassing(error: unknown): boolean {
  * Whether content was wrong, and its source knows somebody else who has it: a mirror lied, which shows only at the end,
  * when all has been handed on. Fetching it again asks the others.
  */
-export function isWrongFromOne(error: unknown): boolean {
+function isWrongFromOne(error: unknown): boolean {
   return isMismatch(error) && error.details["isRetryable"] === true;
 }
 

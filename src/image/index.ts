@@ -6,12 +6,7 @@ export {
   type Converted,
   type ManifestFormat,
 } from "./convert-manifest.ts";
-export {
-  copyContent,
-  isWrongFromOne,
-  type CopyContentOptions,
-  type CopyRetry,
-} from "./copy-content.ts";
+export { copyContent, type CopyContentOptions, type CopyRetry } from "./copy-content.ts";
 export {
   copyGraph,
   type CopyGraphOptions,

@@ -1,12 +1,13 @@
 import { Transform } from "node:stream";
-import { isVouchedFor, shortDigest, vouchFor } from "../core/index.ts";
-import { isWrongFromOne, type Descriptor } from "../image/index.ts";
+import { shortDigest } from "../core/index.ts";
+import { copyContent, type ContentSource, type Descriptor } from "../image/index.ts";
 import type { Snapshotter } from "../snapshot/index.ts";
 import type { Store } from "../store/index.ts";
 import { localError } from "./errors.ts";
 import type { ImageLayer } from "./image-layers.ts";
 import type { SingleFlight } from "./single-flight.ts";
-import type { FetchLayer } from "./types.ts";
+import { storeSink } from "./store-places.ts";
+import type { FetchLayer, PublishedLayer } from "./types.ts";
 
 /** What getting a layer's blob needs. */
 export interface LayerPlace {
@@ -70,42 +71,41 @@ export async function ensureLayerBlob(
 
 async function fetchBlob(
   store: Store,
-  descriptor: Descriptor,
+  layer: PublishedLayer,
   options: FetchOptions & { readonly fetchLayer: FetchLayer },
 ): Promise<void> {
-  if (await isHere(store, descriptor)) return;
-  const { signal } = options;
-  for (let hosts = 1; ; hosts += 1) {
-    try {
-      return await fetchOnce(store, descriptor, options);
-    } catch (error) {
-      if (hosts === maxHosts || !isWrongFromOne(error)) throw error;
-      signal?.throwIfAborted();
-    }
-  }
+  if (await isHere(store, layer)) return;
+  const { fetchLayer, signal, onProgress } = options;
+  const { digest, size } = layer;
+  const tell = (current: number, done: boolean): void =>
+    onProgress?.(shortDigest(digest), current, size, done);
+  tell(0, false);
+  await copyContent({
+    source: layerSource(layer, fetchLayer),
+    sink: storeSink(store, { fromRegistry: true, onTag: () => Promise.resolve() }),
+    descriptor: layer,
+    onBytes: (current) => tell(current, false),
+    retry: { attempts: maxHosts, firstDelay: 500 },
+    signal,
+  }).catch((error: unknown) => {
+    // Not the store's failure: somebody wanted it to end.
+    signal?.throwIfAborted();
+    throw error;
+  });
+  tell(size, true);
 }
 
 /** So many may give wrong bytes until it is told. */
 const maxHosts = 8;
 
-async function fetchOnce(
-  store: Store,
-  descriptor: Descriptor,
-  options: FetchOptions & { readonly fetchLayer: FetchLayer },
-): Promise<void> {
-  const { fetchLayer, signal, onProgress } = options;
-  const { digest, size } = descriptor;
-  const tell = (current: number, done: boolean): void =>
-    onProgress?.(shortDigest(digest), current, size, done);
-  tell(0, false);
-  const content = await fetchLayer(descriptor, signal);
-  const counted = content.pipe(countBytes((current) => tell(current, false)));
-  content.once("error", (error) => counted.destroy(error));
-  counted.once("close", () => content.destroy());
-  // What fails at its end breaks `counted` too.
-  const checked = isVouchedFor(content, digest) ? vouchFor(counted, digest) : counted;
-  await store.blobs.write(checked, { digest, size }, signal);
-  tell(size, true);
+/** Whoever has a layer as a place to copy it from, so that a broken download goes on as that of a pull does. */
+function layerSource(layer: PublishedLayer, fetchLayer: FetchLayer): ContentSource {
+  return {
+    label: "where its image came from",
+    fetch: (_descriptor, signal) => fetchLayer(layer, { signal }),
+    fetchFrom: (_descriptor, offset, signal) => fetchLayer(layer, { offset, signal }),
+    resolve: () => Promise.resolve(undefined),
+  };
 }
 
 /** A pass-through that tells how many bytes went by. */

@@ -72,8 +72,18 @@ export interface PublishedLayer extends Descriptor {
   readonly created?: string | undefined;
 }
 
-/** Gets the blob of a layer that is not here, usually from the registry of the image. */
-export type FetchLayer = (layer: PublishedLayer, signal?: AbortSignal) => Promise<Readable>;
+/** What is wanted of a layer's blob. */
+export interface LayerRequest {
+  /** Bytes at the beginning that are here already; 0 by default. */
+  readonly offset?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Gets the blob of a layer that is not here, usually from the registry of the image. With an offset it may fail where
+ * the whole can be had.
+ */
+export type FetchLayer = (layer: PublishedLayer, wanted: LayerRequest) => Promise<Readable>;
 
 /** One layer of a stack, and where its bytes may be. */
 export interface StackLayer {

@@ -1,4 +1,4 @@
-import { mediaTypes, readBody, type Digest, type HttpResponse } from "../core/index.ts";
+import { mediaTypes, readBody, waitFor, type Digest, type HttpResponse } from "../core/index.ts";
 import {
   maxManifestSize,
   parseIndex,
@@ -140,8 +140,11 @@ export async function removeFromStandIn(
   );
 }
 
-/** How often the index is read again because somebody else changed it meanwhile. */
-const maxRaces = 5;
+/** How often the index is written again because somebody else replaced it meanwhile. */
+const maxRaces = 10;
+
+/** Milliseconds after which what was written is looked at, at least; half as much again at most. */
+const shortestSettling = 200;
 
 async function changeStandIn(
   place: ReferrersPlace,
@@ -152,21 +155,39 @@ async function changeStandIn(
     const { index, etag } = await readStandIn(place, about);
     const manifests = change(index.manifests);
     if (manifests.length === index.manifests.length) return;
-    const isLast = attempt === maxRaces;
-    if (await writeStandIn(place, about, { index: { ...index, manifests }, etag, isLast })) return;
+    if (attempt > maxRaces) throw lostRaces(place, about.digest);
+    const start = performance.now();
+    await writeStandIn(place, about, { index: { ...index, manifests }, etag });
+    await waitFor(settling(performance.now() - start), about.signal);
   }
 }
 
-/** False when somebody else was faster. */
+/**
+ * Most registries do not compare before they replace a tag: who read the index before us may write it after us. So what was
+ * written is looked at when that one must be done: after several times as long as the writing took here.
+ */
+function settling(writing: number): number {
+  return Math.max(shortestSettling, 5 * writing) * (1 + Math.random() / 2);
+}
+
+function lostRaces({ transport, name }: ReferrersPlace, digest: Digest): Error {
+  const tag = referrersTag(digest);
+  return registryError(
+    "REGISTRY_FAILED",
+    `write what refers to ${name}@${digest} to the tag ${tag}: others keep replacing it`,
+    {
+      hint: "try again when fewer write there at once; what is new is stored, and only missing in that list",
+      details: { host: transport.host.domain, tag, isRetryable: true },
+    },
+  );
+}
+
+/** Somebody else may be faster: that shows when it is read again. */
 async function writeStandIn(
   { transport, name }: ReferrersPlace,
   { digest, signal }: { readonly digest: Digest; readonly signal: AbortSignal | undefined },
-  {
-    index,
-    etag,
-    isLast,
-  }: { readonly index: Index; readonly etag: string | undefined; readonly isLast: boolean },
-): Promise<boolean> {
+  { index, etag }: { readonly index: Index; readonly etag: string | undefined },
+): Promise<void> {
   const tag = referrersTag(digest);
   const bytes = serializeIndex(index);
   const response = await transport.send({
@@ -177,12 +198,11 @@ async function writeStandIn(
       ...(etag === undefined ? {} : { "if-match": etag }),
     },
     body: bytes,
-    accept: [200, 201, 202, 204, ...(isLast ? [] : [412])],
+    accept: [200, 201, 202, 204, 412],
     attempt: `write what refers to ${name}@${digest} to the tag ${tag}`,
     signal,
   });
   await readBody(response, 1);
-  return response.status !== 412;
 }
 
 /** Whether the registry itself keeps the list of referrers: it says so when it takes one. */

@@ -1,7 +1,8 @@
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { openFaultyProxy, type FaultyProxy } from "../support/faulty-proxy.ts";
+import type { Descriptor } from "../../src/image/index.ts";
+import { openFaultyProxy, type FaultyProxy, type ProxyRequest } from "../support/faulty-proxy.ts";
 import { startCli, type CliResult } from "../support/cli.ts";
 import { makeRandomImage, type RandomSingleImage } from "../support/random-image.ts";
 import { openTestRepository, pushContent } from "../support/registry-scenes.ts";
@@ -73,10 +74,7 @@ describe("a pull that is interrupted", () => {
       expect(await readdir(join(root, "blobs/sha256"))).not.toContain(layer.digest.slice(7));
       const before = proxy.seen.length;
       await expectCli(["pull", name], { root });
-      const [range, ...more] = proxy.seen
-        .slice(before)
-        .filter(({ method, path }) => method === "GET" && path.endsWith(layer.digest))
-        .map((request) => Number(/^bytes=(\d+)-$/.exec(request.range ?? "")?.[1] ?? 0));
+      const [range, ...more] = beginningsOf(layer, before);
       expect(more).toEqual([]);
       expect(range).toBeGreaterThan(halfway - 2_000_000);
       expect(range).toBeLessThanOrEqual(halfway);
@@ -102,12 +100,105 @@ describe("a pull that is interrupted", () => {
   });
 });
 
+describe("the layers of a base, which a build fetches,", () => {
+  test("come to their end over a connection that breaks [R4.18]", async () => {
+    const { name, layer } = await given("base-cut");
+    const root = await workspace.freshRoot();
+    const cuts = [5_000_000, 3_000_000];
+    proxy.choose = (request) => {
+      const after = isOf(layer)(request) ? cuts.shift() : undefined;
+      return after === undefined ? undefined : { type: "cut-answer", after };
+    };
+    const before = proxy.seen.length;
+    await buildOn(name, root);
+    proxy.choose = () => undefined;
+    const [first, second, third, ...more] = beginningsOf(layer, before);
+    expect([first, cuts.length, more.length]).toEqual([0, 0, 0]);
+    // What the cut caught on its way may be missing.
+    expect(second).toBeGreaterThan(4_000_000);
+    expect(second).toBeLessThanOrEqual(5_000_000);
+    expect(third).toBeGreaterThan(6_000_000);
+    expect(third).toBeLessThanOrEqual(8_000_000);
+  });
+
+  test("go on behind what a build kept that gave up [R4.18]", async () => {
+    const { name, layer } = await given("base-away");
+    const root = await workspace.freshRoot();
+    let isAway = false;
+    proxy.choose = (request) => {
+      if (!isOf(layer)(request)) return undefined;
+      if (isAway) return { type: "status", status: 503 };
+      isAway = true;
+      return { type: "cut-answer", after: halfway };
+    };
+    expect((await cli(buildArgs(await folderOn(name)), { root })).code).toBe(1);
+    proxy.choose = () => undefined;
+    expect(await readdir(join(root, "partial"))).toEqual([layer.digest.replace(":", "-")]);
+    await expectGoingOn({ name, layer, root });
+  });
+
+  test.for(["SIGINT", "SIGKILL"] as const)(
+    "go on where %s ended a build [R4.18]",
+    async (signal) => {
+      const { name, layer } = await given(`base-${signal.toLowerCase()}`);
+      const root = await workspace.freshRoot();
+      await interrupt(buildArgs(await folderOn(name)), {
+        ...{ signal, root, type: "hold-answer", isHeld: isOf(layer) },
+        until: async () => (await sizeInProgress(root)) > halfway - 2_000_000,
+      });
+      await expectGoingOn({ name, layer, root });
+    },
+  );
+});
+
 /** The image in a repository of its own. */
 async function given(path: string) {
   const sink = openTestRepository(workspace.registry.host, { path, access: "push" });
   await pushContent(sink, image, "1");
   const [layer = image.root] = image.manifest.layers;
   return { name: `${proxy.host}/${path}:1`, layer };
+}
+
+const isOf =
+  (layer: Descriptor) =>
+  ({ method, path }: ProxyRequest): boolean =>
+    method === "GET" && path.endsWith(layer.digest);
+
+/** From where on the layer was asked for, in requests behind the first `before`. */
+function beginningsOf(layer: Descriptor, before: number): readonly number[] {
+  return proxy.seen
+    .slice(before)
+    .filter(isOf(layer))
+    .map((request) => Number(/^bytes=(\d+)-$/.exec(request.range ?? "")?.[1] ?? 0));
+}
+
+/** A context whose build reads files of the base. */
+async function folderOn(base: string): Promise<string> {
+  return workspace.context({ Dockerfile: `FROM ${base}\nCOPY Dockerfile /copied/\n` });
+}
+
+const buildArgs = (folder: string): readonly string[] => ["build", "-t", "on:1", folder];
+
+async function buildOn(base: string, root: string): Promise<void> {
+  await expectCli(buildArgs(await folderOn(base)), { root });
+}
+
+/** Builds on the base, and sees one request for what was missing. */
+async function expectGoingOn(about: {
+  readonly name: string;
+  readonly layer: Descriptor;
+  readonly root: string;
+}): Promise<void> {
+  const { name, layer, root } = about;
+  const before = proxy.seen.length;
+  await buildOn(name, root);
+  const [beginning, ...more] = beginningsOf(layer, before);
+  expect(more).toEqual([]);
+  expect(beginning).toBeGreaterThan(halfway - 2_000_000);
+  expect(beginning).toBeLessThanOrEqual(halfway);
+  expect((await stat(join(root, "blobs/sha256", layer.digest.slice(7)))).size).toBe(layer.size);
+  expect(await readdir(join(root, "partial"))).toEqual([]);
+  expect(await readdir(join(root, "tmp"))).toEqual([]);
 }
 
 /** Runs a command and sends it a signal when one of its transfers is held halfway. */
@@ -117,7 +208,7 @@ async function interrupt(
     readonly signal: NodeJS.Signals;
     readonly root: string;
     readonly type: "hold-request" | "hold-answer";
-    readonly isHeld: (request: { readonly method: string; readonly path: string }) => boolean;
+    readonly isHeld: (request: ProxyRequest) => boolean;
     /** What has to be true besides. */
     readonly until?: () => Promise<boolean>;
   },

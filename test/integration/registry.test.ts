@@ -11,6 +11,7 @@ import { openRegistry, type RegistryRepository } from "../../src/registry/index.
 import { describeContentPlace } from "../contract/content-place-contract.ts";
 import { MemoryPlace } from "../support/memory-place.ts";
 import { makeRandomImage, makeRandomIndex, type RandomImage } from "../support/random-image.ts";
+import { makeArtifact } from "../support/registry-scenes.ts";
 import { startRegistryProcess, type RegistryProcess } from "../support/registry-process.ts";
 
 const run = promisify(execFile);
@@ -58,6 +59,25 @@ test("tags are listed", async () => {
   const found: string[] = [];
   for await (const tag of repository.listTags()) found.push(tag);
   expect(found.sort()).toEqual(["a", "b", "c"]);
+});
+
+test("eight that attach at once are all in the tag that stands in for the referrers API [R8.1]", async () => {
+  const path = "attached-at-once";
+  const image = await makeRandomImage({ layers: 1 });
+  await pushTo(open(path, "push"), image, "1");
+  const artifacts = Array.from({ length: 9 }, (_, at) =>
+    makeArtifact(image.root, `a/number-${String(at)}`),
+  );
+  // Each over connections of its own, as eight processes would.
+  const attach = async ({ root, blobs }: RandomImage): Promise<unknown> =>
+    copyGraph({ source: new MemoryPlace("test", blobs), sink: open(path, "push"), root });
+  // This registry does not bear that several bring the same blob at once, here the config that they share.
+  const [first = image, ...others] = artifacts;
+  await attach(first);
+  await Promise.all(others.map(attach));
+  const found = await open(path, "pull").listReferrers(image.root.digest);
+  const digests = found.map(({ digest }) => digest);
+  expect(digests.sort()).toEqual(artifacts.map(({ root }) => root.digest).sort());
 });
 
 describe("skopeo as the judge", () => {

@@ -57,6 +57,10 @@ export const parityNotes: Readonly<
     state: "deviates",
     why: "names are not looked up for this, since a proxy may know other addresses for them: a name of one's own DNS that leads inside is followed, by crane as well",
   },
+  "R8.1": {
+    state: "deviates",
+    why: "registries that do not compare (If-Match) leave a race: whoever read the tag before we wrote it and writes after we looked at it again (five times as long as our writing took, 200 ms at least) takes our entry out, as does a client that never looks; attaching the same again, or image cp --referrers, puts it back",
+  },
   "R4.19": {
     state: "deviates",
     why: "containerd 2.1 fetches large blobs in several ranges at once, where each connection is slowed down; here layers come beside each other, and a layer that breaks off goes on where it was",

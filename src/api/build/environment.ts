@@ -46,7 +46,7 @@ export async function openEnvironment(
     contexts: contextsOf(request, statCache),
     cacheMounts: await openCaches(engine),
     git: remotes.git,
-    fetchLayer: (image, descriptor, signal) => bases.fetchLayer(image, descriptor, signal),
+    fetchLayer: (image, descriptor, wanted) => bases.fetchLayer(image, descriptor, wanted),
     implicitTime: BigInt(epoch) * 1_000_000_000n,
     hostname: "buildkitsandbox",
   };

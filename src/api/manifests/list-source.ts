@@ -39,7 +39,7 @@ export async function openList(
     const fetchFrom: FetchLayer | undefined =
       repository === undefined
         ? await fetchLocal(engine, image, bases)
-        : async (descriptor, signal) =>
+        : async (descriptor, { signal }) =>
             (await repositories.open(repository)).fetch(descriptor, signal);
     for (const { digest } of blobs) {
       if (fetchFrom !== undefined) owners.set(digest, fetchFrom);
@@ -56,7 +56,7 @@ export async function openList(
       const isHere = (await engine.store.blobs.size(descriptor.digest)) === descriptor.size;
       return isHere || owner === undefined
         ? stored.fetch(descriptor, signal)
-        : owner(descriptor, signal);
+        : owner(descriptor, { signal });
     },
   });
   const { mediaType, bytes } = writeIndex(list);

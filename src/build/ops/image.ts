@@ -28,7 +28,7 @@ export async function resolveImage(
     claimDisplay();
     await environment.steps.run({ name, phase: "pull" }, async (step) => {
       await environment.images.ensureUnpacked(image, {
-        fetchLayer: (descriptor, signal) => environment.fetchLayer(image, descriptor, signal),
+        fetchLayer: (descriptor, wanted) => environment.fetchLayer(image, descriptor, wanted),
         onProgress: (item, current, total, done) =>
           step.progress({ item, current, total, unit: "bytes", done }),
         thread: environment.thread,

@@ -152,7 +152,7 @@ async function exportLayers(
       compression: target.compression ?? "gzip",
       reuse: !forceCompression,
       ...(compressionLevel === undefined ? {} : { compressionLevel }),
-      fetchLayer: (layer, signal) => bases.fetchLayer(undefined, layer, signal),
+      fetchLayer: (layer, wanted) => bases.fetchLayer(undefined, layer, wanted),
       thread,
       listenTo: (layer) => early?.listenTo(layer) ?? Promise.resolve(undefined),
       signal: engine.signal,
