@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { defineConfig } from "rolldown";
 import { parseAst } from "rolldown/parseAst";
+import { assembly } from "./src/layer/deflate/assembly/plugin.js";
 import { seldomUsed } from "./rolldown.seldom.js";
 
 const library = resolve(import.meta.dirname, "src/api/index.ts");
@@ -105,7 +106,7 @@ export default defineConfig([
   {
     ...shared,
     input: { cli: "src/cli/main.ts", index: "src/api/index.ts" },
-    plugins: [commonJs, loadSeldom],
+    plugins: [assembly, commonJs, loadSeldom],
     // The entry of the library only tells names: the command has no need of that file.
     treeshake: { moduleSideEffects: (id) => id !== library },
     output: {
@@ -129,6 +130,7 @@ export default defineConfig([
   {
     ...shared,
     input: { "file-thread": "src/build/file-thread.ts" },
+    plugins: [assembly],
     treeshake: { moduleSideEffects: false },
     output: { ...output, cleanDir: false },
   },

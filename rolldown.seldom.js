@@ -114,6 +114,7 @@ export const seldomUsed = {
     "archive",
     "byte-source",
     "compression",
+    "deflate",
     "filter-program",
     "gzip",
     "layer-stream",
@@ -124,6 +125,7 @@ export const seldomUsed = {
     "tell-entry",
     "xxhash64",
     "zstd",
+    "zlib-blocks",
     "zstd-frames",
   ],
   local: [

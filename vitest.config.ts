@@ -1,4 +1,5 @@
 import { defineConfig } from "vitest/config";
+import { assembly } from "./src/layer/deflate/assembly/plugin.js";
 
 /**
  * So long, in milliseconds, may a test wait for what has to come. No promise of the product: a machine may be slow, and
@@ -12,6 +13,7 @@ export default defineConfig({
     reporters: ["default", "./test/support/reporter.ts"],
     projects: [
       {
+        plugins: [assembly],
         test: {
           name: "fast",
           include: ["test/{unit,contract,golden,property}/**/*.test.ts", "test/*.test.ts"],
@@ -25,6 +27,7 @@ export default defineConfig({
         },
       },
       {
+        plugins: [assembly],
         test: {
           name: "root",
           include: ["test/{integration,e2e,conformance}/**/*.test.ts"],
@@ -36,6 +39,7 @@ export default defineConfig({
         },
       },
       {
+        plugins: [assembly],
         // Two builders work at a time, each of which waits for the kernel more than it computes.
         test: {
           name: "diff",

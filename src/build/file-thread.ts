@@ -1,12 +1,14 @@
 import { type DigestJob, runDigestJob } from "../context/index.ts";
 import { serveJobs, unreachable } from "../core/index.ts";
-import { type FillJob, runFillJob } from "../layer/index.ts";
+import { type DeflateJob, type FillJob, runDeflateJob, runFillJob } from "../layer/index.ts";
 import { runWriteJob, type WriteJob } from "../snapshot/index.ts";
 
-/** A script of its own: the second thread where there are many files to read or to make (`openFileThread`). */
+/** A script of its own: the second thread where there are many files to read or to make, or much to compress (`openFileThread`). */
 serveJobs((job) => {
-  const known = job as DigestJob | FillJob | WriteJob;
+  const known = job as DeflateJob | DigestJob | FillJob | WriteJob;
   switch (known.kind) {
+    case "deflate":
+      return runDeflateJob(known);
     case "digest":
       return runDigestJob(known);
     case "fill":

@@ -12,10 +12,11 @@ export {
   type DetectedCompression,
   detectionLength,
 } from "./compression.ts";
+export { type DeflateJob, runDeflateJob } from "./deflate/deflate-job.ts";
 export { type ArchiveLimits, archiveLimits } from "./limits.ts";
 export { layerError, type LayerErrorCode } from "./errors.ts";
 export { findProgram } from "./filter-program.ts";
-export { compressGzip, defaultGzipLevel } from "./gzip.ts";
+export { compressGzip, type GzipOptions } from "./gzip.ts";
 export { digestChunks, openLayer, type OpenedLayer } from "./layer-stream.ts";
 export {
   baseName,

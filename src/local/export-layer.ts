@@ -5,7 +5,6 @@ import {
   compressGzip,
   compressZstd,
   decompress,
-  defaultGzipLevel,
   defaultZstdLevel,
   digestChunks,
   layerTarChunks,
@@ -27,10 +26,18 @@ export interface ExportedLayer {
   open(signal?: AbortSignal): Promise<Readable>;
 }
 
-/** For each way to compress: the level unless one is given, and the media type. */
+/** The ways to compress. */
 const compressions = {
-  gzip: { level: defaultGzipLevel, compress: compressGzip, mediaType: mediaTypes.ociLayerGzip },
-  zstd: { level: defaultZstdLevel, compress: compressZstd, mediaType: mediaTypes.ociLayerZstd },
+  gzip: {
+    compress: (tar: Chunks, { compressionLevel: level, thread }: ExportOptions): Readable =>
+      compressGzip(tar, { level, thread }),
+    mediaType: mediaTypes.ociLayerGzip,
+  },
+  zstd: {
+    compress: (tar: Chunks, { compressionLevel: level = defaultZstdLevel }: ExportOptions) =>
+      compressZstd(tar, level),
+    mediaType: mediaTypes.ociLayerZstd,
+  },
 } as const;
 
 /**
@@ -115,14 +122,14 @@ async function compressedLayer(
   options: ExportOptions & { readonly compression: keyof typeof compressions },
 ): Promise<ExportedLayer> {
   const { signal, compression } = options;
-  const { compress, mediaType, level } = compressions[compression];
+  const { compress, mediaType } = compressions[compression];
   const work = async (): Promise<Descriptor> => {
     const isRight = (blob: Descriptor): boolean => layerCompression(blob.mediaType) === compression;
     const present = (await findLayerBlobs(place.store, layer)).find(isRight);
     if (present !== undefined) return present;
     // Of what gzip gets it keeps nothing.
     const tar = await openTar(place, layer, { ...options, isPassing: compression === "gzip" });
-    const compressed = compress(tar, options.compressionLevel ?? level);
+    const compressed = compress(tar, options);
     const listener = await options.listenTo?.(layer.diffId);
     try {
       const heard = listener === undefined ? compressed : tellOf(compressed, listener);

@@ -1,5 +1,6 @@
 import { basename, join, resolve } from "node:path";
 import { rolldown } from "rolldown";
+import { assembly } from "../../src/layer/deflate/assembly/plugin.js";
 
 const repository = resolve(import.meta.dirname, "../..");
 
@@ -17,6 +18,7 @@ export async function bundleScript(name: string): Promise<string> {
     input: join(import.meta.dirname, `${name}.ts`),
     platform: "node",
     external: ["koffi"],
+    plugins: [assembly],
     logLevel: "silent",
   });
   await bundle.write({ file, format: "esm", codeSplitting: false });

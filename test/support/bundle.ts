@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { rename } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { rolldown } from "rolldown";
+import { assembly } from "../../src/layer/deflate/assembly/plugin.js";
 
 const folder = resolve(import.meta.dirname, "../../node_modules/.cache/test-bundles");
 const bundles = new Map<string, Promise<string>>();
@@ -20,7 +21,12 @@ async function makeBundle(entry: string): Promise<string> {
   const hash = createHash("sha256").update(entry).digest("hex").slice(0, 8);
   const file = join(folder, `${basename(entry, ".ts")}-${hash}.mjs`);
   const temporary = join(folder, `${hash}-${String(process.pid)}.mjs`);
-  const bundle = await rolldown({ input: entry, platform: "node", external: ["koffi"] });
+  const bundle = await rolldown({
+    input: entry,
+    platform: "node",
+    external: ["koffi"],
+    plugins: [assembly],
+  });
   await bundle.write({ file: temporary, format: "esm", codeSplitting: false });
   await bundle.close();
   // Other test processes may be about to start it.

@@ -11,7 +11,6 @@ import {
 import { serializeImageConfig } from "../../image/index.ts";
 import {
   compressGzip,
-  defaultGzipLevel,
   digestChunks,
   layerTarChunks,
   type LayerEntryWithContent,
@@ -76,7 +75,7 @@ async function rewriteLayer(
   const digester = new Digester();
   const tar = layerTarChunks(clamped(engine.snapshots.diff(chainId), epoch));
   const written = await store.blobs.write(
-    compressGzip(digestChunks(tar, digester), defaultGzipLevel),
+    compressGzip(digestChunks(tar, digester), {}),
     undefined,
     signal,
   );

@@ -30,6 +30,11 @@ export class JobThread {
     this.#script = script;
   }
 
+  /** One more that runs the same script. */
+  another(): JobThread {
+    return new JobThread(this.#script);
+  }
+
   /** Starts the thread unless it was started; it is ready some 40 ms later. */
   start(): void {
     if (this.#worker !== undefined || this.#isGone) return;

@@ -190,7 +190,7 @@ describe("compressGzip", () => {
     "%i bytes come back, through gzip too",
     async (size) => {
       const bytes = plain.subarray(0, size);
-      const compressed = await buffer(compressGzip(Readable.from([bytes]), 6));
+      const compressed = await buffer(compressGzip(Readable.from([bytes]), { level: 6 }));
       expect(gunzipSync(compressed).equals(bytes)).toBe(true);
       const judged = execFileSync("gzip", ["-dc"], { input: compressed, maxBuffer: 1 << 26 });
       expect(judged.equals(bytes)).toBe(true);
@@ -203,14 +203,14 @@ describe("compressGzip", () => {
         plain.subarray((index * plain.length) / 100, ((index + 1) * plain.length) / 100),
       ),
     );
-    const once = await buffer(compressGzip(Readable.from([plain]), 6));
-    expect(digestOf(await buffer(compressGzip(chunked, 6)))).toBe(digestOf(once));
+    const once = await buffer(compressGzip(Readable.from([plain]), { level: 6 }));
+    expect(digestOf(await buffer(compressGzip(chunked, { level: 6 })))).toBe(digestOf(once));
     expect(once.length).toBeLessThan(gzipSync(plain, { level: 6 }).length * 1.1);
   });
 
   test("short results hold little memory while they wait", async () => {
     const zeros = Readable.from([Buffer.alloc(4 * 1024 * 1024)], { objectMode: false });
-    for await (const chunk of compressGzip(zeros, 2)) {
+    for await (const chunk of compressGzip(zeros, { level: 2 })) {
       const { length, buffer: held } = chunk as Buffer;
       expect(held.byteLength).toBeLessThanOrEqual(Math.max(2 * length, 64 * 1024));
     }
@@ -221,7 +221,7 @@ describe("compressGzip", () => {
       yield plain;
       throw new Error("disk gone");
     };
-    await expect(buffer(compressGzip(failing(), 1))).rejects.toThrow("disk gone");
+    await expect(buffer(compressGzip(failing(), { level: 1 }))).rejects.toThrow("disk gone");
   });
 });
 
@@ -243,7 +243,7 @@ describe("what does not compress", () => {
     ["to the end of a block", [random.subarray(0, 1024 * 1024)]],
   ])("is stored: %s", async (_, parts) => {
     const bytes = Buffer.concat(parts);
-    const compressed = await buffer(compressGzip(Readable.from([bytes]), 2));
+    const compressed = await buffer(compressGzip(Readable.from([bytes]), { level: 2 }));
     expect(gunzipSync(compressed).equals(bytes)).toBe(true);
     expect(judge(compressed).equals(bytes)).toBe(true);
     const stored = parts.filter((part) => part.buffer === random.buffer);

@@ -1,0 +1,4 @@
+import type { Plugin } from "rolldown";
+
+/** See plugin.js. */
+export const assembly: Plugin;

@@ -1,0 +1,56 @@
+import program from "./assembly/index.ts?wasm";
+
+/** What the encoder remembers of what came before: as far as deflate can refer. */
+export const windowLength = 32 * 1024;
+/** Bytes that the encoder takes at once, at most, besides the window. */
+export const longestInput = 1024 * 1024;
+/** What comes out of that, at most: what cannot be compressed becomes some bytes longer. */
+export const longestOutput = longestInput + 16 * 1024;
+
+/** What `assembly/index.ts` exports. */
+interface Exports {
+  readonly memory: { readonly buffer: ArrayBuffer };
+  readonly inputStart: { readonly value: number };
+  readonly outputStart: { readonly value: number };
+  readonly deflate: (before: number, length: number) => number;
+}
+
+/** What we use of it: the types of the whole are those of browsers, which are not loaded here. */
+interface WebAssemblyApi {
+  readonly Module: new (bytes: Uint8Array) => object;
+  readonly Instance: new (module: object) => { readonly exports: unknown };
+}
+
+let encoder: Exports | undefined;
+
+/** Whether this Node can run it: `node --jitless` has no WebAssembly. */
+export function canEncode(): boolean {
+  return findApi() !== undefined;
+}
+
+/**
+ * Compresses a window and what follows it, of which only the latter is told: whole blocks of deflate that end at a byte,
+ * none of them the last. The bytes depend on the input alone. The answer lies in memory that the next call uses again.
+ */
+export function deflateBlock(input: {
+  /** At most `windowLength` and `longestInput` bytes. */
+  readonly bytes: Uint8Array;
+  /** How many of them are the window. */
+  readonly before: number;
+}): Uint8Array {
+  const { memory, inputStart, outputStart, deflate } = (encoder ??= loadEncoder());
+  const { bytes, before } = input;
+  new Uint8Array(memory.buffer, inputStart.value).set(bytes);
+  const length = deflate(before, bytes.length - before);
+  return new Uint8Array(memory.buffer, outputStart.value, length);
+}
+
+function loadEncoder(): Exports {
+  const api = findApi();
+  if (api === undefined) throw new Error("this Node runs no WebAssembly");
+  return new api.Instance(new api.Module(Buffer.from(program, "base64"))).exports as Exports;
+}
+
+function findApi(): WebAssemblyApi | undefined {
+  return (globalThis as { readonly WebAssembly?: WebAssemblyApi }).WebAssembly;
+}
