@@ -87,6 +87,7 @@ const shared = {
   platform: "node",
   // Native and rarely needed packages stay outside and are loaded when a command first needs them.
   external: ["koffi"],
+  plugins: [assembly],
 };
 
 const output = {
@@ -106,7 +107,7 @@ export default defineConfig([
   {
     ...shared,
     input: { cli: "src/cli/main.ts", index: "src/api/index.ts" },
-    plugins: [assembly, commonJs, loadSeldom],
+    plugins: [...shared.plugins, commonJs, loadSeldom],
     // The entry of the library only tells names: the command has no need of that file.
     treeshake: { moduleSideEffects: (id) => id !== library },
     output: {
@@ -130,7 +131,6 @@ export default defineConfig([
   {
     ...shared,
     input: { "file-thread": "src/build/file-thread.ts" },
-    plugins: [assembly],
     treeshake: { moduleSideEffects: false },
     output: { ...output, cleanDir: false },
   },
