@@ -9,8 +9,8 @@ import { zlibBlocks } from "./zlib-blocks.ts";
 /** How gzip is made. */
 export interface GzipOptions {
   /**
-   * 0 to 9 are zlib's. By default our own encoder does it: twice as quick as level 1 for no more bytes, and always the same
-   * ones, while zlib's depend on the version that Node brings.
+   * 0 to 9 are zlib's. By default our own encoder does it: quicker than level 1 for no more bytes, and the same ones
+   * whatever zlib Node brings; `docs/decisions/0004-own-deflate-encoder.md`.
    */
   readonly level?: number | undefined;
   /** Where there is much, our own encoder works in threads like this one, too, which is left alone. */
