@@ -23,5 +23,7 @@ if [ ! -e "$policy" ]; then
   chmod 0755 "$policy"
   trap 'rm -f "$policy"' EXIT
 fi
-apt-get update -qq </dev/null >&2
-apt-get install -y -qq --no-install-recommends "${missing[@]}" </dev/null >&2
+again=$(dirname "$0")/again.sh
+options=(-o Acquire::Retries=5 -o Acquire::http::Timeout=60)
+"$again" apt-get "${options[@]}" update -qq </dev/null >&2
+"$again" apt-get "${options[@]}" install -y -qq --no-install-recommends "${missing[@]}" </dev/null >&2

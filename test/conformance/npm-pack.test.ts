@@ -22,7 +22,10 @@ test("the packed package, installed in an empty folder elsewhere, builds and run
   const home = join(folder, "elsewhere");
   await runProgram("mkdir", [home]);
   await runProgram("npm", ["init", "-y"], { cwd: home });
-  const install = ["install", "--no-audit", "--no-fund", "--ignore-scripts", join(folder, tarball)];
+  // What this repository was installed from is in npm's cache most of the time; else the registry may need patience.
+  const patience = ["--prefer-offline", "--fetch-retries=5"];
+  const flags = ["--no-audit", "--no-fund", "--ignore-scripts", ...patience];
+  const install = ["install", ...flags, join(folder, tarball)];
   await runProgram("npm", install, { cwd: home });
   const bin = join(home, "node_modules/.bin/tsbuild");
 
