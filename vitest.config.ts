@@ -17,7 +17,7 @@ export default defineConfig({
         test: {
           name: "fast",
           include: ["test/{unit,contract,golden,property}/**/*.test.ts", "test/*.test.ts"],
-          setupFiles: ["./test/support/property-seed.ts"],
+          setupFiles: ["./test/support/property-seed.ts", "./test/support/usual-umask.ts"],
           pool: "forks",
           isolate: false,
           // Ends what hangs; the longest takes a few seconds.
@@ -31,7 +31,7 @@ export default defineConfig({
         test: {
           name: "root",
           include: ["test/{integration,e2e,conformance}/**/*.test.ts"],
-          setupFiles: ["./test/support/property-seed.ts"],
+          setupFiles: ["./test/support/property-seed.ts", "./test/support/usual-umask.ts"],
           pool: "forks",
           testTimeout: 600_000,
           hookTimeout: 600_000,

@@ -246,7 +246,7 @@ async function usePodman(
       .split("\n")
       .map((line) => line.split(" ")[4] ?? "")
       .filter((path) => path.startsWith(folder));
-    for (const path of mounts.reverse()) await runProgram("umount", [path]);
+    for (const path of mounts.reverse()) await runProgram("umount", ["-l", path]);
   }
 }
 

@@ -151,6 +151,6 @@ test("podman loads this machine's image out of a saved archive of two", async (t
       .split("\n")
       .map((line) => line.split(" ")[4] ?? "")
       .filter((path) => path.startsWith(place));
-    for (const path of mounts.reverse()) await runProgram("umount", [path]);
+    for (const path of mounts.reverse()) await runProgram("umount", ["-l", path]);
   }
 });

@@ -22,7 +22,7 @@ async function leftInTmp(root: string): Promise<readonly string[]> {
   const left = async (): Promise<string[]> =>
     (await readdir(join(root, "tmp"))).filter((name) => !/^(new|write)-/.test(name));
   // Sweeping goes on beside the work and ends with it, so that a short command may leave some.
-  for (let turn = 0; turn < 20 && (await left()).length > 0; turn++) {
+  for (let turn = 0; turn < 200 && (await left()).length > 0; turn++) {
     await runCli(["images"], { root });
   }
   return left();

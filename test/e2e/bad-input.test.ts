@@ -344,7 +344,7 @@ describe("a full disk", () => {
 
       await expectGoodBuild(root);
     } finally {
-      await runProgram("umount", [root]);
+      await runProgram("umount", ["-l", root]);
     }
   });
 

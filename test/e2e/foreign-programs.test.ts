@@ -44,7 +44,7 @@ async function withBinfmt(
     }
     await use(folder);
   } finally {
-    await runProgram("umount", [folder]);
+    await runProgram("umount", ["-l", folder]);
   }
 }
 

@@ -431,7 +431,7 @@ test("a disk that is full while git fetches is told as such, and git leaves no r
     const files = await readdir(join(root, "cache/git"), { recursive: true });
     expect(files.filter((path) => path.includes("tmp_"))).toEqual([]);
   } finally {
-    await runProgram("umount", [root]);
+    await runProgram("umount", ["-l", root]);
   }
 });
 

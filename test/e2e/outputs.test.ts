@@ -132,7 +132,7 @@ describe("files [7.2]", () => {
       expect(fresh.stderr).toContain("nothing is left of it");
       expect(await readdir(out)).toEqual(["mine"]);
     } finally {
-      await runProgram("umount", [out]);
+      await runProgram("umount", ["-l", out]);
     }
   });
 
@@ -144,7 +144,7 @@ describe("files [7.2]", () => {
       for (const output of [place, join(place, "new"), `type=tar,dest=${join(place, "new.tar")}`])
         expect(errorCode(await cli(["-o", output, folder]))).toBe("OUTPUT_FAILED");
     } finally {
-      await runProgram("umount", [place]);
+      await runProgram("umount", ["-l", place]);
     }
   });
 
