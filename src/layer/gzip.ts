@@ -13,7 +13,7 @@ export interface GzipOptions {
    * whatever zlib Node brings; `docs/decisions/0004-own-deflate-encoder.md`.
    */
   readonly level?: number | undefined;
-  /** Where there is much, our own encoder works in threads like this one, too, which is left alone. */
+  /** Where there is much, our own encoder works in this one, too, and in more like it where there are cores for them. */
   readonly thread?: JobThread | undefined;
 }
 

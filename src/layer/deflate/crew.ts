@@ -32,15 +32,19 @@ interface Result {
  * Compresses blocks in this thread, and in others as soon as that is worth while. The bytes do not depend on who does it.
  */
 export class DeflateCrew {
-  readonly #model: JobThread | undefined;
+  readonly #first: JobThread | undefined;
   readonly #members: { readonly thread: JobThread; readonly jobs: number[] }[] = [];
   readonly #free: Result[] = [];
   readonly #most = Math.min(availableParallelism() - 1, 3);
   #doneHere = 0;
 
-  /** Opens threads like `model`, which itself is left alone; without one all is done in this thread. */
-  constructor(model: JobThread | undefined) {
-    this.#model = model;
+  /**
+   * With `first`, which belongs to the caller and may have other jobs, too, and more like it where there are more than two
+   * cores; without one all is done in this thread.
+   */
+  constructor(first: JobThread | undefined) {
+    this.#first = first;
+    if (first !== undefined) this.#members.push({ thread: first, jobs: [] });
   }
 
   /** So many blocks may be begun, but not finished, before nobody has work any more. */
@@ -74,20 +78,23 @@ export class DeflateCrew {
   }
 
   async close(): Promise<void> {
-    for (const { thread } of this.#members) await thread.close();
+    for (const { thread } of this.#members) if (thread !== this.#first) await thread.close();
   }
 
   #compressHere(block: Block): Begun {
     const compressed = compress(block);
     if (isWork(block.bytes.length - block.before, compressed.length)) this.#doneHere += 1;
-    if (this.#doneHere >= worthThread && this.#members.length < this.#most) this.#hire();
+    if (this.#doneHere >= worthThread) this.#hire();
     return { isOver: () => true, finish: () => Promise.resolve(compressed) };
   }
 
+  /** All that are there have enough to do, or none was started. */
   #hire(): void {
-    const thread = this.#model?.another();
-    if (thread === undefined) return;
     this.#doneHere = 0;
+    const last = this.#members.at(-1)?.thread;
+    last?.start();
+    if (last?.isReady !== true || this.#members.length >= this.#most) return;
+    const thread = last.another();
     thread.start();
     this.#members.push({ thread, jobs: [] });
   }

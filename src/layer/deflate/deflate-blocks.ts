@@ -12,7 +12,7 @@ interface Running {
 
 /**
  * Compresses by our own encoder, in blocks of `longestInput` that refer to the end of the one before; the last one is missing.
- * Threads like `thread` do it, too, where there is much.
+ * `thread` does it, too, where there is much, and more like it where there are cores for them.
  */
 export async function* deflateBlocks(
   fill: FillBlock,
