@@ -15,6 +15,7 @@ export const seldomUsed = {
     "build/cache/collect-records",
     "build/cache/describe-place",
     "build/check-reproducible",
+    "build/remove-leaked",
     "build/run/secrets",
     "build/run/watch-secrets",
     "build/source-time",

@@ -11,20 +11,31 @@ const keptBuilds = 100;
  * URLs, compiled system call filters, and all but the newest records of last builds. Returns the bytes of the files. While
  * another process is at work, which may be about to read one, they stay.
  */
-export async function dropSpareFiles({ store }: Engine): Promise<number> {
-  const dropped = await store.tryExclusive(async () => {
-    const cache = join(store.root, "cache");
-    const filters = (await namesIn(cache)).filter((name) => /^seccomp-.*\.bpf$/.test(name));
-    const folders = [join(cache, "contexts"), join(cache, "http")];
-    const builds = await oldestOf(join(store.root, "builds"), { but: keptBuilds });
+export async function dropSpareFiles(engine: Engine): Promise<number> {
+  const dropped = await engine.store.tryExclusive(async () => {
     let bytes = 0;
-    for (const path of [...folders, ...builds, ...filters.map((name) => join(cache, name))]) {
+    for (const path of await spareFiles(engine)) {
       bytes += await sizeOf(path);
       await removeTree(path);
     }
     return bytes;
   });
   return dropped ?? 0;
+}
+
+/** Bytes that {@link dropSpareFiles} would free. */
+export async function measureSpareFiles(engine: Engine): Promise<number> {
+  let bytes = 0;
+  for (const path of await spareFiles(engine)) bytes += await sizeOf(path);
+  return bytes;
+}
+
+async function spareFiles({ store }: Engine): Promise<readonly string[]> {
+  const cache = join(store.root, "cache");
+  const filters = (await namesIn(cache)).filter((name) => /^seccomp-.*\.bpf$/.test(name));
+  const folders = [join(cache, "contexts"), join(cache, "http")];
+  const builds = await oldestOf(join(store.root, "builds"), { but: keptBuilds });
+  return [...folders, ...builds, ...filters.map((name) => join(cache, name))];
 }
 
 /** Paths of the files of a folder without the newest ones. */

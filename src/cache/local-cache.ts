@@ -32,7 +32,10 @@ export interface LocalCache extends Cache {
    * Removes files that are no records any more: damaged ones, those of another boot that were never marked, key objects
    * without a record.
    */
-  sweep(): Promise<{ readonly removed: number; readonly bytes: number }>;
+  sweep(options?: {
+    /** Only tell. */
+    readonly dryRun?: boolean;
+  }): Promise<{ readonly removed: number; readonly bytes: number }>;
   /** Keeps what the last build of a target did, unless the one before did just the same. `build` names the target; the file is `builds/<hex>.json`. */
   saveBuildRecord(build: Digest, record: BuildRecord): Promise<void>;
   loadBuildRecord(build: Digest): Promise<BuildRecord | undefined>;
@@ -88,7 +91,7 @@ export function openLocalCache(options: {
         await writeJsonFile({ path: recordPath(key), tmpDir, value: { ...record, durable: true } });
       }
     },
-    sweep: async () => sweepRecords(records, isTrusted),
+    sweep: async ({ dryRun = false } = {}) => sweepRecords(records, { isTrusted, dryRun }),
     saveBuildRecord: async (build, record) => {
       const present = readJsonFileSync(buildPath(build), parseBuildRecord);
       if (present !== undefined && isSameBuild(present, record)) return;
@@ -149,7 +152,10 @@ async function* listRecords(
 
 async function sweepRecords(
   records: string,
-  isTrusted: (record: CacheRecord) => boolean,
+  {
+    isTrusted,
+    dryRun,
+  }: { readonly isTrusted: (record: CacheRecord) => boolean; readonly dryRun: boolean },
 ): Promise<{ removed: number; bytes: number }> {
   const living = new Set<Digest>();
   for await (const { key } of listRecords(records, isTrusted)) living.add(key);
@@ -161,7 +167,7 @@ async function sweepRecords(
     const path = join(records, name);
     swept.bytes += await sizeOf(path);
     swept.removed += 1;
-    await rm(path, { force: true });
+    if (!dryRun) await rm(path, { force: true });
   }
   return swept;
 }

@@ -69,6 +69,14 @@ export function blotCredentials(text: string): string {
   );
 }
 
+/** The same with other texts that are secret. */
+export function blotTexts(text: string, secrets: readonly string[]): string {
+  return secrets.reduce(
+    (rest, secret) => rest.replaceAll(secret, "x".repeat(secret.length)),
+    blotCredentials(text),
+  );
+}
+
 /** Whether a text is a whole commit hash (SHA-1 or SHA-256). */
 export function isCommitHash(text: string): boolean {
   return /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/i.test(text);

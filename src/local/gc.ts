@@ -54,6 +54,38 @@ export async function collectGarbage(options: GcOptions): Promise<GcReport> {
   return report ?? { type: "deferred" };
 }
 
+/** Bytes that {@link collectGarbage} would free now; nothing is removed, and nobody is kept away. */
+export async function measureGarbage(options: GcOptions): Promise<number> {
+  const collection = await openCollection(options);
+  await mark(collection);
+  let bytes = await options.store.blobs.partialSize();
+  for (const { contentSize } of garbageSnapshots(collection)) bytes += contentSize;
+  for await (const { size } of garbageBlobs(collection)) bytes += size;
+  return bytes;
+}
+
+/**
+ * Removes of some states those that no root needs and nothing else, where nobody else is at work; "deferred" where somebody
+ * is. Returns those of them that are still here.
+ */
+export async function removeStates(
+  states: ReadonlySet<ChainId>,
+  options: GcOptions,
+): Promise<readonly ChainId[] | "deferred"> {
+  const left = await options.store.tryExclusive(async () => {
+    const collection = await openCollection(options);
+    await mark(collection);
+    const parents = new Set([...collection.index.values()].map(({ parent }) => parent));
+    const isWanted = ({ chainId }: Snapshot): boolean =>
+      states.has(chainId) && !parents.has(chainId);
+    const wanted = garbageSnapshots(collection).filter(isWanted);
+    for (const { chainId } of wanted) await options.snapshots.remove(chainId);
+    const gone = new Set(wanted.map(({ chainId }) => chainId));
+    return [...states].filter((state) => collection.index.has(state) && !gone.has(state));
+  });
+  return left ?? "deferred";
+}
+
 /** What the steps share: the first ones find out, the others delete by it. */
 interface Collection {
   readonly options: GcOptions;
@@ -76,11 +108,8 @@ const steps = [
 ] as const;
 
 async function runSteps(options: GcOptions): Promise<GcReport> {
-  const { store, snapshots, clock = systemClock, signal } = options;
-  const records = openImageRecords(join(store.root, "images"), store.tmpDir);
-  const place = { store, records };
-  const index = await indexSnapshots(snapshots);
-  const collection = { options, place, index, live: new Reach(place, index) };
+  const { clock = systemClock, signal } = options;
+  const collection = await openCollection(options);
   const done: GcStep[] = [];
   for (const { name, run } of steps) {
     signal?.throwIfAborted();
@@ -89,6 +118,14 @@ async function runSteps(options: GcOptions): Promise<GcReport> {
     done.push({ name, removed, bytes, durationMs: clock.now().getTime() - started });
   }
   return { type: "done", steps: done, bytes: done.reduce((sum, step) => sum + step.bytes, 0) };
+}
+
+async function openCollection(options: GcOptions): Promise<Collection> {
+  const { store, snapshots } = options;
+  const records = openImageRecords(join(store.root, "images"), store.tmpDir);
+  const place = { store, records };
+  const index = await indexSnapshots(snapshots);
+  return { options, place, index, live: new Reach(place, index) };
 }
 
 /** What stands for nothing keeps nothing, and nobody can remove it by its name. */
@@ -127,9 +164,9 @@ async function removeDanglingImages({ place, live }: Collection): Promise<Remove
 }
 
 /** Children before parents: whenever it ends, every snapshot that is left has its parents. */
-async function removeSnapshots({ options, index, live }: Collection): Promise<Removed> {
-  const garbage = [...index.values()].filter(({ chainId }) => !live.chains.has(chainId));
-  const ordered = garbage
+async function removeSnapshots(collection: Collection): Promise<Removed> {
+  const { options, index } = collection;
+  const ordered = garbageSnapshots(collection)
     .map((snapshot) => ({ snapshot, depth: depthOf(index, snapshot) }))
     .sort((a, b) => b.depth - a.depth);
   let bytes = 0;
@@ -142,22 +179,32 @@ async function removeSnapshots({ options, index, live }: Collection): Promise<Re
   return { removed: ordered.length + swept, bytes };
 }
 
+function garbageSnapshots({ index, live }: Collection): readonly Snapshot[] {
+  return [...index.values()].filter(({ chainId }) => !live.chains.has(chainId));
+}
+
 function depthOf(index: SnapshotIndex, snapshot: Snapshot): number {
   let depth = 0;
   for (let at = snapshot.parent; at !== undefined; at = index.get(at)?.parent) depth += 1;
   return depth;
 }
 
-async function removeBlobs({ options, place, live }: Collection): Promise<Removed> {
+async function removeBlobs(collection: Collection): Promise<Removed> {
+  const { options, place } = collection;
   const removed = { ...(await place.store.blobs.clearPartial()) };
-  for await (const { digest, size } of place.store.blobs.list()) {
-    if (live.blobs.has(digest)) continue;
+  for await (const { digest, size } of garbageBlobs(collection)) {
     options.signal?.throwIfAborted();
     await place.store.blobs.remove(digest);
     removed.removed += 1;
     removed.bytes += size;
   }
   return removed;
+}
+
+async function* garbageBlobs({ place, live }: Collection) {
+  for await (const blob of place.store.blobs.list()) {
+    if (!live.blobs.has(blob.digest)) yield blob;
+  }
 }
 
 /** Hints that lead to no blob any more. */

@@ -6,7 +6,15 @@ export {
   type UsageGroup,
 } from "./disk-usage.ts";
 export type { LocalErrorCode } from "./errors.ts";
-export { collectGarbage, type GcOptions, type GcReport, type GcRoot, type GcStep } from "./gc.ts";
+export {
+  collectGarbage,
+  type GcOptions,
+  type GcReport,
+  type GcRoot,
+  type GcStep,
+  measureGarbage,
+  removeStates,
+} from "./gc.ts";
 export { describeGroup, idOf } from "./image-group.ts";
 export { measureLayers, type LayerPart, type LayerUsage } from "./layer-usage.ts";
 export { openLocalImages } from "./local-images.ts";

@@ -1,7 +1,12 @@
-import { readdir, utimes, writeFile } from "node:fs/promises";
+import { readdir, rm, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import type { CacheListing, InspectedItem } from "../../src/api/index.ts";
+import {
+  pruneBuilder,
+  type CacheListing,
+  type InspectedItem,
+  type PruneCacheOptions,
+} from "../../src/api/index.ts";
 import { outcomesOf } from "../support/setup-progress.ts";
 import { errorCode, useWorkspace } from "../support/setup-workspace.ts";
 
@@ -142,6 +147,39 @@ test("builder prune --keep-storage keeps what was used last", async () => {
   expect((await list(root)).items).toEqual([]);
 });
 
+test("a dry run tells what a prune then frees, to the byte", async () => {
+  const { root } = await built();
+  const mounted = await context({
+    Dockerfile: "FROM BUSYBOX\nRUN --mount=type=cache,target=/c head -c 5000 /dev/zero >/c/f\n",
+  });
+  await expectCli([mounted], { root });
+  await expectCli(["rmi", "cached:1", workspace.busybox], { root });
+  // A killed build leaves layers that nothing refers to, and keys without a record.
+  for (const { keys } of (await list(root, "--filter", "description~=>/(big|last)")).items)
+    for (const { key } of keys)
+      await rm(join(root, "cache", `${key.slice("sha256:".length)}.json`));
+  const prunes: readonly Omit<PruneCacheOptions, "root" | "dryRun">[] = [
+    { all: false, filters: ["description~=COPY"] },
+    { all: false, reservedSpace: "1MB" },
+    { all: false },
+    { all: true },
+  ];
+  const freed: number[] = [];
+  for (const options of prunes) {
+    const told = await pruneBuilder({ root, ...options, dryRun: true });
+    const done = await pruneBuilder({ root, ...options });
+    expect(done.deferred).toBe(false);
+    expect([told.reclaimed, told.removed], JSON.stringify(options)).toEqual([
+      done.reclaimed,
+      done.removed,
+    ]);
+    freed.push(done.reclaimed);
+  }
+  expect(freed[0]).toBeGreaterThan(3_000_000);
+  expect(freed[2]).toBeGreaterThan(5_000);
+  expect(freed[3]).toBeGreaterThan(0);
+});
+
 test("cache mounts are listed and pruned one by one", async () => {
   const root = await workspace.freshRoot();
   const mount = (id: string): string =>
@@ -165,11 +203,14 @@ test("limits that cannot be read are refused before anything is removed", async 
   const { root } = await built();
   for (const flags of [
     ["--keep-storage", "much"],
+    ["--reserved-space", "much"],
     ["--older-than", "long"],
     ["--filter", "x"],
   ]) {
     const refused = await workspace.cli(["builder", "prune", "--all", ...flags], { root });
     expect(errorCode(refused)).toBe("USAGE");
+    // A size by the name of the flag that was typed.
+    if (flags[1] === "much") expect(refused.stderr).toContain(flags[0]);
     expect(refused.code).toBe(2);
   }
   expect((await list(root)).items).toHaveLength(4);

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -23,6 +23,18 @@ afterAll(async () => rm(folder, { recursive: true, force: true }));
 
 async function imageNames(): Promise<string> {
   return (await expectCli(["images"])).stdout;
+}
+
+/** Files below the layers of the state root that have a text in them. */
+async function statesWith(text: string): Promise<readonly string[]> {
+  const snapshots = join(workspace.root, "snapshots");
+  const entries = await readdir(snapshots, { recursive: true, withFileTypes: true });
+  const paths = entries
+    .filter((entry) => entry.isFile())
+    .map(({ parentPath, name }) => join(parentPath, name));
+  const found: string[] = [];
+  for (const path of paths) if ((await readFile(path)).includes(text)) found.push(path);
+  return found;
 }
 
 /** A way out of a build: what it does, its context, its flags, and what the error says of it. */
@@ -128,11 +140,43 @@ test.each(Object.entries(routes))("%s", async (name, route) => {
     expect(error).toContain("secret tok is in");
     expect(error).toContain(route.told);
     expect(error).not.toContain(value);
+    expect(error).toMatch(/^hint: .*--allow-secret-leak/m);
+    if (/the file|the name|link/.test(route.told)) expect(error).toContain("was removed");
   }
 });
 
-test("nothing that leaked has a name", async () => {
+test("what checks say of the Dockerfile comes without secrets", async () => {
+  const key = "ghp_S3cretTokenValue123456";
+  const place = await context({
+    Dockerfile: `FROM BUSYBOX\nWORKDIR ${key}\nENV A_TOKEN=${key} PIN=1 B_KEY=$A_TOKEN\n`,
+  });
+  const secret = ["--secret", "id=key,env=KEY"];
+  const built = await cli([...secret, "--progress", "plain", place], { env: { KEY: key } });
+  expect(errorCode(built)).toBe("BUILD_SECRET_LEAKED");
+  expect(built.stderr).toContain("WorkdirRelativePath");
+  expect(built.stderr).not.toContain(key);
+  const checked = await cli(["--check", place]);
+  expect(checked.stdout).toMatch(/^ +3 \| >>> ENV A_TOKEN=x+ PIN=1 B_KEY=\$A_TOKEN$/m);
+  expect(checked.stdout).not.toMatch(new RegExp(`TOKEN=${key}`));
+});
+
+test("nothing that leaked has a name, or is kept", async () => {
   expect(await imageNames()).not.toContain("leaking");
+  expect(await statesWith(value)).toEqual([]);
+});
+
+test("what an earlier build keeps is told, and goes with a prune", async () => {
+  const place = await context({ Dockerfile: "FROM BUSYBOX\nCOPY f /kept/\n", f: value });
+  await expectCli(["-t", "keeping:1", place]);
+  const told = await cli(["-t", "leaking:1", ...flags, place]);
+  expect(errorCode(told)).toBe("BUILD_SECRET_LEAKED");
+  expect(told.stderr).toMatch(
+    /^hint: .*--allow-secret-leak.*\n.*still in \S+, because.*rmi.*prune --all/m,
+  );
+  expect(await statesWith(value)).toHaveLength(1);
+  await expectCli(["rmi", "keeping:1"]);
+  await expectCli(["builder", "prune", "--all"]);
+  expect(await statesWith(value)).toEqual([]);
 });
 
 test("--allow-secret-leak builds and warns; without it the same build fails, though all is cached", async () => {

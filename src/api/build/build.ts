@@ -5,7 +5,7 @@ import {
   type SecretWatch,
   type Solution,
 } from "../../build/index.ts";
-import { isDiskFull, isTsbuildError } from "../../core/index.ts";
+import { isDiskFull, isTsbuildError, type ChainId } from "../../core/index.ts";
 import { parseDockerfile, pinpointWord, type Dockerfile } from "../../dockerfile/index.ts";
 import { refusingForeignSyntax, type Plan, type TimedSource } from "../../plan/index.ts";
 import { BaseImages } from "../base-images.ts";
@@ -60,7 +60,9 @@ export async function buildAndSee<Seen = undefined>(
   const place = await locateContext(options.context);
   const named = await readNamedContexts(options.namedContexts ?? []);
   const local = await openLocalSources(place, options.file);
-  return withEngine(options, async (engine) => {
+  const leaked = new Set<ChainId>();
+  const onLeaked = (chainId: ChainId): void => void leaked.add(chainId);
+  const building = withEngine(options, async (engine) => {
     for (const output of outputs) await checkOutput(output);
     await prepareReports(options);
     return withRunSources(options, engine, async (given) => {
@@ -73,7 +75,8 @@ export async function buildAndSee<Seen = undefined>(
       try {
         const elsewhere = { place, options, engine, steps, remotes };
         const sources = local ?? (await openFromElsewhere(elsewhere));
-        const work = { engine, options, names, targets, outputs, named, given, steps, remotes };
+        const shown = { engine, options, names, outputs, steps };
+        const work = { ...shown, targets, named, given, remotes, onLeaked };
         let seen = undefined as Seen;
         const look = async (images: AssembledImages): Promise<void> => {
           if (see !== undefined) seen = await see(images, engine);
@@ -83,6 +86,11 @@ export async function buildAndSee<Seen = undefined>(
         await remotes.close();
       }
     });
+  });
+  return building.catch(async (error: unknown) => {
+    if (leaked.size === 0) throw error;
+    const { removeLeaked } = await import("./remove-leaked.ts");
+    throw await removeLeaked(error, { leaked, options });
   });
 }
 
@@ -97,6 +105,7 @@ interface BuildWork {
   readonly given: RunSources;
   readonly steps: StepLog;
   readonly remotes: Remotes;
+  readonly onLeaked: (chainId: ChainId) => void;
   /** Called with the finished images. */
   readonly look: (images: AssembledImages) => Promise<void>;
 }
@@ -107,7 +116,7 @@ async function buildFrom(sources: BuildSources, work: BuildWork): Promise<BuildR
   const secretWatch = await openWatch(work);
   const caches = await openBuildCaches({ engine, steps, options });
   try {
-    const { plan, parsed } = await planFrom(sources, { ...work, bases });
+    const { plan, parsed } = await planFrom(sources, { ...work, bases, secretWatch });
     searchPlanned(secretWatch, { plan, names, outputs });
     const target = targetOf(options);
     const environment = await openEnvironment(engine, {
@@ -182,12 +191,13 @@ function writtenWords(output: BuildWork["outputs"][number]): readonly object[] {
 
 /** Of the secrets that the build is given, where there are any. */
 export async function openWatch(
-  work: Pick<BuildWork, "engine" | "options" | "steps" | "given">,
+  work: Pick<BuildWork, "engine" | "options" | "steps" | "given"> &
+    Partial<Pick<BuildWork, "onLeaked">>,
 ): Promise<SecretWatch | undefined> {
-  const { engine, options, steps, given } = work;
+  const { engine, options, steps, given, onLeaked } = work;
   if (given.secrets === undefined) return undefined;
   const allowLeaks = options.allowSecretLeak === true;
-  return watchSecrets(given.secrets, { engine, steps, allowLeaks });
+  return watchSecrets(given.secrets, { engine, steps, allowLeaks, onLeaked });
 }
 
 /** Plans what a build of the sources does; findings of checks are told. */
@@ -195,11 +205,12 @@ export async function planFrom(
   { dockerfile, context }: BuildSources,
   work: Pick<BuildWork, "engine" | "options" | "targets" | "named" | "steps" | "remotes"> & {
     readonly bases: BaseImages;
+    readonly secretWatch?: SecretWatch | undefined;
   },
 ): Promise<{ readonly plan: Plan; readonly parsed: Dockerfile }> {
-  const { engine, options, targets, named, steps, remotes, bases } = work;
+  const { engine, options, targets, named, steps, remotes, bases, secretWatch } = work;
   const directory = context.type === "directory" ? context.directory : undefined;
-  const checked = { options, steps, directory, dockerfile: dockerfile.path };
+  const checked = { options, steps, directory, dockerfile: dockerfile.path, secretWatch };
   const file = dockerfile.shown;
   return withChecks(checked, async (checks) => {
     const observer = refusingForeignSyntax(file, {

@@ -1,4 +1,4 @@
-import type { StepLog } from "../../build/index.ts";
+import type { SecretWatch, StepLog } from "../../build/index.ts";
 import { isIgnoredSource, readIgnoreRules } from "../../context/index.ts";
 import { Linter, type Dockerfile } from "../../dockerfile/index.ts";
 import type { PlanOptions } from "../../plan/index.ts";
@@ -37,7 +37,11 @@ export function openChecks({ options, directory, dockerfile: path }: ChecksReque
  * @throws DOCKERFILE_CHECK_VIOLATED where the check directive makes findings errors
  */
 export async function withChecks<Result>(
-  request: ChecksRequest & { readonly steps: StepLog },
+  request: ChecksRequest & {
+    readonly steps: StepLog;
+    /** Keeps the secrets of the build out of what is told. */
+    readonly secretWatch?: Pick<SecretWatch, "blotOut"> | undefined;
+  },
   work: (checks: Checks) => Promise<Result>,
 ): Promise<Result> {
   const checks = openChecks(request);
@@ -47,8 +51,12 @@ export async function withChecks<Result>(
     if (violation !== undefined) throw violation;
     return result;
   } finally {
+    const { steps, secretWatch: watch } = request;
+    const clean = (text: string): string =>
+      watch === undefined ? text : watch.blotOut(Buffer.from(text)).toString("utf8");
     for (const { code, message, hint, location } of checks.linter.warnings) {
-      request.steps.warn({ code, message, location, ...(hint === undefined ? {} : { hint }) });
+      const more = hint === undefined ? {} : { hint: clean(hint) };
+      steps.warn({ code, message: clean(message), location, ...more });
     }
   }
 }

@@ -73,7 +73,7 @@ class Room {
   constructor(survey: CacheSurvey) {
     this.#survey = survey;
     for (const item of survey.items) {
-      this.used += this.#ownSize(item);
+      this.used += ownSize(item, survey);
       for (const part of this.#partsOf(item)) {
         const users = this.#users.get(part.id) ?? 0;
         if (users === 0) this.used += part.size;
@@ -83,18 +83,12 @@ class Room {
   }
 
   remove(item: CacheItem): void {
-    this.used -= this.#ownSize(item);
+    this.used -= ownSize(item, this.#survey);
     for (const part of this.#partsOf(item)) {
       const users = (this.#users.get(part.id) ?? 0) - 1;
       if (users === 0) this.used -= part.size;
       this.#users.set(part.id, users);
     }
-  }
-
-  /** Bytes beside its layers: records, or all of what is no step. */
-  #ownSize(item: CacheItem): number {
-    const layer = item.result === undefined ? undefined : this.#survey.layers.get(item.result);
-    return item.size - sizeOf(layer?.parts ?? []);
   }
 
   /** What the cache alone keeps of the layers that it stands on. */
@@ -104,12 +98,10 @@ class Room {
   }
 }
 
-/** Bytes that are free once these items are gone. */
-export function freedBy(survey: CacheSurvey, items: readonly CacheItem[]): number {
-  const room = new Room(survey);
-  const before = room.used;
-  for (const item of items) room.remove(item);
-  return before - room.used;
+/** Bytes of an item beside its layers: records, or all of what is no step. */
+export function ownSize(item: CacheItem, { layers }: CacheSurvey): number {
+  const layer = item.result === undefined ? undefined : layers.get(item.result);
+  return item.size - sizeOf(layer?.parts ?? []);
 }
 
 /** What a survey takes up: each part once. Bytes. */

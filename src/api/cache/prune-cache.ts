@@ -2,12 +2,14 @@ import { statfs } from "node:fs/promises";
 import type { CacheMountEntry } from "../../store/index.ts";
 import { readSize } from "../build/run/sizes.ts";
 import type { Engine, EngineOptions } from "../engine.ts";
+import { measureGarbage } from "../../local/index.ts";
+import { rootsOf } from "../gc-roots.ts";
 import { collect, withoutProtection, type PruneReport } from "../free-space.ts";
-import { dropRepositories, removeRepositories } from "../git-cache.ts";
-import { dropSpareFiles } from "../spare-files.ts";
+import { dropRepositories, removeRepositories, repositoriesUsage } from "../git-cache.ts";
+import { dropSpareFiles, measureSpareFiles } from "../spare-files.ts";
 import { parseCacheFilters, unusedFor, type CacheFilter } from "./cache-filter.ts";
 import type { CacheItem } from "./cache-item.ts";
-import { choosePruned, freedBy, type SpaceLimits } from "./choose-pruned.ts";
+import { choosePruned, ownSize, type SpaceLimits } from "./choose-pruned.ts";
 import { parseAge } from "./parse-age.ts";
 import { mountId, surveyCache, type CacheSurvey } from "./survey-cache.ts";
 
@@ -24,6 +26,8 @@ export interface PruneCacheOptions extends EngineOptions {
   readonly minFreeSpace?: string | undefined;
   /** Only tell. */
   readonly dryRun?: boolean;
+  /** How the user says `reservedSpace`, for messages. */
+  readonly reservedSpaceFlag?: string | undefined;
 }
 
 export interface PruneCacheReport extends PruneReport {
@@ -41,7 +45,7 @@ export async function pruneBuilder(options: PruneCacheOptions): Promise<PruneCac
     const survey = await surveyCache(engine);
     const removed = await choose(engine, { survey, choice, options });
     if (options.dryRun === true) {
-      const reclaimed = freedBy(survey, removed);
+      const reclaimed = await measurePruned(engine, { removed, survey, choice, options });
       return { removed, reclaimed, untagged: [], deferred: false };
     }
     const bytes = choice.isSelective
@@ -65,7 +69,7 @@ function readChoice(options: PruneCacheOptions): Choice {
   const size = (text: string | undefined, flag: string): number | undefined =>
     text === undefined ? undefined : readSize(text, flag);
   const limits = {
-    reserved: size(reservedSpace, "--reserved-space"),
+    reserved: size(reservedSpace, options.reservedSpaceFlag ?? "--reserved-space"),
     maxUsed: size(maxUsedSpace, "--max-used-space"),
     minFree: size(minFreeSpace, "--min-free-space"),
   };
@@ -102,6 +106,35 @@ function isNeededElsewhere({ result }: CacheItem, layers: CacheSurvey["layers"])
   return layer?.parts.some(({ isNeeded }) => isNeeded) ?? false;
 }
 
+/** Bytes that are freed when `removed` goes, with what nobody refers to any more: that goes with every prune. */
+async function measurePruned(
+  engine: Engine,
+  pruning: {
+    readonly removed: readonly CacheItem[];
+    readonly survey: CacheSurvey;
+    readonly choice: Choice;
+    readonly options: Pick<PruneCacheOptions, "all">;
+  },
+): Promise<number> {
+  const { removed, survey, choice, options } = pruning;
+  const keys = new Set(removed.flatMap((item) => item.keys.map(({ key }) => key)));
+  const { store, snapshots } = engine;
+  const roots = (): ReturnType<typeof rootsOf> => rootsOf(engine, { without: keys });
+  const garbage = await measureGarbage({ store, snapshots, roots });
+  const items = choice.isSelective ? removed : removed.filter(({ type }) => type === "regular");
+  const own = items.reduce((sum, item) => sum + ownSize(item, survey), 0);
+  return own + garbage + (choice.isSelective ? 0 : await measureRest(engine, options));
+}
+
+/** What goes beside steps where nothing is said that leaves a part of the cache alone. */
+async function measureRest(engine: Engine, { all }: { readonly all: boolean }): Promise<number> {
+  const swept = await engine.cache.sweep({ dryRun: true });
+  const mounts = await engine.store.cacheMounts.usage();
+  const repositories = await repositoriesUsage(engine);
+  const spare = all ? await measureSpareFiles(engine) : 0;
+  return swept.bytes + mounts.reclaimable + repositories.reclaimable + spare;
+}
+
 /** Removes cache records, repositories, and cache mounts that nobody uses; returns the bytes of their files. */
 export async function dropBuildCache(
   engine: Engine,
@@ -127,13 +160,12 @@ export async function dropBuildCache(
 async function removeItems(
   engine: Engine,
   items: readonly CacheItem[],
-  { layers }: CacheSurvey,
+  survey: CacheSurvey,
 ): Promise<number> {
   let bytes = 0;
-  for (const { result, keys, size } of items) {
-    for (const { key } of keys) await engine.cache.remove(key);
-    const parts = (result === undefined ? undefined : layers.get(result))?.parts ?? [];
-    if (keys.length > 0) bytes += size - parts.reduce((sum, part) => sum + part.size, 0);
+  for (const item of items) {
+    for (const { key } of item.keys) await engine.cache.remove(key);
+    if (item.keys.length > 0) bytes += ownSize(item, survey);
   }
   const named = (type: CacheItem["type"]): ReadonlySet<string> =>
     new Set(items.filter((item) => item.type === type).map(({ id }) => id));

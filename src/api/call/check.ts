@@ -1,4 +1,4 @@
-import { isTsbuildError, type TsbuildError } from "../../core/index.ts";
+import { blotTexts, isTsbuildError, type TsbuildError } from "../../core/index.ts";
 import { parseDockerfile, type LintWarning } from "../../dockerfile/index.ts";
 import { makePlan } from "../build/make-plan.ts";
 import type { BuildOptions } from "../build/options.ts";
@@ -24,9 +24,13 @@ export async function checkDockerfile(options: BuildOptions): Promise<CheckResul
   return openCall(options, async (call) => {
     const { source, checks } = call;
     const error = await findError(options, call);
-    const told = withSource(error, { shown: source.name, bytes: source.bytes });
+    const { warnings } = checks.linter;
+    const secrets = warnings.flatMap((warning) => warning.secrets ?? []);
+    const blotOut = (text: Buffer): Buffer =>
+      Buffer.from(blotTexts(text.toString("utf8"), secrets));
+    const told = withSource(error, { shown: source.name, bytes: source.bytes }, { blotOut });
     return {
-      warnings: checks.linter.warnings,
+      warnings,
       error: isTsbuildError(told) ? told : undefined,
       source,
     };

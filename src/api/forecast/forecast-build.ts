@@ -70,7 +70,7 @@ async function forecastFrom(sources: BuildSources, work: ForecastWork): Promise<
   const secretWatch = await openWatch(work);
   const caches = await openBuildCaches({ engine, options, steps });
   try {
-    const { plan, parsed } = await planFrom(sources, work);
+    const { plan, parsed } = await planFrom(sources, { ...work, secretWatch });
     searchPlanned(secretWatch, { ...work, plan });
     const environment = await openEnvironment(engine, {
       ...work,

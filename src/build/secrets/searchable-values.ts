@@ -24,7 +24,8 @@ export function searchableValues(secret: Buffer): SearchableSecret {
   const text = withoutPublicKeys(secret.toString("latin1")).replace(/(?:\r?\n)+$/, "");
   const skipped = whySkipped(text);
   // One character a byte.
-  const values = skipped === undefined ? [text.slice(0, longestValue), ...wordsOf(text)] : [];
+  const words = skipped === undefined ? longestOf([...wordsOf(text), ...keysOf(text)]) : [];
+  const values = skipped === undefined ? [text.slice(0, longestValue), ...words] : [];
   return { values: [...new Set(values)].map((value) => Buffer.from(value, "latin1")), skipped };
 }
 
@@ -60,9 +61,32 @@ function wordsOf(text: string): readonly string[] {
       // In JSON a line break is `\n`.
       .split(/(?:\\[nrt]|[^A-Za-z0-9+_-])+/)
       .filter((word) => word.length >= shortestWord && changes(word) >= 3 && !sharedHead.test(word))
-      .sort((a, b) => b.length - a.length)
-      .slice(0, mostWords)
   );
+}
+
+/**
+ * Keys that are base64 with slashes in it, as AWS gives them out: a slash ends a word, and what is before and behind it may
+ * be too short for one. Paths are of the same characters. What tells them apart is how often small letters, capitals and
+ * digits change; of a length that only AWS has, less of it will do.
+ */
+function keysOf(text: string): readonly string[] {
+  return text.split(/(?:\\[nrt]|[^A-Za-z0-9+/])+/).filter((word) => {
+    if (!word.includes("/") || !/\d/.test(word) || sharedHead.test(word)) return false;
+    if (word.length === awsKeyLength) return classChanges(word) >= word.length / 4;
+    return word.length >= shortestWord && classChanges(word) >= word.length * 0.45;
+  });
+}
+
+const awsKeyLength = 40;
+
+/** How often a small letter, a capital or a digit stands beside one of another kind. */
+function classChanges(word: string): number {
+  const pattern = /[a-z](?=[A-Z0-9])|[A-Z](?=[a-z0-9])|\d(?=[A-Za-z])/g;
+  return word.match(pattern)?.length ?? 0;
+}
+
+function longestOf(words: readonly string[]): readonly string[] {
+  return words.toSorted((a, b) => b.length - a.length).slice(0, mostWords);
 }
 
 /** How JSON in base64 begins, as the heads of all JWTs do, and keys: DER, OpenSSH. Others have that too. */

@@ -48,6 +48,8 @@ export interface SecretWatchOptions {
   readonly secrets: ReadonlyMap<string, Buffer>;
   /** Leaks are told, and the build goes on. */
   readonly allowLeaks: boolean;
+  /** Told of each state in whose topmost layer a secret was found. */
+  readonly onLeaked?: ((chainId: ChainId) => void) | undefined;
   readonly snapshots: Pick<Snapshotter, "diff" | "stat">;
   readonly store: Pick<Store, "root" | "tmpDir">;
   readonly steps: Pick<StepLog, "warn">;
@@ -145,7 +147,10 @@ class LayerSearch {
     const entries = snapshots.diff(chainId);
     const leaks = await searchLayer(this.#search, { entries, step, signal });
     if (leaks.length === 0) this.#searched.add(snapshot.diffId);
-    else this.#told.add(snapshot.diffId);
+    else {
+      this.#told.add(snapshot.diffId);
+      this.#options.onLeaked?.(chainId);
+    }
     return leaks;
   }
 

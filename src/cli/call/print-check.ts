@@ -1,12 +1,14 @@
 import type { CheckResult } from "../../api/index.ts";
-import type { SourceLocation } from "../../core/index.ts";
+import { blotTexts, type SourceLocation } from "../../core/index.ts";
 import { displayWidth, sanitiseLine } from "../progress/terminal-text.ts";
 
 type Warning = CheckResult["warnings"][number];
 
 /** What a check found, for people: a headline, then each finding with the lines that it is about. */
 export function formatCheck({ warnings, error, source }: CheckResult): string {
-  const lines = source.bytes.toString("utf8").replace(/\n$/, "").split(/\r?\n/);
+  const secrets = warnings.flatMap((warning) => warning.secrets ?? []);
+  const text = blotTexts(source.bytes.toString("utf8"), secrets);
+  const lines = text.replace(/\n$/, "").split(/\r?\n/);
   const found = warnings.map((warning) => formatWarning(warning, lines));
   return [...headline(warnings.length, error !== undefined), ...found].join("");
 }

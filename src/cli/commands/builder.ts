@@ -44,6 +44,7 @@ export function addBuilderCommand(program: Command, invocation: Invocation): voi
         filters: flags.filter,
         olderThan: flags.olderThan,
         reservedSpace: flags.reservedSpace ?? flags.keepStorage,
+        reservedSpaceFlag: flags.reservedSpace === undefined ? "--keep-storage" : undefined,
         maxUsedSpace: flags.maxUsedSpace,
         minFreeSpace: flags.minFreeSpace,
         dryRun,

@@ -67,7 +67,7 @@ export class Linter {
 
   /** A finding of whoever looks on the rule's behalf. */
   report(rule: LintRule, finding: LintFinding): void {
-    const { at, message, hint, word } = finding;
+    const { at, message, hint, word, secrets } = finding;
     if (!isOn(rule, withComments(this.#options, at.comments))) return;
     const { name, description, url } = rule;
     const key = `${String(at.location.line)} ${name} ${message}`;
@@ -79,6 +79,7 @@ export class Linter {
       ...(url === undefined ? {} : { url }),
       ...(hint === undefined ? {} : { hint }),
       location: at.location,
+      ...(secrets === undefined ? {} : { secrets }),
     };
     this.#warnings.set(key, warning);
     if (word !== undefined) this.#words.set(warning, word);

@@ -39,6 +39,8 @@ export interface LintFinding {
   readonly hint?: string;
   /** The wrong part of the instruction, as it is written. */
   readonly word?: string | RegExp;
+  /** Texts of the instruction, as they are written, that must not be shown with it. */
+  readonly secrets?: readonly string[];
 }
 
 export interface LintPlace {
@@ -61,4 +63,6 @@ export interface LintWarning {
   readonly location: SourceLocation;
   /** The wrong word in it, where the rule knows it and the file is read to its end. */
   readonly place?: SourceLocation;
+  /** Texts of the file that must not be shown where it is quoted. */
+  readonly secrets?: readonly string[];
 }

@@ -1,13 +1,16 @@
-import { openSecretWatch, type SecretWatch, type StepLog } from "../../../build/index.ts";
+import { openSecretWatch, type SecretWatch } from "../../../build/index.ts";
 import type { Engine } from "../../engine.ts";
 import type { GivenSecrets } from "./secrets.ts";
 
 /** Keeps the secrets of a build out of what it makes; undefined when none of them has any content. */
 export async function watchSecrets(
   secrets: GivenSecrets,
-  request: { readonly engine: Engine; readonly steps: StepLog; readonly allowLeaks: boolean },
+  request: { readonly engine: Engine } & Pick<
+    Parameters<typeof openSecretWatch>[0],
+    "steps" | "allowLeaks" | "onLeaked"
+  >,
 ): Promise<SecretWatch | undefined> {
-  const { engine, steps, allowLeaks } = request;
+  const { engine, ...rest } = request;
   const contents = new Map<string, Buffer>();
   for (const id of secrets.ids) {
     // Whoever wants one that cannot be read is told so.
@@ -15,5 +18,5 @@ export async function watchSecrets(
     if (content !== undefined) contents.set(id, content);
   }
   if (contents.size === 0) return undefined;
-  return openSecretWatch({ ...engine, secrets: contents, allowLeaks, steps });
+  return openSecretWatch({ ...engine, ...rest, secrets: contents });
 }

@@ -22,15 +22,22 @@ export const secretInText: LintRule = {
   onStep({ instruction }, report) {
     const text = textOf(instruction);
     for (const [what, pattern] of Object.entries(credentials)) {
-      if (!pattern.test(text)) continue;
+      const found = pattern.exec(text);
+      if (found === null) continue;
       report({
         at: instruction,
+        secrets: secretsOf(text.slice(found.index), found[0]),
         message: `${instruction.keyword} holds ${what}, which everybody can read in the image's history`,
         hint: "withdraw it where it was issued, and hand the new one over with RUN --mount=type=secret",
       });
     }
   },
 };
+
+/** Of a key its lines: it begins where it was found. */
+function secretsOf(text: string, found: string): readonly string[] {
+  return found.startsWith("-----") ? (text.match(/[A-Za-z0-9+/=]{16,}/g) ?? []) : [found];
+}
 
 function textOf(instruction: StageInstruction): string {
   const bodies = "heredocs" in instruction ? instruction.heredocs : [];

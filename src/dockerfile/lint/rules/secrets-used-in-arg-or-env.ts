@@ -16,24 +16,30 @@ export const secretsUsedInArgOrEnv: LintRule = {
     good: "RUN --mount=type=secret,id=npm_token,env=NPM_TOKEN npm ci",
   },
   onStep({ instruction }, report) {
-    for (const name of namesOf(instruction)) {
+    for (const { name, value = "" } of pairsOf(instruction)) {
       if (!secretWord.test(name) || harmlessWord.test(name)) continue;
       const what = `${instruction.keyword} ${JSON.stringify(name)}`;
       report({
         at: instruction,
         word: name,
+        // Short ones may stand anywhere in the file, and names of variables are none.
+        secrets: value.length < shortestSecret || value.startsWith("$") ? [] : [value],
         message: `Do not use ARG or ENV instructions for sensitive data (${what})`,
       });
     }
   },
 };
 
-function namesOf(instruction: StageInstruction): readonly string[] {
+const shortestSecret = 4;
+
+function pairsOf(
+  instruction: StageInstruction,
+): readonly { readonly name: string; readonly value: string | undefined }[] {
   switch (instruction.keyword) {
     case "ARG":
-      return instruction.args.map(({ name }) => name);
+      return instruction.args.map(({ name, defaultValue: value }) => ({ name, value }));
     case "ENV":
-      return instruction.pairs.map(({ key }) => key);
+      return instruction.pairs.map(({ key: name, value }) => ({ name, value }));
     default:
       return [];
   }

@@ -2,7 +2,6 @@ import { expect, test } from "vitest";
 import type { CacheItem } from "../../../../src/api/cache/cache-item.ts";
 import {
   choosePruned,
-  freedBy,
   totalsOf,
   type SpaceLimits,
 } from "../../../../src/api/cache/choose-pruned.ts";
@@ -88,12 +87,4 @@ test("room is made until enough of the disk is free, but never more than what ma
   expect(chosen({ minFree: 1000 }, 800)).toEqual(["other", "three"]);
   expect(chosen({ minFree: 1000, reserved: 440 }, 800)).toEqual([]);
   expect(chosen({ minFree: 1e9 }, 0)).toHaveLength(4);
-});
-
-test("a layer below that others stand on is not freed by its own step", () => {
-  const [one, , three] = items;
-  if (one === undefined || three === undefined) throw new Error("no items");
-  expect(freedBy(survey, [one])).toBe(10);
-  expect(freedBy(survey, [three])).toBe(110);
-  expect(freedBy(survey, items)).toBe(440);
 });
