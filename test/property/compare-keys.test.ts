@@ -56,10 +56,10 @@ function keyOf(list: readonly File[]): CacheKeyObject {
   };
 }
 
-test("files are compared as if both lists were in memory", () => {
-  fc.assert(
-    fc.property(files, files, (before, now) => {
-      const { files: found, fields, inputs } = compareKeys(keyOf(before), keyOf(now));
+test("files are compared as if both lists were in memory", async () => {
+  await fc.assert(
+    fc.asyncProperty(files, files, async (before, now) => {
+      const { files: found, fields, inputs } = await compareKeys(keyOf(before), keyOf(now));
       expect([fields, inputs]).toEqual([[], []]);
       const [old, fresh] = [before, now].map(
         (list) => new Map(list.map((each) => [idOf(each), each])),

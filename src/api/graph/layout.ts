@@ -1,4 +1,4 @@
-import { orderColumns, placeColumns, type Item } from "./place-items.ts";
+import { orderColumns, placeColumns, type Item, type Link } from "./place-items.ts";
 import type { BuildGraph, GraphEdge, GraphNode } from "./types.ts";
 
 /** Lengths in pixels. */
@@ -21,7 +21,10 @@ export interface PlacedBlock extends Box {
 
 export interface PlacedEdge {
   readonly edge: GraphEdge;
-  /** From node to node: straight down inside of a stage, otherwise from left to right through these points. */
+  /**
+   * From node to node: straight down inside of a stage, otherwise from left to right through these points. Where another
+   * edge of its kind comes from the same node, what they share is that one's: this begins where they part.
+   */
   readonly points: readonly { readonly x: number; readonly y: number }[];
   readonly isInside: boolean;
 }
@@ -59,23 +62,21 @@ export function layOut(graph: BuildGraph, heightOf: (node: GraphNode) => number)
   const blockOf = new Map(blocks.flatMap((block) => block.nodes.map(({ id }) => [id, block])));
   const columns = rankBlocks(blocks, graph.edges, blockOf);
   const routes = routeEdges(graph.edges, { blockOf, columns });
-  const links = routes.flatMap(({ stops }) =>
-    stops.slice(1).map((to, index) => ({ from: stops[index] ?? to, to })),
-  );
+  const links = linksOf(routes);
   orderColumns(columns, links);
   placeColumns(columns, { links, gap: gapBetween });
   const lefts = placeLefts(columns, routes);
+  const indexOf = new Map(blocks.flatMap(({ nodes }) => nodes.map(({ id }, at) => [id, at])));
   const topOf = (id: number): number => {
     const block = blockOf.get(id);
-    const index = block?.nodes.findIndex((node) => node.id === id) ?? -1;
-    return (block?.y ?? 0) + (block?.tops[index] ?? 0);
+    return (block?.y ?? 0) + (block?.tops[indexOf.get(id) ?? -1] ?? 0);
   };
   const heights = new Map(graph.nodes.map((node) => [node.id, heightOf(node)]));
   const middleOf = (id: number): number => topOf(id) + (heights.get(id) ?? 0) / 2;
   const leftOf = (item: Item): number => lefts[item.column] ?? 0;
   return {
     width: (lefts.at(-1) ?? 0) + blockWidth,
-    height: Math.max(0, ...columns.flat().map(({ y, height }) => y + height)),
+    height: columns.flat().reduce((most, { y, height }) => Math.max(most, y + height), 0),
     blocks: blocks.map((block) => ({
       x: leftOf(block),
       y: block.y,
@@ -92,7 +93,7 @@ export function layOut(graph: BuildGraph, heightOf: (node: GraphNode) => number)
         height: heights.get(node.id) ?? 0,
       })),
     ),
-    edges: routes.map((route) => placeEdge(route, { leftOf, topOf, middleOf, heights, blockOf })),
+    edges: routes.map((route) => placeEdge(route, { leftOf, topOf, middleOf, heights, indexOf })),
   };
 }
 
@@ -100,15 +101,15 @@ function makeBlocks(
   { stages, nodes }: BuildGraph,
   heightOf: (node: GraphNode) => number,
 ): readonly Block[] {
-  const loose = nodes.filter(({ stage }) => stage === undefined);
+  const byStage = new Map<number | undefined, GraphNode[]>();
+  for (const node of nodes) {
+    const known = byStage.get(node.stage);
+    if (known === undefined) byStage.set(node.stage, [node]);
+    else known.push(node);
+  }
   return [
-    ...stages.map(({ id, title }) =>
-      makeBlock(
-        nodes.filter(({ stage }) => stage === id),
-        { title, heightOf },
-      ),
-    ),
-    ...loose.map((node) => makeBlock([node], { heightOf })),
+    ...stages.map(({ id, title }) => makeBlock(byStage.get(id) ?? [], { title, heightOf })),
+    ...(byStage.get(undefined) ?? []).map((node) => makeBlock([node], { heightOf })),
   ];
 }
 
@@ -161,10 +162,23 @@ function rankBlocks(
   );
 }
 
-/** An edge and all that it touches: its blocks, and a place for it in every column between. */
+/**
+ * An edge and all that it touches: its blocks, and a place for it in every column between, the first `passes` of its
+ * trunk. Only so a picture of many stages stays small: the build context alone has lines to all of them.
+ */
 interface Route {
   readonly edge: GraphEdge;
-  readonly stops: readonly Item[];
+  readonly source: Item;
+  readonly user: Item;
+  readonly trunk: Trunk;
+  readonly passes: number;
+}
+
+/** Where the lines of one node pass together, column by column. */
+interface Trunk {
+  readonly passes: Item[];
+  /** How many of them are drawn, by kind of edge. */
+  readonly drawn: Map<GraphEdge["kind"], number>;
 }
 
 function routeEdges(
@@ -172,59 +186,77 @@ function routeEdges(
   place: { readonly blockOf: ReadonlyMap<number, Block>; readonly columns: Item[][] },
 ): readonly Route[] {
   const { blockOf, columns } = place;
-  // All lines from one node to one column pass together.
-  const passes = new Map<string, Item>();
+  const trunks = new Map<number, Trunk>();
   return edges.flatMap((edge) => {
     const [source, user] = [blockOf.get(edge.from), blockOf.get(edge.to)];
     if (source === undefined || user === undefined) return [];
-    if (source === user) return [{ edge, stops: [source] }];
-    const stops: Item[] = [source];
-    for (let column = source.column + 1; column < user.column; column++) {
-      const key = `${String(edge.from)} ${String(column)}`;
-      let pass = passes.get(key);
-      if (pass === undefined) {
-        pass = { column, y: 0, height: 2 };
-        passes.set(key, pass);
-        columns[column]?.push(pass);
-      }
-      stops.push(pass);
+    const trunk: Trunk = trunks.get(edge.from) ?? { passes: [], drawn: new Map() };
+    trunks.set(edge.from, trunk);
+    const passes = source === user ? 0 : user.column - source.column - 1;
+    for (let at = trunk.passes.length; at < passes; at++) {
+      const pass = { column: source.column + 1 + at, y: 0, height: 2 };
+      trunk.passes.push(pass);
+      columns[pass.column]?.push(pass);
     }
-    return [{ edge, stops: [...stops, user] }];
+    return [{ edge, source, user, trunk, passes }];
   });
 }
 
+/** Each part of a trunk once, with the weight of all lines that it carries. */
+function linksOf(routes: readonly Route[]): readonly Link[] {
+  const links: Link[] = [];
+  /** How many lines leave each trunk behind so many passes. */
+  const ends = new Map<Trunk, { readonly source: Item; readonly counts: number[] }>();
+  for (const { source, user, trunk, passes } of routes) {
+    if (source === user) continue;
+    links.push({ from: trunk.passes[passes - 1] ?? source, to: user, weight: 1 });
+    const known = ends.get(trunk) ?? { source, counts: [] };
+    known.counts[passes] = (known.counts[passes] ?? 0) + 1;
+    ends.set(trunk, known);
+  }
+  for (const [{ passes }, { source, counts }] of ends) {
+    let weight = 0;
+    for (let at = passes.length - 1; at >= 0; at--) {
+      weight += counts[at + 1] ?? 0;
+      const to = passes[at];
+      if (to !== undefined) links.push({ from: passes[at - 1] ?? source, to, weight });
+    }
+  }
+  return links;
+}
+
 function placeLefts(columns: readonly Item[][], routes: readonly Route[]): readonly number[] {
+  /** How many lines more, or fewer, there are behind a column than before it. */
+  const changes = columns.map(() => 0);
+  for (const { source, user } of routes) {
+    if (source === user) continue;
+    changes[source.column] = (changes[source.column] ?? 0) + 1;
+    changes[user.column] = (changes[user.column] ?? 0) - 1;
+  }
   const lefts: number[] = [];
-  let left = 0;
-  for (const [column] of columns.entries()) {
+  let [left, crossing] = [0, 0];
+  for (const change of changes) {
     lefts.push(left);
-    const crossing = routes.filter(({ stops }) =>
-      stops.some((stop, index) => stop.column === column && index < stops.length - 1),
-    );
-    const room = channel.least + channel.perEdge * crossing.length;
-    left += blockWidth + Math.min(room, channel.most);
+    crossing += change;
+    left += blockWidth + Math.min(channel.least + channel.perEdge * crossing, channel.most);
   }
   return lefts;
 }
 
 function placeEdge(
-  { edge, stops }: Route,
+  { edge, source, user, trunk, passes }: Route,
   place: {
     readonly leftOf: (item: Item) => number;
     readonly topOf: (id: number) => number;
     readonly middleOf: (id: number) => number;
     readonly heights: ReadonlyMap<number, number>;
-    readonly blockOf: ReadonlyMap<number, Block>;
+    readonly indexOf: ReadonlyMap<number, number>;
   },
 ): PlacedEdge {
-  const { leftOf, topOf, middleOf, heights, blockOf } = place;
-  const [first] = stops;
-  const last = stops.at(-1);
-  if (first === undefined || last === undefined) return { edge, points: [], isInside: true };
-  if (first === last) {
-    const ids = blockOf.get(edge.from)?.nodes.map(({ id }) => id) ?? [];
-    const isNext = ids.indexOf(edge.to) - ids.indexOf(edge.from) === 1;
-    const x = leftOf(first) + padding + nodeWidth / 2;
+  const { leftOf, topOf, middleOf, heights, indexOf } = place;
+  if (source === user) {
+    const isNext = (indexOf.get(edge.to) ?? 0) - (indexOf.get(edge.from) ?? 0) === 1;
+    const x = leftOf(source) + padding + nodeWidth / 2;
     const [from, to] = [topOf(edge.from) + (heights.get(edge.from) ?? 0), topOf(edge.to)];
     if (isNext)
       return {
@@ -235,7 +267,7 @@ function placeEdge(
         ],
         isInside: true,
       };
-    const right = leftOf(first) + padding + nodeWidth;
+    const right = leftOf(source) + padding + nodeWidth;
     const beside = right + padding - 3;
     return {
       edge,
@@ -248,16 +280,22 @@ function placeEdge(
       isInside: true,
     };
   }
-  const passes = stops.slice(1, -1).flatMap((pass) => [
+  const through = (pass: Item) => [
     { x: leftOf(pass), y: pass.y + 1 },
     { x: leftOf(pass) + blockWidth, y: pass.y + 1 },
-  ]);
+  ];
+  const shared = Math.min(trunk.drawn.get(edge.kind) ?? 0, passes);
+  trunk.drawn.set(edge.kind, Math.max(trunk.drawn.get(edge.kind) ?? 0, passes));
+  const start = { x: leftOf(source) + padding + nodeWidth, y: middleOf(edge.from) };
   return {
     edge,
     points: [
-      { x: leftOf(first) + padding + nodeWidth, y: middleOf(edge.from) },
-      ...passes,
-      { x: leftOf(last) + padding, y: middleOf(edge.to) },
+      trunk.passes
+        .slice(Math.max(shared - 1, 0), shared)
+        .flatMap(through)
+        .at(-1) ?? start,
+      ...trunk.passes.slice(shared, passes).flatMap(through),
+      { x: leftOf(user) + padding, y: middleOf(edge.to) },
     ],
     isInside: false,
   };

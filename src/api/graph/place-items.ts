@@ -9,6 +9,8 @@ export interface Item {
 export interface Link {
   readonly from: Item;
   readonly to: Item;
+  /** How many lines it stands for. */
+  readonly weight: number;
 }
 
 const sweeps = 8;
@@ -45,7 +47,7 @@ export function placeColumns(
       stack(column, { gap, wanted: (item) => wanted.get(item) ?? item.y });
     }
   }
-  const top = Math.min(...columns.flat().map(({ y }) => y));
+  const top = columns.flat().reduce((least, { y }) => Math.min(least, y), Infinity);
   for (const item of columns.flat()) item.y -= top;
 }
 
@@ -82,36 +84,53 @@ function stack(
 }
 
 /** Where an item wants to begin so that its middle is level with the middle of its neighbours. */
-function levelOf(item: Item, neighbours: ReadonlyMap<Item, readonly Item[]>): number | undefined {
-  const middles = (neighbours.get(item) ?? []).map(({ y, height }) => y + height / 2);
-  if (middles.length === 0) return undefined;
-  return middles.reduce((sum, middle) => sum + middle, 0) / middles.length - item.height / 2;
+function levelOf(item: Item, neighbours: Neighbours): number | undefined {
+  const middle = meanOf(neighbours.get(item) ?? [], ({ y, height }) => y + height / 2);
+  return middle === undefined ? undefined : middle - item.height / 2;
 }
 
 function meanPosition(
   item: Item,
   place: {
-    readonly neighbours: ReadonlyMap<Item, readonly Item[]>;
+    readonly neighbours: Neighbours;
     readonly positions: ReadonlyMap<Item, number>;
   },
 ): number | undefined {
-  const found = (place.neighbours.get(item) ?? []).flatMap(
-    (each) => place.positions.get(each) ?? [],
-  );
-  if (found.length === 0) return undefined;
-  return found.reduce((sum, position) => sum + position, 0) / found.length;
+  return meanOf(place.neighbours.get(item) ?? [], (each) => place.positions.get(each));
 }
 
-function neighboursOf(links: readonly Link[]): ReadonlyMap<Item, readonly Item[]> {
-  const neighbours = new Map<Item, Item[]>();
-  const add = (item: Item, neighbour: Item): void => {
+/** Of what is told, each counted by its weight; undefined where nothing is. */
+function meanOf(
+  neighbours: readonly Neighbour[],
+  valueOf: (item: Item) => number | undefined,
+): number | undefined {
+  let [sum, count] = [0, 0];
+  for (const { item, weight } of neighbours) {
+    const value = valueOf(item);
+    if (value === undefined) continue;
+    sum += value * weight;
+    count += weight;
+  }
+  return count === 0 ? undefined : sum / count;
+}
+
+interface Neighbour {
+  readonly item: Item;
+  readonly weight: number;
+}
+
+type Neighbours = ReadonlyMap<Item, readonly Neighbour[]>;
+
+function neighboursOf(links: readonly Link[]): Neighbours {
+  const neighbours = new Map<Item, Neighbour[]>();
+  const add = (item: Item, neighbour: Neighbour): void => {
     const known = neighbours.get(item);
     if (known === undefined) neighbours.set(item, [neighbour]);
     else known.push(neighbour);
   };
-  for (const { from, to } of links) {
-    add(from, to);
-    add(to, from);
+  for (const { from, to, weight } of links) {
+    add(from, { item: to, weight });
+    add(to, { item: from, weight });
   }
   return neighbours;
 }

@@ -1,3 +1,4 @@
+import { setImmediate as turn } from "node:timers/promises";
 import type { CacheKeyObject, KeyField } from "../../cache/index.ts";
 import { canonicalJson, type JsonValue } from "../../core/index.ts";
 import type { FieldChange, FileChange } from "./reason.ts";
@@ -22,6 +23,9 @@ export interface ChangedFiles {
 
 const namedFiles = 10;
 
+/** After so many files others have their turn: to read them from a key takes about 10 ms. */
+const filesAtOnce = 4096;
+
 interface FileField {
   readonly source: number;
   readonly path: string;
@@ -34,11 +38,11 @@ interface FileField {
  * `placeOf` tells in which order a key names the files of its sources.
  * @throws CACHE_KEY_DAMAGED
  */
-export function compareKeys(
+export async function compareKeys(
   previous: CacheKeyObject,
   current: CacheKeyObject,
   placeOf: (source: number) => number = (source) => source,
-): KeyChanges {
+): Promise<KeyChanges> {
   const [before, now] = [new KeySide(previous), new KeySide(current)];
   const files = new Map<number, MutableChanges>();
   const changesOf = (source: number): MutableChanges => {
@@ -52,7 +56,8 @@ export function compareKeys(
   };
   try {
     let [old, fresh] = [before.nextFile(), now.nextFile()];
-    while (old !== undefined || fresh !== undefined) {
+    for (let count = 1; old !== undefined || fresh !== undefined; count += 1) {
+      if (count % filesAtOnce === 0) await turn();
       const order = compareFiles(old, fresh, placeOf);
       if (fresh !== undefined && order >= 0) changesOf(fresh.source).total += 1;
       if (old !== undefined && order < 0) note(old.source, { path: old.path, how: "removed" });

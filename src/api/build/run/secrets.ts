@@ -1,7 +1,8 @@
 import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
-import { isTsbuildError, readSmallInput, whyUnreadable } from "../../../core/index.ts";
+import { isTsbuildError, readSmallInput, splitCsv, whyUnreadable } from "../../../core/index.ts";
 import { apiError, usageError } from "../../errors.ts";
+import { TypedFields } from "../../typed-fields.ts";
 
 /** Bytes; the reference has the same limit. */
 const maxSecretSize = 500 * 1024;
@@ -51,41 +52,48 @@ export async function openSecrets(
 }
 
 function readSecret(text: string, env: NodeJS.ProcessEnv): [string, SecretSource] {
-  const fields = new Map<string, string>();
-  for (const field of text.split(",")) {
-    const equals = field.indexOf("=");
-    const key = field.slice(0, Math.max(equals, 0)).toLowerCase();
-    if (equals < 0) {
-      throw usageError(
-        `read --secret ${text}: ${JSON.stringify(field)} must be a key=value pair`,
-        "for example --secret id=npmrc,src=.npmrc",
-      );
+  const fields = new Fields(text);
+  const id = fields.take("id") ?? "";
+  if (id === "") fields.refuse("it has no id", "add id=NAME, as the Dockerfile has it");
+  return [id, sourceOf(fields, { id, env })];
+}
+
+/** The fields of one secret: comma-separated values, of which one in quotes may have commas in it. */
+class Fields extends TypedFields {
+  readonly #text: string;
+
+  constructor(text: string) {
+    super();
+    this.#text = text;
+    for (const field of splitCsv(text)) {
+      const equals = field.indexOf("=");
+      const shown = JSON.stringify(field);
+      if (equals < 0) this.refuse(`${shown} must be a key=value pair`);
+      const key = field.slice(0, equals).toLowerCase();
+      if (!["type", "id", "src", "source", "env"].includes(key)) {
+        const known = "the keys are id, src, env and type";
+        this.refuse(`unexpected key ${JSON.stringify(key)}`, known);
+      }
+      this.values.set(key === "source" ? "src" : key, field.slice(equals + 1));
     }
-    if (!["type", "id", "src", "source", "env"].includes(key)) {
-      throw usageError(
-        `read --secret ${text}: unexpected key ${JSON.stringify(key)}`,
-        "the keys are id, src, env and type",
-      );
-    }
-    fields.set(key === "source" ? "src" : key, field.slice(equals + 1));
   }
-  const id = fields.get("id") ?? "";
-  if (id === "") {
-    throw usageError(
-      `read --secret ${text}: it has no id`,
-      "add id=NAME, as the Dockerfile has it",
-    );
+
+  refuse(reason: string, hint = "for example --secret id=npmrc,src=.npmrc"): never {
+    throw usageError(`read --secret ${this.#text}: ${reason}`, hint);
   }
-  return [id, sourceOf(fields, { id, text, env })];
+
+  fail(hint: string): never {
+    return this.refuse("it cannot be read", hint);
+  }
 }
 
 /** Without a type, an environment variable of the id's name goes before a file of that name. */
 function sourceOf(
-  fields: ReadonlyMap<string, string>,
-  secret: { readonly id: string; readonly text: string; readonly env: NodeJS.ProcessEnv },
+  fields: Fields,
+  secret: { readonly id: string; readonly env: NodeJS.ProcessEnv },
 ): SecretSource {
-  const { id, text } = secret;
-  const [type, src, name] = [fields.get("type"), fields.get("src"), fields.get("env")];
+  const { id } = secret;
+  const [type, src, name] = [fields.take("type"), fields.take("src"), fields.take("env")];
   switch (type) {
     case "env":
       return { type: "env", name: name ?? src ?? id };
@@ -96,8 +104,8 @@ function sourceOf(
       if (src === undefined && secret.env[id] !== undefined) return { type: "env", name: id };
       return { type: "file", path: resolve(src ?? id) };
     default:
-      throw usageError(
-        `read --secret ${text}: unsupported secret type ${JSON.stringify(type)}`,
+      return fields.refuse(
+        `unsupported secret type ${JSON.stringify(type)}`,
         "the types are file and env",
       );
   }

@@ -5,7 +5,7 @@ import { drawSvg } from "../../../../src/api/graph/draw-svg.ts";
 import { fitText } from "../../../../src/api/graph/fit-text.ts";
 import { layOut } from "../../../../src/api/graph/layout.ts";
 import { makeGraph } from "../../../../src/api/graph/make-graph.ts";
-import type { BuildGraph, GraphNode } from "../../../../src/api/graph/types.ts";
+import type { BuildGraph, GraphEdge, GraphNode } from "../../../../src/api/graph/types.ts";
 import type { BuildRecord } from "../../../../src/cache/index.ts";
 import { parseDockerfile } from "../../../../src/dockerfile/index.ts";
 import { planBuild, type Plan, type PlanOptions } from "../../../../src/plan/index.ts";
@@ -185,6 +185,29 @@ describe("the layout", () => {
       }
     },
   );
+
+  test("lines that many stages share are there once", () => {
+    const count = 200;
+    const nodes: GraphNode[] = [{ id: count, kind: "source", title: "build context" }];
+    const edges: GraphEdge[] = [];
+    for (let id = 0; id < count; id++) {
+      nodes.push({ id, kind: "copy", title: "COPY", stage: id });
+      edges.push({ from: count, to: id, kind: "files", reads: ["a"] });
+      if (id > 0) edges.push({ from: id - 1, to: id, kind: "base" });
+    }
+    const stages = Array.from({ length: count }, (_, id) => ({ id, title: `stage-${String(id)}` }));
+    const layout = layOut({ stages, nodes, edges, lastBuild: undefined }, () => 60);
+    expect(layout.edges.flatMap(({ points }) => points).length).toBeLessThan(6 * edges.length);
+    // Each line ends at its reader, and begins where another one is: at a node, or at a point of one before it.
+    const seen = new Set<string>();
+    for (const { points, edge } of layout.edges) {
+      const texts = points.map(({ x, y }) => `${String(x)} ${String(y)}`);
+      const source = layout.nodes.find(({ node }) => node.id === edge.from);
+      const isAtNode = points[0]?.x === (source?.x ?? 0) + (source?.width ?? 0);
+      expect(isAtNode || seen.has(texts[0] ?? "")).toBe(true);
+      for (const text of texts) seen.add(text);
+    }
+  });
 
   test("nothing at all", () => {
     expect(drawSvg({ stages: [], nodes: [], edges: [], lastBuild: undefined })).toContain("</svg>");
