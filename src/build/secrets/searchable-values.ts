@@ -71,9 +71,11 @@ function wordsOf(text: string): readonly string[] {
  */
 function keysOf(text: string): readonly string[] {
   return text.split(/(?:\\[nrt]|[^A-Za-z0-9+/])+/).filter((word) => {
-    if (!word.includes("/") || !/\d/.test(word) || sharedHead.test(word)) return false;
+    if (!/\d/.test(word) || sharedHead.test(word)) return false;
     if (word.length === awsKeyLength) return classChanges(word) >= word.length / 4;
-    return word.length >= shortestWord && classChanges(word) >= word.length * 0.45;
+    return (
+      word.includes("/") && word.length >= shortestWord && classChanges(word) >= word.length * 0.45
+    );
   });
 }
 

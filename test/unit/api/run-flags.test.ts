@@ -114,6 +114,15 @@ describe("--secret", () => {
     }
   });
 
+  test("a file with commas in its name, in quotes", async () => {
+    const path = join(await temporaryFolder(), 'a,b "c"');
+    await writeFile(path, "between commas");
+    const quoted = `"src=${path.replaceAll('"', '""')}"`;
+    for (const text of [`id=a,${quoted}`, `${quoted},"id=a"`])
+      expect(await read(text, "a")).toBe("between commas");
+    await expectCode(openSecrets([`id=a,src=${path}`]), "USAGE");
+  });
+
   test("a variable; without a type one of the id's name goes before a file", async () => {
     const env = { TOKEN: "t", a: "of the id" };
     expect(await read("id=a,env=TOKEN", "a", env)).toBe("t");

@@ -1,61 +1,14 @@
-import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { expect, test } from "vitest";
 import { openSecretSearch } from "../../../../src/build/secrets/secret-search.ts";
+import { sameBytes, typicalSecrets } from "../../../support/typical-secrets.ts";
 
 const root = resolve(import.meta.dirname, "../../../..");
 
-/** The same bytes in every run. */
-function bytes(seed: string, length: number): Buffer {
-  const parts = Array.from({ length: Math.ceil(length / 32) }, (_, index) =>
-    createHash("sha256")
-      .update(`${seed} ${String(index)}`)
-      .digest(),
-  );
-  return Buffer.concat(parts).subarray(0, length);
-}
-
-const alphanumeric = (seed: string, length: number): string =>
-  bytes(seed, 2 * length)
-    .toString("base64")
-    .replaceAll(/[^A-Za-z0-9]/g, "")
-    .slice(0, length);
-
-const lines = (text: string): string => (text.match(/.{1,64}/g) ?? []).join("\n");
-
-/** What people give to builds: tokens, files of settings with tokens in them, keys. */
-const secrets = {
-  hex: bytes("hex", 20).toString("hex"),
-  base64: bytes("base64", 32).toString("base64"),
-  uuid: "7f9c2ba4-e88f-4b6d-9d12-0a2b51c7e3f5",
-  github: `ghp_${alphanumeric("github", 36)}`,
-  password: "Tr0ub4dor&3",
-  phrase: "correct horse battery staple",
-  aws: `[default]\naws_access_key_id = AKIA${alphanumeric("id", 16).toUpperCase()}\naws_secret_access_key = ${bytes("aws", 30).toString("base64")}\nregion = eu-central-1\n`,
-  jwt: [
-    { alg: "HS256", typ: "JWT" },
-    { sub: "1234567890", name: "John Doe", iat: 1516239022 },
-  ]
-    .map((part) => Buffer.from(JSON.stringify(part)).toString("base64url"))
-    .concat(bytes("jwt", 32).toString("base64url"))
-    .join("."),
-  npmrc: `registry=https://registry.example.com/\n//registry.example.com/:_authToken=npm_${alphanumeric("npm", 36)}\nalways-auth=true\nstrict-ssl=true\n`,
-  pip: `[global]\nindex-url = https://user:${alphanumeric("pip", 24)}@packages.example.com/simple\ntimeout = 60\n`,
-  netrc: `machine github.com\nlogin x-access-token\npassword ${alphanumeric("netrc", 40)}\n`,
-  docker: JSON.stringify(
-    { auths: { "https://index.docker.io/v1/": { auth: bytes("docker", 40).toString("base64") } } },
-    undefined,
-    2,
-  ),
-  key: `-----BEGIN OPENSSH PRIVATE KEY-----\n${lines(bytes("key", 400).toString("base64"))}\n-----END OPENSSH PRIVATE KEY-----\n`,
-  settings:
-    "<settings>\n  <servers>\n    <server>\n      <id>central</id>\n      <username>deploy</username>\n      <password>{jSMOWnoPFgsHVpMvz5VrIt5kRbzGpI8u+9EF1iFQyJQ=}</password>\n    </server>\n  </servers>\n</settings>\n",
-};
-
 test("no secret of any usual kind is found in this project's own files, where none is", () => {
   const search = openSecretSearch(
-    new Map(Object.entries(secrets).map(([id, content]) => [id, Buffer.from(content)])),
+    new Map(Object.entries(typicalSecrets).map(([id, content]) => [id, Buffer.from(content)])),
   );
   expect(search.skipped).toEqual([]);
   let searched = 0;
@@ -63,7 +16,6 @@ test("no secret of any usual kind is found in this project's own files, where no
     const entries = readdirSync(join(root, folder), { recursive: true, withFileTypes: true });
     for (const { parentPath, name } of entries.filter((entry) => entry.isFile())) {
       const path = join(parentPath, name);
-      if (path === import.meta.filename) continue;
       expect(search.find(readFileSync(path)), path).toEqual([]);
       searched += 1;
     }
@@ -71,11 +23,31 @@ test("no secret of any usual kind is found in this project's own files, where no
   expect(searched).toBeGreaterThan(1000);
 });
 
+test("keys of AWS are found beside what else is in their file, slashes or not", () => {
+  const keys = Array.from({ length: 50 }, (_, at) => sameBytes(`aws ${String(at)}`, 30));
+  const texts = keys.map((key) => key.toString("base64"));
+  expect(texts.filter((text) => text.includes("/")).length).toBeGreaterThan(10);
+  for (const key of ["wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", ...texts]) {
+    const file = `[default]\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\naws_secret_access_key = ${key}\n`;
+    const search = openSecretSearch(new Map([["aws", Buffer.from(file)]]));
+    expect(search.find(Buffer.from(`SECRET=${key};`)), key).toEqual([
+      { secret: "aws", form: "plain" },
+    ]);
+  }
+});
+
+test("paths in a secret's file are no secrets", () => {
+  const path = "repository/maven-central/org/SpringBoot2/WebMvc/AutoConfigure/Jar1";
+  const file = `url = https://packages.example.com/${path}\npassword = Tr0ub4dor&3\n`;
+  const search = openSecretSearch(new Map([["settings", Buffer.from(file)]]));
+  expect(search.find(Buffer.from(`RUN curl https://mirror/${path}`))).toEqual([]);
+});
+
 test("and each is found where it is", () => {
   const search = openSecretSearch(
-    new Map(Object.entries(secrets).map(([id, content]) => [id, Buffer.from(content)])),
+    new Map(Object.entries(typicalSecrets).map(([id, content]) => [id, Buffer.from(content)])),
   );
-  for (const [secret, content] of Object.entries(secrets)) {
+  for (const [secret, content] of Object.entries(typicalSecrets)) {
     expect(search.find(Buffer.from(`a\n${content}b`))).toContainEqual({ secret, form: "plain" });
   }
 });
