@@ -31,16 +31,21 @@ import { addGlobalFlags, watchSignals, type Invocation } from "./invocation.ts";
 
 /**
  * Exit codes: 0 success, 1 the verb failed, 2 wrong usage; `run` passes on the code of its process. Once nobody reads
- * our output any more, `brokenPipe` cancels the verb, and nothing is told.
+ * our output any more, `brokenPipe` cancels the verb, and nothing is told. `onCommand` learns which command it is, once
+ * its line is understood.
  */
 export async function runCommandLine(
   args: readonly string[],
-  { brokenPipe }: { readonly brokenPipe: AbortSignal },
+  {
+    brokenPipe,
+    onCommand = () => undefined,
+  }: { readonly brokenPipe: AbortSignal; readonly onCommand?: (command: Command) => void },
 ): Promise<number> {
   const signals = watchSignals(() => invocation.forwardSignal);
   const signal = AbortSignal.any([signals.signal, brokenPipe]);
   const invocation: Invocation = { signal, exitCode: 0 };
   const program = createProgram(invocation, { only: callable(args) });
+  program.hook("preAction", (_program, command) => onCommand(command));
   try {
     // A first look at a new tool is no mistake.
     if (args.length === 0) program.outputHelp();

@@ -1,11 +1,19 @@
+import type { Command } from "commander";
+import { kindOf } from "./command-kind.ts";
 import { runCommandLine } from "./command-line.ts";
 import { endOutput, watchOutput } from "./output-streams.ts";
 
-/** Runs the command line and sets the exit code of the process. All output is written when the promise resolves. */
-export async function main(args: readonly string[]): Promise<void> {
+/**
+ * Runs the command line and sets the exit code of the process. All output is written when the promise resolves: with the
+ * kind of command that it was, which is the same for command lines that run the same code.
+ */
+export async function main(args: readonly string[]): Promise<string> {
   const abort = new AbortController();
   const output = watchOutput(() => abort.abort());
-  const code = await runCommandLine(args, { brokenPipe: abort.signal });
+  let kind = "";
+  const onCommand = (command: Command): void => void (kind = kindOf(command));
+  const code = await runCommandLine(args, { brokenPipe: abort.signal, onCommand });
   process.exitCode = output.exitCode() ?? code;
   await endOutput();
+  return kind;
 }

@@ -10,38 +10,28 @@ import {
   type Stats,
 } from "node:fs";
 import { join } from "node:path";
+import type { Rounds } from "./rounds.ts";
 
 /** What V8 made of a script when it ran before, kept so that it need not be compiled again. */
 export interface CodeCache {
   /** For a script with exactly this source; undefined when there is none that can be trusted. */
   read(source: Buffer): KeptCode | undefined;
-  /**
-   * Keeps code for next time; `round` is one more than that of what it was made from. Best effort: a cache that cannot
-   * be written fails nothing.
-   */
-  write(source: Buffer, kept: Pick<KeptCode, "code" | "round">): void;
+  /** Keeps code for next time. Best effort: a cache that cannot be written fails nothing. */
+  write(source: Buffer, kept: Pick<KeptCode, "code" | "rounds">): void;
 }
 
 export interface KeptCode {
   /** For `cachedData`. */
   readonly code: Buffer;
-  /** How many commands have added to it what they compiled, 1 for the first. */
-  readonly round: number;
-  /** False while the next command should add what it compiles. */
-  readonly isSettled: boolean;
+  readonly rounds: Rounds;
+  /** Nobody has written it for a day. */
+  readonly isOld: boolean;
 }
 
 /** Where there is no place for one. */
 export const noCodeCache: CodeCache = { read: () => undefined, write: () => undefined };
 
 const day = 24 * 60 * 60 * 1000;
-
-/**
- * The first command of a root compiles other functions than the next ones, which find its work done. So the first few
- * add theirs, and later one a day does: what is used changes. (A cached rebuild takes 4 to 8 ms less for it.)
- */
-const firstRounds = 3;
-const settledFor = day;
 
 /** A cache that nobody has written anew for so long is swept; whoever used it pays for one start. */
 const keptDays = 30;
@@ -69,8 +59,7 @@ export function openCodeCache(root: string): CodeCache {
         const found = statSync(path);
         if (!isOurs(found)) return undefined;
         const kept = unseal(readFileSync(path));
-        const isYoung = Date.now() - found.mtimeMs < settledFor;
-        return kept && { ...kept, isSettled: kept.round >= firstRounds && isYoung };
+        return kept && { ...kept, isOld: Date.now() - found.mtimeMs >= day };
       } catch {
         // Most often it is not there yet. Whatever else is wrong with it, the command works without.
         return undefined;
@@ -91,22 +80,30 @@ export function openCodeCache(root: string): CodeCache {
 }
 
 const sealLength = 32;
+/** Bytes of the number that says how long the rounds are. */
+const countLength = 4;
 /** V8 copies code that does not begin at a multiple of eight. */
-const roundLength = 8;
+const alignment = 8;
 
-function seal({ code, round }: Pick<KeptCode, "code" | "round">): Buffer {
-  const number = Buffer.alloc(roundLength);
-  number.writeUInt32LE(round);
-  const content = Buffer.concat([number, code]);
+/** A digest of all that follows; the length of the rounds, the rounds as JSON with spaces behind them, the code. */
+function seal({ code, rounds }: Pick<KeptCode, "code" | "rounds">): Buffer {
+  const text = Buffer.from(JSON.stringify(rounds));
+  const before = Math.ceil((countLength + text.length) / alignment) * alignment;
+  const content = Buffer.alloc(before + code.length, " ");
+  content.writeUInt32LE(before - countLength);
+  text.copy(content, countLength);
+  code.copy(content, before);
   return Buffer.concat([hash("sha256", content, "buffer"), content]);
 }
 
 /** Not fsynced when it was written: after a power cut a file may hold anything. */
-function unseal(bytes: Buffer): Pick<KeptCode, "code" | "round"> | undefined {
+function unseal(bytes: Buffer): Pick<KeptCode, "code" | "rounds"> | undefined {
   const content = bytes.subarray(sealLength);
   const isWhole = hash("sha256", content, "buffer").equals(bytes.subarray(0, sealLength));
-  if (!isWhole || content.length < roundLength) return undefined;
-  return { code: content.subarray(roundLength), round: content.readUInt32LE() };
+  if (!isWhole || content.length < countLength) return undefined;
+  const end = countLength + content.readUInt32LE();
+  const rounds = JSON.parse(content.toString("utf8", countLength, end)) as Rounds;
+  return { code: content.subarray(end), rounds };
 }
 
 function replace(path: string, bytes: Buffer): void {

@@ -13,8 +13,8 @@ const cache = root === undefined ? noCodeCache : openCodeCache(root);
 const loader = new ScriptLoader({ cache, require });
 const { main } = loader.load(join(import.meta.dirname, "cli.js")) as typeof cli;
 
-void main(args).then(() => {
-  loader.keepCode();
+void main(args).then((kind) => {
+  loader.keepCode(kind);
   // Nothing is left to be done, and Node takes some milliseconds to find that out for itself.
   process.exit();
 });

@@ -3,6 +3,7 @@ import { dirname, resolve } from "node:path";
 import { Script } from "node:vm";
 import type { CodeCache, KeptCode } from "./code-cache.ts";
 import { loadWhenUsed } from "./load-when-used.ts";
+import { addRound, isSettled } from "./rounds.ts";
 
 export type Require = (id: string) => unknown;
 
@@ -55,13 +56,19 @@ export class ScriptLoader {
   }
 
   /**
-   * When a script was loaded of which the cache had nothing, or not yet enough, writes all of them: with the functions
-   * that V8 compiled while they ran, which are those that the next command of this kind needs.
+   * When a script was loaded of which the cache had nothing, or not yet enough for commands of this kind, writes all of
+   * them: with the functions that V8 compiled while they ran, which are those that the next command of the kind needs.
    */
-  keepCode(): void {
-    if (this.#scripts.every(({ kept }) => kept?.isSettled === true)) return;
+  keepCode(kind: string): void {
+    const isDone = ({ kept }: LoadedScript): boolean =>
+      kept !== undefined && isSettled(kept.rounds, { kind, isOld: kept.isOld });
+    if (this.#scripts.every(isDone)) return;
     for (const { source, script, kept } of this.#scripts) {
-      this.#cache.write(source, { code: script.createCachedData(), round: (kept?.round ?? 0) + 1 });
+      const made = script.createCachedData();
+      // Of what a long command did not run again V8 forgets the code: other kinds want it still.
+      const code = kept !== undefined && kept.code.length > made.length ? kept.code : made;
+      const rounds = addRound(kept?.rounds ?? {}, { kind, isOld: kept?.isOld ?? false });
+      this.#cache.write(source, { code, rounds });
     }
   }
 

@@ -47,33 +47,70 @@ test("scripts see each other as CommonJS modules do, circles too, and Node's own
 });
 
 /** As the second, third … command of a root does. */
-function runAgain(main: string): number {
+function runAgain(main: string, kind = "build"): number {
   const loader = newLoader();
   const { two } = loader.load(main) as { two: () => number };
   const answer = two();
-  loader.keepCode();
+  loader.keepCode(kind);
   return answer;
 }
 
-test("the first three commands keep what they compiled, and later the first of a day", () => {
+const day = 24 * 3600_000;
+
+test("the first three commands of a kind keep what they compiled, and later the first of a day", () => {
   const main = put("main.js", `exports.two = () => 1 + 1;`);
   const first = newLoader();
   first.load(main);
   expect(codeFiles()).toEqual([]);
-  first.keepCode();
+  first.keepCode("build");
   const names = codeFiles();
   expect(names).toHaveLength(1);
   const path = join(root, "code", names[0] ?? "");
   /** Whether a command writes what is so old, in milliseconds. */
-  const isWritten = (age: number): boolean => {
+  const isWritten = (age: number, kind?: string): boolean => {
     const then = new Date(Date.now() - age);
     utimesSync(path, then, then);
-    expect(runAgain(main)).toBe(2);
+    expect(runAgain(main, kind)).toBe(2);
     expect(codeFiles()).toEqual(names);
     return statSync(path).mtimeMs > then.getTime() + 1000;
   };
   expect([isWritten(60_000), isWritten(60_000), isWritten(60_000)]).toEqual([true, true, false]);
-  expect([isWritten(25 * 3600_000), isWritten(60_000)]).toEqual([true, false]);
+  const push = (age: number): boolean => isWritten(age, "push");
+  expect([push(60_000), push(60_000), push(60_000), push(60_000)]).toEqual([
+    true,
+    true,
+    true,
+    false,
+  ]);
+  expect([isWritten(60_000), isWritten(day + 60_000), isWritten(60_000)]).toEqual([
+    false,
+    true,
+    false,
+  ]);
+  // On a new day once more; and what was not used for a whole one is new again.
+  expect([push(60_000), push(60_000)]).toEqual([true, false]);
+  expect([isWritten(day), isWritten(day)]).toEqual([true, true]);
+  expect([push(60_000), push(60_000), push(60_000), push(60_000)]).toEqual([
+    true,
+    true,
+    true,
+    false,
+  ]);
+});
+
+test("of a day forty kinds of command keep something, others the next day", () => {
+  const main = put("main.js", `exports.two = () => 1 + 1;`);
+  const codeOf = (kind: string): string => {
+    runAgain(main, kind);
+    return readFileSync(join(root, "code", codeFiles()[0] ?? "")).toString("latin1");
+  };
+  for (let i = 0; i < 39; i++) runAgain(main, `kind ${String(i)}`);
+  expect(codeOf("the fortieth")).toContain("the fortieth");
+  expect(codeOf("one more")).not.toContain("one more");
+  const then = new Date(Date.now() - day);
+  utimesSync(join(root, "code", codeFiles()[0] ?? ""), then, then);
+  expect(codeOf("one more")).toContain("one more");
+  expect(codeOf("one more")).not.toContain("the fortieth");
 });
 
 test("what a later command compiles is there for the next one", () => {
@@ -84,7 +121,7 @@ test("what a later command compiles is there for the next one", () => {
   const before = size();
   const loader = newLoader();
   (loader.load(main) as { more: (value: number) => void }).more(1);
-  loader.keepCode();
+  loader.keepCode("another");
   expect(size()).toBeGreaterThan(before + 500);
   const after = size();
   runAgain(main);
@@ -110,7 +147,7 @@ test("a script that changed without getting longer is not run from the code of t
     const loader = newLoader();
     const { get } = loader.load(join(dist, "main.js")) as { get: () => unknown };
     const got = get();
-    loader.keepCode();
+    loader.keepCode("build");
     return got;
   };
   put("main.js", `exports.get = () => "old";`);
@@ -121,7 +158,7 @@ test("a script that changed without getting longer is not run from the code of t
 });
 
 const source = Buffer.from("exports.a = 1;");
-const kept = { code: Buffer.from("what V8 made of it"), round: 1 };
+const kept = { code: Buffer.from("what V8 made of it"), rounds: { build: 1 } };
 
 test("code comes back for the same source, until a bit of it is another", () => {
   const cache = openCodeCache(root);
