@@ -64,7 +64,6 @@ export const seldomUsed = {
   build: [
     "binfmt",
     "explain",
-    "escape-markup",
     "forecast",
     "foreign-program",
     "ops/git",

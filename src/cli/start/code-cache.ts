@@ -10,6 +10,7 @@ import {
   type Stats,
 } from "node:fs";
 import { join } from "node:path";
+import { defaultGroup } from "./code-group.ts";
 import type { Rounds } from "./rounds.ts";
 
 /** What V8 made of a script when it ran before, kept so that it need not be compiled again. */
@@ -37,33 +38,38 @@ const day = 24 * 60 * 60 * 1000;
 const keptDays = 30;
 
 /**
- * The code cache of a state root, in its folder `code`. V8 itself checks its own version, its flags and the features
+ * The code cache of a state root, in its folder `code`, for one group of commands. V8 itself checks its own version, its flags and the features
  * of the processor, but of the source no more than the length, and of the code nothing; so a file is named by a digest
- * of the source and of what V8 checks, and begins with a digest of what follows.
+ * of the source, the group and what V8 checks, and begins with a digest of what follows.
  *
  * Code from a file is run like any other code. Therefore the root, the folder and the file must belong to this user and
  * be writable by nobody else; a folder that is less than that counts as no cache.
  */
-export function openCodeCache(root: string): CodeCache {
+export function openCodeCache(root: string, group = defaultGroup): CodeCache {
   const folder = join(root, "code");
-  const pathOf = (source: Buffer): string => {
+  const pathOf = (source: Buffer, group: string): string => {
     // Of the version, the flags and the processor that V8 compares itself; `node:v8` would tell but takes 1 ms to load.
     const runtime = [process.version, process.arch, ...process.execArgv].join(" ");
-    return join(folder, hash("sha256", `${hash("sha256", source)} ${runtime}`));
+    return join(folder, hash("sha256", `${hash("sha256", source)} ${group} ${runtime}`));
+  };
+  const readFrom = (path: string): KeptCode | undefined => {
+    try {
+      if (!isOurs(statSync(root)) || !isOurs(statSync(folder))) return undefined;
+      const found = statSync(path);
+      if (!isOurs(found)) return undefined;
+      const kept = unseal(readFileSync(path));
+      return kept && { ...kept, isOld: Date.now() - found.mtimeMs >= day };
+    } catch {
+      // Most often it is not there yet. Whatever else is wrong with it, the command works without.
+      return undefined;
+    }
   };
   return {
     read(source) {
-      try {
-        const path = pathOf(source);
-        if (!isOurs(statSync(root)) || !isOurs(statSync(folder))) return undefined;
-        const found = statSync(path);
-        if (!isOurs(found)) return undefined;
-        const kept = unseal(readFileSync(path));
-        return kept && { ...kept, isOld: Date.now() - found.mtimeMs >= day };
-      } catch {
-        // Most often it is not there yet. Whatever else is wrong with it, the command works without.
-        return undefined;
-      }
+      const own = readFrom(pathOf(source, group));
+      if (own !== undefined || group === defaultGroup) return own;
+      const borrowed = readFrom(pathOf(source, defaultGroup));
+      return borrowed && { ...borrowed, rounds: {}, isOld: false };
     },
     write(source, kept) {
       try {
@@ -71,7 +77,7 @@ export function openCodeCache(root: string): CodeCache {
         mkdirSync(folder, { mode: 0o700, recursive: true });
         if (!isOurs(statSync(folder))) return;
         sweep(folder);
-        replace(pathOf(source), seal(kept));
+        replace(pathOf(source, group), seal(kept));
       } catch {
         // No root yet, a full disk, or a read-only one: the next start is as slow as this one was.
       }

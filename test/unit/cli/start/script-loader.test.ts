@@ -5,6 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { openCodeCache } from "../../../../src/cli/start/code-cache.ts";
+import { createProgram } from "../../../../src/cli/command-line.ts";
+import { findGroup, otherCommands } from "../../../../src/cli/start/code-group.ts";
 import { findRoot } from "../../../../src/cli/start/find-root.ts";
 import { loadWhenUsed } from "../../../../src/cli/start/load-when-used.ts";
 import { ScriptLoader } from "../../../../src/cli/start/script-loader.ts";
@@ -196,6 +198,27 @@ test("nothing is written into a root that others may write, or that is not there
   const missing = join(root, "missing");
   openCodeCache(missing).write(source, kept);
   expect(readdirSync(root)).toEqual([]);
+});
+
+test("groups keep their own, and have what builds kept until then", () => {
+  const [builds, pushes] = [openCodeCache(root), openCodeCache(root, "push")];
+  builds.write(source, kept);
+  expect(pushes.read(source)).toEqual({ code: kept.code, rounds: {}, isOld: false });
+  pushes.write(source, { code: Buffer.from("more"), rounds: { push: 1 } });
+  expect(pushes.read(source)).toMatchObject({ code: Buffer.from("more"), rounds: { push: 1 } });
+  expect(builds.read(source)).toMatchObject(kept);
+  expect(codeFiles()).toHaveLength(2);
+});
+
+test("every command is known to a group", () => {
+  const program = createProgram({ signal: new AbortController().signal, exitCode: 0 });
+  const names = program.commands.map((command) => command.name());
+  for (const name of names) {
+    const expected = ["build", "explain", "push", "run"].includes(name) ? name : "others";
+    expect(findGroup(["--root", "/r", name, "x"])).toBe(expected);
+  }
+  expect(otherCommands.filter((name) => !names.includes(name))).toEqual([]);
+  expect(findGroup(["-t", "app", "."])).toBe("build");
 });
 
 test("a write sweeps what nobody has written anew for a month", () => {
