@@ -74,6 +74,15 @@ function isPutOff(node) {
   return /Function/.test(node.type) || (node.type === "PropertyDefinition" && !node.static);
 }
 
+/** Node's HTTP/2, TLS and readline take 8 ms to load. undici asks for them at once, and speaks HTTP/2 only where it is told to. */
+const withoutHttp2 = {
+  name: "without-http2",
+  load: {
+    filter: { id: /\/undici\/lib\/dispatcher\/client-h2\.js$/ },
+    handler: () => "module.exports = () => { throw new Error('HTTP/2 is left out'); };",
+  },
+};
+
 /** The package says "module", and Node's loader for those takes five milliseconds more. */
 const commonJs = {
   name: "common-js",
@@ -107,7 +116,7 @@ export default defineConfig([
   {
     ...shared,
     input: { cli: "src/cli/main.ts", index: "src/api/index.ts" },
-    plugins: [...shared.plugins, commonJs, loadSeldom],
+    plugins: [...shared.plugins, commonJs, loadSeldom, withoutHttp2],
     // The entry of the library only tells names: the command has no need of that file.
     treeshake: { moduleSideEffects: (id) => id !== library },
     output: {

@@ -169,6 +169,15 @@ class Repository implements RegistryRepository {
     await this.#putManifest({ label, descriptor, bytes, signal });
   }
 
+  async standsFor(tag: string, signal?: AbortSignal): Promise<Digest | undefined> {
+    const transport = await this.#route.primary();
+    const accept = [200, ...absentStatuses, 405];
+    const request = { transport, method: "HEAD", label: this.#labelOf(tag), accept } as const;
+    const response = await this.#sendManifestRequest(request, signal);
+    await discardBody(response);
+    return response.status === 200 ? headDescriptor(response)?.digest : undefined;
+  }
+
   async *listTags(options: ListOptions = {}): AsyncGenerator<string> {
     yield* readTags(await this.#route.primary(), this.#name, options);
   }

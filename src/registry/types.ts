@@ -59,6 +59,11 @@ export interface RegistryRepository extends ContentSource, ContentSink {
    * swallowed on its way, no other is sent.
    */
   beginBlob(options?: BeginBlobOptions): BlobInTheMaking;
+  /**
+   * What a tag stands for in the registry itself, whatever mirrors say; undefined where there is no such tag, or nobody
+   * may look, or the registry does not tell.
+   */
+  standsFor(tag: string, signal?: AbortSignal): Promise<Digest | undefined>;
   /** Its tags, in the registry's order. */
   listTags(options?: ListOptions): AsyncIterable<string>;
   /** What names some content as its subject, each once; empty also when nobody knows that content. */

@@ -3,6 +3,7 @@ import {
   mediaTypes,
   parseReference,
   shortDigest,
+  type Digest,
   type LayerCompression,
 } from "../../core/index.ts";
 import { openFileThread, type StepLog } from "../../build/index.ts";
@@ -54,7 +55,8 @@ export async function pushGroup(request: PushRequest): Promise<Descriptor> {
   const [first] = repositories;
   const early = first && new EarlyUploads(engine, mounts, first);
   try {
-    for (const { repository } of repositories) await signIn(repository, group, signal);
+    const standing = new Map<NamedRepository, Digest | undefined>();
+    for (const named of repositories) standing.set(named, await signIn(named, request));
     const exported =
       request.original === undefined
         ? await steps.run({ name: "compressing layers", phase: "compress" }, () =>
@@ -71,7 +73,9 @@ export async function pushGroup(request: PushRequest): Promise<Descriptor> {
           )
         : { root: request.original, source: engine.images.source() };
     mounts.take(exported);
-    for (const named of repositories) await pushName(named, { ...request, exported, early });
+    for (const named of repositories) {
+      await pushName(named, { ...request, exported, early, standing: standing.get(named) });
+    }
     for (const record of records) await rememberPush(engine, record, exported.root);
     return exported.root;
   } finally {
@@ -107,18 +111,23 @@ async function openRepositories(
   );
 }
 
-/** Asks for something small first: layers are not compressed for a registry that is not there, or refuses us. */
+/**
+ * Asks for something small first: layers are not compressed for a registry that is not there, or refuses us. It is what the
+ * name stands for there, which often is what is about to be pushed; undefined when it is unknown.
+ */
 async function signIn(
-  repository: RegistryRepository,
-  { members: [member] }: ImageGroup,
-  signal: AbortSignal,
-): Promise<void> {
-  if (member === undefined) return;
+  { name, repository }: NamedRepository,
+  { engine: { signal }, group, byDigest }: PushRequest,
+): Promise<Digest | undefined> {
+  if (byDigest !== true) return repository.standsFor(name, signal);
+  const [member] = group.members;
+  if (member === undefined) return undefined;
   const { id: digest, configBytes } = member.image;
   await repository.has(
     { mediaType: mediaTypes.ociConfig, digest, size: configBytes.length },
     signal,
   );
+  return undefined;
 }
 
 async function recordsOf({ engine, names }: PushRequest): Promise<readonly NameRecord[]> {
@@ -143,9 +152,11 @@ async function pushName(
   request: PushRequest & {
     readonly exported: Awaited<ReturnType<Engine["images"]["exportGroup"]>>;
     readonly early: EarlyUploads | undefined;
+    /** What the name stands for in the registry. */
+    readonly standing: Digest | undefined;
   },
 ): Promise<void> {
-  const { engine, steps, early, byDigest = false } = request;
+  const { engine, steps, early, standing, byDigest = false } = request;
   const { root, source } = request.exported;
   const { signal } = engine;
   const shown = byDigest
@@ -155,13 +166,12 @@ async function pushName(
     await early?.settle((descriptor, current) => {
       step.progress(describe({ descriptor, current, done: false, skipped: false }));
     });
-    await copyGraph({
-      source,
-      sink: repository,
-      root,
-      signal,
-      onProgress: (progress) => step.progress(describe(progress)),
-    });
+    const onProgress = (progress: CopyProgress): void => step.progress(describe(progress));
+    // A registry takes a manifest when it has all that it names.
+    if (standing === root.digest) {
+      return onProgress({ descriptor: root, current: root.size, done: true, skipped: true });
+    }
+    await copyGraph({ source, sink: repository, root, signal, onProgress });
     if (!byDigest) await repository.tag(name, root, signal);
   });
 }

@@ -81,6 +81,8 @@ class UndiciClient implements HttpClient {
         headers: { "user-agent": "tsbuild", ...request.headers },
         body: request.body ?? null,
         signal: signal ?? null,
+        // Or else undici ends the connection with it.
+        ...(method === "HEAD" ? { reset: false } : {}),
         headersTimeout: this.#idleTimeout,
         bodyTimeout: this.#idleTimeout,
       });
