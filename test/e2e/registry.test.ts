@@ -100,6 +100,11 @@ test("a large layer is sent while it is compressed, and what a rebuild leaves as
   // The small layer and the config.
   expect(sent("PUT").filter((line) => line.includes("/blobs/"))).toHaveLength(2);
 
+  requests.length = 0;
+  await expectCli(["push", name]);
+  // Whether a registry is there, and what the name stands for.
+  expect(requests).toEqual(["GET /v2/", "HEAD /v2/large/manifests/1"]);
+
   async function build(): Promise<readonly string[]> {
     await expectCli(["-t", name, folder]);
     await expectCli(["push", name]);
