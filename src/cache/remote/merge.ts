@@ -7,7 +7,7 @@ export const maxAgeDays = 14;
 /** The oldest of other builders' records go when there are more. */
 export const maxRecords = 20_000;
 /** One key has several states where a step gives other bytes each time and several machines ran it. */
-const maxStatesOfKey = 4;
+export const maxStatesOfKey = 4;
 
 /**
  * What a builder knows beside what other builders wrote into the same place before. The builder's own records come first and
@@ -73,7 +73,8 @@ function statesBelowAny(records: Iterable<RemoteRecord>): ReadonlySet<ChainId> {
   return below;
 }
 
-function countKeys(records: Iterable<RemoteRecord>): Map<Digest, number> {
+/** How many records each key has. */
+export function countKeys(records: Iterable<RemoteRecord>): Map<Digest, number> {
   const counts = new Map<Digest, number>();
   for (const { key } of records) counts.set(key, (counts.get(key) ?? 0) + 1);
   return counts;

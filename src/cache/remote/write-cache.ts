@@ -6,6 +6,7 @@ import {
   isTsbuildError,
   layerCompression,
   mediaTypes,
+  monotonicMs,
   type Digest,
   type DiffId,
 } from "../../core/index.ts";
@@ -25,7 +26,7 @@ import {
   type CacheForm,
   type StandingCache,
 } from "./manifest.ts";
-import { mergeContents } from "./merge.ts";
+import { countKeys, maxStatesOfKey, mergeContents } from "./merge.ts";
 import type { CachePlace } from "./place.ts";
 
 export interface WriteCacheRequest {
@@ -52,12 +53,16 @@ export interface WriteCacheRequest {
   readonly onReplaced?: ((reason: unknown) => void) | undefined;
   readonly onProgress?: ((progress: CopyProgress) => void) | undefined;
   readonly now: () => Date;
+  /** Waits; by the clock unless told otherwise. */
+  readonly pause?: (milliseconds: number, signal: AbortSignal | undefined) => Promise<void>;
   readonly signal?: AbortSignal | undefined;
 }
 
 /** What was written. */
 export interface WrittenCache {
   readonly root: Descriptor;
+  /** Whether it stands there, as far as anybody can know: false when others wrote all the time. */
+  readonly isKept: boolean;
   /** False where all of it stood there already. */
   readonly isChanged: boolean;
   readonly copied: { readonly count: number; readonly bytes: number };
@@ -70,32 +75,38 @@ export interface WrittenCache {
  * @throws what the place throws, with `details.side`; CACHE_* never
  */
 export async function writeCache(request: WriteCacheRequest): Promise<WrittenCache> {
-  const { place, signal } = request;
+  const { signal, pause = sleepFor } = request;
   const copied = { count: 0, bytes: 0 };
+  const exportLayers = exportingOnce(request.exportLayers);
   let present = await readPresent(request, request.known);
   let isTrusting = true;
+  let doubts = 0;
   for (let round = 1; ; round += 1) {
     const standing = isTrusting ? present.standing : undefined;
-    const made = await compose(request, standing);
+    const made = await compose({ ...request, exportLayers }, standing);
     const { root } = made;
     if (root.digest === standing?.root.digest && standing.isWhole) {
-      return { root, isChanged: false, copied };
+      return { root, isKept: true, isChanged: false, copied };
     }
     try {
       await moveBlobs({ ...request, made, standing, copied });
-      const isMine = await place.tagInstead(root, present.root, signal);
-      if (await isDone(request, { root, isMine, round })) return { root, isChanged: true, copied };
+      const named = await nameIt(request, { root, before: present.root, isAlone: round === 1 });
+      if (named === "kept" || (named === "written" && ++doubts === maxDoubts)) {
+        return { root, isKept: named === "kept", isChanged: true, copied };
+      }
     } catch (error) {
       // Blobs that the standing manifest lists may be gone all the same: then nothing of it is relied on.
       if (!isTrusting || !isOfSink(error) || signal?.aborted === true) throw error;
       isTrusting = false;
     }
-    const pause = Math.min(firstPauseMs * 2 ** (round - 1), longestPauseMs);
+    const longest = Math.min(firstPauseMs * 2 ** (round - 1), longestPauseMs);
     // Whoever else writes is not to come back at the same moment as we do.
-    await sleep(pause * (0.5 + Math.random() / 2), undefined, signal && { signal });
+    await pause(longest * (0.2 + 0.8 * Math.random()), signal);
     present = await readPresent(request, undefined);
-    if (isTrusting && present.standing !== undefined && holds(present.standing, request.records)) {
-      return { root: present.standing.root, isChanged: true, copied };
+    const { standing: found } = present;
+    const isKept = isTrusting && found !== undefined && holds(found, request.records);
+    if (isKept || round >= maxRounds) {
+      return { root: found?.root ?? root, isKept, isChanged: true, copied };
     }
   }
 }
@@ -104,26 +115,67 @@ function isOfSink(error: unknown): boolean {
   return isTsbuildError(error) && error.details["side"] === "sink";
 }
 
+/** Whether an update is there for certain, or was written and perhaps replaced by now, or did not get in. */
+type Naming = "kept" | "written" | "refused";
+
 /**
- * Where a place compares for certain, its word is the last one. Else one look is enough where nobody else is at work; where
- * somebody is, the last word is spoken when the others are done, or when patience ends.
+ * That somebody else was faster is certain wherever it is told. That nobody was is certain only where the place compares and
+ * replaces in one: elsewhere another builder may have looked before we wrote, and write now. It needs about as long for
+ * that as we did; whoever seems to be alone looks once more after that time.
  */
-async function isDone(
-  { place, signal }: WriteCacheRequest,
-  made: { readonly root: Descriptor; readonly isMine: boolean; readonly round: number },
-): Promise<boolean> {
-  const { root, isMine, round } = made;
-  if (place.isExact) return isMine || round === maxExactRounds;
-  if (round === maxRounds) return true;
-  return isMine && round === 1 && (await place.resolve(place.name, signal))?.digest === root.digest;
+async function nameIt(
+  { place, signal, pause = sleepFor }: WriteCacheRequest,
+  update: {
+    readonly root: Descriptor;
+    readonly before: Descriptor | undefined;
+    readonly isAlone: boolean;
+  },
+): Promise<Naming> {
+  const { root, before, isAlone } = update;
+  const started = monotonicMs();
+  if (!(await place.tagInstead(root, before, signal))) return "refused";
+  if (place.isExact) return "kept";
+  if (!isAlone) return "written";
+  await pause(Math.min(monotonicMs() - started, longestPauseMs), signal);
+  return (await place.resolve(place.name, signal))?.digest === root.digest ? "kept" : "written";
 }
 
-/** After so many others who wrote at the same moment, what they wrote stands. */
-const maxRounds = 6;
+async function sleepFor(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
+  await sleep(milliseconds, undefined, signal && { signal });
+}
+
+/** So often it may have to be seen that somebody replaced what was written; then what stands there stands. */
+const maxDoubts = 12;
 /** In each of these, one of all who write gets through. */
-const maxExactRounds = 60;
+const maxRounds = 60;
 const firstPauseMs = 100;
 const longestPauseMs = 1500;
+
+/** Gives each layer its form once, however often the document is made anew. */
+function exportingOnce(
+  exportLayers: WriteCacheRequest["exportLayers"],
+): WriteCacheRequest["exportLayers"] {
+  const layers = new Map<DiffId, Descriptor>();
+  const sources = new Map<Digest, ContentSource>();
+  let label = "the layers of the build";
+  return async (wanted) => {
+    const more = await exportLayers(wanted.filter((layer) => !layers.has(layer)));
+    ({ label } = more.source);
+    for (const [layer, blob] of more.layers) {
+      layers.set(layer, blob);
+      sources.set(blob.digest, more.source);
+    }
+    const asked = new Set(wanted);
+    return {
+      layers: new Map([...layers].filter(([layer]) => asked.has(layer))),
+      source: {
+        label,
+        fetch: (blob, signal) => (sources.get(blob.digest) ?? more.source).fetch(blob, signal),
+        resolve: () => Promise.resolve(undefined),
+      },
+    };
+  };
+}
 
 /** A manifest that is ready to be moved. */
 interface ComposedCache {
@@ -306,7 +358,12 @@ function isUnreadable(error: unknown): boolean {
   );
 }
 
+/** Whether others would find what these records tell: where a key has as many results as it may, one of those does as well. */
 function holds({ contents }: StandingCache, records: readonly RemoteRecord[]): boolean {
   const there = new Set(contents.records.map(({ key, state }) => `${key} ${state.chainId}`));
-  return records.every(({ key, state }) => there.has(`${key} ${state.chainId}`));
+  const counts = countKeys(contents.records);
+  return records.every(
+    ({ key, state }) =>
+      there.has(`${key} ${state.chainId}`) || (counts.get(key) ?? 0) >= maxStatesOfKey,
+  );
 }

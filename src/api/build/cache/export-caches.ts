@@ -78,6 +78,7 @@ async function exportCache(target: PlaceTarget, request: ExportCachesRequest): P
         borrowed: new Set<DiffId>(),
       });
       step.output("stdout", Buffer.from(`${describeWritten(written, collected)}\n`));
+      if (!written.isKept) warnOfOthers(steps, target);
     } finally {
       await place.close();
     }
@@ -205,6 +206,14 @@ function describeWritten(written: WrittenCache, { records, own }: CollectedRecor
   const known = `${String(steps)} steps, ${String(own.size)} layers`;
   if (!isChanged) return `${known}: all of it was there`;
   return `${known}: ${String(copied.count)} blobs of ${String(copied.bytes)} bytes were sent`;
+}
+
+function warnOfOthers(steps: StepLog, target: PlaceTarget): void {
+  steps.warn({
+    code: "CACHE_CROWDED",
+    message: `others wrote to ${describePlace(target.place)} all the time: what this build made may not be in it`,
+    hint: "the next build writes it again; give so many builders several caches, and name them all in --cache-from",
+  });
 }
 
 function warnOfFailure(steps: StepLog, target: PlaceTarget, error: unknown): void {
