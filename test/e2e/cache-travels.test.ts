@@ -2,11 +2,12 @@ import { execFile } from "node:child_process";
 import { readFile, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { cacheConfigType } from "../../src/cache/index.ts";
 import { digestHex, digestOf, type Digest } from "../../src/core/index.ts";
 import { changeCacheDocument } from "../support/cache-document.ts";
 import type { CliResult } from "../support/cli.ts";
+import { startObjectStorage, type ObjectStorage } from "../support/object-storage-process.ts";
 import { startRelay } from "../support/relay.ts";
 import { makeFolder } from "../support/setup-context.ts";
 import { useWorkspace } from "../support/setup-workspace.ts";
@@ -293,6 +294,44 @@ describe("a directory", () => {
     const root = await workspace.freshRoot();
     const from = ["--cache-from", `type=local,src=${directory},tag=b`];
     expect(ran(await expectCli([...from, folder], { root }))).toEqual([]);
+  });
+});
+
+describe("a bucket", () => {
+  let server: ObjectStorage;
+  beforeAll(async () => {
+    server = await startObjectStorage();
+  });
+  afterAll(() => server.stop());
+
+  test("--cache-to and --cache-from type=s3: an empty machine runs nothing, and layers come when they are wanted [6.19]", async () => {
+    const env = {
+      AWS_ACCESS_KEY_ID: server.accessKeyId,
+      AWS_SECRET_ACCESS_KEY: server.secretAccessKey,
+    };
+    const cache = `type=s3,bucket=cache,region=us-east-1,endpoint_url=http://${server.host},prefix=app/`;
+    const folder = await files();
+    const args = ["-t", "bucket", "--cache-from", cache, "--cache-to", `${cache},mode=max`, folder];
+    const first = await expectCli(args, { env });
+    // There was none; that is no failure.
+    expect(first.stderr).toContain("CACHE_NOT_IMPORTED");
+    expect(ran(first)).toHaveLength(5);
+
+    const root = await workspace.freshRoot();
+    const second = await expectCli(args, { env, root });
+    expect([imageId(second), ran(second)]).toEqual([imageId(first), []]);
+    expect(second.stderr).toContain("all of it was there");
+    const { stdout } = await expectCli(["run", "--rm", "bucket"], { env, root });
+    expect(stdout).toBe("last\n");
+
+    const changed = await files({ input: "changed\n" });
+    const other = ["-t", "other", "--cache-from", cache, changed];
+    const third = await expectCli(other, { env, root: await workspace.freshRoot() });
+    expect(ran(third)).toEqual([
+      "COPY input /src/input",
+      "RUN head -c 200000 /dev/urandom >/src/built",
+      "COPY --from=builder /src/built /built",
+    ]);
   });
 });
 
