@@ -2,6 +2,13 @@
 export abstract class TypedFields {
   protected readonly values = new Map<string, string>();
 
+  /** A field that is written twice with two values is a mistake of whoever writes it: one of them would count for nothing. */
+  protected put(key: string, value: string): void {
+    if ((this.values.get(key) ?? value) !== value)
+      this.fail(`${key} is given twice: leave one out`);
+    this.values.set(key, value);
+  }
+
   take(key: string): string | undefined {
     const value = this.values.get(key);
     this.values.delete(key);

@@ -108,6 +108,21 @@ test("cache inspect tells what a key is made of", async () => {
   expect(errorCode(ambiguous)).toBe("CACHE_KEY_AMBIGUOUS");
 });
 
+test("cache inspect tells no values of ARG and ENV, as explain does", async () => {
+  const root = await workspace.freshRoot();
+  const folder = await workspace.context({
+    Dockerfile: "FROM BUSYBOX\nARG TOKEN\nRUN echo said >/said\n",
+  });
+  await expectCli(["-t", "args", "--build-arg", "TOKEN=hidden-word", folder], { root });
+  const [step] = (await list(root, "--filter", "description~=^RUN")).items;
+  for (const format of ["text", "json"]) {
+    const args = ["cache", "inspect", step?.id ?? "", "--format", format];
+    const { stdout } = await expectCli(args, { root });
+    expect(stdout).toContain("env.TOKEN");
+    expect(stdout).not.toContain("hidden-word");
+  }
+});
+
 test("builder prune takes what a filter says", async () => {
   const { root, folder } = await built();
   await expectCli(["rmi", "cached:1"], { root });

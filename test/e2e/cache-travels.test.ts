@@ -312,7 +312,7 @@ describe("a bucket", () => {
     const cache = `type=s3,bucket=cache,region=us-east-1,endpoint_url=http://${server.host},prefix=app/`;
     const folder = await files();
     const args = ["-t", "bucket", "--cache-from", cache, "--cache-to", `${cache},mode=max`, folder];
-    const first = await expectCli(args, { env });
+    const first = await expectCli(args, { env, root: await workspace.freshRoot() });
     // There was none; that is no failure.
     expect(first.stderr).toContain("CACHE_NOT_IMPORTED");
     expect(ran(first)).toHaveLength(5);

@@ -61,7 +61,11 @@ function parseBucket(text: string): MountsPlace {
     if (equals < 1) {
       throw usageError("read a place of type s3", "write each field as key=value");
     }
-    fields.set(field.slice(0, equals).trim().toLowerCase(), field.slice(equals + 1));
+    const [key, value] = [field.slice(0, equals).trim().toLowerCase(), field.slice(equals + 1)];
+    if ((fields.get(key) ?? value) !== value) {
+      throw usageError("read a place of type s3", `${key} is given twice: leave one out`);
+    }
+    fields.set(key, value);
   }
   // Caches of steps have a name of their own by default.
   const named = fields.has("name") ? fields : fields.set("name", usualRef);

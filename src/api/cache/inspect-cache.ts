@@ -1,5 +1,11 @@
 import type { KeyField } from "../../cache/index.ts";
-import { chainIdOf, isTsbuildError, type ChainId, type DiffId } from "../../core/index.ts";
+import {
+  chainIdOf,
+  isTsbuildError,
+  type ChainId,
+  type DiffId,
+  type JsonValue,
+} from "../../core/index.ts";
 import { withEngine, type Engine, type EngineOptions } from "../engine.ts";
 import { apiError } from "../errors.ts";
 import { hasPrefix } from "./cache-filter.ts";
@@ -15,10 +21,16 @@ export interface InspectedItem extends CacheItem {
 }
 
 export interface InspectedKey extends ItemKey {
-  /** In the order of the key, without files. */
-  readonly fields: readonly KeyField[];
+  /** In the order of the key, without files. Of ARG and ENV the names alone, as in reasons: people pass passwords so. */
+  readonly fields: readonly InspectedField[];
   /** The files that the step reads, as they were. */
   readonly files: readonly InspectedFile[];
+}
+
+export interface InspectedField {
+  readonly name: string;
+  /** Absent where it is not told. */
+  readonly value?: JsonValue;
 }
 
 export interface InspectedFile {
@@ -87,11 +99,11 @@ function findItem(
 
 /** What cannot be read is left out. */
 async function readKey({ cache }: Engine, key: ItemKey): Promise<InspectedKey> {
-  const [fields, files]: [KeyField[], InspectedFile[]] = [[], []];
+  const [fields, files]: [InspectedField[], InspectedFile[]] = [[], []];
   try {
     for (const field of (await cache.explain(key.key))?.fields ?? []) {
       if (field.name.startsWith("file:")) files.push(toFile(field));
-      else fields.push(field);
+      else fields.push(field.name.startsWith("env.") ? { name: field.name } : field);
     }
   } catch (error) {
     if (!isTsbuildError(error, "CACHE_KEY_DAMAGED")) throw error;

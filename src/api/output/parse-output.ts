@@ -127,7 +127,7 @@ class Fields extends TypedFields {
       if (equals < 1) this.fail("write each field as key=value");
       const key = part.slice(0, equals).trim();
       const value = part.slice(equals + 1);
-      this.values.set(key.startsWith("annotation") ? key : key.toLowerCase(), value);
+      this.put(key.startsWith("annotation") ? key : key.toLowerCase(), value);
     }
   }
 

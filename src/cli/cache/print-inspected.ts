@@ -49,7 +49,9 @@ function keyLines({ key, kind, fields, files }: InspectedKey): readonly string[]
   const how = kind === undefined ? "what it was made of is lost" : `by ${kind}`;
   return [
     `Key ${key}, ${how}:`,
-    ...fields.map(({ name, value }) => `  ${name}: ${JSON.stringify(value)}`),
+    ...fields.map(({ name, value }) =>
+      value === undefined ? `  ${name}` : `  ${name}: ${JSON.stringify(value)}`,
+    ),
     ...fileLines(files),
   ];
 }

@@ -1,6 +1,6 @@
 import { inspect } from "node:util";
 import { describe, expect, test } from "vitest";
-import { parseCacheFrom, parseCacheTo } from "../../../src/api/index.ts";
+import { parseCacheFrom, parseCacheTo, parseOutput } from "../../../src/api/index.ts";
 import { formatLocation } from "../../../src/api/build/cache/cache-spec.ts";
 import { expectThrown } from "../../support/expect-code.ts";
 
@@ -26,6 +26,13 @@ describe("--cache-from [6.21]", () => {
   test("kinds of places that are not known are told when the build looks", () => {
     expect(parseCacheFrom("type=gha,scope=x")).toEqual({ type: "unsupported", kind: "gha" });
     expect(parseCacheFrom("type=azblob")).toEqual({ type: "unsupported", kind: "azblob" });
+  });
+
+  test("a field with two values is refused, one that is repeated is not", () => {
+    expectThrown(() => parseCacheFrom("type=local,src=a,src=b"), "USAGE");
+    expectThrown(() => parseCacheTo("type=s3,bucket=a,Bucket=b"), "USAGE");
+    expectThrown(() => parseOutput("type=oci,dest=a,dest=b"), "USAGE");
+    expect(parseCacheFrom("type=local,src=a,src=a")).toMatchObject({ directory: "a" });
   });
 
   test("what cannot mean anything is refused", () => {

@@ -187,7 +187,7 @@ class Fields extends TypedFields {
     for (const part of parts) {
       const equals = part.indexOf("=");
       if (equals < 1) this.fail("write each field as key=value");
-      this.values.set(part.slice(0, equals).trim().toLowerCase(), part.slice(equals + 1));
+      this.put(part.slice(0, equals).trim().toLowerCase(), part.slice(equals + 1));
     }
   }
 
