@@ -7,6 +7,7 @@ import { formatReason } from "./explain/format-reason.ts";
 import { withoutSecrets } from "./explain/without-secrets.ts";
 import type { CacheKey } from "./keys.ts";
 import { isStep, vertexOf } from "./plan-vertices.ts";
+import type { RemoteHits } from "./remote-hits.ts";
 import type { StepRecord } from "./step-records.ts";
 import type { VertexKeys } from "./vertex-keys.ts";
 
@@ -31,6 +32,7 @@ export class BuildTrace {
   readonly #plan: Plan;
   readonly #environment: Pick<BuildEnvironment, "cache" | "lastBuild" | "secretWatch">;
   readonly #keys: VertexKeys;
+  readonly #remote: Pick<RemoteHits, "missed"> | undefined;
   readonly #outcomes = new Map<VertexId, StepOutcome>();
   #last: Promise<BuildRecord | undefined> | undefined;
   #explainer: Promise<Explainer> | undefined;
@@ -39,7 +41,9 @@ export class BuildTrace {
     readonly plan: Plan;
     readonly environment: Pick<BuildEnvironment, "cache" | "lastBuild" | "secretWatch">;
     readonly keys: VertexKeys;
+    readonly remote?: Pick<RemoteHits, "missed"> | undefined;
   }) {
+    this.#remote = options.remote;
     this.#plan = options.plan;
     this.#environment = options.environment;
     this.#keys = options.keys;
@@ -64,6 +68,7 @@ export class BuildTrace {
         cache,
         previous,
         known: (id) => this.#known(id),
+        missed: (key) => this.#remote?.missed(key),
       });
       return secretWatch === undefined ? explainer : withoutSecrets(explainer, secretWatch);
     }));

@@ -4,6 +4,7 @@ import {
   isDiskFull,
   isTsbuildError,
   type ChainId,
+  type Digest,
   type Platform,
 } from "../core/index.ts";
 import type { StackLayer } from "../local/index.ts";
@@ -24,6 +25,9 @@ export interface RemoteHit extends Pick<RemoteRecord, "durationMs"> {
   readonly bring: () => Promise<void>;
 }
 
+/** It does not fit its step, or its layers cannot be had. */
+export type Miss = "refused" | "lost";
+
 export interface RemoteHitsOptions {
   readonly plan: Plan;
   readonly environment: BuildEnvironment;
@@ -37,6 +41,8 @@ export interface RemoteHitsOptions {
  * with one layer for each step, on what its own parent came to, and be for the same platform.
  */
 export interface RemoteHits {
+  /** What became of the result that a cache has under a key, where it could not be used. */
+  missed(key: CacheKey): Miss | undefined;
   /** `parent` is the exact stack that the step stands on, where that is known by now. */
   find(
     id: VertexId,
@@ -61,9 +67,14 @@ class BelievedHits implements RemoteHits {
   readonly #options: BelievedHitsOptions;
   /** Stacks whose layers can be had, as far as anybody knows. */
   readonly #having = new Set<ChainId>();
+  readonly #missed = new Map<Digest, Miss>();
 
   constructor(options: BelievedHitsOptions) {
     this.#options = options;
+  }
+
+  missed({ digest }: CacheKey): Miss | undefined {
+    return this.#missed.get(digest);
   }
 
   async find(
@@ -76,6 +87,9 @@ class BelievedHits implements RemoteHits {
     for (const finding of await remote.lookup(key.digest)) {
       const { state, durationMs } = finding.record;
       const doubt = await this.#doubt(vertex, finding, parent);
+      // Of several results one that fits counts more.
+      if (doubt === undefined) this.#missed.set(key.digest, "lost");
+      else if (!this.#missed.has(key.digest)) this.#missed.set(key.digest, "refused");
       if (doubt !== undefined) remote.refuse(finding, doubt);
       else if (await this.#canBeHad(vertex, state)) {
         let bringing: Promise<void> | undefined;

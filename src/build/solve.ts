@@ -88,7 +88,7 @@ class Solver {
     // Loaded where the build was told of caches.
     const remote = environment.remote && openRemoteHits({ plan, environment, keys, materialize });
     const records = new StepRecords({ plan, environment, keys, remote });
-    const trace = new BuildTrace({ plan, environment, keys });
+    const trace = new BuildTrace({ plan, environment, keys, remote });
     this.#plan = plan;
     this.#environment = environment;
     this.#keys = keys;

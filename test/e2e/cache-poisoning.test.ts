@@ -78,6 +78,7 @@ describe("a record that does not fit is refused, and its step runs", () => {
     });
     expect(stderr).toContain("CACHE_RECORD_REFUSED");
     expect(stderr).toContain("no step below it came to");
+    expect(stderr).toMatch(/^#\d+ why: refused: /m);
     expect(said).toBe("right\n");
   });
 

@@ -413,6 +413,8 @@ describe("a cache that is of no use is a warning, and never a wrong hit", () => 
       expect(built.stderr).toContain("CACHE_LAYER_LOST");
       expect(ran(built)).toContain("RUN test -s /first");
       expect(ran(built)).toContain("RUN head -c 1000 /dev/urandom >/first");
+      // Not "first time": the cache told of it.
+      expect(built.stderr).toMatch(/^#\d+ why: lost: /m);
       expect(imageId(built)).not.toBe("none");
     }
   });
@@ -428,6 +430,7 @@ describe("a cache that is of no use is a warning, and never a wrong hit", () => 
     const built = await expectCli([...from, "-o", `type=oci,dest=${archive}`, folder], { root });
     expect(built.stderr).toContain("CACHE_LAYER_LOST");
     expect(ran(built)).toContain("RUN head -c 1000 /dev/urandom >/first");
+    expect(built.stderr).toMatch(/^#\d+ why: lost: /m);
     await expectCli(["load", "-i", archive], { root });
   });
 

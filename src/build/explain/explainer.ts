@@ -9,6 +9,7 @@ import type { Digest } from "../../core/index.ts";
 import type { Op, Plan, Vertex, VertexId } from "../../plan/index.ts";
 import type { CacheKey } from "../keys.ts";
 import { ancestorsOf } from "../plan-vertices.ts";
+import type { Miss } from "../remote-hits.ts";
 import { compareKeys, type ChangedFiles, type KeyChanges } from "./compare-keys.ts";
 import { matchSteps } from "./match-steps.ts";
 import type { BaseName, FieldChange, Reason } from "./reason.ts";
@@ -29,6 +30,8 @@ export interface ExplainerOptions {
   readonly previous: BuildRecord | undefined;
   /** What this build knows of a vertex, at the time of the question. */
   readonly known: (id: VertexId) => Promise<KnownVertex>;
+  /** What became of the result that another machine left under a key, where it was of no use. */
+  readonly missed?: ((key: CacheKey) => Miss | undefined) | undefined;
 }
 
 /** Tells why steps run. */
@@ -59,11 +62,16 @@ class RecordExplainer implements Explainer {
   }
 
   async explain(vertex: Vertex): Promise<Reason> {
-    return this.#asked(vertex) ?? (await this.#difference(vertex)) ?? { type: "evicted" };
+    return (
+      (await this.#missed(vertex)) ??
+      this.#asked(vertex) ??
+      (await this.#difference(vertex)) ?? { type: "evicted" }
+    );
   }
 
   async explainAll(vertex: Vertex): Promise<readonly Reason[]> {
     const first = await this.explain(vertex);
+    if (first.type === "lost" || first.type === "refused") return [first];
     if (this.#asked(vertex) !== undefined) return [first];
     const all: Reason[] = [];
     try {
@@ -76,6 +84,15 @@ class RecordExplainer implements Explainer {
 
   before(vertex: Vertex): TracedStep | undefined {
     return this.#oldOf(vertex);
+  }
+
+  /** Its key is that of a result that another machine left: nothing differs. */
+  async #missed({ id }: Vertex): Promise<{ readonly type: Miss } | undefined> {
+    const { known, missed } = this.#options;
+    if (missed === undefined) return undefined;
+    const { definition, content } = await known(id);
+    const type = (definition && missed(definition)) ?? (content && missed(content));
+    return type && { type };
   }
 
   /** Reasons for which nothing has to be compared. */
@@ -184,7 +201,8 @@ class RecordExplainer implements Explainer {
     const reason = await this.#difference(input);
     if (reason === undefined) {
       const type = input.ignoreCache === true ? "no-cache" : "evicted";
-      return { type: "input", name: input.name, reason: { type } };
+      const cause = (await this.#missed(input)) ?? { type };
+      return { type: "input", name: input.name, reason: cause };
     }
     if (reason.type === "input" || reason.type === "base") return reason;
     return { type: "input", name: input.name, reason };

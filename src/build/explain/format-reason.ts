@@ -12,6 +12,10 @@ export function formatReason(reason: Reason): string {
       return "new since the last build";
     case "evicted":
       return "evicted: nothing changed, but the result is not in the cache any more";
+    case "lost":
+      return "lost: the result is in a cache, but its layers cannot be had from there";
+    case "refused":
+      return "refused: a cache has a result of it that does not fit";
     case "forgotten":
       return "something changed, but what the last build was made of is not kept any more";
     case "field":

@@ -10,6 +10,10 @@ export type Reason =
   | { readonly type: "new" }
   /** Nothing differs; the result was pruned, or never outlived a power cut. */
   | { readonly type: "evicted" }
+  /** A cache has its result, and the layers cannot be had from there. */
+  | { readonly type: "lost" }
+  /** A cache has a result under its key that cannot be its result. */
+  | { readonly type: "refused" }
   /** What the last build was made of was pruned too, so nobody can tell. */
   | { readonly type: "forgotten" }
   | FieldChange

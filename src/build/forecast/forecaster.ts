@@ -40,7 +40,7 @@ export class Forecaster {
     const remote =
       environment.remote && openRemoteHits({ plan, environment, keys: this.#keys, materialize });
     this.#records = new StepRecords({ plan, environment, keys: this.#keys, remote });
-    this.trace = new BuildTrace({ plan, environment, keys: this.#keys });
+    this.trace = new BuildTrace({ plan, environment, keys: this.#keys, remote });
   }
 
   /** @throws what would keep a build from beginning, located at its instruction: a source that is not there */

@@ -31,6 +31,7 @@ export class ImportedCaches implements RemoteResults {
   readonly #places: CachePlace[] = [];
   readonly #lost = new Set<DiffId>();
   readonly #told = new Set<string>();
+  #isGivenUp = false;
   #reading: Promise<readonly ImportedCache[]> | undefined;
   #read: readonly ImportedCache[] = [];
   #findings: ReadonlyMap<Digest, readonly RemoteFinding[]> = new Map();
@@ -51,7 +52,7 @@ export class ImportedCaches implements RemoteResults {
   }
 
   layer(diffId: DiffId): PublishedLayer | undefined {
-    if (this.#lost.has(diffId)) return undefined;
+    if (this.#isGivenUp || this.#lost.has(diffId)) return undefined;
     const known = this.#read.flatMap(({ place, standing }) => {
       const blob = standing.contents.layers.get(diffId);
       return blob === undefined ? [] : [{ blob, location: place.location }];
@@ -108,9 +109,9 @@ export class ImportedCaches implements RemoteResults {
     });
   }
 
-  /** Nothing that a cache has counts any more. */
+  /** No layer can be had from anywhere any more. */
   giveUpAll(): void {
-    this.#findings = new Map();
+    this.#isGivenUp = true;
   }
 
   /** What was read from a place under a name, as it was then. */
