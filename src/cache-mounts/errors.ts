@@ -1,4 +1,11 @@
-import { TsbuildError, type TsbuildErrorOptions } from "../core/index.ts";
+import {
+  diskFull,
+  isDiskFull,
+  isTsbuildError,
+  syscallErrno,
+  TsbuildError,
+  type TsbuildErrorOptions,
+} from "../core/index.ts";
 
 /** Failures of carrying cache mounts from one machine to another. */
 export type CacheMountErrorCode =
@@ -7,7 +14,9 @@ export type CacheMountErrorCode =
   /** What the place has is damaged, hostile, or of a version that is not known. */
   | "CACHE_MOUNTS_INVALID"
   /** Files became shorter again and again while they were read. */
-  | "CACHE_MOUNTS_CHANGING";
+  | "CACHE_MOUNTS_CHANGING"
+  /** The disk of this machine does not take them. */
+  | "CACHE_MOUNTS_NOT_WRITTEN";
 
 export function cacheMountError(
   code: CacheMountErrorCode,
@@ -22,5 +31,20 @@ export function invalidMounts(what: string, cause?: unknown): TsbuildError<Cache
   return cacheMountError("CACHE_MOUNTS_INVALID", `read cache mounts: ${what}`, {
     hint: "they are damaged or hostile: export them again to a place that only you can write to",
     cause,
+  });
+}
+
+/** What keeps cache mounts from being written, with the place; whatever has a code of ours stays as it is. */
+export function notWritten(error: unknown, folder: string): unknown {
+  const errno = syscallErrno(error);
+  if (errno === undefined || (isTsbuildError(error) && error.code !== "SYSCALL_FAILED"))
+    return error;
+  const told = error instanceof Error && "path" in error ? error.path : undefined;
+  const path = typeof told === "string" ? told : folder;
+  if (isDiskFull(error)) return diskFull(path, error);
+  return cacheMountError("CACHE_MOUNTS_NOT_WRITTEN", `write cache mounts to ${path}: ${errno}`, {
+    hint: "look whether the state root (--root) is a disk of this machine that you may write to",
+    details: { path, errno },
+    cause: error,
   });
 }

@@ -17,7 +17,7 @@ import { copyContent, type ContentSink, type ContentSource } from "../image/inde
 import { ByteSource, readLayerTar } from "../layer/index.ts";
 import type { CacheMountStore } from "../store/index.ts";
 import { restoreChunk } from "./chunk-compression.ts";
-import { invalidMounts } from "./errors.ts";
+import { invalidMounts, notWritten } from "./errors.ts";
 import type { ChunkPlace, MountRecord, MountSet } from "./types.ts";
 import { chunksOf } from "./worn-packs.ts";
 import { writeTree, type LostLooks } from "./write-tree.ts";
@@ -47,11 +47,23 @@ const atOnce = 4;
 /**
  * Puts cache mounts of a place into the store, each at once and whole, in place of what is there. Every pack and every chunk is
  * verified before anything of it is used.
- * @throws CACHE_MOUNTS_INVALID, LAYER_* for a catalogue that is no tar or leads out, mismatch codes, what the source throws;
+ * @throws CACHE_MOUNTS_INVALID, CACHE_MOUNTS_NOT_WRITTEN, DISK_FULL, LAYER_* for a catalogue that is no tar or leads out, mismatch codes, what the source throws;
  * mounts before the one that failed are in their place then
  */
 export async function importMounts(request: ImportMountsRequest): Promise<MountImport> {
-  const folder = join(request.tmpDir, `packs-${randomBytes(8).toString("hex")}`);
+  try {
+    return await importThrough(
+      join(request.tmpDir, `packs-${randomBytes(8).toString("hex")}`),
+      request,
+    );
+  } catch (error) {
+    request.signal.throwIfAborted();
+    throw notWritten(error, request.tmpDir);
+  }
+}
+
+/** By way of a folder, which goes again. */
+async function importThrough(folder: string, request: ImportMountsRequest): Promise<MountImport> {
   await mkdir(folder, { mode: 0o700 });
   try {
     const fetched = await fetchPacks(request, folder);

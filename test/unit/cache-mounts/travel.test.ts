@@ -18,7 +18,7 @@ import { readMountSet } from "../../../src/cache-mounts/mount-set.ts";
 import type { MountSet } from "../../../src/cache-mounts/types.ts";
 import { loadSyscalls } from "../../../src/core/index.ts";
 import { describeTree, exportTo, keyOf, noise, putFiles } from "../../support/cache-trees.ts";
-import { expectCode } from "../../support/expect-code.ts";
+import { expectCode, failureOf } from "../../support/expect-code.ts";
 import { MemoryPlace } from "../../support/memory-place.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { withStore } from "../../support/with-store.ts";
@@ -55,6 +55,32 @@ async function importFrom(place: MemoryPlace, id = "npm"): Promise<string> {
   if (found === undefined) throw new Error(`there is no ${id}`);
   return found.directory;
 }
+
+test("what this machine's disk refuses has a code and a place", async () => {
+  const { store, cache, place, tmpDir } = await setup();
+  putFiles(cache, { "a/b": "c" });
+  await exportTo(place, { npm: cache }, { tmpDir });
+  const set = await readBack(place);
+  const importWith = (request: { tmpDir: string; replace?: () => Promise<void> }) => {
+    const { replace = store.cacheMounts.replace } = request;
+    return importMounts({
+      ...{ set, mounts: set.mounts, source: place, signal, tmpDir: request.tmpDir },
+      store: { ...store.cacheMounts, replace },
+    });
+  };
+  const file = join(cache, "a/b");
+  const refused = await failureOf(importWith({ tmpDir: file }));
+  expect(refused).toMatchObject({
+    code: "CACHE_MOUNTS_NOT_WRITTEN",
+    details: { errno: "ENOTDIR" },
+  });
+  expect(refused.message).toContain(`${file}/packs-`);
+  expect(refused.hint).toBeDefined();
+  const full = Object.assign(new Error("no space left"), { code: "ENOSPC", path: "/cache/x" });
+  const replace = (): Promise<void> => Promise.reject(full);
+  const failure = await failureOf(importWith({ tmpDir, replace }));
+  expect(failure).toMatchObject({ code: "DISK_FULL", details: { path: "/cache/x" } });
+});
 
 describe("a cache that travels", () => {
   test("is the same elsewhere: names, modes, times, links, holes in names of any bytes", async () => {
