@@ -114,13 +114,17 @@ class DirectorySink implements LayoutSink {
     return () => isDone;
   }
 
-  async removeUnnamed(): Promise<void> {
+  async removeUnnamed({ minAge }: { readonly minAge?: number } = {}): Promise<void> {
+    const isOld = async (path: string): Promise<boolean> =>
+      minAge === undefined || Date.now() - (await lstat(path)).mtimeMs >= minAge;
     await this.#writing(async () => {
       const needed = await this.#reachable(await this.#readIndex());
       for (const algorithm of ["sha256", "sha512"] as const) {
         const folder = this.#pathOf(`blobs/${algorithm}`);
         for (const name of await readdir(folder).catch(unlessAbsent)) {
-          if (!needed.has(`${algorithm}:${name}`)) await rm(join(folder, name), { force: true });
+          const path = join(folder, name);
+          if (needed.has(`${algorithm}:${name}`) || !(await isOld(path))) continue;
+          await rm(path, { force: true });
         }
       }
     });

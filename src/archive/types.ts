@@ -70,8 +70,11 @@ export interface LayoutSink extends ArchiveSink {
    * it did.
    */
   nameInstead(ref: string, descriptor: Descriptor, before: Digest | undefined): () => boolean;
-  /** Removes blobs that nothing leads to. Only for a directory that nobody else is writing to. */
-  removeUnnamed(): Promise<void>;
+  /**
+   * Removes blobs that nothing leads to. Others may be writing to the directory: what is younger than `minAge`, in
+   * milliseconds, stays. Without it only for a directory that nobody else is writing to.
+   */
+  removeUnnamed(options?: { readonly minAge?: number }): Promise<void>;
 }
 
 export interface OpenArchiveSinkOptions {

@@ -68,7 +68,7 @@ export class BuildTrace {
         cache,
         previous,
         known: (id) => this.#known(id),
-        missed: (key) => this.#remote?.missed(key),
+        missed: this.#remote && ((key) => this.#remote?.missed(key)),
       });
       return secretWatch === undefined ? explainer : withoutSecrets(explainer, secretWatch);
     }));

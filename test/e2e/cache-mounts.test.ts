@@ -1,7 +1,9 @@
-import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { startLocalServer } from "../support/local-server.ts";
 import { startObjectStorage, type ObjectStorage } from "../support/object-storage-process.ts";
+import { relay } from "../support/relay.ts";
 import { useWorkspace } from "../support/setup-workspace.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
@@ -201,6 +203,59 @@ test("read-only: builds work on copies, and nothing leaves", async () => {
   );
   expect(fresh.stderr).toMatch(/has \[\]$/m);
   expect(await useCache(root, "last")).toMatch(/then trusted later last$/m);
+});
+
+test("--sweep removes from a directory what nothing leads to, and what is older than a day", async () => {
+  const root = await workspace.freshRoot();
+  const place = await temporaryFolder();
+  await useCache(root, "one");
+  await expectCli(["cache", "export", "--mounts", place], { root });
+  const blobs = join(place, "blobs/sha256");
+  const named = await readdir(blobs);
+  const [old, young] = ["0".repeat(64), "1".repeat(64)];
+  for (const name of [old, young]) await writeFile(join(blobs, name), "left");
+  const longAgo = new Date(Date.now() - 25 * 60 * 60 * 1000);
+  for (const name of [...named, old]) await utimes(join(blobs, name), longAgo, longAgo);
+  await expectCli(["cache", "export", "--mounts", place], { root });
+  expect(await readdir(blobs)).toContain(old);
+  await expectCli(["cache", "export", "--mounts", "--sweep", place], { root });
+  expect(new Set(await readdir(blobs))).toEqual(new Set([...named, young]));
+  const elsewhere = `docker://${workspace.registry.host}/swept:mounts`;
+  expect(await cli(["cache", "export", "--mounts", "--sweep", elsewhere])).toMatchObject({
+    code: 2,
+  });
+});
+
+test("two that export to one name of a bucket at the same time: the ids of both are there", async () => {
+  const cacheOf = async (id: string): Promise<string> => {
+    const root = await workspace.freshRoot();
+    const folder = await context({
+      Dockerfile: `FROM BUSYBOX\nRUN --mount=type=cache,id=${id},target=/c echo ${id} >/c/word\n`,
+    });
+    await expectCli(["-o", "type=cacheonly", folder], { root });
+    return root;
+  };
+  const [one, other] = [await cacheOf("one"), await cacheOf("other")];
+  const place = (host: string): string =>
+    `type=s3,bucket=cache,prefix=two/,use_path_style=true,endpoint_url=http://${host}`;
+  const exportFrom = (root: string, host: string) =>
+    expectCli(["cache", "export", "--mounts", place(host)], { root, env: credentials() });
+  let looks = 0;
+  const { origin } = await startLocalServer(async (request, response) => {
+    // The first look finds what there is; the second one is just before the name is given.
+    if (request.method === "GET" && /\/manifests\//.test(request.url ?? "") && ++looks === 2) {
+      await exportFrom(other, storage.host);
+    }
+    await relay(storage.host, request, response);
+  });
+  await exportFrom(one, new URL(origin).host);
+  expect(looks).toBeGreaterThan(2);
+  const after = await workspace.freshRoot();
+  const imported = await expectCli(
+    ["cache", "import", "--mounts", "--strict", place(storage.host)],
+    { root: after, env: credentials() },
+  );
+  expect(imported.stdout + imported.stderr).toMatch(/one[^]*other|other[^]*one/);
 });
 
 test("20 machines that export to one name at the same time leave one whole set there", async () => {

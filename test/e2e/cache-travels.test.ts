@@ -332,6 +332,7 @@ describe("a bucket", () => {
       "RUN head -c 200000 /dev/urandom >/src/built",
       "COPY --from=builder /src/built /built",
     ]);
+    expect(third.stderr).toMatch(/^#\d+ why: first time here, and not in the caches/m);
   });
 });
 

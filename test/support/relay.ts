@@ -13,7 +13,8 @@ export async function startRelay(
   return { host: new URL(origin).host, requests };
 }
 
-async function relay(host: string, from: IncomingMessage, to: ServerResponse): Promise<void> {
+/** Hands one request on to `host`. */
+export async function relay(host: string, from: IncomingMessage, to: ServerResponse): Promise<void> {
   const { method, url: path = "/", headers } = from;
   const [hostname, port] = host.split(":");
   const asked = from.pipe(httpRequest({ hostname, port, method, path, headers }));

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { StepLog } from "../../build/index.ts";
 import {
   exportMounts,
@@ -13,14 +14,16 @@ import { copyGraph, type ContentSource, type Descriptor } from "../../image/inde
 import type { CacheMountEntry, HeldCacheMount } from "../../store/index.ts";
 import { withEngine, type Engine, type EngineOptions } from "../engine.ts";
 import { usageError } from "../errors.ts";
-import type { OpenedTarget } from "../places/open-target.ts";
 import { cacheMountAccess, cacheMountSetting } from "./access.ts";
 import {
   findMounts,
   openMountsTarget,
   parseMountsPlace,
+  directoryToSweep,
+  sweepMounts,
   type FoundMounts,
   type MountsPlace,
+  type MountsTarget,
 } from "./place.ts";
 
 export interface ExportCacheMountsOptions extends EngineOptions {
@@ -34,6 +37,8 @@ export interface ExportCacheMountsOptions extends EngineOptions {
   readonly maxAge?: string | undefined;
   /** Accept any certificate, and plain http. */
   readonly insecure?: boolean | undefined;
+  /** Removes from a directory what earlier exports left there and nothing leads to any more. */
+  readonly sweep?: boolean | undefined;
   /** A failure is a warning. */
   readonly ignoreError?: boolean | undefined;
 }
@@ -59,6 +64,7 @@ export async function exportCacheMounts(
 ): Promise<ExportedCacheMounts> {
   const place = parseMountsPlace(options.place);
   const limits = readLimits(options);
+  if (options.sweep === true) directoryToSweep(place);
   const isReadOnly = cacheMountAccess() === "read-only";
   return withEngine(options, async (engine) => {
     const steps = new StepLog({ listener: engine.progress, clock: engine.clock });
@@ -70,7 +76,11 @@ export async function exportCacheMounts(
       return nothingExported;
     }
     try {
-      return await exportTo(place, { engine, steps, options, limits });
+      const exported = await exportTo(place, { engine, steps, options, limits });
+      if (options.sweep === true && exported.digest !== undefined) {
+        await sweepMounts(place, engine.signal);
+      }
+      return exported;
     } catch (error) {
       if (options.ignoreError !== true || !isTsbuildError(error) || engine.signal.aborted)
         throw error;
@@ -105,16 +115,26 @@ async function exportTo(place: MountsPlace, work: Work): Promise<ExportedCacheMo
   if (entries.length === 0) return nothingExported;
   const held = await holdAll(entries, work.engine);
   try {
-    const found = await findMounts(place, { ...work, insecure: work.options.insecure });
-    try {
-      return await sendTo(place, { ...work, mounts: held.mounts, found });
-    } finally {
-      await found?.close();
+    for (let round = 1; ; round += 1) {
+      const found = await findMounts(place, { ...work, insecure: work.options.insecure });
+      try {
+        const isLast = round === maxRounds;
+        const sent = await sendTo(place, { ...work, mounts: held.mounts, found, isLast });
+        if (sent !== undefined) return sent;
+      } finally {
+        await found?.close();
+      }
+      // Whoever else writes is not to come back at the same moment.
+      await sleep(longestPauseMs * Math.random(), undefined, { signal: work.engine.signal });
     }
   } finally {
     await held.release();
   }
 }
+
+/** In each of these, one of all who export to one name gets through. The last one does not look what the others did. */
+const maxRounds = 30;
+const longestPauseMs = 1000;
 
 /** The first instance of each cache that is wanted. What is not there is told. */
 async function chooseEntries({
@@ -164,14 +184,16 @@ async function holdAll(entries: readonly CacheMountEntry[], engine: Engine): Pro
   }
 }
 
+/** undefined when somebody else has exported to that name meanwhile: then what both have is to be put together. */
 async function sendTo(
   place: MountsPlace,
   work: Work & {
     readonly mounts: readonly MountToExport[];
     readonly found: FoundMounts | undefined;
+    readonly isLast: boolean;
   },
-): Promise<ExportedCacheMounts> {
-  const { engine, steps, options, limits, mounts, found } = work;
+): Promise<ExportedCacheMounts | undefined> {
+  const { engine, steps, options, limits, mounts, found, isLast } = work;
   const { signal } = engine;
   const target = await openMountsTarget(place, { engine, insecure: options.insecure });
   try {
@@ -184,8 +206,8 @@ async function sendTo(
           step.progress({ item: "files", current, total, unit: "bytes", done: current >= total }),
       }),
     );
-    await name(root, { source, target, found, signal });
-    return { digest: root.digest, ...told };
+    const isNamed = await name(root, { source, target, found, isLast, signal });
+    return isNamed ? { digest: root.digest, ...told } : undefined;
   } catch (error) {
     await target.abort();
     throw error;
@@ -194,26 +216,37 @@ async function sendTo(
   }
 }
 
-/** Nothing is written where the name stands for just that already. */
+/** Nothing is written where the name stands for just that already. False when somebody else was faster. */
 async function name(
   root: Descriptor,
   to: {
     readonly source: ContentSource;
-    readonly target: OpenedTarget;
+    readonly target: MountsTarget;
     readonly found: FoundMounts | undefined;
+    readonly isLast: boolean;
     readonly signal: AbortSignal;
   },
-): Promise<void> {
-  const { source, target, found, signal } = to;
-  if (found?.root.digest === root.digest) return target.abort();
+): Promise<boolean> {
+  const { source, target, found, isLast, signal } = to;
+  if (found?.root.digest === root.digest) {
+    // Objects of a bucket that are asked for stay young.
+    if (target.finishInstead !== undefined)
+      await copyGraph({ source, sink: target.sink, root, signal });
+    await target.abort();
+    return true;
+  }
   await copyGraph({ source, sink: target.sink, root, signal });
+  if (target.finishInstead !== undefined && !isLast) {
+    return target.finishInstead(root, found?.root);
+  }
   await target.finish(root);
+  return true;
 }
 
 /** What the place has; what is damaged there is replaced. @throws CACHE_MOUNTS_NOT_FOUND when it is something else */
 async function readPrevious(
   place: MountsPlace,
-  work: Work & { readonly found: FoundMounts | undefined; readonly target: OpenedTarget },
+  work: Work & { readonly found: FoundMounts | undefined; readonly target: MountsTarget },
 ): Promise<{ readonly set: MountSet; readonly source: ContentSource } | undefined> {
   const { engine, steps, found, target } = work;
   if (found === undefined) return undefined;
@@ -237,6 +270,7 @@ const damages = [
   "SIZE_MISMATCH",
   "ARCHIVE_BLOB_NOT_FOUND",
   "REGISTRY_NOT_FOUND",
+  "OBJECT_STORAGE_NOT_FOUND",
 ];
 
 function isDamage(error: unknown): error is Error & { readonly code: string } {

@@ -129,17 +129,46 @@ async function findNamed(
   return undefined;
 }
 
+/** A place that is written to. */
+export interface MountsTarget extends OpenedTarget {
+  /**
+   * In the place of `finish`, where a place compares: false when the name stands for something else than `before` by now,
+   * and nothing was changed.
+   */
+  finishInstead?(root: Descriptor, before: Descriptor | undefined): Promise<boolean>;
+}
+
+/** Packs of a set that is being made have no name yet. */
+const makingMs = 24 * 60 * 60 * 1000;
+
+/** Removes what nothing in a directory leads to any more, and is too old to be on its way. @throws USAGE for other places */
+export async function sweepMounts(place: MountsPlace, signal: AbortSignal): Promise<void> {
+  const { openLayoutSink } = await import("../../archive/index.ts");
+  const sink = await openLayoutSink(directoryToSweep(place), signal);
+  await sink.removeUnnamed({ minAge: makingMs });
+}
+
+/** @throws USAGE for places that see to it themselves */
+export function directoryToSweep(place: MountsPlace): string {
+  if (place.type === "layout") return place.path;
+  throw usageError(
+    `sweep ${place.text}: that is for directories`,
+    "a registry collects its own garbage; give a bucket a rule that ends objects by their age",
+  );
+}
+
 /** Opens a place for writing. Whoever opens it ends it by `finish` or `abort`, and then closes it. */
 export async function openMountsTarget(
   place: MountsPlace,
   options: OpenTargetOptions,
-): Promise<OpenedTarget> {
+): Promise<MountsTarget> {
   if (place.type !== "s3") return openTarget(place, options);
   const { signal } = options.engine;
   const sink = await openObjectStorage(options.engine, place.fields);
   return {
     sink,
     finish: async (root) => (root === undefined ? undefined : sink.tag(sink.name, root, signal)),
+    finishInstead: (root, before) => sink.tagInstead(root, before, signal),
     abort: () => Promise.resolve(),
     close: () => sink.close(),
   };

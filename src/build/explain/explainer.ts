@@ -30,7 +30,7 @@ export interface ExplainerOptions {
   readonly previous: BuildRecord | undefined;
   /** What this build knows of a vertex, at the time of the question. */
   readonly known: (id: VertexId) => Promise<KnownVertex>;
-  /** What became of the result that another machine left under a key, where it was of no use. */
+  /** What became of the result that another machine left under a key, where it was of no use. Absent where none is asked. */
   readonly missed?: ((key: CacheKey) => Miss | undefined) | undefined;
 }
 
@@ -97,8 +97,10 @@ class RecordExplainer implements Explainer {
 
   /** Reasons for which nothing has to be compared. */
   #asked({ ignoreCache }: Vertex): Reason | undefined {
-    if (this.#options.previous === undefined) return { type: "first-time" };
-    return ignoreCache === true ? { type: "no-cache" } : undefined;
+    const { previous, missed } = this.#options;
+    if (previous !== undefined) return ignoreCache === true ? { type: "no-cache" } : undefined;
+    const isAsked = missed !== undefined && ignoreCache !== true;
+    return { type: isAsked ? "first-here" : "first-time" };
   }
 
   /** In what a vertex differs from what it was; undefined when it is the same. Asked once. */

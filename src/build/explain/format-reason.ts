@@ -6,6 +6,8 @@ export function formatReason(reason: Reason): string {
   switch (reason.type) {
     case "first-time":
       return "first time";
+    case "first-here":
+      return "first time here, and not in the caches that were named";
     case "no-cache":
       return "asked to run again";
     case "new":

@@ -4,6 +4,8 @@ import type { JsonValue } from "../../core/index.ts";
 export type Reason =
   /** There was none. */
   | { readonly type: "first-time" }
+  /** There was none here, and no cache that was named has the result. */
+  | { readonly type: "first-here" }
   /** It was asked for: `--no-cache`, `--no-cache-filter`. */
   | { readonly type: "no-cache" }
   /** The last build had no such step. */

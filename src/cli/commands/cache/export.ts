@@ -9,6 +9,7 @@ interface Flags extends ProgressFlags {
   readonly mounts?: boolean;
   readonly maxSize?: string;
   readonly maxAge?: string;
+  readonly sweep?: boolean;
   readonly ignoreError?: boolean;
   readonly insecure?: boolean;
   readonly format?: "text" | "json";
@@ -24,6 +25,7 @@ export function addExportCommand(cache: Command, invocation: Invocation): void {
     .option("--mounts", "the caches of RUN --mount=type=cache (required)")
     .option("--max-size <size>", "leave files behind that were not used for longest, such as 2g")
     .option("--max-age <time>", "leave files behind that were not used for so long, such as 30d")
+    .option("--sweep", "remove from a directory what nothing leads to, once it is a day old")
     .option("--ignore-error", "a failure is a warning")
     .option("--insecure", "accept any certificate, and plain http")
     .addOption(new Option("--format <format>", "output format").choices(["text", "json"]))
@@ -32,11 +34,11 @@ export function addExportCommand(cache: Command, invocation: Invocation): void {
     .addHelpText("after", mountsPlaceHelp)
     .action(async (words: readonly string[], flags: Flags, command: Command) => {
       const { ids, place } = readWords(words, flags);
-      const { maxSize, maxAge, ignoreError, insecure } = flags;
+      const { maxSize, maxAge, sweep, ignoreError, insecure } = flags;
       const exported = await withProgress(flags, (listener) =>
         exportCacheMounts({
           ...globalFlags(command),
-          ...{ ids, place, maxSize, maxAge, ignoreError, insecure },
+          ...{ ids, place, maxSize, maxAge, sweep, ignoreError, insecure },
           progress: listener,
           signal: invocation.signal,
         }),
