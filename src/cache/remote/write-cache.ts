@@ -79,10 +79,12 @@ export async function writeCache(request: WriteCacheRequest): Promise<WrittenCac
   const copied = { count: 0, bytes: 0 };
   const exportLayers = exportingOnce(request.exportLayers);
   let present = await readPresent(request, request.known);
-  let isTrusting = true;
-  let doubts = 0;
+  /** A manifest that lists blobs which are gone. */
+  let distrusted: Digest | undefined;
+  let [doubts, failures] = [0, 0];
   for (let round = 1; ; round += 1) {
-    const standing = isTrusting ? present.standing : undefined;
+    const isTrusted = present.root === undefined || present.root.digest !== distrusted;
+    const standing = isTrusted ? present.standing : undefined;
     const made = await compose({ ...request, exportLayers }, standing);
     const { root } = made;
     if (root.digest === standing?.root.digest && standing.isWhole) {
@@ -94,17 +96,24 @@ export async function writeCache(request: WriteCacheRequest): Promise<WrittenCac
       if (named === "kept" || (named === "written" && ++doubts === maxDoubts)) {
         return { root, isKept: named === "kept", isChanged: true, copied };
       }
+      failures = 0;
     } catch (error) {
-      // Blobs that the standing manifest lists may be gone all the same: then nothing of it is relied on.
-      if (!isTrusting || !isOfSink(error) || signal?.aborted === true) throw error;
-      isTrusting = false;
+      failures += 1;
+      if (failures > maxFailures || !isOfSink(error) || signal?.aborted === true) throw error;
+      // Once it may be a moment's matter, as when others send the same blob. Else blobs that the standing manifest lists may
+      // be gone all the same: then nothing of it is relied on.
+      if (failures > 1) distrusted = present.root?.digest;
     }
     const longest = Math.min(firstPauseMs * 2 ** (round - 1), longestPauseMs);
     // Whoever else writes is not to come back at the same moment as we do.
     await pause(longest * (0.2 + 0.8 * Math.random()), signal);
     present = await readPresent(request, undefined);
     const { standing: found } = present;
-    const isKept = isTrusting && found !== undefined && holds(found, request.records);
+    const isKept =
+      failures === 0 &&
+      found !== undefined &&
+      found.root.digest !== distrusted &&
+      holds(found, request.records);
     if (isKept || round >= maxRounds) {
       return { root: found?.root ?? root, isKept, isChanged: true, copied };
     }
@@ -146,6 +155,8 @@ async function sleepFor(milliseconds: number, signal: AbortSignal | undefined): 
 
 /** So often it may have to be seen that somebody replaced what was written; then what stands there stands. */
 const maxDoubts = 12;
+/** One after the other. */
+const maxFailures = 3;
 /** In each of these, one of all who write gets through. */
 const maxRounds = 60;
 const firstPauseMs = 100;

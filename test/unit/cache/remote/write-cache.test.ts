@@ -7,7 +7,9 @@ import {
   type CacheState,
   type WrittenCache,
 } from "../../../../src/cache/index.ts";
+import { coreError } from "../../../../src/core/index.ts";
 import type { Descriptor } from "../../../../src/image/index.ts";
+import { expectCode } from "../../../support/expect-code.ts";
 import { layerCalled, recordOf, stackOf } from "../../../support/cache-records.ts";
 import { MemoryPlace } from "../../../support/memory-place.ts";
 
@@ -142,4 +144,24 @@ test("where others write all the time, the builder is told that it did not get i
     return false;
   };
   expect((await write(place, stepsOf("one"))).isKept).toBe(false);
+});
+
+test("a failure of a moment costs nobody's records, and one that stays is told", async () => {
+  const place = new SharedPlace();
+  await write(place, stepsOf("one"));
+  let failures = 1;
+  const name = place.tagInstead.bind(place);
+  place.tagInstead = (...update) => {
+    failures -= 1;
+    const gone = coreError("INTERNAL", "blob unknown", { details: { side: "sink" } });
+    return failures < 0 ? name(...update) : Promise.reject(gone);
+  };
+  expect((await write(place, stepsOf("two"))).isKept).toBe(true);
+  expect([...(await keysIn(place))]).toEqual(expect.arrayContaining([keyOf("one"), keyOf("two")]));
+  // What the manifest lists is gone for good: then the others' records go, too.
+  failures = 2;
+  expect((await write(place, stepsOf("three"))).isKept).toBe(true);
+  expect([...(await keysIn(place))].sort()).toEqual([keyOf("common"), keyOf("three")].sort());
+  failures = 100;
+  await expectCode(write(place, stepsOf("four")), "INTERNAL");
 });
