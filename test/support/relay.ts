@@ -14,7 +14,11 @@ export async function startRelay(
 }
 
 /** Hands one request on to `host`. */
-export async function relay(host: string, from: IncomingMessage, to: ServerResponse): Promise<void> {
+export async function relay(
+  host: string,
+  from: IncomingMessage,
+  to: ServerResponse,
+): Promise<void> {
   const { method, url: path = "/", headers } = from;
   const [hostname, port] = host.split(":");
   const asked = from.pipe(httpRequest({ hostname, port, method, path, headers }));
