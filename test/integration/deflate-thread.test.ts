@@ -79,7 +79,10 @@ test("those that were opened are ended, the first one is not, also when nobody r
     read += chunk.length;
     if (read > 7_000_000) break;
   }
-  await vi.waitFor(() => {
-    expect(close.mock.contexts).toEqual(opened);
-  });
+  await vi.waitFor(
+    () => {
+      expect(close.mock.contexts).toEqual(opened);
+    },
+    { timeout: 60_000 },
+  );
 });
