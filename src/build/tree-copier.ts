@@ -78,7 +78,7 @@ export class TreeCopier {
     for (const name of names) {
       if (monotonicMs() > this.#turnEnds) await this.#takeTurn();
       const path = joinRootPath(from, name);
-      const stat = this.#target.exclude.length > 0 ? undefined : local?.lstat(path);
+      const stat = this.#target.exclude.length > 0 ? undefined : local?.lstatListed(path);
       if (local === undefined || stat === undefined) await this.child(path, folder);
       else if (!this.#copyAtOnce({ local, path, name, stat }, folder))
         await this.#copy({ from: path, stat, isExcluded: false }, folder);

@@ -158,7 +158,7 @@ class ChecksumRun {
     for (const child of local?.readdir(directory) ?? (await this.#tree.readdir(directory))) {
       if (monotonicMs() >= this.#turnEnds) await this.#takeTurn();
       const path = joinRootPath(directory, child);
-      const stat = local === undefined ? await this.#tree.lstat(path) : local.lstat(path);
+      const stat = local === undefined ? await this.#tree.lstat(path) : local.lstatListed(path);
       if (stat === undefined) continue;
       const relative = root.length === 0 ? path : path.subarray(root.length + 1);
       const isExcluded = this.#excludes.isExcluded(relative);

@@ -33,15 +33,14 @@ export function isDirectory(stats: FileStat | undefined): boolean {
 }
 
 /**
- * Names in byte order; undefined when a symlink stands on the way by now. `kernel` is quicker where it is loaded: it needs
- * no look at where the open directory lies.
+ * Names in no order; undefined when a symlink stands on the way by now. `kernel` is quicker where it is loaded: it needs no
+ * look at where the open directory lies.
  */
 export function listNames(path: ByteString, kernel?: Syscalls): ByteString[] | undefined {
-  const names =
+  return (
     (kernel === undefined ? undefined : listAtOnce(kernel, path)) ??
-    // Node decodes each byte as one character, so the default order is the order of the bytes.
-    inRealDirectory(path, (directory) => readdirSync(directory, "latin1"));
-  return names?.sort();
+    inRealDirectory(path, (directory) => readdirSync(directory, "latin1"))
+  );
 }
 
 /** undefined when the kernel has something against it, which the longer way tells. */

@@ -1,15 +1,9 @@
 import { closeSync, constants, openSync } from "node:fs";
-import {
-  errnoOf,
-  type FileStat,
-  fileTypeOf,
-  loadSyscalls,
-  splitDevice,
-  type Syscalls,
-} from "../core/index.ts";
+import { errnoOf, type FileStat, loadSyscalls, type Syscalls } from "../core/index.ts";
 import type { LocalFile, LocalTree, NodeStat, RootPath } from "../layer/index.ts";
-import { type ByteString, byteString, bytesOf, textOf } from "./byte-strings.ts";
+import { type ByteString, byteString, bytesOf, isAscii, textOf } from "./byte-strings.ts";
 import { attempt, changed, shown, unreadable } from "./context-problems.ts";
+import { ContextNode } from "./context-node.ts";
 import {
   hostPath,
   isDirectory,
@@ -61,13 +55,23 @@ export class LocalDirectory implements LocalTree {
     const name = byteString(path);
     const stats = this.#stat(name);
     if (stats === undefined || !this.#isVisible(name, isDirectory(stats))) return undefined;
-    return this.#nodeStat(name, stats);
+    return new ContextNode(this.#host(name), stats);
+  }
+
+  lstatListed(path: RootPath): HostNodeStat | undefined {
+    // Whether an exception shows it may hang on what it is by now.
+    if (this.#rules.hasExceptions) return this.lstat(path);
+    const name = byteString(path);
+    const stats = this.#stat(name);
+    return stats && new ContextNode(this.#host(name), stats);
   }
 
   readdir(path: RootPath): readonly Buffer[] {
     const directory = byteString(path);
     const names = this.#list(directory);
-    const visible = this.#rules.isEmpty ? names : names.filter(this.#visibleIn(directory));
+    const visible = this.#rules.isEmpty ? names : names.filter(this.#visibleIn(directory, names));
+    // One character a byte, so the default order is that of the bytes.
+    visible.sort();
     this.#listings.set(directory, visible.join("/"));
     return visible.map(bytesOf);
   }
@@ -81,10 +85,10 @@ export class LocalDirectory implements LocalTree {
   hidden(path: RootPath): readonly Buffer[] {
     if (this.#rules.isEmpty) return [];
     const directory = byteString(path);
-    const isVisible = this.#visibleIn(directory);
-    return this.#list(directory)
-      .filter((name) => !isVisible(name))
-      .map(bytesOf);
+    const names = this.#list(directory);
+    const isVisible = this.#visibleIn(directory, names);
+    const hidden = names.filter((name) => !isVisible(name));
+    return hidden.sort().map(bytesOf);
   }
 
   readlink(path: RootPath): Buffer {
@@ -203,12 +207,13 @@ export class LocalDirectory implements LocalTree {
     return this.#isRealDirectory(path) && this.#hasIncluded(path);
   }
 
-  /** `#isVisible` for the names in one directory. */
-  #visibleIn(directory: ByteString): (name: ByteString) => boolean {
+  /** `#isVisible` for the names in one directory: all of them are known, and each is asked about. */
+  #visibleIn(directory: ByteString, names: readonly ByteString[]): (name: ByteString) => boolean {
     const judge = this.#rules.inside(textOf(directory));
     const below = directory === "" ? "" : `${directory}/`;
+    const areText = isAscii(names.join(""));
     return (name) => {
-      const verdict = judge(textOf(name));
+      const verdict = judge(areText ? name : textOf(name));
       if (verdict !== "perhaps") return verdict === "included";
       return this.#isRealDirectory(below + name) && this.#hasIncluded(below + name);
     };
@@ -217,7 +222,8 @@ export class LocalDirectory implements LocalTree {
   #hasIncluded(directory: ByteString): boolean {
     const known = this.#holdsIncluded.get(directory);
     if (known !== undefined) return known;
-    const found = this.#listOrNothing(directory).some(this.#visibleIn(directory));
+    const names = this.#listOrNothing(directory);
+    const found = names.some(this.#visibleIn(directory, names));
     this.#holdsIncluded.set(directory, found);
     return found;
   }
@@ -235,25 +241,6 @@ export class LocalDirectory implements LocalTree {
   #expectVisible(path: ByteString): void {
     if (this.#isVisible(path) && this.#isRealDirectory(parentOf(path))) return;
     throw unreadable(shown(path), undefined, "ENOENT");
-  }
-
-  #nodeStat(path: ByteString, stats: FileStat): HostNodeStat {
-    const { mode } = stats;
-    const type = fileTypeOf(mode);
-    const device = type.endsWith("device") ? splitDevice(stats.rdev) : { major: 0, minor: 0 };
-    return {
-      type: type === "socket" ? "file" : type,
-      mode: mode & 0o7777,
-      uid: 0,
-      gid: 0,
-      size: type === "file" ? Number(stats.size) : 0,
-      mtime: stats.mtimeNs,
-      devMajor: device.major,
-      devMinor: device.minor,
-      nlink: stats.nlink,
-      inode: `${String(stats.dev)}:${String(stats.ino)}`,
-      statKey: statKeyOf(this.#host(path), stats),
-    };
   }
 }
 

@@ -98,9 +98,11 @@ export interface MergedTree {
 
 /** What a MergedTree says, at once: each answer takes microseconds, and a promise for it would take as long again. */
 export interface LocalTree {
-  /** To be awaited once before `open` and `xattrs` are called; `lstat`, `readdir` and `readlink` need nothing. */
+  /** To be awaited once before `open` and `xattrs` are called; those that look, list and read links need nothing. */
   prepare(): Promise<void>;
   lstat(path: RootPath): NodeStat | undefined;
+  /** The same of a name that `readdir` or `listed` told: that it is to be seen was found out there. */
+  lstatListed(path: RootPath): NodeStat | undefined;
   readdir(path: RootPath): readonly Buffer[];
   /** What `readdir` said last, where somebody asked it: what came since was not counted, and is not copied. */
   listed(path: RootPath): readonly Buffer[];

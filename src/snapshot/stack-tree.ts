@@ -45,6 +45,7 @@ export class StackTree implements MergedTree {
   readonly local: LocalTree = {
     prepare: async () => undefined,
     lstat: (path) => this.#find(path)?.stat,
+    lstatListed: (path) => this.#find(path)?.stat,
     readdir: (path) => {
       const directory = this.#directory(path);
       if (directory === undefined) throw this.#find(path) ? notDirectory(path) : notFound(path);

@@ -47,10 +47,10 @@ function matchName(pattern: string, name: string): boolean {
   );
 }
 
-const name = fc.constantFrom("a", "b", "ab", "a.js", "b.js", ".js", "x.min.js", "*b");
+const name = fc.constantFrom("a", "b", "ab", "a.js", "b.js", ".js", "x.min.js", "*b", "a.js.b");
 const path = fc.array(name, { minLength: 1, maxLength: 4 }).map((parts) => parts.join("/"));
 const component = fc.constantFrom(
-  ...["a", "b", "ab", "a.js", "*", "?", "*.js", "*.min.js", "a*", "?b"],
+  ...["a", "b", "ab", "a.js", "*", "?", "*.js", "*.min.js", "*.b", "a*", "?b"],
   ...["[a]b", "[a-b].js", "*[b-x]*", "\\*b", "\\a*"],
 );
 const pattern = fc
@@ -101,6 +101,31 @@ test("a directory that can be skipped holds nothing that is not excluded", () =>
       if (!compiled.canSkipDirectory(directory)) return;
       expect(compiled.match(`${directory}/${below}`)).toBeDefined();
     }),
+    { numRuns: 400 },
+  );
+});
+
+test("names judged in their directory are judged as their paths are", () => {
+  fc.assert(
+    fc.property(
+      fc.array(rule, { maxLength: 12 }),
+      fc.oneof(fc.constant(""), path),
+      // More names than there are, so that some stand behind others that end alike.
+      fc.array(name, { maxLength: 12 }),
+      (rules, directory, names) => {
+        const compiled = parseIgnoreFile(rules.join("\n"), "x");
+        const judge = compiled.inside(directory);
+        for (const one of names) {
+          const whole = directory === "" ? one : `${directory}/${one}`;
+          const verdict = judge(one);
+          expect([whole, verdict === "included"]).toEqual([whole, !isExcluded(rules, whole)]);
+          expect([whole, verdict === "excluded"]).toEqual([
+            whole,
+            compiled.canSkipDirectory(whole),
+          ]);
+        }
+      },
+    ),
     { numRuns: 400 },
   );
 });

@@ -43,6 +43,11 @@ export class IgnoreRules {
     return this.#rules.length === 0;
   }
 
+  /** Without any, what is below an excluded directory is excluded. */
+  get hasExceptions(): boolean {
+    return this.#exceptions.length > 0;
+  }
+
   /** The rule that excludes `path`; undefined when it is not excluded. The root never is. */
   match(path: string): IgnoreRule | undefined {
     const rule = this.#rules[this.#lastRule(path)];
@@ -62,17 +67,29 @@ export class IgnoreRules {
     const inherited = directory === "" ? -1 : this.#lastOfDirectory(directory);
     const below = directory === "" ? "" : `${directory}/`;
     const find = this.#index.inside(directory, inherited);
-    return (name) => this.#judge(below + name, find(name));
+    return (name) => {
+      const last = find(name);
+      return this.#verdictOf(last) ?? this.#judge(below + name, last);
+    };
   }
 
   /** By the number of the last rule that matches. */
   #judge(path: string, last: number): Verdict {
+    return this.#verdictOf(last) ?? (this.#mayHold(path, last) ? "perhaps" : "excluded");
+  }
+
+  /** The same without the path, which need not be put together for it; undefined where later exceptions have a say. */
+  #verdictOf(last: number): Verdict | undefined {
     const rule = this.#rules[last];
     if (rule === undefined || rule.isException) return "included";
-    const mayHold = this.#exceptions.some(
-      ({ index, test }) => index > last && mayMatchBelow(test, path),
+    const hasExceptions = last < (this.#exceptions.at(-1)?.index ?? -1);
+    return hasExceptions ? undefined : "excluded";
+  }
+
+  #mayHold(directory: string, last: number): boolean {
+    return this.#exceptions.some(
+      ({ index, test }) => index > last && mayMatchBelow(test, directory),
     );
-    return mayHold ? "perhaps" : "excluded";
   }
 
   #lastRule(path: string): number {

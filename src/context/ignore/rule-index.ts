@@ -16,6 +16,14 @@ interface PathParts {
   readonly name: string;
 }
 
+/** Rules about the ends of names that have one extension. */
+interface Extension {
+  /** The last rule that takes all of them. */
+  all: number;
+  /** Rules that say more of the name than this. */
+  readonly longer: Suffix[];
+}
+
 /**
  * Expressions over one subject. Nearly every path matches none of them, which one joined expression tells at once: the
  * engine shares what alternatives have in common.
@@ -24,6 +32,10 @@ class ExpressionGroup {
   /** Newest last. */
   readonly #expressions: { readonly expression: RegExp; readonly index: number }[] = [];
   #joined: RegExp | undefined;
+
+  get isEmpty(): boolean {
+    return this.#expressions.length === 0;
+  }
 
   /** Rules come in ascending order of `index`. */
   add(expression: RegExp, index: number): void {
@@ -58,7 +70,7 @@ export class RuleIndex {
   #exactByDirectory: ReadonlyMap<string, ReadonlyMap<string, number>> | undefined;
   readonly #below = new Map<string, number>();
   readonly #byName = new Map<string, Suffix[]>();
-  readonly #byExtension = new Map<string, Suffix[]>();
+  readonly #byExtension = new Map<string, Extension>();
   readonly #names = new ExpressionGroup();
   readonly #byDepth = new Map<number, ExpressionGroup>();
   /** Expressions of any depth, by what they say plainly of the first and the last component: `first/last`. */
@@ -77,10 +89,10 @@ export class RuleIndex {
     if (this.#exact.size > 0) best = Math.max(best, this.#exact.get(path) ?? -1);
     if (this.#below.size > 0 && slash !== -1)
       best = Math.max(best, this.#below.get(path.slice(0, slash)) ?? -1);
-    return this.#findByParts(
-      { below: path.slice(0, slash + 1), name: path.slice(slash + 1) },
-      best,
-    );
+    const name = path.slice(slash + 1);
+    const extension = this.#byExtension.size === 0 ? undefined : this.#extension(extensionOf(name));
+    if (extension !== undefined) best = lastOfExtension(extension, { name, best });
+    return this.#findByParts({ below: path.slice(0, slash + 1), name }, best);
   }
 
   /** The same for the names in one directory: what they have in common is looked up once, and few paths are put together. */
@@ -88,25 +100,49 @@ export class RuleIndex {
     const below = directory === "" ? "" : `${directory}/`;
     const shared = Math.max(after, directory === "" ? -1 : (this.#below.get(directory) ?? -1));
     const plain = this.#exactIn(directory);
-    return (name) => this.#findByParts({ below, name }, Math.max(shared, plain?.get(name) ?? -1));
+    const extensionOfName = this.#byExtension.size === 0 ? undefined : this.#extensions();
+    const hasMore = this.#hasMore();
+    return (name) => {
+      let best = shared;
+      if (plain !== undefined) best = Math.max(best, plain.get(name) ?? -1);
+      const extension = extensionOfName?.(name);
+      if (extension !== undefined) best = lastOfExtension(extension, { name, best });
+      return hasMore ? this.#findByParts({ below, name }, best) : best;
+    };
   }
 
-  /** What rules say that do not name a whole path. `below` is empty, or ends with a slash. */
+  /** Whether there are rules that say neither a whole path nor how a name ends. */
+  #hasMore(): boolean {
+    const ofAnyDepth = this.#byName.size + this.#simple.length + this.#byEnds.size;
+    return ofAnyDepth > 0 || this.#byDepth.size > 0 || !this.#names.isEmpty;
+  }
+
+  /** What such rules say. `below` is empty, or ends with a slash. */
   #findByParts({ below, name }: PathParts, after: number): number {
     let best = after;
     const named = this.#byName.size > 0 ? this.#byName.get(name) : undefined;
     if (named !== undefined) best = lastSuffix(named, { path: `/${below}${name}`, best });
-    if (this.#byExtension.size > 0) {
-      const dot = name.lastIndexOf(".");
-      const extended = dot === -1 ? undefined : this.#byExtension.get(name.slice(dot));
-      if (extended !== undefined) best = lastSuffix(extended, { path: name, best });
-    }
     for (const { index, matches } of this.#simple)
       if (index > best && matches(below + name)) best = index;
     best = this.#names.find(name, best);
     if (this.#byEnds.size > 0) best = this.#findByEnds({ path: below + name, name }, best);
     if (this.#byDepth.size === 0) return best;
     return this.#byDepth.get(countSlashes(below) + 1)?.find(below + name, best) ?? best;
+  }
+
+  /** Files that lie together often end alike, and to compare ends is cheaper than to look one up: that hashes it. */
+  #extensions(): (name: string) => Extension | undefined {
+    let last = "";
+    let found: Extension | undefined;
+    return (name) => {
+      if (last !== "" && name.endsWith(last)) return found;
+      last = extensionOf(name);
+      return (found = this.#extension(last));
+    };
+  }
+
+  #extension(extension: string): Extension | undefined {
+    return extension === "" ? undefined : this.#byExtension.get(extension);
   }
 
   /** Names in a directory whose paths rules say plainly. */
@@ -139,7 +175,7 @@ export class RuleIndex {
         const { suffix } = test;
         const dot = suffix.lastIndexOf(".");
         if (dot === -1) return simple((path) => path.endsWith(suffix));
-        return append(this.#byExtension, suffix.slice(dot), { suffix, index });
+        return this.#addExtension(suffix.slice(dot), { suffix, index });
       }
       case "name":
         return this.#names.add(test.expression, index);
@@ -148,6 +184,13 @@ export class RuleIndex {
       default:
         return unreachable(test);
     }
+  }
+
+  #addExtension(extension: string, rule: Suffix): void {
+    const known = this.#byExtension.get(extension) ?? { all: -1, longer: [] };
+    if (rule.suffix === extension) known.all = rule.index;
+    else known.longer.push(rule);
+    this.#byExtension.set(extension, known);
   }
 
   /** Of ten thousand rules with `**` inside, a path meets those few whose first and last component are its own. */
@@ -165,6 +208,12 @@ export class RuleIndex {
       ? groupIn(this.#byEnds, `${first}/${last}`)
       : groupIn(this.#byDepth, depth);
   }
+}
+
+/** From the last dot on; empty where there is none. */
+function extensionOf(name: string): string {
+  const dot = name.lastIndexOf(".");
+  return dot === -1 ? "" : name.slice(dot);
 }
 
 function byDirectory(paths: ReadonlyMap<string, number>): Map<string, Map<string, number>> {
@@ -223,6 +272,14 @@ function lastSuffix(
     if (index > best && found.path.endsWith(suffix)) best = index;
   }
   return best;
+}
+
+function lastOfExtension(
+  { all, longer }: Extension,
+  found: { readonly name: string; readonly best: number },
+): number {
+  const best = Math.max(all, found.best);
+  return longer.length === 0 ? best : lastSuffix(longer, { path: found.name, best });
 }
 
 function append(map: Map<string, Suffix[]>, key: string, rule: Suffix): void {
