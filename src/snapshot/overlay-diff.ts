@@ -98,9 +98,10 @@ function* marksOf(
   { disk, lower }: LayerPlace,
   { path, absolute, whiteouts }: Listing,
 ): Generator<LayerEntryWithContent, void, undefined> {
-  const isMarked = path.length > 0 && disk.isOpaque(absolute);
-  if (isMarked && lower.local.lstat(path)?.type === "directory")
-    yield markEntry(opaqueWhiteoutName(path));
+  const hasLower = path.length > 0 && lower.local.lstat(path)?.type === "directory";
+  // The disk is asked last: what lies below is known where the directory above is new.
+  const isMarked = (hasLower || whiteouts.length > 0) && path.length > 0 && disk.isOpaque(absolute);
+  if (isMarked && hasLower) yield markEntry(opaqueWhiteoutName(path));
   for (const removed of whiteouts) {
     const isBelow = !isMarked && lower.local.lstat(removed) !== undefined;
     if (isBelow) yield markEntry(whiteoutName(removed));

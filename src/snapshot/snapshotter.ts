@@ -451,7 +451,7 @@ const turnMs = 20;
 /** Walks through a layer. @throws the reason of `signal` when it is aborted */
 async function digestEntries(
   entries: Iterable<LayerEntryWithContent>,
-  { thread, signal }: CommitOptions,
+  { signal }: CommitOptions,
 ): Promise<LoggedLayer> {
   const digester = new Digester();
   let contentSize = 0;
@@ -462,7 +462,7 @@ async function digestEntries(
     }
   };
   let turnEnds = monotonicMs() + turnMs;
-  for await (const chunk of layerTarChunks(counted(), { thread, isPassing: true })) {
+  for await (const chunk of layerTarChunks(counted(), { isPassing: true })) {
     signal?.throwIfAborted();
     digester.update(chunk);
     if (monotonicMs() < turnEnds) continue;

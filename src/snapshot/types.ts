@@ -225,8 +225,6 @@ export interface Snapshotter {
 export interface CommitOptions {
   /** Now unless given. */
   readonly created?: Date;
-  /** Reads files where the layer has to be walked. */
-  readonly thread?: JobThread | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 

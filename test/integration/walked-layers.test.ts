@@ -7,7 +7,6 @@ import type { CopyOp } from "../../src/plan/index.ts";
 import type { CommitOptions, Snapshot } from "../../src/snapshot/index.ts";
 import { collect } from "../support/collect.ts";
 import { type CopyHarness, openCopyHarness } from "../support/copy-harness.ts";
-import { openTestThread } from "../support/file-thread.ts";
 
 /** Some ten megabytes written into a layer as a RUN does it, behind its writer's back. */
 async function commitMany({ environment }: CopyHarness, options: CommitOptions): Promise<Snapshot> {
@@ -30,16 +29,6 @@ async function commitMany({ environment }: CopyHarness, options: CommitOptions):
     throw error;
   }
 }
-
-test("a second thread that reads the files of a RUN changes nothing about its layer", async () => {
-  const harness = await openCopyHarness();
-  const { thread, kinds } = await openTestThread();
-  const { chainId, contentSize } = await commitMany(harness, { thread });
-  expect(kinds).toEqual(new Set(["fill"]));
-  expect(contentSize).toBeGreaterThan(9_000_000);
-  // Which reads them in this thread.
-  expect(await harness.environment.snapshots.isIntact(chainId)).toBe(true);
-});
 
 test("a commit that is canceled ends, and leaves no layer", async () => {
   const harness = await openCopyHarness();
