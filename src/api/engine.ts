@@ -90,6 +90,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   const snapshots = await openSnapshotter({
     directory: join(root, "snapshots"),
     tmpDir: store.tmpDir,
+    withLock: (name, work) => store.withLock(name, work),
     // Only a complete tree can be the root of a step without mounts.
     ...(options.isolation === "chroot" ? { kind: "copy" } : {}),
   }).catch(async (error: unknown) => {

@@ -48,6 +48,8 @@ export interface BuildEnvironment {
   readonly cacheMounts?: CacheMountStore | undefined;
   /** Limits of every RUN: they do not enter its key. */
   readonly limits?: Omit<CgroupSpec, "parent">;
+  /** Whether somebody reads the files of the result: it is written out as files. */
+  readonly readsResult?: boolean;
   readonly steps: StepLog;
   readonly clock: Clock;
   /** Time for directories that COPY and WORKDIR create, in nanoseconds: SOURCE_DATE_EPOCH or 0. */

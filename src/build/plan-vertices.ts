@@ -47,6 +47,23 @@ export function renewedVertices({ vertices }: Plan): ReadonlySet<VertexId> {
   return renewed;
 }
 
+/**
+ * Steps whose files something in this build reads: what runs or copies on them or from them, and with `targets` whoever
+ * gets the results. A layer that is put on another stack (`--link`) is read where the result is.
+ */
+export function readVertices(
+  { vertices, targets }: Plan,
+  options: { readonly targets: boolean },
+): ReadonlySet<VertexId> {
+  const read = new Set(options.targets ? targets.map(({ vertex }) => vertex) : []);
+  // Users before inputs.
+  for (const { id, op, inputs } of vertices.toReversed()) {
+    if (op.type === "merge" && !read.has(id)) continue;
+    for (const input of inputs) read.add(input);
+  }
+  return read;
+}
+
 /** An error with the place of its instruction, where it has one. */
 export function locateAt({ location }: Vertex, error: unknown): unknown {
   if (location === undefined || isTsbuildError(error, "CANCELED")) return error;

@@ -15,7 +15,7 @@ import { resolveImage } from "./ops/image.ts";
 import { executeMerge } from "./ops/merge.ts";
 import { executeMkdir } from "./ops/mkdir.ts";
 import type { OpRequest } from "./ops/request.ts";
-import { locateAt, vertexOf } from "./plan-vertices.ts";
+import { locateAt, readVertices, vertexOf } from "./plan-vertices.ts";
 import { openRemoteHits } from "./remote-hits.ts";
 import type { LayersResult, VertexResult } from "./result.ts";
 import { StepRecords, type StepRecord } from "./step-records.ts";
@@ -78,6 +78,7 @@ class Solver {
   // RUN steps mostly wait (network, disk, sleep), so more of them than cores run at once; file work is bound by cores.
   readonly #execSlots = createLimiter(Math.max(8, 2 * availableParallelism()));
   readonly #fileSlots = createLimiter(Math.max(2, availableParallelism()));
+  readonly #read: ReadonlySet<VertexId>;
   readonly #emptied = new Map<string, Promise<void>>();
 
   constructor(plan: Plan, given: BuildEnvironment) {
@@ -90,6 +91,7 @@ class Solver {
     const records = new StepRecords({ plan, environment, keys, remote });
     const trace = new BuildTrace({ plan, environment, keys, remote });
     this.#plan = plan;
+    this.#read = readVertices(plan, { targets: given.readsResult === true });
     this.#environment = environment;
     this.#keys = keys;
     this.#records = records;
@@ -327,6 +329,7 @@ class Solver {
       base,
       others,
       step: work.step,
+      isUnread: !this.#read.has(vertex.id),
       ...(vertex.ignoreCache === true ? { emptyOnce: this.#emptyOnce.bind(this) } : {}),
     };
     switch (op.type) {

@@ -196,9 +196,11 @@ async function openTar(
 ): Promise<Chunks> {
   const origin = await findTar(place, layer, options);
   if (origin.type === "snapshot") {
-    const entries = place.snapshots.diff(layer.chainId);
+    const { snapshots } = place;
     const { thread, isPassing = false } = options;
-    return verifyTar(layerTarChunks(entries, { thread, isPassing }), layer);
+    const tar = snapshots.openTar(layer.chainId, { isPassing });
+    const made = () => layerTarChunks(snapshots.diff(layer.chainId), { thread, isPassing });
+    return verifyTar(tar ?? made(), layer);
   }
   const blob = origin.type === "blob" ? origin.blob : await ensureLayerBlob(place, layer, options);
   const { content } = await decompress(await place.store.blobs.open(blob.digest));

@@ -134,9 +134,9 @@ export class LayerLog {
   /** undefined when only a walk can tell; asked once. */
   result(): LoggedLayer | undefined {
     if (this.#tar === undefined || !this.#isFinished) return undefined;
-    const { digest, size } = this.#tar.finish();
+    const layer = loggedLayer(this.#tar, this.#contentSize);
     this.close();
-    return { diffId: diffId(digest), tarSize: size, contentSize: this.#contentSize };
+    return layer;
   }
 
   /** Whether the log goes on with `path`, which must come behind everything before. */
@@ -198,13 +198,23 @@ export function openLayerLog(disk: LayerDisk): LayerLog | undefined {
 }
 
 /** Whether a file or directory that looks so is described by these attributes alone. */
-export function isPlain({ mode, mtime, xattrs }: NodeAttributes): boolean {
+export function isPlain({
+  mode,
+  mtime,
+  xattrs,
+}: Pick<NodeAttributes, "mode" | "mtime" | "xattrs">): boolean {
   if ((mode & ~0o777) !== 0 || mtime < 0n || mtime > lastTime) return false;
   return xattrs === undefined || xattrs.size === 0 || ![...xattrs.keys()].some(isPortableXattr);
 }
 
+/** Ends `tar`, which has so many bytes of content. */
+export function loggedLayer(tar: LayerTarDigester, contentSize: number): LoggedLayer {
+  const { digest, size } = tar.finish();
+  return { diffId: diffId(digest), tarSize: size, contentSize };
+}
+
 /** Whether the tar has `path` behind `before`: children follow their directory, names are in byte order. */
-function comesBehind(path: RootPath, before: RootPath): boolean {
+export function comesBehind(path: RootPath, before: RootPath): boolean {
   const length = Math.min(path.length, before.length);
   for (let at = 0; at < length; at++) {
     const [byte = 0, other = 0] = [path[at], before[at]];

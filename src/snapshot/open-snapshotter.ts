@@ -5,7 +5,7 @@ import { snapshotError } from "./errors.ts";
 import { copyForm } from "./copy-form.ts";
 import { type EmptyDirectories, overlayForm } from "./form.ts";
 import { probeOverlay, type OverlayObstacle } from "./probe-overlay.ts";
-import { DirectorySnapshotter } from "./snapshotter.ts";
+import { DirectorySnapshotter, type WithLock } from "./snapshotter.ts";
 import type { Snapshotter } from "./types.ts";
 
 export interface OpenSnapshotterOptions {
@@ -17,11 +17,13 @@ export interface OpenSnapshotterOptions {
   readonly kind?: "auto" | "overlayfs" | "copy";
   /** Names this boot of the machine; the kernel's own unless given. */
   readonly bootId?: string;
+  /** Keeps processes from making the files of one layer at the same time; needed where there are several. */
+  readonly withLock?: WithLock;
 }
 
 /** @throws SNAPSHOT_KIND_UNSUPPORTED when overlayfs is asked for and cannot work here; SYSCALLS_UNAVAILABLE */
 export async function openSnapshotter(options: OpenSnapshotterOptions): Promise<Snapshotter> {
-  const { directory, tmpDir, kind = "auto", bootId } = options;
+  const { directory, tmpDir, kind = "auto", bootId, withLock } = options;
   const kernel = lazySyscalls();
   const empty = makeEmptyDirectories(directory);
   const record = join(directory, "empty", "probe");
@@ -29,7 +31,7 @@ export async function openSnapshotter(options: OpenSnapshotterOptions): Promise<
   if (kind === "overlayfs" && obstacle !== undefined) throw unsupported(tmpDir, obstacle);
   const isOverlay = kind !== "copy" && obstacle === undefined;
   const form = isOverlay ? overlayForm(kernel, empty) : copyForm({ kernel, empty, tmpDir });
-  return new DirectorySnapshotter({ form, directory, tmpDir, bootId });
+  return new DirectorySnapshotter({ form, directory, tmpDir, bootId, withLock });
 }
 
 /** They show as the root of an image without layers, and look like one. */

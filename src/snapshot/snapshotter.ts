@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, renameSync } from "node:fs";
+import { mkdirSync, readdirSync, renameSync } from "node:fs";
 import { readdir, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { setImmediate as takeTurn } from "node:timers/promises";
@@ -7,6 +7,8 @@ import {
   makeFolder,
   type ChainId,
   diffId as toDiffId,
+  digestMismatch,
+  type Digest,
   digestHex,
   Digester,
   type DiffId,
@@ -18,13 +20,30 @@ import {
   removeTree,
   type RootfsMount,
 } from "../core/index.ts";
-import { type LayerEntryWithContent, layerTarChunks, tellEntry } from "../layer/index.ts";
+import {
+  type LayerEntryWithContent,
+  layerTarChunks,
+  readLayerTar,
+  tellEntry,
+} from "../layer/index.ts";
 import { applyLayer } from "./apply-layer.ts";
 import { snapshotError } from "./errors.ts";
 import type { Draft, Form } from "./form.ts";
+import {
+  distrustUnpacked,
+  filesIn,
+  type KeptForm,
+  keepUnpacked,
+  keptFormOf,
+  linkTar,
+  markUnpacked,
+  tarIn,
+} from "./kept-tar.ts";
 import type { LoggedLayer } from "./layer-log.ts";
 import { markDurable, markLost, type Metadata, readMetadata, writeMetadata } from "./metadata.ts";
 import type { StackTree } from "./stack-tree.ts";
+import { readTarFile } from "./tar-file.ts";
+import { TarWriter } from "./tar-writer.ts";
 import type {
   ActiveSnapshot,
   CommitOptions,
@@ -44,9 +63,14 @@ interface LayerFacts {
   readonly reproducible: boolean;
 }
 
+/** Runs `work` while nobody else, here or in another process, holds the lock of that name. */
+export type WithLock = (name: string, work: () => Promise<void>) => Promise<void>;
+
 interface Active extends ActiveSnapshot {
   readonly draft: Draft;
   readonly writers: readonly TreeWriter[];
+  /** Writes the layer's tar instead of files, as long as it can. */
+  readonly tarWriter: TarWriter | undefined;
   /** Removed as a whole; absent when the folder is somebody else's. */
   readonly folder: string | undefined;
 }
@@ -56,6 +80,7 @@ interface Active extends ActiveSnapshot {
  *
  * ```
  * <directory>/<24 hex of the chainId>/fs         the files; never changed again
+ *                                    /layer.tar  instead of them, until somebody needs files: see `keptFormOf`
  *                                    /meta.json  Snapshot; `unsynced.json` until `makeDurable`
  *                                    /notes      see `notesOf`
  * <tmpDir>/snapshot-<random>/{fs,work}           while it is active
@@ -70,6 +95,12 @@ export class DirectorySnapshotter implements Snapshotter {
   readonly #known = new Map<ChainId, Snapshot>();
   /** Those of them that a power cut would take. */
   readonly #unsynced = new Set<ChainId>();
+  /** Those whose files were made of a tar that is there still. */
+  readonly #unpacked = new Set<ChainId>();
+  /** Those whose files are known to be there. */
+  readonly #haveFiles = new Set<ChainId>();
+  readonly #unpacking = new Map<ChainId, Promise<void>>();
+  readonly #withLock: WithLock;
   #bootId: string | undefined;
   readonly #trees = new Map<ChainId, StackTree>();
   readonly #actives = new WeakMap<ActiveSnapshot, Active>();
@@ -79,8 +110,10 @@ export class DirectorySnapshotter implements Snapshotter {
     readonly directory: string;
     readonly tmpDir: string;
     readonly bootId?: string | undefined;
+    readonly withLock?: WithLock | undefined;
   }) {
     this.#form = options.form;
+    this.#withLock = options.withLock ?? (async (_name, work) => work());
     this.#bootId = options.bootId;
     this.kind = options.form.kind;
     this.#directory = options.directory;
@@ -100,7 +133,8 @@ export class DirectorySnapshotter implements Snapshotter {
     const isOurs = options.directory === undefined;
     const log = isOurs ? this.#form.openLog(disk) : undefined;
     const draft = { disk, work: join(folder, "work"), parents, lower, log };
-    const active = this.#activate({ draft, parent, folder, isOurs });
+    const isTar = options.asTar === true && log !== undefined;
+    const active = this.#activate({ draft, parent, folder, isOurs, isTar });
     try {
       await this.#form.begin(draft);
     } catch (error) {
@@ -111,10 +145,12 @@ export class DirectorySnapshotter implements Snapshotter {
   }
 
   async commit(active: ActiveSnapshot, options: CommitOptions = {}): Promise<Snapshot> {
-    const { draft } = this.#activeOf(active);
+    const { draft, tarWriter } = this.#activeOf(active);
+    const created = options.created ?? new Date();
+    const tar = tarWriter?.result;
+    if (tar !== undefined) return this.#keepTar(active, { ...tar, created, reproducible: true });
     await this.#form.endMounts(draft);
     const layer = draft.log?.result() ?? (await digestEntries(this.#form.entries(draft), options));
-    const created = options.created ?? new Date();
     return this.#keep(active, { ...layer, created, reproducible: true });
   }
 
@@ -209,10 +245,11 @@ export class DirectorySnapshotter implements Snapshotter {
     const known = await this.stat(extendChain(parent, source.diffId));
     if (known !== undefined) return known;
     const created = new Date(source.created);
+    if (this.#formOf(layer) === "tar") return this.#restackTar(parent, source);
     const active = await this.prepare(parent);
     try {
       const place = { tree: active.tree, writer: active.openWriter() };
-      const sharedFrom = Buffer.from(join(this.#pathOf(layer), "fs"));
+      const sharedFrom = Buffer.from(filesIn(this.#pathOf(layer)));
       await applyLayer({ ...place, sharedFrom }, this.diff(layer));
       return await this.#keep(active, { ...source, created });
     } catch (error) {
@@ -224,8 +261,39 @@ export class DirectorySnapshotter implements Snapshotter {
   async *diff(chainId: ChainId): AsyncGenerator<LayerEntryWithContent, void, undefined> {
     const snapshot = this.#read(chainId);
     if (snapshot === undefined) throw notFound(chainId);
-    const disk = this.#form.keptDisk(join(this.#pathOf(chainId), "fs"));
-    yield* this.#form.entries({ disk, lower: await this.tree(snapshot.parent) });
+    const tar = this.openTar(chainId);
+    if (tar !== undefined) yield* readLayerTar(tar, { isOurs: true });
+    else yield* this.#entriesOf(snapshot);
+  }
+
+  openTar(
+    chainId: ChainId,
+    options: { readonly isPassing?: boolean | undefined } = {},
+  ): AsyncIterable<Uint8Array> | undefined {
+    const snapshot = this.#read(chainId);
+    if (snapshot === undefined || this.#formOf(chainId) === "files") return undefined;
+    return this.#readTar(snapshot, options);
+  }
+
+  async *#readTar(
+    snapshot: Snapshot,
+    options: { readonly isPassing?: boolean | undefined },
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    try {
+      yield* readTarFile(tarIn(this.#pathOf(snapshot.chainId)), options);
+    } catch (error) {
+      if (errnoOf(error) !== "ENOENT") throw error;
+      // Before it was opened, another process has made its files, and a sync came after them.
+      yield* layerTarChunks(this.#entriesOf(snapshot));
+    }
+  }
+
+  async *#entriesOf({
+    chainId,
+    parent,
+  }: Snapshot): AsyncGenerator<LayerEntryWithContent, void, undefined> {
+    const disk = this.#form.keptDisk(filesIn(this.#pathOf(chainId)));
+    yield* this.#form.entries({ disk, lower: await this.tree(parent) });
   }
 
   async *list(): AsyncGenerator<Snapshot, void, undefined> {
@@ -238,6 +306,8 @@ export class DirectorySnapshotter implements Snapshotter {
   async isIntact(chainId: ChainId, layer?: LayerSource): Promise<boolean | undefined> {
     const snapshot = this.#read(chainId);
     if (snapshot === undefined) throw notFound(chainId);
+    const tar = this.openTar(chainId);
+    if (tar !== undefined) return (await digestOf(tar)) === snapshot.diffId;
     if (snapshot.reproducible) return (await hashTar(this.diff(chainId))) === snapshot.diffId;
     if (layer === undefined) return undefined;
     const active = await this.prepare(snapshot.parent);
@@ -253,7 +323,8 @@ export class DirectorySnapshotter implements Snapshotter {
 
   async makeDurable(sync: () => Promise<void>): Promise<void> {
     const chains = [...this.#unsynced];
-    if (chains.length === 0) return;
+    const unpacked = [...this.#unpacked];
+    if (chains.length === 0 && unpacked.length === 0) return;
     try {
       await sync();
     } catch (error) {
@@ -264,6 +335,10 @@ export class DirectorySnapshotter implements Snapshotter {
       markDurable(this.#pathOf(chainId));
       this.#unsynced.delete(chainId);
     }
+    for (const chainId of unpacked) {
+      keepUnpacked(this.#pathOf(chainId));
+      this.#unpacked.delete(chainId);
+    }
   }
 
   distrustUnsynced(): void {
@@ -272,6 +347,12 @@ export class DirectorySnapshotter implements Snapshotter {
       this.#known.delete(chainId);
     }
     this.#unsynced.clear();
+    for (const chainId of this.#unpacked) {
+      distrustUnpacked(this.#pathOf(chainId));
+      this.#trees.delete(chainId);
+      this.#haveFiles.delete(chainId);
+    }
+    this.#unpacked.clear();
   }
 
   async sweep(): Promise<number> {
@@ -288,6 +369,8 @@ export class DirectorySnapshotter implements Snapshotter {
     this.#known.delete(chainId);
     this.#trees.delete(chainId);
     this.#unsynced.delete(chainId);
+    this.#unpacked.delete(chainId);
+    this.#haveFiles.delete(chainId);
     await this.#removeFolder(this.#nameOf(chainId));
   }
 
@@ -308,16 +391,22 @@ export class DirectorySnapshotter implements Snapshotter {
     readonly parent: ChainId | undefined;
     readonly folder: string;
     readonly isOurs: boolean;
+    readonly isTar: boolean;
   }): ActiveSnapshot {
     const { draft, parent, folder } = made;
     const form = this.#form;
     const tree = form.liveTree(draft);
     const writers: TreeWriter[] = [];
+    let tarWriter: TarWriter | undefined;
+    const expectFiles = (): void => {
+      if (made.isTar) throw new Error("this layer is kept as a tar, if that goes");
+    };
     const active: Active = {
       key: folder,
       parent,
       // Who knows the directory, or has it mounted, may write to it: then only a walk tells what is there.
       get directory() {
+        expectFiles();
         draft.log?.close();
         draft.disk.openToOthers();
         return draft.disk.directory.toString();
@@ -325,16 +414,24 @@ export class DirectorySnapshotter implements Snapshotter {
       tree,
       showsSkeleton: (path) => tree.showsBelow(path),
       mount: async (options = {}) => {
+        expectFiles();
         draft.log?.close();
         draft.disk.openToOthers();
         return form.mountDraft(draft, options.skeleton ?? []);
       },
       unmount: async () => form.endMounts(draft),
       openWriter: (options) => {
+        if (writers.length > 0) expectFiles();
         if (writers.length > 0) draft.log?.close();
-        const writer = form.openWriter(draft, options);
+        const openFiles = (): TreeWriter => form.openWriter(draft, options);
+        if (made.isTar)
+          tarWriter = new TarWriter({ lower: draft.lower, tar: tarIn(folder), openFiles }, options);
+        const writer = tarWriter ?? openFiles();
         writers.push(writer);
         return writer;
+      },
+      get tarWriter() {
+        return tarWriter;
       },
       draft,
       writers,
@@ -352,20 +449,89 @@ export class DirectorySnapshotter implements Snapshotter {
 
   /** Gives an active snapshot its final name. Another process that was first with the same chain wins. */
   async #keep(active: ActiveSnapshot, facts: LayerFacts): Promise<Snapshot> {
-    const { parent } = active;
-    const chainId = extendChain(parent, facts.diffId);
-    const snapshot: Snapshot = { ...facts, chainId, parent, created: facts.created.toISOString() };
+    const snapshot = snapshotOf(active.parent, facts);
+    const staged = this.#stage(snapshot);
+    const { draft } = this.#activeOf(active);
+    this.#form.writeBeside(draft, staged);
+    draft.disk.openToOthers();
+    renameSync(draft.disk.directory, filesIn(staged));
+    const published = await this.#publish(staged, snapshot);
+    await this.#form.kept(draft, filesIn(this.#pathOf(snapshot.chainId)));
+    await this.abandon(active);
+    return published;
+  }
+
+  /** The same of one that is a tar. */
+  async #keepTar(active: ActiveSnapshot, facts: LayerFacts): Promise<Snapshot> {
+    const snapshot = snapshotOf(active.parent, facts);
+    const staged = this.#stage(snapshot);
+    renameSync(tarIn(active.key), tarIn(staged));
+    const published = await this.#publish(staged, snapshot);
+    await this.abandon(active);
+    return published;
+  }
+
+  /** `layer`, which is kept as a tar, on `parent`. */
+  async #restackTar(parent: ChainId, layer: Snapshot): Promise<Snapshot> {
+    if ((await this.stat(parent)) === undefined) throw notFound(parent);
+    const snapshot = snapshotOf(parent, { ...layer, created: new Date(layer.created) });
+    const staged = this.#stage(snapshot);
+    linkTar(tarIn(this.#pathOf(layer.chainId)), tarIn(staged));
+    return this.#publish(staged, snapshot);
+  }
+
+  /** A folder that is going to be the snapshot. */
+  #stage(snapshot: Snapshot): string {
     const staged = this.#temporary();
     // At once: each way through the thread pool takes longer than the call, and a build waits for the five of a step.
     mkdirSync(staged);
     writeMetadata(staged, { snapshot, bootId: this.#boot() });
-    const { draft } = this.#activeOf(active);
-    this.#form.writeBeside(draft, staged);
-    renameSync(active.directory, join(staged, "fs"));
-    const published = await this.#publish(staged, snapshot);
-    await this.#form.kept(draft, join(this.#pathOf(chainId), "fs"));
-    await this.abandon(active);
-    return published;
+    return staged;
+  }
+
+  /** Makes the files of a layer that is kept as a tar, once. */
+  async #unpack(snapshot: Snapshot): Promise<void> {
+    const { chainId } = snapshot;
+    const known = this.#unpacking.get(chainId);
+    if (known !== undefined) return known;
+    const work = this.#withLock(`files of ${chainId}`, async () => {
+      // Another process may have been faster.
+      if (this.#formOf(chainId) === "tar") await this.#unpackTar(snapshot);
+    }).finally(() => this.#unpacking.delete(chainId));
+    this.#unpacking.set(chainId, work);
+    return work;
+  }
+
+  async #unpackTar({ chainId, diffId, parent }: Snapshot): Promise<void> {
+    const folder = this.#pathOf(chainId);
+    const active = await this.prepare(parent);
+    const staged = this.#temporary();
+    try {
+      const { draft } = this.#activeOf(active);
+      const place = { tree: active.tree, writer: active.openWriter() };
+      await applyLayer(place, readLayerTar(readTarFile(tarIn(folder)), { isOurs: true }));
+      const made = draft.log?.result() ?? (await digestEntries(this.#form.entries(draft), {}));
+      const isExact = made.diffId === diffId;
+      if (!isExact) await expectDigest(tarIn(folder), diffId);
+      mkdirSync(staged);
+      this.#form.writeBeside(draft, staged);
+      // The lock is ours: what lies there is what a power cut left of an earlier attempt.
+      renameIfThere(filesIn(folder), join(staged, "old"));
+      for (const name of readdirSync(staged))
+        if (name !== "old") renameSync(join(staged, name), join(folder, name));
+      markUnpacked(folder, { bootId: this.#boot(), isExact });
+      draft.disk.openToOthers();
+      renameSync(draft.disk.directory, filesIn(folder));
+      this.#unpacked.add(chainId);
+      await this.#form.kept(draft, filesIn(folder));
+    } finally {
+      await this.abandon(active);
+      await removeTree(staged);
+    }
+  }
+
+  #formOf(chainId: ChainId): KeptForm | undefined {
+    return keptFormOf(this.#pathOf(chainId), () => this.#boot());
   }
 
   async #publish(staged: string, snapshot: Snapshot): Promise<Snapshot> {
@@ -393,10 +559,11 @@ export class DirectorySnapshotter implements Snapshotter {
     const known = this.#known.get(chainId);
     if (known !== undefined) return known;
     const found = this.#readFolder(this.#nameOf(chainId));
+    if (found?.snapshot.chainId !== chainId) return undefined;
+    const form = this.#formOf(chainId);
     // Without its files, by whatever hand, it is no snapshot: what made it is to run again.
-    if (found?.snapshot.chainId !== chainId || !existsSync(join(this.#pathOf(chainId), "fs"))) {
-      return undefined;
-    }
+    if (form === undefined) return undefined;
+    if (form === "both") this.#unpacked.add(chainId);
     this.#known.set(chainId, found.snapshot);
     if (!found.isDurable) this.#unsynced.add(chainId);
     return found.snapshot;
@@ -410,11 +577,16 @@ export class DirectorySnapshotter implements Snapshotter {
     return (this.#bootId ??= readBootId());
   }
 
-  /** Topmost first. */
+  /** Of files, which are made where there is only a tar. Topmost first. */
   async #directories(chainId: ChainId | undefined): Promise<string[]> {
     if (chainId === undefined) return [];
     const stack = await this.chain(chainId);
-    return stack.map((snapshot) => join(this.#pathOf(snapshot.chainId), "fs")).reverse();
+    for (const snapshot of stack) {
+      if (this.#haveFiles.has(snapshot.chainId)) continue;
+      if (this.#formOf(snapshot.chainId) === "tar") await this.#unpack(snapshot);
+      this.#haveFiles.add(snapshot.chainId);
+    }
+    return stack.map((snapshot) => filesIn(this.#pathOf(snapshot.chainId))).reverse();
   }
 
   #pathOf(chainId: ChainId): string {
@@ -439,10 +611,36 @@ export class DirectorySnapshotter implements Snapshotter {
 
 type Entries = AsyncIterable<LayerEntryWithContent> | Iterable<LayerEntryWithContent>;
 
-async function hashTar(entries: Entries): Promise<string> {
+async function hashTar(entries: Entries): Promise<Digest> {
+  return digestOf(layerTarChunks(entries, { isPassing: true }));
+}
+
+async function digestOf(chunks: AsyncIterable<Uint8Array>): Promise<Digest> {
   const digester = new Digester();
-  for await (const chunk of layerTarChunks(entries, { isPassing: true })) digester.update(chunk);
+  for await (const chunk of chunks) digester.update(chunk);
   return digester.digest();
+}
+
+/** @throws DIGEST_MISMATCH */
+async function expectDigest(tar: string, expected: DiffId): Promise<void> {
+  const found = await digestOf(readTarFile(tar, { isPassing: true }));
+  if (found !== expected) throw digestMismatch(expected, found, "the tar of a layer");
+}
+
+function snapshotOf(parent: ChainId | undefined, facts: LayerFacts): Snapshot {
+  const { diffId, tarSize, contentSize, created, reproducible } = facts;
+  return {
+    ...{ chainId: extendChain(parent, diffId), diffId, parent, tarSize, contentSize },
+    ...{ created: created.toISOString(), reproducible },
+  };
+}
+
+function renameIfThere(from: string, to: string): void {
+  try {
+    renameSync(from, to);
+  } catch (error) {
+    if (errnoOf(error) !== "ENOENT") throw error;
+  }
 }
 
 /** Timers and signals get their turn so often. */

@@ -63,7 +63,8 @@ export function openTreeWriter(active: ActiveSnapshot, options?: TreeWriterOptio
 /** Too many names already; a filesystem without hard links; another filesystem. */
 const unshareable: ReadonlySet<string> = new Set(["EMLINK", "EPERM", "EXDEV"]);
 
-const defaultParent: NodeAttributes = { mode: 0o755, uid: 0, gid: 0, mtime: 0n };
+/** Looks of parents that exist nowhere yet. */
+export const impliedLooks: NodeAttributes = { mode: 0o755, uid: 0, gid: 0, mtime: 0n };
 
 /**
  * The one writer of layers in overlayfs form (and of complete trees). It creates nodes with synchronous calls: each takes
@@ -100,7 +101,7 @@ export class LayerWriter implements TreeWriter {
     this.#place = place;
     this.#disk = place.disk;
     this.#log = place.log;
-    this.#implied = options.implied ?? defaultParent;
+    this.#implied = options.implied ?? impliedLooks;
     this.#tellFile = options.tellFile ?? ((error) => error);
     const { thread } = options;
     if (thread === undefined || place.log === undefined || !place.disk.isDirect) return;

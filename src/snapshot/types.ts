@@ -153,6 +153,9 @@ export interface ActiveSnapshot {
  * const snapshot = await snapshots.commit(active);
  * ```
  *
+ * The files of a layer that nobody has read yet may be kept as a tar (`PrepareOptions.asTar`). Whatever needs files makes
+ * them first: `prepare` on such a layer, `tree`, `view`.
+ *
  * Safe for many processes: active snapshots live in the process' own tmp folder and become visible by one rename;
  * when another process committed the same chain first, `commit` returns that one. After a crash an active snapshot is
  * garbage that the next sweep removes.
@@ -198,6 +201,12 @@ export interface Snapshotter {
   restack(parent: ChainId | undefined, layer: ChainId): Promise<Snapshot>;
   /** Entries of one layer in tar order, whiteouts by their tar names: what `local/` streams out as a layer tar. */
   diff(chainId: ChainId): AsyncIterable<LayerEntryWithContent>;
+  /** The layer's tar where it is kept as one; undefined where only `diff` tells it. Nothing proves the bytes. */
+  openTar(
+    chainId: ChainId,
+    /** `isPassing`: each part is looked at no more when the next one is asked for. */
+    options?: { readonly isPassing?: boolean | undefined },
+  ): AsyncIterable<Uint8Array> | undefined;
   list(): AsyncIterable<Snapshot>;
   /**
    * Whether the files of a snapshot are still those that were committed. Reads all of them. For a layer that was applied
@@ -234,6 +243,11 @@ export interface PrepareOptions {
    * Their owner removes the folder. By default it is one in the process' own tmp folder.
    */
   readonly directory?: string;
+  /**
+   * The layer is kept as a tar as far as that goes: nobody is going to read its files soon. It takes one writer, and
+   * neither `directory` nor `mount` may be asked for; what the writer wrote need not show in `tree`.
+   */
+  readonly asTar?: boolean | undefined;
 }
 
 export interface LayerSource {

@@ -110,7 +110,7 @@ async function copyLarge(
     for (const outcome of settled) if (outcome.status === "rejected") throw outcome.reason;
     part = await next;
     position += part.length;
-    if (part.length === 0 && position < source.size) throw changed(target.path);
+    if (part.length === 0 && position < source.size) throw sourceChanged(target.path);
   }
   await writer.finish();
 }
@@ -131,12 +131,13 @@ async function writeStream(fd: number, content: Readable): Promise<void> {
 function readAll(fd: number, content: Buffer, path: RootPath): void {
   for (let length = 0; length < content.length;) {
     const count = readSync(fd, content, length, content.length - length, length);
-    if (count === 0) throw changed(path);
+    if (count === 0) throw sourceChanged(path);
     length += count;
   }
 }
 
-function changed(path: RootPath): Error {
+/** SNAPSHOT_SOURCE_CHANGED. */
+export function sourceChanged(path: RootPath): Error {
   const text = rootPathToString(path);
   return snapshotError("SNAPSHOT_SOURCE_CHANGED", `write /${text}: its source became shorter`, {
     hint: "the file changed while it was read; try again when nothing writes to it",

@@ -31,6 +31,7 @@ import {
 } from "../support/layer-entries.ts";
 import { collect } from "../support/collect.ts";
 import { layerOf, tarDigestOf } from "../support/layer-source.ts";
+import { describeKeptTars } from "./kept-tar-contract.ts";
 import { dumpMount, dumpTree, type TreeDump } from "../support/tree-dump.ts";
 
 export interface SnapshotterFolders {
@@ -91,6 +92,8 @@ export function describeSnapshotter(
       expect(await readdir(folders.tmpDir)).toEqual([]);
       return error;
     }
+
+    describeKeptTars({ folders: () => folders, snapshots: () => snapshots, open });
 
     describe("life of a snapshot", () => {
       test("nothing is an empty root, 0755 and owned by root", async () => {

@@ -46,6 +46,9 @@ function build(context: string, ...flags: readonly string[]): Scenario["args"] {
 
 export const scenarios: readonly Scenario[] = [
   { name: "copy", isPrepared: false, args: build("copy") },
+  { name: "copy-as-tar", isPrepared: false, args: build("copied") },
+  // The layer below lies there as a tar.
+  { name: "files-of-a-tar", isPrepared: true, args: build("on-copied") },
   { name: "run", isPrepared: true, args: build("run") },
   {
     name: "unpack",
@@ -125,6 +128,12 @@ export async function makeBench(folder: string): Promise<Bench> {
   const contexts = join(folder, "contexts");
   const [archive, prepared] = [join(folder, "base.tar"), join(folder, "prepared")];
   await makeCopyContext(join(contexts, "copy"));
+  const plain = { a: "a", b: "b".repeat(3e6), c: "c" };
+  await makeContext(join(contexts, "copied", "tree"), "none\n", plain);
+  await makeContext(join(contexts, "copied"), "FROM scratch\nCOPY tree /tree\n", {});
+  await makeContext(join(contexts, "on-copied"), "FROM copied:1\nCOPY one /tree/one\n", {
+    one: "1",
+  });
   await makeContext(join(contexts, "base"), baseDockerfile, { data: "x".repeat(100_000) });
   await copyFile("/bin/busybox", join(contexts, "base/busybox"));
   await makeContext(join(contexts, "run"), runDockerfile, { one: "one" });
@@ -134,6 +143,7 @@ export async function makeBench(folder: string): Promise<Bench> {
   const root = prepared;
   await expectCli([...reproducible, "-t", "base:1", join(contexts, "base")], { root });
   await expectCli([...reproducible, join(contexts, "nameless")], { root });
+  await expectCli([...reproducible, "-t", "copied:1", join(contexts, "copied")], { root });
   await expectCli(["save", "-o", archive, "base:1"], { root });
   const layout = `type=oci,tar=false,dest=${join(folder, "layout")},name=base:latest`;
   await expectCli([...reproducible, "-o", layout, join(contexts, "base")], { root });

@@ -69,6 +69,10 @@ export class MemorySnapshotter implements Snapshotter {
       : [...(await this.chain(snapshot.parent)), snapshot];
   }
 
+  openTar(): undefined {
+    return undefined;
+  }
+
   async *diff(chainId: ChainId): AsyncGenerator<LayerEntryWithContent> {
     yield* this.#stored.get(chainId)?.entries ?? [];
   }

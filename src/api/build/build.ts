@@ -132,7 +132,9 @@ async function buildFrom(sources: BuildSources, work: BuildWork): Promise<BuildR
     const watched = secretWatch === undefined ? {} : { secretWatch };
     const { solution, written } = await caches.retrying(async (attempt) => {
       const thread = attempt === 1 ? environment.thread : undefined;
-      const solution = await solve(plan, { ...environment, ...given, ...watched, thread })
+      const readsResult = outputs.some(({ type }) => type === "local" || type === "tar");
+      const asked = { ...given, ...watched, thread, readsResult };
+      const solution = await solve(plan, { ...environment, ...asked })
         .catch((error: unknown) => {
           throw pinpointWord(error, parsed);
         })

@@ -29,7 +29,8 @@ type PathSource = Extract<CopySource, { type: "path" }>;
  * @throws BUILD_COPY_CONFLICT, BUILD_COPY_MODE_INVALID, BUILD_UNSUPPORTED, CONTEXT_SOURCE_NOT_FOUND
  */
 export async function executeCopy(op: CopyOp, request: OpRequest): Promise<LayersResult> {
-  return makeLayer(request, async (active) => {
+  const asTar = request.isUnread && (await isOneDirectory(op, request));
+  const work = async (active: ActiveSnapshot): Promise<void> => {
     const target = await openTarget(op, { request, active });
     for (const source of op.sources) {
       if (source.type === "path") await copyPaths(op, { source, target, request });
@@ -39,7 +40,22 @@ export async function executeCopy(op: CopyOp, request: OpRequest): Promise<Layer
     }
     await target.writer.finish();
     target.sync.end();
-  });
+  };
+  return makeLayer(request, work, { asTar });
+}
+
+/**
+ * Whether all that is copied is what one directory holds. Its layer can be kept as a tar: nothing is looked up that the
+ * same copy has written before.
+ */
+async function isOneDirectory(op: CopyOp, request: OpRequest): Promise<boolean> {
+  const [source, ...others] = op.sources;
+  if (source?.type !== "path" || others.length > 0 || op.parents) return false;
+  const tree = await inputTree(source, request);
+  const [path, ...more] = await selectSources(tree, source.pattern);
+  if (path === undefined || more.length > 0) return false;
+  const from = await resolvePath(tree, path, { followLast: true });
+  return (await tree.lstat(from))?.type === "directory";
 }
 
 async function openTarget(

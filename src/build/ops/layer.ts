@@ -1,4 +1,4 @@
-import type { ActiveSnapshot } from "../../snapshot/index.ts";
+import type { ActiveSnapshot, PrepareOptions } from "../../snapshot/index.ts";
 import type { LayersResult } from "../result.ts";
 import type { OpRequest } from "./request.ts";
 
@@ -9,9 +9,10 @@ import type { OpRequest } from "./request.ts";
 export async function makeLayer(
   request: OpRequest,
   work: (active: ActiveSnapshot) => Promise<void>,
+  options: Pick<PrepareOptions, "asTar"> = {},
 ): Promise<LayersResult> {
   const { base, environment, step } = request;
-  const active = await environment.snapshots.prepare(base.chainId);
+  const active = await environment.snapshots.prepare(base.chainId, options);
   try {
     await step.phase("run", () => work(active));
     environment.signal.throwIfAborted();

@@ -10,6 +10,8 @@ export interface OpRequest {
   /** Results of the vertex' further inputs: `inputs[n]` of the op is `others[n - 1]`. */
   readonly others: readonly VertexResult[];
   readonly step: Step;
+  /** Whether nothing in this build is going to read the files of the result. */
+  readonly isUnread: boolean;
   /**
    * Only for a step that ignores the cache (`--no-cache`): the cache mounts that it uses are emptied first. Several
    * steps of one build that use the same one share what they put in, so it is emptied once, and all wait for that.

@@ -1,7 +1,7 @@
 import { Readable } from "node:stream";
 import { ByteSource } from "../byte-source.ts";
 import { layerError } from "../errors.ts";
-import { archiveLimits, beyondLimit } from "../limits.ts";
+import { type ArchiveLimits, archiveLimits, beyondLimit } from "../limits.ts";
 import type { LayerEntry, LayerEntryWithContent } from "../types.ts";
 import { blockSize, paddingOf } from "./format.ts";
 import { parsePax } from "./pax.ts";
@@ -20,6 +20,10 @@ import {
 const smallFile = 1024 * 1024;
 /** Of one header's records or name, in bytes; Go's readers, and so docker's, draw the line at the same size. */
 const maxExtensionSize = 1024 * 1024;
+const noLimits: Pick<ArchiveLimits, "entries" | "extensionBytes"> = {
+  entries: Infinity,
+  extensionBytes: Infinity,
+};
 const noExtensions: Extensions = { pax: new Map() };
 
 export interface ReadLayerTarOptions {
@@ -27,6 +31,8 @@ export interface ReadLayerTarOptions {
   readonly maxEntries?: number;
   /** The tar holds headers only: contents of files are kept somewhere else. Entries of files can then not be read. */
   readonly contentsElsewhere?: boolean;
+  /** It was written here: it may be as long as it is. */
+  readonly isOurs?: boolean;
 }
 
 /**
@@ -42,7 +48,7 @@ export async function* readLayerTar(
   input: AsyncIterable<Uint8Array>,
   options: ReadLayerTarOptions = {},
 ): AsyncGenerator<LayerEntryWithContent, void, undefined> {
-  const limits = archiveLimits();
+  const limits = options.isOurs === true ? noLimits : archiveLimits();
   const { maxEntries = limits.entries, contentsElsewhere = false } = options;
   const source = new ByteSource(input);
   let extensions = noExtensions;

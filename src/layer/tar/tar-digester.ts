@@ -26,9 +26,15 @@ const zeros = Buffer.alloc(2 * blockSize);
  */
 export class LayerTarDigester {
   readonly #digester = new Digester();
+  readonly #sink: ((bytes: Uint8Array) => void) | undefined;
   #places: ContentPlaces = ownPlace();
   #chunk: Buffer | undefined;
   #length = 0;
+
+  /** `sink` gets the bytes of the tar, in order; of what it was given nothing is sure once it returns. */
+  constructor(sink?: (bytes: Uint8Array) => void) {
+    this.#sink = sink;
+  }
 
   /** From the next piece on, `reserve` gives places in this memory. */
   usePlaces(places: ContentPlaces): void {
@@ -58,7 +64,7 @@ export class LayerTarDigester {
       return;
     }
     this.#flush();
-    this.#digester.update(part);
+    this.#take(part);
   }
 
   /** Ends content of `size` bytes. */
@@ -77,15 +83,20 @@ export class LayerTarDigester {
   #add(part: Uint8Array): void {
     if (part.length > chunkSize) {
       this.#flush();
-      this.#digester.update(part);
+      this.#take(part);
     } else this.reserve(part.length).set(part);
   }
 
   #flush(): void {
     if (this.#length === 0 || this.#chunk === undefined) return;
-    this.#digester.update(this.#chunk.subarray(0, this.#length));
+    this.#take(this.#chunk.subarray(0, this.#length));
     this.#chunk = undefined;
     this.#length = 0;
+  }
+
+  #take(bytes: Uint8Array): void {
+    this.#digester.update(bytes);
+    this.#sink?.(bytes);
   }
 }
 

@@ -1,0 +1,88 @@
+import { closeSync, ftruncateSync, openSync, read as readCallback, writeSync } from "node:fs";
+import { promisify } from "node:util";
+
+const read = promisify(readCallback);
+
+/** Zeros of this length are not written, as in files (`SparseFileWriter`). */
+const pieceSize = 64 * 1024;
+const zeros = Buffer.alloc(pieceSize);
+const readSize = 1024 * 1024;
+
+/** A tar that is written from its beginning to its end, at once: each call takes as long as copying the bytes. */
+export class TarFile {
+  readonly path: string;
+  readonly #fd: number;
+  #length = 0;
+  #isOpen = true;
+
+  /** @throws EEXIST of Node */
+  constructor(path: string) {
+    this.path = path;
+    this.#fd = openSync(path, "wx", 0o600);
+  }
+
+  write(bytes: Uint8Array): void {
+    let start = 0;
+    for (let at = 0; at + pieceSize <= bytes.length; at += pieceSize) {
+      // Other content is told from zeros by its first bytes, at no cost.
+      if (!zeros.equals(bytes.subarray(at, at + pieceSize))) continue;
+      this.#writeWhole(bytes.subarray(start, at));
+      this.#length += pieceSize;
+      start = at + pieceSize;
+    }
+    this.#writeWhole(bytes.subarray(start));
+  }
+
+  /** Gives the file its length, and closes it. */
+  finish(): void {
+    if (this.#isOpen) ftruncateSync(this.#fd, this.#length);
+    this.close();
+  }
+
+  /** Idempotent. */
+  close(): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    closeSync(this.#fd);
+  }
+
+  #writeWhole(bytes: Uint8Array): void {
+    for (let written = 0; written < bytes.length;) {
+      const left = bytes.length - written;
+      const count = writeSync(this.#fd, bytes, written, left, this.#length);
+      written += count;
+      this.#length += count;
+    }
+  }
+}
+
+/** The bytes of a tar. Without `isPassing` each part is the reader's; with it, only until the next one is asked for. */
+export async function* readTarFile(
+  path: string,
+  { isPassing = false }: { readonly isPassing?: boolean | undefined } = {},
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const fd = openSync(path, "r");
+  try {
+    const make = (): Buffer => Buffer.allocUnsafeSlow(readSize);
+    // Two places in turn: the next part is read while this one is at work.
+    const places = isPassing ? ([make(), make()] as const) : undefined;
+    const readNext = async (turn: number): Promise<Uint8Array> => {
+      const place = places?.[turn % 2 === 0 ? 0 : 1] ?? make();
+      const { bytesRead } = await read(fd, place, 0, readSize, null);
+      return place.subarray(0, bytesRead);
+    };
+    let next = readNext(0);
+    try {
+      for (let turn = 1; ; turn++) {
+        const part = await next;
+        if (part.length === 0) return;
+        next = readNext(turn);
+        yield part;
+      }
+    } finally {
+      await Promise.allSettled([next]);
+    }
+  } finally {
+    closeSync(fd);
+  }
+}

@@ -1,0 +1,357 @@
+import { read as readCallback, rmSync } from "node:fs";
+import { Readable } from "node:stream";
+import { promisify } from "node:util";
+import { diskFull, isDiskFull } from "../core/index.ts";
+import {
+  baseName,
+  type LayerEntry,
+  LayerTarDigester,
+  type MergedTree,
+  parentRootPath,
+  readLayerTar,
+  type RootPath,
+  rootPathToString,
+} from "../layer/index.ts";
+import { comesBehind, isPlain, type LoggedLayer, loggedLayer } from "./layer-log.ts";
+import { expectTellableName, hardlinkEntry } from "./file-entry.ts";
+import type { SharedNode } from "./layer-disk.ts";
+import { notDirectory } from "./stack-tree.ts";
+import { readTarFile, TarFile } from "./tar-file.ts";
+import { impliedLooks } from "./tree-writer.ts";
+import type {
+  Device,
+  FileContent,
+  NodeAttributes,
+  SmallContent,
+  TreeWriter,
+  TreeWriterOptions,
+} from "./types.ts";
+import { lengthOf, readSmall, smallFile, sourceChanged } from "./write-content.ts";
+
+const read = promisify(readCallback);
+/** What any disk takes as a name; and as a path of a layer, below some folder. Who has longer ones hears it from the disk. */
+const [longestName, longestPath] = [255, 3500];
+const partSize = 2 * 1024 * 1024;
+
+export interface TarWriterPlace {
+  /** What lies below the layer. */
+  readonly lower: MergedTree;
+  /** Where the tar goes: a path where nothing is. */
+  readonly tar: string;
+  /** Opens the writer that makes files, in the same layer, when a tar will not do. */
+  readonly openFiles: () => TreeWriter;
+}
+
+/**
+ * Writes the tar of a layer, and none of its files: 20,000 files are one file then, written from its beginning to its end.
+ * It says byte for byte what the files would have given, by the rule of `LayerLog`: nodes come once, in the order of the
+ * tar, and look as any filesystem keeps them. With the first one that is otherwise, what the tar has is made into files,
+ * and the usual writer goes on.
+ */
+export class TarWriter implements TreeWriter {
+  readonly #place: TarWriterPlace;
+  readonly #implied: NodeAttributes;
+  readonly #file: TarFile;
+  readonly #tar: LayerTarDigester;
+  /** Directories that are in the layer. */
+  readonly #ready = new Set<string>([""]);
+  /** A directory whose looks may still change: until something is written into it or beside it. */
+  #held: { readonly path: RootPath; readonly attributes: NodeAttributes } | undefined;
+  #last: RootPath | undefined;
+  /** Nodes that may get more names. Files that are written at once are those that have only one. */
+  readonly #linkable = new Map<string, LayerEntry>();
+  #contentSize = 0;
+  #files: TreeWriter | undefined;
+  #result: LoggedLayer | undefined;
+
+  constructor(place: TarWriterPlace, options: TreeWriterOptions = {}) {
+    this.#place = place;
+    this.#implied = options.implied ?? impliedLooks;
+    const file = new TarFile(place.tar);
+    this.#file = file;
+    this.#tar = new LayerTarDigester((bytes) => {
+      file.write(bytes);
+    });
+  }
+
+  /** What the tar holds, once the writer has finished; undefined when there are files instead. */
+  get result(): LoggedLayer | undefined {
+    return this.#result;
+  }
+
+  async directory(path: RootPath, attributes: NodeAttributes): Promise<void> {
+    if (await this.#canHold(path, attributes)) this.#hold(path, attributes);
+    else await (await this.#makeFiles()).directory(path, attributes);
+  }
+
+  async file(path: RootPath, attributes: NodeAttributes, content: FileContent): Promise<void> {
+    if (content instanceof Readable || !(await this.#canAdd(path, attributes)))
+      return (await this.#makeFiles()).file(path, attributes, content);
+    await this.#telling(path, async () => {
+      const entry = entryOf("file", { path, attributes, size: lengthOf(content) ?? 0 });
+      this.#begin(entry);
+      await this.#addContent(path, content);
+      this.#end(entry);
+      this.#linkable.set(key(path), entry);
+    });
+  }
+
+  smallFile(path: RootPath, attributes: NodeAttributes, content: SmallContent): boolean {
+    if (this.#files !== undefined) return this.#files.smallFile(path, attributes, content);
+    const parent = parentRootPath(path);
+    const size = Buffer.isBuffer(content) ? content.length : content.size;
+    if (size > smallFile || parent === undefined || !this.#ready.has(key(parent))) return false;
+    // `file` makes files of what is here then.
+    if (!this.#isNext(path) || !isPlain(attributes)) return false;
+    try {
+      const entry = entryOf("file", { path, attributes, size });
+      this.#begin(entry);
+      readSmall({ path, tar: this.#tar, queue: undefined }, content);
+      this.#end(entry);
+    } catch (error) {
+      throw toldWithPath(error, path);
+    }
+    return true;
+  }
+
+  async symlink(path: RootPath, attributes: NodeAttributes, target: Buffer): Promise<void> {
+    const shown = { ...attributes, mode: 0o777 };
+    if (target.length > longestPath || !(await this.#canAdd(path, shown)))
+      return (await this.#makeFiles()).symlink(path, attributes, target);
+    const entry = { ...entryOf("symlink", { path, attributes: shown }), linkTarget: target };
+    await this.#telling(path, () => {
+      this.#begin(entry);
+      this.#linkable.set(key(path), entry);
+    });
+  }
+
+  async hardlink(path: RootPath, target: RootPath): Promise<void> {
+    const first = this.#linkable.get(key(target));
+    if (first === undefined || !(await this.#canAdd(path, first)))
+      return (await this.#makeFiles()).hardlink(path, target);
+    await this.#telling(path, () => {
+      this.#begin(hardlinkEntry(first, { path, target: first.path }));
+      this.#linkable.set(key(path), first);
+    });
+  }
+
+  async device(path: RootPath, attributes: NodeAttributes, device: Device): Promise<void> {
+    return (await this.#makeFiles()).device(path, attributes, device);
+  }
+
+  async fifo(path: RootPath, attributes: NodeAttributes): Promise<void> {
+    return (await this.#makeFiles()).fifo(path, attributes);
+  }
+
+  async share(path: RootPath, node: SharedNode): Promise<boolean> {
+    return (await this.#makeFiles()).share(path, node);
+  }
+
+  async setAttributes(path: RootPath, attributes: Partial<NodeAttributes>): Promise<void> {
+    await this.#bringUp(path);
+    const held = this.#held;
+    const looks = held?.path.equals(path) === true && { ...held.attributes, ...attributes };
+    if (looks !== false && isPlain(looks)) this.#held = { path, attributes: looks };
+    else await (await this.#makeFiles()).setAttributes(path, attributes);
+  }
+
+  async remove(path: RootPath): Promise<void> {
+    return (await this.#makeFiles()).remove(path);
+  }
+
+  async hideLower(path: RootPath): Promise<void> {
+    return (await this.#makeFiles()).hideLower(path);
+  }
+
+  async hideLowerChildren(path: RootPath): Promise<void> {
+    return (await this.#makeFiles()).hideLowerChildren(path);
+  }
+
+  async settle(path?: RootPath): Promise<void> {
+    await this.#files?.settle(path);
+  }
+
+  async stop(): Promise<void> {
+    this.#file.close();
+    await this.#files?.stop();
+  }
+
+  async finish(): Promise<void> {
+    if (this.#files !== undefined) return this.#files.finish();
+    this.#result = this.#endTar();
+  }
+
+  /** Whether `path` may be the directory whose looks are not told yet; what is above it is in the layer then. */
+  async #canHold(path: RootPath, attributes: NodeAttributes): Promise<boolean> {
+    if (this.#held?.path.equals(path) === true) return isPlain(attributes);
+    return this.#canAdd(path, attributes);
+  }
+
+  /** Whether the tar goes on with a node that looks so; what is above it is in the layer then. */
+  async #canAdd(
+    path: RootPath,
+    attributes: Pick<NodeAttributes, "mode" | "mtime" | "xattrs">,
+  ): Promise<boolean> {
+    const parent = parentRootPath(path);
+    if (this.#files !== undefined || parent === undefined || !isPlain(attributes)) return false;
+    await this.#ensure(parent);
+    return this.#files === undefined && this.#isNext(path);
+  }
+
+  #isNext(path: RootPath): boolean {
+    if (baseName(path).length > longestName || path.length > longestPath) return false;
+    return this.#last === undefined || comesBehind(path, this.#last);
+  }
+
+  #hold(path: RootPath, attributes: NodeAttributes): void {
+    expectTellableName(path);
+    if (this.#held?.path.equals(path) !== true) this.#flush();
+    this.#held = { path, attributes };
+    this.#last = path;
+    this.#ready.add(key(path));
+  }
+
+  #begin(entry: LayerEntry): void {
+    expectTellableName(entry.path);
+    this.#flush();
+    this.#last = entry.path;
+    this.#tar.header(entry);
+  }
+
+  #end({ size }: LayerEntry): void {
+    this.#tar.pad(size);
+    this.#contentSize += size;
+  }
+
+  #flush(): void {
+    const held = this.#held;
+    this.#held = undefined;
+    if (held !== undefined) this.#tar.header(entryOf("directory", held));
+  }
+
+  async #addContent(path: RootPath, content: Exclude<FileContent, Readable>): Promise<void> {
+    if (Buffer.isBuffer(content)) this.#tar.content(content);
+    else if (content.size <= smallFile)
+      readSmall({ path, tar: this.#tar, queue: undefined }, content);
+    else await this.#addLarge(path, content);
+  }
+
+  /** The next part is read while this one is hashed and written. */
+  async #addLarge(
+    path: RootPath,
+    source: { readonly fd: number; readonly size: number },
+  ): Promise<void> {
+    const places = [Buffer.allocUnsafeSlow(partSize), Buffer.allocUnsafeSlow(partSize)] as const;
+    const readPart = async (turn: number, position: number): Promise<Buffer> => {
+      const place = places[turn % 2 === 0 ? 0 : 1];
+      const length = Math.min(partSize, source.size - position);
+      const { bytesRead } = await read(source.fd, place, 0, length, position);
+      return place.subarray(0, bytesRead);
+    };
+    let part = await readPart(0, 0);
+    for (let turn = 1, position = part.length; part.length > 0; turn++) {
+      const next = readPart(turn, position);
+      try {
+        this.#tar.content(part);
+      } finally {
+        await Promise.allSettled([next]);
+      }
+      part = await next;
+      position += part.length;
+      if (part.length === 0 && position < source.size) throw sourceChanged(path);
+    }
+  }
+
+  /** Makes sure that the layer has directory `path`, looking as it does below or as new parents look. */
+  async #ensure(path: RootPath): Promise<void> {
+    const parent = parentRootPath(path);
+    if (parent === undefined || this.#ready.has(key(path)) || this.#files !== undefined) return;
+    await this.#ensure(parent);
+    const below = await this.#place.lower.lstat(path);
+    if (below === undefined) return this.directory(path, this.#implied);
+    if (below.type !== "directory") throw notDirectory(path);
+    await this.directory(path, { ...below, xattrs: await this.#place.lower.xattrs(path) });
+  }
+
+  /** The same of a directory that is below. */
+  async #bringUp(path: RootPath): Promise<void> {
+    if (this.#files !== undefined || this.#ready.has(key(path))) return;
+    const below = await this.#place.lower.lstat(path);
+    if (below?.type === "directory") await this.#ensure(path);
+  }
+
+  #endTar(): LoggedLayer {
+    this.#flush();
+    const layer = loggedLayer(this.#tar, this.#contentSize);
+    this.#file.finish();
+    return layer;
+  }
+
+  /** The writer of files, which has written what the tar holds. */
+  async #makeFiles(): Promise<TreeWriter> {
+    if (this.#files !== undefined) return this.#files;
+    this.#endTar();
+    const files = this.#place.openFiles();
+    this.#files = files;
+    await writeNodes(files, this.#file.path);
+    rmSync(this.#file.path);
+    return files;
+  }
+
+  async #telling(path: RootPath, work: () => void | Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      throw toldWithPath(error, path);
+    }
+  }
+}
+
+/** Writes what a tar of ours holds, where each path is meant literally. */
+async function writeNodes(writer: TreeWriter, tar: string): Promise<void> {
+  for await (const entry of readLayerTar(readTarFile(tar), { isOurs: true })) {
+    const { path, linkTarget = Buffer.alloc(0) } = entry;
+    switch (entry.type) {
+      case "directory":
+        await writer.directory(path, entry);
+        break;
+      case "file": {
+        const content = entry.read?.() ?? entry.open?.() ?? Buffer.alloc(0);
+        const isDone = Buffer.isBuffer(content) && writer.smallFile(path, entry, content);
+        if (!isDone) await writer.file(path, entry, content);
+        break;
+      }
+      case "symlink":
+        await writer.symlink(path, entry, linkTarget);
+        break;
+      case "hardlink":
+        await writer.hardlink(path, linkTarget);
+        break;
+      default:
+        throw new Error(`a ${entry.type} is never written into such a tar`);
+    }
+  }
+  await writer.settle();
+}
+
+function entryOf(
+  type: "file" | "directory" | "symlink",
+  node: {
+    readonly path: RootPath;
+    readonly attributes: NodeAttributes;
+    readonly size?: number;
+  },
+): LayerEntry {
+  const { path, attributes, size = 0 } = node;
+  const { mode, uid, gid, mtime } = attributes;
+  return { path, type, mode, uid, gid, mtime, size };
+}
+
+function toldWithPath(error: unknown, path: RootPath): unknown {
+  return isDiskFull(error) ? diskFull(`/${rootPathToString(path)}`, error) : error;
+}
+
+/** Latin-1 gives each byte string a string of its own. */
+function key(path: RootPath): string {
+  return path.toString("latin1");
+}
