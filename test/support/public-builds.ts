@@ -5,6 +5,7 @@ import { repository } from "./cli.ts";
 import { foretoldSteps, isForetold } from "./foretold-steps.ts";
 import { instructionSteps, readSteps, type ToldStep } from "./setup-progress.ts";
 import type { Workspace } from "./setup-workspace.ts";
+import { typicalSecrets } from "./typical-secrets.ts";
 
 const root = join(repository, "fixtures/builds");
 
@@ -50,9 +51,20 @@ export async function buildToolbox(workspace: Workspace): Promise<void> {
   ]);
 }
 
+/** The same flags for every case: secrets of all usual kinds, short ones too, that no case reads. */
+async function givenSecrets(workspace: Workspace): Promise<readonly string[]> {
+  const secrets = { ...typicalSecrets, pin: "1234", region: "eu-central-1", word: "production" };
+  const folder = await workspace.context(secrets);
+  return Object.keys(secrets).flatMap((id) => [
+    "--secret",
+    `id=given-${id},src=${join(folder, id)}`,
+  ]);
+}
+
 /**
  * Builds one case twice: the facts must hold, and the second time every step must come from the cache. What would happen
- * is asked before, and has to happen.
+ * is asked before, and has to happen. Secrets are given that are nowhere in it: none may be found, in what runs and in
+ * what is cached.
  */
 export async function checkPublicBuild(
   name: string,
@@ -67,7 +79,7 @@ export async function checkPublicBuild(
   }
   const image = `${name}:built`;
   const flags = (expected.build ?? []).map((flag) => fillIn(flag));
-  const build = ["-t", image, ...flags, folder];
+  const build = ["-t", image, ...flags, ...(await givenSecrets(workspace)), folder];
   await buildAsForetold(workspace, build);
   const again = await buildAsForetold(workspace, build);
   expect(again.filter(({ outcome }) => outcome !== "cached")).toEqual([]);
