@@ -1,4 +1,5 @@
 import { dirname, join, resolve } from "node:path";
+import { openFileThread } from "../build/index.ts";
 import { openLocalCache, type LocalCache } from "../cache/index.ts";
 import {
   makeFolder,
@@ -91,6 +92,8 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     directory: join(root, "snapshots"),
     tmpDir: store.tmpDir,
     withLock: (name, work) => store.withLock(name, work),
+    openThread: openFileThread,
+    signal: options.signal,
     // Only a complete tree can be the root of a step without mounts.
     ...(options.isolation === "chroot" ? { kind: "copy" } : {}),
   }).catch(async (error: unknown) => {

@@ -1,6 +1,6 @@
 import { statSync, utimesSync } from "node:fs";
 import { join } from "node:path";
-import { lazySyscalls, makeFolder } from "../core/index.ts";
+import { type JobThread, lazySyscalls, makeFolder } from "../core/index.ts";
 import { snapshotError } from "./errors.ts";
 import { copyForm } from "./copy-form.ts";
 import { type EmptyDirectories, overlayForm } from "./form.ts";
@@ -19,11 +19,15 @@ export interface OpenSnapshotterOptions {
   readonly bootId?: string;
   /** Keeps processes from making the files of one layer at the same time; needed where there are several. */
   readonly withLock?: WithLock;
+  /** A thread, not started yet, that makes a part of the files of a layer that is kept as a tar. */
+  readonly openThread?: () => JobThread | undefined;
+  /** Ends the making of such files. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** @throws SNAPSHOT_KIND_UNSUPPORTED when overlayfs is asked for and cannot work here; SYSCALLS_UNAVAILABLE */
 export async function openSnapshotter(options: OpenSnapshotterOptions): Promise<Snapshotter> {
-  const { directory, tmpDir, kind = "auto", bootId, withLock } = options;
+  const { directory, tmpDir, kind = "auto", bootId, withLock, openThread, signal } = options;
   const kernel = lazySyscalls();
   const empty = makeEmptyDirectories(directory);
   const record = join(directory, "empty", "probe");
@@ -31,7 +35,9 @@ export async function openSnapshotter(options: OpenSnapshotterOptions): Promise<
   if (kind === "overlayfs" && obstacle !== undefined) throw unsupported(tmpDir, obstacle);
   const isOverlay = kind !== "copy" && obstacle === undefined;
   const form = isOverlay ? overlayForm(kernel, empty) : copyForm({ kernel, empty, tmpDir });
-  return new DirectorySnapshotter({ form, directory, tmpDir, bootId, withLock });
+  return new DirectorySnapshotter({
+    ...{ form, directory, tmpDir, bootId, withLock, openThread, signal },
+  });
 }
 
 /** They show as the root of an image without layers, and look like one. */

@@ -101,6 +101,8 @@ export class DirectorySnapshotter implements Snapshotter {
   readonly #haveFiles = new Set<ChainId>();
   readonly #unpacking = new Map<ChainId, Promise<void>>();
   readonly #withLock: WithLock;
+  readonly #openThread: () => JobThread | undefined;
+  readonly #signal: AbortSignal | undefined;
   #bootId: string | undefined;
   readonly #trees = new Map<ChainId, StackTree>();
   readonly #actives = new WeakMap<ActiveSnapshot, Active>();
@@ -111,8 +113,12 @@ export class DirectorySnapshotter implements Snapshotter {
     readonly tmpDir: string;
     readonly bootId?: string | undefined;
     readonly withLock?: WithLock | undefined;
+    readonly openThread?: (() => JobThread | undefined) | undefined;
+    readonly signal?: AbortSignal | undefined;
   }) {
     this.#form = options.form;
+    this.#openThread = options.openThread ?? (() => undefined);
+    this.#signal = options.signal;
     this.#withLock = options.withLock ?? (async (_name, work) => work());
     this.#bootId = options.bootId;
     this.kind = options.form.kind;
@@ -506,10 +512,12 @@ export class DirectorySnapshotter implements Snapshotter {
     const folder = this.#pathOf(chainId);
     const active = await this.prepare(parent);
     const staged = this.#temporary();
+    const thread = this.#openThread();
     try {
       const { draft } = this.#activeOf(active);
-      const place = { tree: active.tree, writer: active.openWriter() };
-      await applyLayer(place, readLayerTar(readTarFile(tarIn(folder)), { isOurs: true }));
+      const place = { tree: active.tree, writer: active.openWriter({ thread }) };
+      const tar = readTarFile(tarIn(folder), { signal: this.#signal });
+      await applyLayer(place, readLayerTar(tar, { isOurs: true }));
       const made = draft.log?.result() ?? (await digestEntries(this.#form.entries(draft), {}));
       const isExact = made.diffId === diffId;
       if (!isExact) await expectDigest(tarIn(folder), diffId);
@@ -526,6 +534,7 @@ export class DirectorySnapshotter implements Snapshotter {
       await this.#form.kept(draft, filesIn(folder));
     } finally {
       await this.abandon(active);
+      await thread?.close();
       await removeTree(staged);
     }
   }

@@ -59,13 +59,16 @@ export class TarFile {
 /** The bytes of a tar. Without `isPassing` each part is the reader's; with it, only until the next one is asked for. */
 export async function* readTarFile(
   path: string,
-  { isPassing = false }: { readonly isPassing?: boolean | undefined } = {},
+  options: {
+    readonly isPassing?: boolean | undefined;
+    readonly signal?: AbortSignal | undefined;
+  } = {},
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const fd = openSync(path, "r");
   try {
     const make = (): Buffer => Buffer.allocUnsafeSlow(readSize);
     // Two places in turn: the next part is read while this one is at work.
-    const places = isPassing ? ([make(), make()] as const) : undefined;
+    const places = options.isPassing === true ? ([make(), make()] as const) : undefined;
     const readNext = async (turn: number): Promise<Uint8Array> => {
       const place = places?.[turn % 2 === 0 ? 0 : 1] ?? make();
       const { bytesRead } = await read(fd, place, 0, readSize, null);
@@ -75,6 +78,7 @@ export async function* readTarFile(
     try {
       for (let turn = 1; ; turn++) {
         const part = await next;
+        options.signal?.throwIfAborted();
         if (part.length === 0) return;
         next = readNext(turn);
         yield part;
