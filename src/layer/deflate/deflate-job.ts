@@ -1,4 +1,4 @@
-import { deflateBlock } from "./encoder.ts";
+import { canEncode, deflateBlock } from "./encoder.ts";
 
 /** Asks another thread to compress a block. Everything lies in shared memory. */
 export interface DeflateJob {
@@ -12,8 +12,9 @@ export interface DeflateJob {
   readonly length: Int32Array;
 }
 
-/** Does it. */
+/** Does it, or leaves it undone where there is no room for one more encoder. */
 export function runDeflateJob({ bytes, before, output, length }: DeflateJob): void {
+  if (!canEncode()) return;
   const compressed = deflateBlock({ bytes, before });
   output.set(compressed);
   Atomics.store(length, 0, compressed.length);

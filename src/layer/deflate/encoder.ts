@@ -23,14 +23,18 @@ interface WebAssemblyApi {
 
 let encoder: Exports | undefined;
 
-/** Whether this Node can run it: `node --jitless` has no WebAssembly. */
+/**
+ * Whether it can run here: `node --jitless` has no WebAssembly, and V8 sets 8 GB of addresses aside for its memory, more
+ * than `ulimit -v` may allow.
+ */
 export function canEncode(): boolean {
-  return findApi() !== undefined;
+  return (encoder ??= loadEncoder()) !== undefined;
 }
 
 /**
  * Compresses a window and what follows it, of which only the latter is told: whole blocks of deflate that end at a byte,
  * none of them the last. The bytes depend on the input alone. The answer lies in memory that the next call uses again.
+ * Only where `canEncode`.
  */
 export function deflateBlock(input: {
   /** At most `windowLength` and `longestInput` bytes. */
@@ -38,19 +42,23 @@ export function deflateBlock(input: {
   /** How many of them are the window. */
   readonly before: number;
 }): Uint8Array {
-  const { memory, inputStart, outputStart, deflate } = (encoder ??= loadEncoder());
+  encoder ??= loadEncoder();
+  if (encoder === undefined) throw new Error("this process runs no WebAssembly");
+  const { memory, inputStart, outputStart, deflate } = encoder;
   const { bytes, before } = input;
   new Uint8Array(memory.buffer, inputStart.value).set(bytes);
   const length = deflate(before, bytes.length - before);
   return new Uint8Array(memory.buffer, outputStart.value, length);
 }
 
-function loadEncoder(): Exports {
-  const api = findApi();
-  if (api === undefined) throw new Error("this Node runs no WebAssembly");
-  return new api.Instance(new api.Module(Buffer.from(program, "base64"))).exports as Exports;
-}
-
-function findApi(): WebAssemblyApi | undefined {
-  return (globalThis as { readonly WebAssembly?: WebAssemblyApi }).WebAssembly;
+function loadEncoder(): Exports | undefined {
+  const api = (globalThis as { readonly WebAssembly?: WebAssemblyApi }).WebAssembly;
+  if (api === undefined) return undefined;
+  try {
+    return new api.Instance(new api.Module(Buffer.from(program, "base64"))).exports as Exports;
+  } catch (error) {
+    // No memory for it.
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
 }

@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { Readable } from "node:stream";
 import { buffer } from "node:stream/consumers";
 import { gunzipSync, gzipSync } from "node:zlib";
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { digestOf } from "../../../src/core/index.ts";
 import { longestInput, longestOutput, windowLength } from "../../../src/layer/deflate/encoder.ts";
 import { compressGzip } from "../../../src/layer/index.ts";
@@ -125,10 +125,24 @@ describe("our own encoder", () => {
     );
   });
 
-  test("zlib does it where Node runs no WebAssembly", async () => {
-    vi.stubGlobal("WebAssembly", undefined);
-    const compressed = await compress(text);
-    vi.unstubAllGlobals();
+  class NoRoom {
+    constructor() {
+      throw new RangeError("WebAssembly.Instance(): Out of memory");
+    }
+  }
+
+  test.each([
+    ["Node runs no WebAssembly", undefined],
+    ["there is no room for its memory", { Module: Object, Instance: NoRoom }],
+  ])("zlib does it where %s", async (_, api) => {
+    vi.stubGlobal("WebAssembly", api);
+    onTestFinished(() => {
+      vi.unstubAllGlobals();
+    });
+    // An encoder that is loaded already would stay.
+    vi.resetModules();
+    const fresh = await import("../../../src/layer/gzip.ts");
+    const compressed = await buffer(fresh.compressGzip(Readable.from([text]), {}));
     const byZlib = await buffer(compressGzip(Readable.from([text]), { level: 2 }));
     expect(compressed.equals(byZlib)).toBe(true);
   });
