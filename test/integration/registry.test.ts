@@ -5,10 +5,11 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { openArchiveSink, openArchiveSource } from "../../src/archive/index.ts";
-import { parsePlatform } from "../../src/core/index.ts";
+import { parsePlatform, type HttpClient } from "../../src/core/index.ts";
 import { copyGraph } from "../../src/image/index.ts";
 import { openRegistry, type RegistryRepository } from "../../src/registry/index.ts";
 import { describeContentPlace } from "../contract/content-place-contract.ts";
+import { InStep } from "../support/in-step.ts";
 import { MemoryPlace } from "../support/memory-place.ts";
 import { makeRandomImage, makeRandomIndex, type RandomImage } from "../support/random-image.ts";
 import { makeArtifact } from "../support/registry-scenes.ts";
@@ -68,13 +69,20 @@ test("eight that attach at once are all in the tag that stands in for the referr
   const artifacts = Array.from({ length: 9 }, (_, at) =>
     makeArtifact(image.root, `a/number-${String(at)}`),
   );
-  // Each over connections of its own, as eight processes would.
-  const attach = async ({ root, blobs }: RandomImage): Promise<unknown> =>
-    copyGraph({ source: new MemoryPlace("test", blobs), sink: open(path, "push"), root });
+  const attach = ({ root, blobs }: RandomImage, sink: RegistryRepository): Promise<unknown> =>
+    copyGraph({ source: new MemoryPlace("test", blobs), sink, root });
   // This registry does not bear that several bring the same blob at once, here the config that they share.
   const [first = image, ...others] = artifacts;
-  await attach(first);
-  await Promise.all(others.map(attach));
+  await attach(first, open(path, "push"));
+  // All read the tag before anybody writes it, and write it before anybody looks again: each time one is left of them.
+  const tag = image.root.digest.replace(":", "-");
+  const together = new InStep(({ url }) => url.pathname.endsWith(`/manifests/${tag}`));
+  const members = others.map((artifact) => ({ artifact, ...together.join() }));
+  await Promise.all(
+    members.map(({ artifact, client, leave }) =>
+      attach(artifact, open(path, "push", { client })).finally(leave),
+    ),
+  );
   const found = await open(path, "pull").listReferrers(image.root.digest);
   const digests = found.map(({ digest }) => digest);
   expect(digests.sort()).toEqual(artifacts.map(({ root }) => root.digest).sort());
@@ -155,7 +163,7 @@ describe("skopeo as the judge", () => {
 function open(
   path: string,
   access: "pull" | "push",
-  options: { readonly mountFrom?: readonly string[] } = {},
+  options: { readonly mountFrom?: readonly string[]; readonly client?: HttpClient } = {},
 ): RegistryRepository {
   const repository = openRegistry({
     reference: { domain: registry.host, path },
