@@ -38,9 +38,9 @@ const day = 24 * 60 * 60 * 1000;
 const keptDays = 30;
 
 /**
- * The code cache of a state root, in its folder `code`, for one group of commands. V8 itself checks its own version, its flags and the features
- * of the processor, but of the source no more than the length, and of the code nothing; so a file is named by a digest
- * of the source, the group and what V8 checks, and begins with a digest of what follows.
+ * The code cache of a state root, in its folder `code`, for one group of commands. V8 itself checks its own version, its
+ * flags and the features of the processor, but of the source no more than the length, and of the code nothing; so a file
+ * is named by a digest of the source, the group and what V8 checks, and begins with a digest of what follows.
  *
  * Code from a file is run like any other code. Therefore the root, the folder and the file must belong to this user and
  * be writable by nobody else; a folder that is less than that counts as no cache.
@@ -56,7 +56,8 @@ export function openCodeCache(root: string, group = defaultGroup): CodeCache {
     try {
       if (!isOurs(statSync(root)) || !isOurs(statSync(folder))) return undefined;
       const found = statSync(path);
-      if (!isOurs(found)) return undefined;
+      // To read a pipe would wait for ever.
+      if (!found.isFile() || !isOurs(found)) return undefined;
       const kept = unseal(readFileSync(path));
       return kept && { ...kept, isOld: Date.now() - found.mtimeMs >= day };
     } catch {
@@ -108,8 +109,8 @@ function unseal(bytes: Buffer): Pick<KeptCode, "code" | "rounds"> | undefined {
   const isWhole = hash("sha256", content, "buffer").equals(bytes.subarray(0, sealLength));
   if (!isWhole || content.length < countLength) return undefined;
   const end = countLength + content.readUInt32LE();
-  const rounds = JSON.parse(content.toString("utf8", countLength, end)) as Rounds;
-  return { code: content.subarray(end), rounds };
+  const rounds = JSON.parse(content.toString("utf8", countLength, end)) as Rounds | null;
+  return rounds === null ? undefined : { code: content.subarray(end), rounds };
 }
 
 function replace(path: string, bytes: Buffer): void {

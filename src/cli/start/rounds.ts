@@ -24,8 +24,8 @@ export function isSettled(
 }
 
 /**
- * The rounds after one more of this kind. On a new day each kind that is used again gets one more, and what was not used on the last one is
- * forgotten.
+ * The rounds after one more of this kind. On a new day each kind that is used again gets one more, and what was not used
+ * on the last one is forgotten.
  */
 export function addRound(
   rounds: Rounds,

@@ -174,6 +174,8 @@ test("code comes back for the same source, until a bit of it is another", () => 
   expect(cache.read(source)).toBeUndefined();
   writeFileSync(path, "");
   expect(cache.read(source)).toBeUndefined();
+  cache.write(source, { ...kept, rounds: JSON.parse("null") as typeof kept.rounds });
+  expect(cache.read(source)).toBeUndefined();
   cache.write(source, kept);
   expect(cache.read(source)).toMatchObject(kept);
 });
