@@ -49,7 +49,8 @@ export function renewedVertices({ vertices }: Plan): ReadonlySet<VertexId> {
 
 /**
  * Steps whose files something in this build reads: what runs or copies on them or from them, and with `targets` whoever
- * gets the results. A layer that is put on another stack (`--link`) is read where the result is.
+ * gets the results. A layer that is put on another stack (`--link`) is read where the result is, and the stack always:
+ * only a tar goes on it without its files, and the plan does not tell what becomes one.
  */
 export function readVertices(
   { vertices, targets }: Plan,
@@ -58,8 +59,8 @@ export function readVertices(
   const read = new Set(options.targets ? targets.map(({ vertex }) => vertex) : []);
   // Users before inputs.
   for (const { id, op, inputs } of vertices.toReversed()) {
-    if (op.type === "merge" && !read.has(id)) continue;
-    for (const input of inputs) read.add(input);
+    const isUnread = op.type === "merge" && !read.has(id);
+    for (const input of isUnread ? inputs.slice(0, 1) : inputs) read.add(input);
   }
   return read;
 }
