@@ -91,7 +91,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   const snapshots = await openSnapshotter({
     directory: join(root, "snapshots"),
     tmpDir: store.tmpDir,
-    withLock: (name, work) => store.withLock(name, work),
+    withLock: (name, work) => store.withLock(name, work, options.signal),
     openThread: openFileThread,
     signal: options.signal,
     // Only a complete tree can be the root of a step without mounts.

@@ -16,6 +16,8 @@ export type SnapshotErrorCode =
   | "SNAPSHOT_SOURCE_CHANGED"
   /** The file beside a layer that tells owners, modes and marks cannot be read. */
   | "SNAPSHOT_LOOKS_BROKEN"
+  /** The tar that a layer is kept as has other bytes than were written. */
+  | "SNAPSHOT_DAMAGED"
   /** The kind that was asked for does not work on this filesystem or with these privileges. */
   | "SNAPSHOT_KIND_UNSUPPORTED";
 

@@ -46,7 +46,9 @@ export function keptFormOf(folder: string, bootId: () => string): KeptForm | und
   const hasTar = existsSync(tarIn(folder));
   if (!existsSync(filesIn(folder))) return hasTar ? "tar" : undefined;
   if (!hasTar) return "files";
-  return countingMark(folder, bootId) === undefined ? "tar" : "both";
+  if (countingMark(folder, bootId) !== undefined) return "both";
+  // The mark goes behind the tar.
+  return existsSync(tarIn(folder)) ? "tar" : "files";
 }
 
 /** To be called before the files come by a rename. */
@@ -66,6 +68,11 @@ export function keepUnpacked(folder: string): void {
 /** Files that a sync may have lost count no more, the tar does. */
 export function distrustUnpacked(folder: string): void {
   if (readMark(folder)?.bootId !== undefined) rmSync(join(folder, markName), { force: true });
+}
+
+/** Whether files that lie beside their tar, or did a moment ago, are to give its digest again. */
+export function areFilesExact(folder: string): boolean {
+  return readMark(folder)?.isExact !== false;
 }
 
 /** Gives a tar another name: one more where the filesystem can do that. */

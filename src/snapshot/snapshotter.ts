@@ -7,13 +7,13 @@ import {
   makeFolder,
   type ChainId,
   diffId as toDiffId,
-  digestMismatch,
   type Digest,
   digestHex,
   Digester,
   type DiffId,
   errnoOf,
   extendChain,
+  isDiskFull,
   type JobThread,
   monotonicMs,
   readBootId,
@@ -30,6 +30,7 @@ import { applyLayer } from "./apply-layer.ts";
 import { snapshotError } from "./errors.ts";
 import type { Draft, Form } from "./form.ts";
 import {
+  areFilesExact,
   distrustUnpacked,
   filesIn,
   type KeptForm,
@@ -312,8 +313,13 @@ export class DirectorySnapshotter implements Snapshotter {
   async isIntact(chainId: ChainId, layer?: LayerSource): Promise<boolean | undefined> {
     const snapshot = this.#read(chainId);
     if (snapshot === undefined) throw notFound(chainId);
-    const tar = this.openTar(chainId);
-    if (tar !== undefined) return (await digestOf(tar)) === snapshot.diffId;
+    const form = this.#formOf(chainId);
+    if (form !== "files") {
+      if ((await digestOf(this.#readTar(snapshot, { isPassing: true }))) !== snapshot.diffId)
+        return false;
+      if (form !== "both" || !areFilesExact(this.#pathOf(chainId))) return true;
+      return (await hashTar(this.#entriesOf(snapshot))) === snapshot.diffId;
+    }
     if (snapshot.reproducible) return (await hashTar(this.diff(chainId))) === snapshot.diffId;
     if (layer === undefined) return undefined;
     const active = await this.prepare(snapshot.parent);
@@ -508,7 +514,19 @@ export class DirectorySnapshotter implements Snapshotter {
     return work;
   }
 
-  async #unpackTar({ chainId, diffId, parent }: Snapshot): Promise<void> {
+  async #unpackTar(snapshot: Snapshot): Promise<void> {
+    try {
+      await this.#makeFiles(snapshot);
+    } catch (error) {
+      if (this.#signal?.aborted === true || isDiskFull(error)) throw error;
+      // What fails first in a damaged tar says little about it.
+      await expectIntact(tarIn(this.#pathOf(snapshot.chainId)), snapshot);
+      throw error;
+    }
+  }
+
+  async #makeFiles(snapshot: Snapshot): Promise<void> {
+    const { chainId, diffId, parent } = snapshot;
     const folder = this.#pathOf(chainId);
     const active = await this.prepare(parent);
     const staged = this.#temporary();
@@ -520,7 +538,7 @@ export class DirectorySnapshotter implements Snapshotter {
       await applyLayer(place, readLayerTar(tar, { isOurs: true }));
       const made = draft.log?.result() ?? (await digestEntries(this.#form.entries(draft), {}));
       const isExact = made.diffId === diffId;
-      if (!isExact) await expectDigest(tarIn(folder), diffId);
+      if (!isExact) await expectIntact(tarIn(folder), snapshot);
       mkdirSync(staged);
       this.#form.writeBeside(draft, staged);
       // The lock is ours: what lies there is what a power cut left of an earlier attempt.
@@ -630,10 +648,14 @@ async function digestOf(chunks: AsyncIterable<Uint8Array>): Promise<Digest> {
   return digester.digest();
 }
 
-/** @throws DIGEST_MISMATCH */
-async function expectDigest(tar: string, expected: DiffId): Promise<void> {
+/** @throws SNAPSHOT_DAMAGED */
+async function expectIntact(tar: string, { diffId }: Snapshot): Promise<void> {
   const found = await digestOf(readTarFile(tar, { isPassing: true }));
-  if (found !== expected) throw digestMismatch(expected, found, "the tar of a layer");
+  if (found === diffId) return;
+  throw snapshotError("SNAPSHOT_DAMAGED", `make the files of layer ${diffId}: its tar is damaged`, {
+    hint: "`tsbuild system verify` names the images that use it: remove them, then `tsbuild system prune --all`, and build again",
+    details: { expected: diffId, found },
+  });
 }
 
 function snapshotOf(parent: ChainId | undefined, facts: LayerFacts): Snapshot {

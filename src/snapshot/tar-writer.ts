@@ -9,6 +9,7 @@ import {
   type MergedTree,
   parentRootPath,
   readLayerTar,
+  rootPath,
   type RootPath,
   rootPathToString,
 } from "../layer/index.ts";
@@ -226,7 +227,12 @@ export class TarWriter implements TreeWriter {
   #flush(): void {
     const held = this.#held;
     this.#held = undefined;
-    if (held !== undefined) this.#tar.header(entryOf("directory", held));
+    if (held === undefined) return;
+    try {
+      this.#tar.header(entryOf("directory", held));
+    } catch (error) {
+      throw toldWithPath(error, held.path);
+    }
   }
 
   async #addContent(path: RootPath, content: Exclude<FileContent, Readable>): Promise<void> {
@@ -282,9 +288,14 @@ export class TarWriter implements TreeWriter {
 
   #endTar(): LoggedLayer {
     this.#flush();
-    const layer = loggedLayer(this.#tar, this.#contentSize);
-    this.#file.finish();
-    return layer;
+    try {
+      const layer = loggedLayer(this.#tar, this.#contentSize);
+      this.#file.finish();
+      return layer;
+    } catch (error) {
+      // The end of the tar is written only now.
+      throw toldWithPath(error, this.#last ?? rootPath);
+    }
   }
 
   /** The writer of files, which has written what the tar holds. */

@@ -191,9 +191,21 @@ export function describeKeptTars(place: {
       await file.write("y", 1_000_000);
       await file.close();
       expect(await snapshots.isIntact(tar.chainId)).toBe(false);
-      await expect(snapshots.tree(tar.chainId)).rejects.toMatchObject({ code: "DIGEST_MISMATCH" });
+      await expect(snapshots.tree(tar.chainId)).rejects.toMatchObject({ code: "SNAPSHOT_DAMAGED" });
       expect(await kept(tar)).toEqual(["layer.tar"]);
+      await truncate(join(folderOf(tar.chainId), "layer.tar"), 1500);
+      await expect(snapshots.tree(tar.chainId)).rejects.toMatchObject({ code: "SNAPSHOT_DAMAGED" });
       expect(await readdir(folders().tmpDir)).toEqual([]);
+    });
+
+    test("is not intact when the files that lie beside it were changed", async () => {
+      const snapshots = place.snapshots();
+      const tar = await commit(plainTree);
+      await snapshots.tree(tar.chainId);
+      expect(await kept(tar)).toEqual(["fs", "layer.tar"]);
+      expect(await snapshots.isIntact(tar.chainId)).toBe(true);
+      await truncate(join(folderOf(tar.chainId), "fs", "d", "a"));
+      expect(await snapshots.isIntact(tar.chainId)).toBe(false);
     });
 
     test("is made of files where a tar cannot say it at once", async () => {
