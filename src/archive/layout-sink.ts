@@ -1,5 +1,5 @@
 import { constants, createWriteStream } from "node:fs";
-import { lstat, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { lstat, readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -48,6 +48,9 @@ export async function openLayoutSink(directory: string, signal?: AbortSignal): P
 
 type Entries = Map<string, Descriptor>;
 
+/** Blobs that are needed again are made young when they are older than that. */
+const renewAfterMs = 60 * 60 * 1000;
+
 class DirectorySink implements LayoutSink {
   readonly label: string;
   readonly isSequential = true;
@@ -71,8 +74,15 @@ class DirectorySink implements LayoutSink {
   }
 
   async has({ digest, size }: Descriptor): Promise<boolean> {
-    const found = await lstat(this.#pathOf(blobPath(digest))).catch(() => undefined);
-    return found?.isFile() === true && found.size === size;
+    const path = this.#pathOf(blobPath(digest));
+    const found = await lstat(path).catch(() => undefined);
+    if (found?.isFile() !== true || found.size !== size) return false;
+    // Somebody may take it for old meanwhile, who removes what has no name. Whoever may not renew it may not remove it either.
+    const now = new Date();
+    if (now.getTime() - found.mtimeMs > renewAfterMs) {
+      await utimes(path, found.atime, now).catch(() => undefined);
+    }
+    return true;
   }
 
   async push({ digest }: Descriptor, content: Readable, signal?: AbortSignal): Promise<void> {
@@ -121,7 +131,7 @@ class DirectorySink implements LayoutSink {
       const needed = await this.#reachable(await this.#readIndex());
       for (const algorithm of ["sha256", "sha512"] as const) {
         const folder = this.#pathOf(`blobs/${algorithm}`);
-        for (const name of await readdir(folder).catch(unlessAbsent)) {
+        for (const name of (await readdir(folder).catch(unlessAbsent)) ?? []) {
           const path = join(folder, name);
           if (needed.has(`${algorithm}:${name}`) || !(await isOld(path))) continue;
           await rm(path, { force: true });
@@ -130,7 +140,7 @@ class DirectorySink implements LayoutSink {
     });
   }
 
-  /** Digests of everything that entries lead to. */
+  /** Digests of everything that entries lead to; a document that is not there leads nowhere. */
   async #reachable(entries: readonly Descriptor[]): Promise<ReadonlySet<string>> {
     const needed = new Set<string>();
     const pending = [...entries];
@@ -138,7 +148,8 @@ class DirectorySink implements LayoutSink {
       if (needed.has(next.digest)) continue;
       needed.add(next.digest);
       if (!isIndexType(next.mediaType) && !isManifestType(next.mediaType)) continue;
-      const bytes = await readFile(this.#pathOf(blobPath(next.digest)));
+      const bytes = await readFile(this.#pathOf(blobPath(next.digest))).catch(unlessAbsent);
+      if (bytes === undefined) continue;
       const document = parseManifestOrIndex(bytes, next.mediaType);
       if (document.type === "index") pending.push(...document.index.manifests);
       else pending.push(document.manifest.config, ...document.manifest.layers);
@@ -221,8 +232,8 @@ function isCalled({ annotations }: Descriptor, ref: string): boolean {
   return annotations?.[refNameAnnotation] === ref;
 }
 
-function unlessAbsent(error: unknown): readonly string[] {
-  if (errnoOf(error) === "ENOENT") return [];
+function unlessAbsent(error: unknown): undefined {
+  if (errnoOf(error) === "ENOENT") return undefined;
   throw error;
 }
 

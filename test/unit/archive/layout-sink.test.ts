@@ -1,6 +1,7 @@
-import { readFile } from "node:fs/promises";
+import { readdir, readFile, utimes } from "node:fs/promises";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { Readable } from "node:stream";
+import { describe, expect, test } from "vitest";
 import { openLayoutSink } from "../../../src/archive/index.ts";
 import { digestOf, mediaTypes } from "../../../src/core/index.ts";
 import type { Descriptor, Index } from "../../../src/image/index.ts";
@@ -40,4 +41,40 @@ test("a name that two writers give is the later one's", async () => {
   expect(await refsIn(directory)).toEqual(["app"]);
   const index = await readFile(join(directory, "index.json"), "utf8");
   expect(index).toContain(imageCalled("new").digest);
+});
+
+describe("what nothing leads to is removed", () => {
+  const [day, days] = [24 * 60 * 60 * 1000, 3 * 24 * 60 * 60 * 1000];
+
+  /** A layout of old blobs without a name. */
+  async function layoutOf(...texts: readonly string[]) {
+    const directory = await temporaryFolder();
+    const sink = await openLayoutSink(directory);
+    const longAgo = new Date(Date.now() - days);
+    for (const text of texts) {
+      await sink.push(imageCalled(text), Readable.from([Buffer.from(text)]));
+      const { digest } = imageCalled(text);
+      await utimes(join(directory, "blobs", ...digest.split(":")), longAgo, longAgo);
+    }
+    return { directory, sink };
+  }
+
+  const blobsIn = async (directory: string): Promise<readonly string[]> =>
+    (await readdir(join(directory, "blobs/sha256"))).map((name) => `sha256:${name}`);
+
+  test("but what somebody has asked for a moment ago, who is about to name it", async () => {
+    const { directory, sink } = await layoutOf("asked for", "old");
+    expect(await sink.has(imageCalled("asked for"))).toBe(true);
+    await (await openLayoutSink(directory)).removeUnnamed({ minAge: day });
+    expect(await blobsIn(directory)).toEqual([imageCalled("asked for").digest]);
+  });
+
+  test("also where an image is named whose manifest is not there", async () => {
+    const { directory, sink } = await layoutOf("old");
+    sink.nameAs("gone", imageCalled("gone"));
+    await sink.finish();
+    await sink.removeUnnamed({ minAge: day });
+    expect(await blobsIn(directory)).toEqual([]);
+    expect(await refsIn(directory)).toEqual(["gone"]);
+  });
 });
