@@ -69,9 +69,10 @@ export function blotCredentials(text: string): string {
   );
 }
 
-/** The same with other texts that are secret. */
+/** The same with other texts that are secret. The longest go first: of one that holds another nothing may be left. */
 export function blotTexts(text: string, secrets: readonly string[]): string {
-  return secrets.reduce(
+  const ordered = [...secrets].sort((a, b) => b.length - a.length);
+  return ordered.reduce(
     (rest, secret) => rest.replaceAll(secret, "x".repeat(secret.length)),
     blotCredentials(text),
   );

@@ -120,6 +120,15 @@ describe("check", () => {
     ]);
   });
 
+  test("of several tokens in one instruction none is to be shown", async () => {
+    const tokens = ["a", "b"].map((letter) => `glpat-${letter.repeat(20)}`);
+    const options = await withDockerfile(`FROM scratch\nLABEL x="${tokens.join(" ")}"\n`);
+    const { warnings } = await checkDockerfile(options);
+    expect(warnings.map(({ code, secrets }) => [code, secrets])).toEqual([
+      ["Tsbuild/SecretInText", tokens],
+    ]);
+  });
+
   test("the Dockerfile may come from standard input", async () => {
     const context = await makeContext({ file: "" });
     const result = await checkDockerfile({

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import {
   blotCredentials,
+  blotTexts,
   hideCredentials,
   isTsbuildError,
   parseGitReference,
@@ -116,5 +117,11 @@ test("credentials are hidden in any text", () => {
   expect(hideCredentials("https://a:b@c@h/x")).toBe("https://xxxxx@h/x");
   expect(blotCredentials("ADD https://a:b@c@h/x and http://@h /")).toBe(
     "ADD https://xxxxx@h/x and http://@h /",
+  );
+});
+
+test("of a secret that holds another one nothing is left", () => {
+  expect(blotTexts("A=hunter2 B=hunter2hunter4", ["hunter2", "hunter2hunter4"])).toBe(
+    "A=xxxxxxx B=xxxxxxxxxxxxxx",
   );
 });
