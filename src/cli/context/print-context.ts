@@ -53,7 +53,8 @@ function ignoredLines({ ignored, rules }: ContextReport): readonly string[] {
     return `  ${clean(rule)} leaves out ${clean(first)}${others}`;
   });
   if (rules.file === undefined) return ["No rules of an ignore file leave anything out."];
-  return [`${formatCount(rules.count, "rule")} in ${clean(rules.file)}:`, ...lines];
+  const where = `${formatCount(rules.count, "rule")} in ${clean(rules.file)}`;
+  return lines.length === 0 ? [`${where}, and nothing is left out`] : [`${where}:`, ...lines];
 }
 
 function unusedLines({ unused }: ContextReport): readonly string[] {

@@ -56,6 +56,12 @@ test("a context is told in sections, and names do nothing to the terminal", () =
   `);
 });
 
+test("rules that leave nothing out are told as such", () => {
+  expect(formatContext({ ...report, ignored: [] })).toContain(
+    "2 rules in .dockerignore, and nothing is left out\n",
+  );
+});
+
 test("sections without lines are left out", () => {
   const empty = { ...report, ignored: [], rules: { count: 0, file: undefined } };
   const none = { largestFiles: [], largestFolders: [], uses: [], unused: undefined, findings: [] };
