@@ -38,5 +38,5 @@ function describeLeft(left: Awaited<ReturnType<typeof removeStates>>, root: stri
   }
   return left.length === 0
     ? "what the step made was removed"
-    : `what the step made is still in ${root}, because earlier builds or images need it: \`tsbuild rmi\` and \`tsbuild builder prune --all\` remove it`;
+    : `what the step made is still in ${root}, because the build cache or images need it: \`tsbuild rmi\` and \`tsbuild builder prune --all\` remove it`;
 }
