@@ -203,9 +203,9 @@ function siblings({ place }: PlaceTarget, names: readonly string[]): readonly st
 function describeWritten(written: WrittenCache, { records, own }: CollectedRecords): string {
   const { isChanged, copied } = written;
   const steps = new Set(records.map(({ state }) => state.chainId)).size;
-  const known = `${String(steps)} steps, ${String(own.size)} layers`;
-  if (!isChanged) return `${known}: all of it was there`;
-  return `${known}: ${String(copied.count)} blobs of ${String(copied.bytes)} bytes were sent`;
+  const known = `steps: ${String(steps)}, layers: ${String(own.size)}`;
+  if (!isChanged) return `${known}; all of it was there`;
+  return `${known}; blobs sent: ${String(copied.count)} (${String(copied.bytes)} bytes)`;
 }
 
 function warnOfOthers(steps: StepLog, target: PlaceTarget): void {

@@ -105,7 +105,7 @@ export class ImportedCaches implements RemoteResults {
     this.#warn({
       code: "CACHE_LAYER_LOST",
       message: `layers of a cache could not be had: ${textOf(cause)}`,
-      hint: "whoever needs them runs their steps",
+      hint: "where their files are needed, the steps that made them run again",
     });
   }
 
