@@ -548,7 +548,6 @@ export class DirectorySnapshotter implements Snapshotter {
       markUnpacked(folder, { bootId: this.#boot(), isExact });
       draft.disk.openToOthers();
       renameSync(draft.disk.directory, filesIn(folder));
-      this.#unpacked.add(chainId);
       await this.#form.kept(draft, filesIn(folder));
     } finally {
       await this.abandon(active);
@@ -611,6 +610,8 @@ export class DirectorySnapshotter implements Snapshotter {
     for (const snapshot of stack) {
       if (this.#haveFiles.has(snapshot.chainId)) continue;
       if (this.#formOf(snapshot.chainId) === "tar") await this.#unpack(snapshot);
+      // Whoever made the files: the next sync here comes after them.
+      if (this.#formOf(snapshot.chainId) === "both") this.#unpacked.add(snapshot.chainId);
       this.#haveFiles.add(snapshot.chainId);
     }
     return stack.map((snapshot) => filesIn(this.#pathOf(snapshot.chainId))).reverse();

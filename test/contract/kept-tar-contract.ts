@@ -110,6 +110,13 @@ export function describeKeptTars(place: {
       await beside.makeDurable(async () => undefined);
       expect(await kept(tar)).toEqual(["fs"]);
       await snapshots.makeDurable(async () => undefined);
+      // So does one that knew only the tar, and came to the files later.
+      const other = await commit(async (writer) => writer.file(path("o"), looks, Buffer.from("o")));
+      expect(await beside.stat(other.chainId)).toEqual(other);
+      await snapshots.tree(other.chainId);
+      await beside.tree(other.chainId);
+      await beside.makeDurable(async () => undefined);
+      expect(await kept(other)).toEqual(["fs"]);
       const next = await open({ ...folders(), bootId: "another boot" });
       expect(await next.isIntact(tar.chainId)).toBe(true);
       expect(await tarOf(next, tar)).toBe(tar.diffId);
