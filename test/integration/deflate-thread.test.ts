@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { availableParallelism } from "node:os";
 import { Readable } from "node:stream";
 import { buffer } from "node:stream/consumers";
@@ -62,6 +63,14 @@ test("a thread that does nothing, or dies, costs no byte", async () => {
     const compressed = await buffer(compressGzip(slowly(), { thread }));
     expect(compressed.equals(await here)).toBe(true);
   }
+});
+
+test("where addresses are few, nobody takes ten GB of them for WebAssembly", async () => {
+  const script = await bundleScript("../../src/layer/deflate/encoder");
+  const ask = `import(${JSON.stringify(script)}).then((m) => console.log(m.canEncode()))`;
+  const commands = `"$0" -e "$1"; ulimit -v 12000000; "$0" -e "$1"`;
+  const told = execFileSync("bash", ["-c", commands, process.execPath, ask], { encoding: "utf8" });
+  expect(told).toBe("true\nfalse\n");
 });
 
 test("those that were opened are ended, the first one is not, also when nobody reads on", async () => {

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import program from "./assembly/index.ts?wasm";
 
 /** What the encoder remembers of what came before: as far as deflate can refer. */
@@ -24,9 +25,12 @@ interface WebAssemblyApi {
 let encoder: Exports | undefined;
 
 /**
- * Whether it can run here: `node --jitless` has no WebAssembly, and V8 sets 8 GB of addresses aside for its memory, more
- * than `ulimit -v` may allow.
+ * V8 sets 10 GB of addresses aside for the memory of each encoder. In this thread, three others and undici, which has one
+ * for HTTP, that is 50 GB; where they end, undici fails, or V8 ends the process.
  */
+const enoughAddresses = 64e9;
+
+/** Whether it can run here: `node --jitless` has no WebAssembly, and `ulimit -v` may leave too few addresses for it. */
 export function canEncode(): boolean {
   return (encoder ??= loadEncoder()) !== undefined;
 }
@@ -53,12 +57,23 @@ export function deflateBlock(input: {
 
 function loadEncoder(): Exports | undefined {
   const api = (globalThis as { readonly WebAssembly?: WebAssemblyApi }).WebAssembly;
-  if (api === undefined) return undefined;
+  if (api === undefined || mostAddresses() < enoughAddresses) return undefined;
   try {
     return new api.Instance(new api.Module(Buffer.from(program, "base64"))).exports as Exports;
   } catch (error) {
     // No memory for it.
     if (error instanceof RangeError) return undefined;
     throw error;
+  }
+}
+
+/** Bytes of addresses that this process may have. */
+function mostAddresses(): number {
+  try {
+    const limits = readFileSync("/proc/self/limits", "latin1");
+    return Number(/^Max address space +(\d+)/m.exec(limits)?.[1] ?? Infinity);
+  } catch {
+    // Without /proc nobody tells; mostly there is no limit.
+    return Infinity;
   }
 }
