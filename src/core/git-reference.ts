@@ -69,13 +69,29 @@ export function blotCredentials(text: string): string {
   );
 }
 
-/** The same with other texts that are secret. The longest go first: of one that holds another nothing may be left. */
+/**
+ * The same with other texts that are secret, of several that begin at one place the longest. They may be the lines of a
+ * thousand keys: the text is gone through once for all of them.
+ */
 export function blotTexts(text: string, secrets: readonly string[]): string {
-  const ordered = [...secrets].sort((a, b) => b.length - a.length);
-  return ordered.reduce(
-    (rest, secret) => rest.replaceAll(secret, "x".repeat(secret.length)),
-    blotCredentials(text),
-  );
+  const rest = blotCredentials(text);
+  const known = new Set(secrets.filter((secret) => secret !== ""));
+  const start = [...known].reduce((least, { length }) => Math.min(least, length), 4);
+  const lengths = new Map<string, Set<number>>();
+  for (const secret of [...known].sort((a, b) => b.length - a.length)) {
+    const head = secret.slice(0, start);
+    lengths.set(head, (lengths.get(head) ?? new Set()).add(secret.length));
+  }
+  let [clean, from] = ["", 0];
+  for (let at = 0; lengths.size > 0 && at < rest.length; at += 1) {
+    const candidates = lengths.get(rest.slice(at, at + start)) ?? [];
+    const found = [...candidates].find((length) => known.has(rest.slice(at, at + length)));
+    if (found === undefined) continue;
+    clean += rest.slice(from, at) + "x".repeat(found);
+    from = at + found;
+    at = from - 1;
+  }
+  return clean + rest.slice(from);
 }
 
 /** Whether a text is a whole commit hash (SHA-1 or SHA-256). */

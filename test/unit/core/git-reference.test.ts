@@ -125,3 +125,8 @@ test("of a secret that holds another one nothing is left", () => {
     "A=xxxxxxx B=xxxxxxxxxxxxxx",
   );
 });
+
+test("secrets are blotted wherever they stand, also beside each other", () => {
+  expect(blotTexts("pw=pw12pw12; abc", ["pw12", "abc", ""])).toBe("pw=xxxxxxxx; xxx");
+  expect(blotTexts("nothing", [])).toBe("nothing");
+});
