@@ -1,8 +1,13 @@
+import { execFile as execFileCallback } from "node:child_process";
 import { createHash, randomUUID } from "node:crypto";
-import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { mkdirSync, readdirSync, readFileSync, renameSync } from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
+import { promisify } from "node:util";
+
+const execFile = promisify(execFileCallback);
 
 const repository = resolve(import.meta.dirname, "../../../..");
+const compiler = join(repository, "node_modules/assemblyscript/bin/asc.js");
 const cache = join(repository, "node_modules/.cache/assembly");
 const query = "?wasm";
 
@@ -27,13 +32,12 @@ async function compile(entry) {
   try {
     return readFileSync(file);
   } catch {
-    const bytes = await runCompiler(entry);
     mkdirSync(cache, { recursive: true });
     // Test processes may do it at the same time.
     const temporary = join(cache, randomUUID());
-    writeFileSync(temporary, bytes);
+    await runCompiler(entry, temporary);
     renameSync(temporary, file);
-    return bytes;
+    return readFileSync(file);
   }
 }
 
@@ -46,18 +50,10 @@ function digestOf(folder) {
   return hash.digest("hex");
 }
 
-async function runCompiler(entry) {
-  const { default: asc } = await import("assemblyscript/asc");
+/** In a process of its own: what loads the settings of Vite may import nothing any more by the time that they are used. */
+async function runCompiler(entry, file) {
   // Nothing of a runtime: memory is laid out by hand, and what would need one does not compile.
   const flags = ["-O3", "--noAssert", "--runtime", "stub", "--initialMemory", "40"];
-  let bytes;
-  const { error, stderr } = await asc.main([entry, "--outFile", "out.wasm", ...flags], {
-    writeFile: (name, content) => {
-      if (name.endsWith(".wasm")) bytes = Buffer.from(content);
-    },
-  });
-  if (error !== null || bytes === undefined) {
-    throw new Error(`${entry}: ${error?.message ?? "nothing was made"}\n${stderr.toString()}`);
-  }
-  return bytes;
+  const words = [compiler, basename(entry), "--outFile", file, ...flags];
+  await execFile(process.execPath, words, { cwd: dirname(entry) });
 }
