@@ -1,6 +1,5 @@
-import { read as readCallback, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { Readable } from "node:stream";
-import { promisify } from "node:util";
 import { diskFull, isDiskFull } from "../core/index.ts";
 import {
   baseName,
@@ -27,12 +26,10 @@ import type {
   TreeWriter,
   TreeWriterOptions,
 } from "./types.ts";
-import { lengthOf, readSmall, smallFile, sourceChanged } from "./write-content.ts";
+import { lengthOf, readLarge, readSmall, smallFile } from "./write-content.ts";
 
-const read = promisify(readCallback);
 /** What any disk takes as a name; and as a path of a layer, below some folder. Who has longer ones hears it from the disk. */
 const [longestName, longestPath] = [255, 3500];
-const partSize = 2 * 1024 * 1024;
 
 export interface TarWriterPlace {
   /** What lies below the layer. */
@@ -239,33 +236,10 @@ export class TarWriter implements TreeWriter {
     if (Buffer.isBuffer(content)) this.#tar.content(content);
     else if (content.size <= smallFile)
       readSmall({ path, tar: this.#tar, queue: undefined }, content);
-    else await this.#addLarge(path, content);
-  }
-
-  /** The next part is read while this one is hashed and written. */
-  async #addLarge(
-    path: RootPath,
-    source: { readonly fd: number; readonly size: number },
-  ): Promise<void> {
-    const places = [Buffer.allocUnsafeSlow(partSize), Buffer.allocUnsafeSlow(partSize)] as const;
-    const readPart = async (turn: number, position: number): Promise<Buffer> => {
-      const place = places[turn % 2 === 0 ? 0 : 1];
-      const length = Math.min(partSize, source.size - position);
-      const { bytesRead } = await read(source.fd, place, 0, length, position);
-      return place.subarray(0, bytesRead);
-    };
-    let part = await readPart(0, 0);
-    for (let turn = 1, position = part.length; part.length > 0; turn++) {
-      const next = readPart(turn, position);
-      try {
+    else
+      await readLarge(path, content, (part) => {
         this.#tar.content(part);
-      } finally {
-        await Promise.allSettled([next]);
-      }
-      part = await next;
-      position += part.length;
-      if (part.length === 0 && position < source.size) throw sourceChanged(path);
-    }
+      });
   }
 
   /** Makes sure that the layer has directory `path`, looking as it does below or as new parents look. */

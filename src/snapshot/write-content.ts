@@ -93,26 +93,39 @@ async function copyLarge(
   target: { readonly fd: number; readonly path: RootPath; readonly tar: LayerTarDigester },
   source: { readonly fd: number; readonly size: number },
 ): Promise<void> {
-  const buffers = [Buffer.allocUnsafeSlow(partSize), Buffer.allocUnsafeSlow(partSize)] as const;
-  const readPart = async (turn: number, position: number): Promise<Buffer> => {
-    const buffer = buffers[turn % 2 === 0 ? 0 : 1];
-    const length = Math.min(partSize, source.size - position);
-    const { bytesRead } = await read(source.fd, buffer, 0, length, position);
-    return buffer.subarray(0, bytesRead);
-  };
   const writer = new SparseFileWriter(target.fd);
+  await readLarge(target.path, source, async (part) => {
+    const written = writer.write(part);
+    target.tar.content(part);
+    await written;
+  });
+  await writer.finish();
+}
+
+/** Gives the parts of a file one by one, each only until `take` is over; the next one is read meanwhile. */
+export async function readLarge(
+  path: RootPath,
+  source: { readonly fd: number; readonly size: number },
+  take: (part: Buffer) => Promise<void> | void,
+): Promise<void> {
+  const places = [Buffer.allocUnsafeSlow(partSize), Buffer.allocUnsafeSlow(partSize)] as const;
+  const readPart = async (turn: number, position: number): Promise<Buffer> => {
+    const place = places[turn % 2 === 0 ? 0 : 1];
+    const length = Math.min(partSize, source.size - position);
+    const { bytesRead } = await read(source.fd, place, 0, length, position);
+    return place.subarray(0, bytesRead);
+  };
   let part = await readPart(0, 0);
   for (let turn = 1, position = part.length; part.length > 0; turn++) {
     const next = readPart(turn, position);
-    const written = writer.write(part);
-    target.tar.content(part);
-    const settled = await Promise.allSettled([next, written]);
+    const current = part;
+    const taken = (async () => take(current))();
+    const settled = await Promise.allSettled([next, taken]);
     for (const outcome of settled) if (outcome.status === "rejected") throw outcome.reason;
     part = await next;
     position += part.length;
-    if (part.length === 0 && position < source.size) throw sourceChanged(target.path);
+    if (part.length === 0 && position < source.size) throw sourceChanged(path);
   }
-  await writer.finish();
 }
 
 /** Writes to the end, at the place of the descriptor. */
