@@ -83,6 +83,24 @@ const withoutHttp2 = {
   },
 };
 
+/** undici's parser is small work, and not worth V8's optimizer: see the file. */
+const parserOptimizedLate = {
+  name: "parser-optimized-late",
+  transform: {
+    filter: { id: /\/undici\/lib\/dispatcher\/client-h1\.js$/ },
+    handler(code) {
+      const compiled = /mod = (new WebAssembly\.Module\(.*\))$/gm;
+      if (!compiled.test(code)) throw new Error("undici compiles its parser in another way now");
+      const from = resolve(import.meta.dirname, "src/core/http/late-optimizer.ts");
+      const changed = code.replace(compiled, "mod = optimizedLate(() => $1)");
+      return {
+        code: `const { optimizedLate } = require(${JSON.stringify(from)});${changed}`,
+        map: null,
+      };
+    },
+  },
+};
+
 /** The package says "module", and Node's loader for those takes five milliseconds more. */
 const commonJs = {
   name: "common-js",
@@ -116,7 +134,7 @@ export default defineConfig([
   {
     ...shared,
     input: { cli: "src/cli/main.ts", index: "src/api/index.ts" },
-    plugins: [...shared.plugins, commonJs, loadSeldom, withoutHttp2],
+    plugins: [...shared.plugins, commonJs, loadSeldom, withoutHttp2, parserOptimizedLate],
     // The entry of the library only tells names: the command has no need of that file.
     treeshake: { moduleSideEffects: (id) => id !== library },
     output: {
