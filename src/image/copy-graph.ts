@@ -3,6 +3,7 @@ import {
   createLimiter,
   isIndexType,
   isManifestType,
+  isTsbuildError,
   type Digest,
   type Platform,
 } from "../core/index.ts";
@@ -151,7 +152,22 @@ class GraphWalk {
     const inside = isIndexType(descriptor.mediaType) ? [...path, descriptor.digest] : path;
     await Promise.all(children.map((child) => this.#visit(child, inside)));
     if (isThere) return this.#skip(descriptor);
-    await this.#limit(() => this.#move(descriptor, bytes));
+    await this.#moveDocument(descriptor, { bytes, children });
+  }
+
+  /** Once more with what the sink lost after it said that it has it. */
+  async #moveDocument(
+    descriptor: Descriptor,
+    { bytes, children }: { readonly bytes: Buffer; readonly children: readonly Descriptor[] },
+  ): Promise<void> {
+    try {
+      await this.#limit(() => this.#move(descriptor, bytes));
+    } catch (error) {
+      const lost = children.filter(({ digest }) => lostIn(error).has(digest));
+      if (lost.length === 0) throw error;
+      await Promise.all(lost.map((child) => this.#limit(() => this.#move(child))));
+      await this.#limit(() => this.#move(descriptor, bytes));
+    }
   }
 
   #childrenOf(
@@ -220,6 +236,12 @@ function pairs(path: readonly Descriptor[]): readonly (readonly [Digest, Descrip
     const parent = path[index];
     return parent === undefined ? [] : [[parent.digest, child] as const];
   });
+}
+
+/** See `ContentSink.push`. */
+function lostIn(error: unknown): ReadonlySet<unknown> {
+  const lost = isTsbuildError(error) ? error.details["lost"] : undefined;
+  return new Set(Array.isArray(lost) ? (lost as readonly unknown[]) : []);
 }
 
 function isForeign({ mediaType }: Descriptor): boolean {

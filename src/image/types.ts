@@ -126,7 +126,10 @@ export interface ContentSink {
   readonly isSequential?: boolean;
   /** Whether the place has it already, so that nothing needs to be moved. */
   has(descriptor: Descriptor, signal?: AbortSignal): Promise<boolean>;
-  /** Consumes `content` completely. Stores nothing when it fails. */
+  /**
+   * Consumes `content` completely. Stores nothing when it fails. A manifest that fails with digests in `details.lost` is
+   * worth another try after these were pushed again: the place took them, and has them no more.
+   */
   push(descriptor: Descriptor, content: Readable, signal?: AbortSignal): Promise<void>;
   /** The beginning of something that a copy before this one did not bring to its end; unverified. */
   takePartial?(

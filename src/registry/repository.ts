@@ -34,6 +34,7 @@ import { EarlyUpload, noEarlyUpload } from "./early-upload.ts";
 import { registryError } from "./errors.ts";
 import { readLinkedContent } from "./linked-content.ts";
 import { readTags, type ListOptions } from "./listings.ts";
+import { ManifestDoubts } from "./manifest-doubts.ts";
 import { addToStandIn, keepsReferrers, listReferrers } from "./referrers.ts";
 import { removeLabel, removeManifest } from "./removal.ts";
 import { Route } from "./route.ts";
@@ -76,6 +77,7 @@ class Repository implements RegistryRepository {
   /** Something on the way swallows blobs that are sent while they are made. */
   #hasStalled = false;
   readonly #sent = new Map<Digest, Buffer>();
+  readonly #doubts = new ManifestDoubts();
 
   constructor(options: OpenRegistryOptions) {
     this.#options = options;
@@ -358,14 +360,22 @@ class Repository implements RegistryRepository {
     const { label, descriptor, bytes, signal } = options;
     const transport = await this.#route.primary();
     const attempt = `write manifest ${this.#shown(label)} of ${String(bytes.length)} bytes`;
-    const response = await transport.send({
-      method: "PUT",
-      target: `/manifests/${label}`,
-      headers: { "content-type": descriptor.mediaType },
-      body: bytes,
-      accept: [200, 201, 202, 204],
-      attempt,
-      signal,
+    const send = (): Promise<HttpResponse> =>
+      transport.send({
+        method: "PUT",
+        target: `/manifests/${label}`,
+        headers: { "content-type": descriptor.mediaType },
+        body: bytes,
+        accept: [200, 201, 202, 204],
+        attempt,
+        signal,
+      });
+    const response = await send().catch((error: unknown) => {
+      const manifest = { label, mediaType: descriptor.mediaType, bytes };
+      return this.#doubts.resolve(error, {
+        ...{ manifest, send },
+        has: (part) => this.has(part, signal),
+      });
     });
     await discardBody(response);
     const told = response.header("docker-content-digest");

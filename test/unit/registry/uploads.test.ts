@@ -161,3 +161,63 @@ function manifestOver(content: readonly (readonly [Descriptor, Buffer])[]) {
   for (const [{ digest }, blob] of content) blobs.set(digest, blob);
   return { root, blobs };
 }
+
+describe("a registry that does not know what it took", () => {
+  const body = JSON.stringify({ errors: [{ code: "MANIFEST_BLOB_UNKNOWN", message: "unknown" }] });
+  const refused = { type: "status", status: 400, body } as const;
+
+  test("gets the manifest once more when all is there after all [R7.19]", async () => {
+    const registry = await startFakeRegistry();
+    const image = await makeRandomImage({ layers: 2 });
+    registry.addFault({ method: "PUT", path: /manifests\/sha256/, act: refused });
+    registry.addFault({ method: "PUT", path: /manifests\/1$/, act: refused });
+    await pushContent(open(registry.host, { access: "push" }), image, "1");
+    expect((await pullContent(open(registry.host), "1")).size).toBe(image.blobs.size);
+    expect(registry.log().filter((line) => line.startsWith("POST"))).toHaveLength(3);
+  });
+
+  test("gets again what it lost, and nothing else [R7.19]", async () => {
+    const registry = await startFakeRegistry();
+    const image = await makeRandomImage({ layers: 2 });
+    const { digest } = image.manifest.layers[1] ?? image.manifest.config;
+    loseOnce(registry, digest);
+    registry.addFault({ method: "PUT", path: /manifests\/sha256/, act: refused });
+    await pushContent(open(registry.host, { access: "push" }), image, "1");
+    expect((await pullContent(open(registry.host), "1")).size).toBe(image.blobs.size);
+    expect(registry.log().filter((line) => line.startsWith("POST"))).toHaveLength(4);
+    const uploads = registry.log().filter((line) => line.includes(encodeURIComponent(digest)));
+    expect(uploads).toHaveLength(2);
+  });
+
+  test.each([["sha256"], ["1$"]])(
+    "is believed the second time, at PUT of %s [R7.19]",
+    async (label) => {
+      const registry = await startFakeRegistry();
+      const image = await makeRandomImage({ layers: 1 });
+      registry.addFault({
+        method: "PUT",
+        path: new RegExp(`manifests/${label}`),
+        times: 9,
+        act: refused,
+      });
+      const error = await failureOf(
+        pushContent(open(registry.host, { access: "push" }), image, "1"),
+      );
+      expect(error.code).toBe("REGISTRY_FAILED");
+      expect(error.hint).toContain("did not know it");
+      const puts = registry.log().filter((line) => /^PUT .*manifests/.test(line));
+      expect(puts.filter((line) => new RegExp(label).test(line))).toHaveLength(2);
+    },
+  );
+});
+
+/** The registry says that it took the blob, and does not have it. */
+function loseOnce(registry: FakeRegistry, lost: Digest): void {
+  const { blobs } = registry.repository("app");
+  const keep = blobs.set.bind(blobs);
+  blobs.set = (digest, bytes) => {
+    if (digest !== lost) return keep(digest, bytes);
+    blobs.set = keep;
+    return blobs;
+  };
+}
