@@ -22,7 +22,14 @@ const tail = Buffer.from("\n})");
  * Modules of Node that take 0.3 to 1.3 ms to load, and for which a cached build has no use. What stands for them is an
  * object that has their members, so none that is a class or a function itself and used as such may be among them.
  */
-const seldomUsed = ["node:child_process", "node:fs/promises", "node:timers/promises", "node:zlib"];
+const seldomUsed = [
+  "node:child_process",
+  "node:fs/promises",
+  "node:readline",
+  "node:stream/consumers",
+  "node:timers/promises",
+  "node:zlib",
+];
 
 /**
  * Loads the CommonJS files of `dist/` as `require` does, except that what V8 compiled of them comes from a cache, and

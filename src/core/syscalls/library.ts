@@ -1,11 +1,8 @@
-import { createRequire } from "node:module";
-import type * as koffiModule from "koffi";
 import { coreError } from "../errors.ts";
 import { syscallError } from "./errors.ts";
+import { type Koffi, loadKoffi } from "./koffi.ts";
 import { type SyscallName, syscallNumbers } from "./numbers.ts";
 import type { SyscallPath } from "./types.ts";
-
-type Koffi = typeof koffiModule;
 
 /** A pointer argument: bytes, or null. */
 export type Pointer = Uint8Array | null;
@@ -93,7 +90,7 @@ const types = { p: "const void *", n: "long" } as const;
  */
 function requireKoffi(): Koffi {
   try {
-    return createRequire(import.meta.url)("koffi") as Koffi;
+    return loadKoffi();
   } catch (error) {
     throw unavailable(error);
   }
