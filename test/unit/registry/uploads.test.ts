@@ -162,6 +162,38 @@ function manifestOver(content: readonly (readonly [Descriptor, Buffer])[]) {
   return { root, blobs };
 }
 
+describe("whether a tag stands for the image already", () => {
+  const login = { scheme: "bearer" } as const;
+
+  test("is asked with a token for pushing, and is all that is asked [R7.20]", async () => {
+    const registry = await startFakeRegistry({ login });
+    const image = await makeRandomImage({ layers: 1 });
+    await pushContent(open(registry.host, { access: "push" }), image, "1");
+    const before = registry.log().length;
+    const found = await open(registry.host, { access: "push" }).standsFor("1");
+    expect(found).toBe(image.root.digest);
+    const asked = registry.log().slice(before);
+    expect(asked.filter((line) => !line.includes("/token"))).toEqual(
+      asked.filter((line) => line === "HEAD /v2/app/manifests/1"),
+    );
+    const tokens = asked.filter((line) => line.includes("/token"));
+    expect(tokens).toHaveLength(1);
+    expect(tokens[0]).toContain(`scope=${encodeURIComponent("repository:app:pull,push")}`);
+  });
+
+  test("is not told where the token server lets nobody push [R7.20]", async () => {
+    const registry = await startFakeRegistry({ login });
+    const image = await makeRandomImage({ layers: 1 });
+    await pushContent(open(registry.host, { access: "push" }), image, "1");
+    const body = JSON.stringify({ errors: [{ code: "DENIED", message: "you may only pull" }] });
+    const act = { type: "status", status: 403, body } as const;
+    registry.addFault({ method: "GET", path: /token/, times: 9, act });
+    const error = await failureOf(open(registry.host, { access: "push" }).standsFor("1"));
+    expect(error).toMatchObject({ code: "REGISTRY_DENIED" });
+    expect(error.message).toContain("you may only pull");
+  });
+});
+
 describe("a registry that does not know what it took", () => {
   const body = JSON.stringify({ errors: [{ code: "MANIFEST_BLOB_UNKNOWN", message: "unknown" }] });
   const refused = { type: "status", status: 400, body } as const;
