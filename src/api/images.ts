@@ -8,8 +8,14 @@ import {
   type Digest,
   type Reference,
 } from "../core/index.ts";
-import type { LocalImage, LocalImages, LocalImageSummary } from "../local/index.ts";
-import { readContainers } from "../runtime/index.ts";
+import type {
+  ImageRemoval,
+  LocalImage,
+  LocalImageSummary,
+  RemovedImage,
+  RemoveOptions,
+} from "../local/index.ts";
+import { readContainers, type Container } from "../runtime/index.ts";
 import { containersOf, withEngine, type Engine, type EngineOptions } from "./engine.ts";
 import { apiError, usageError } from "./errors.ts";
 import { missingHere } from "./missing-image.ts";
@@ -93,10 +99,16 @@ export async function removeImages(
     const untagged: string[] = [];
     const deleted: Digest[] = [];
     let missing: string | undefined;
+    const removal = engine.images.openRemoval();
+    let containers: Promise<readonly Container[]> | undefined;
     for (const name of options.images) {
-      const image = await engine.images.find(name);
-      if (image !== undefined && !options.force) await refuseUsed(engine, { name, image });
-      const removed = await removeIfHere(engine, { name, force: options.force });
+      const mayGo = options.force
+        ? undefined
+        : async (id: Digest) => {
+            containers ??= readContainers(containersOf(engine));
+            refuseUsed(await containers, { name, id });
+          };
+      const removed = await removeIfHere(removal, name, { force: options.force, mayGo });
       if (removed === undefined) {
         missing ??= name;
         continue;
@@ -109,30 +121,26 @@ export async function removeImages(
   });
 }
 
-/** A name whose image is damaged can be removed too, or nobody would ever be rid of it. */
 async function removeIfHere(
-  engine: Engine,
-  { name, force }: { readonly name: string; readonly force: boolean },
-): Promise<Awaited<ReturnType<LocalImages["remove"]>> | undefined> {
+  removal: ImageRemoval,
+  name: string,
+  options: RemoveOptions,
+): Promise<RemovedImage | undefined> {
   try {
-    return await engine.images.remove(name, { force });
+    return await removal.remove(name, options);
   } catch (error) {
     if (isTsbuildError(error, "LOCAL_IMAGE_NOT_FOUND")) return undefined;
     throw error;
   }
 }
 
-async function refuseUsed(
-  engine: Engine,
-  wanted: { readonly name: string; readonly image: LocalImage },
-): Promise<void> {
-  const { name, image } = wanted;
-  const containers = await readContainers(containersOf(engine));
-  const container = containers.find(({ imageId }) => imageId === image.id);
+/** Another name would still keep the image; this is about the last one. */
+function refuseUsed(
+  containers: readonly Container[],
+  { name, id }: { readonly name: string; readonly id: Digest },
+): void {
+  const container = containers.find(({ imageId }) => imageId === id);
   if (container === undefined) return;
-  const summary = (await engine.images.list()).find(({ id }) => id === image.id);
-  // Another name still keeps the image.
-  if ((summary?.names.length ?? 0) > 1) return;
   const isRunning = container.status === "running";
   throw apiError(
     "IMAGE_IN_USE",

@@ -42,7 +42,8 @@ async function untagUnused(engine: Engine): Promise<readonly string[]> {
   const kept = new Set(summaries.filter(({ id }) => used.has(id)).flatMap(({ names }) => names));
   const all = new Set(summaries.flatMap(({ names }) => names));
   const unused = [...all].filter((name) => !kept.has(name));
-  for (const name of unused) await engine.images.remove(name);
+  const removal = engine.images.openRemoval();
+  for (const name of unused) await removal.remove(name);
   return unused.map((name) => familiarReference(parseReference(name)));
 }
 

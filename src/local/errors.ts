@@ -16,3 +16,11 @@ export function localError(
 ): TsbuildError<LocalErrorCode> {
   return new TsbuildError({ code, message, ...rest });
 }
+
+/** LOCAL_IMAGE_NOT_FOUND for what somebody called an image. */
+export function notFound(word: string): Error {
+  return localError("LOCAL_IMAGE_NOT_FOUND", `find image ${word}: it is not here`, {
+    hint: "`tsbuild images` lists what is here",
+    details: { image: word },
+  });
+}

@@ -12,8 +12,9 @@ import {
   withDefaultTag,
 } from "../core/index.ts";
 import type { Descriptor } from "../image/index.ts";
-import type { NameRecord } from "../store/index.ts";
+import type { NameRecord, NameStore } from "../store/index.ts";
 import { localError } from "./errors.ts";
+import type { ImageRecords } from "./image-records.ts";
 import { collectImages } from "./list-images.ts";
 import { type ImagePlace, loadImage, loadImageById } from "./load-image.ts";
 import type { LocalImage } from "./types.ts";
@@ -25,12 +26,18 @@ export type Found =
   /** Several images under one ID. */
   | { readonly type: "index"; readonly descriptor: Descriptor };
 
+/** Where words are looked up. */
+export interface WordPlace {
+  readonly names: Pick<NameStore, "get" | "list">;
+  readonly records: Pick<ImageRecords, "get" | "list">;
+}
+
 /**
  * What the user means: a full ID, else a name, else the beginning of an ID. A name wins over a prefix, so that an image
  * called `cafe` can be reached.
  * @throws LOCAL_ID_AMBIGUOUS
  */
-export async function findWord(place: ImagePlace, word: string): Promise<Found | undefined> {
+export async function findWord(place: WordPlace, word: string): Promise<Found | undefined> {
   const hex = word.replace(/^sha256:/, "");
   const full = `sha256:${hex}`;
   if (isDigest(full)) return findId(place, full);
@@ -40,7 +47,7 @@ export async function findWord(place: ImagePlace, word: string): Promise<Found |
   return id === undefined ? undefined : findId(place, id);
 }
 
-async function findId(place: ImagePlace, id: Digest): Promise<Found> {
+async function findId(place: WordPlace, id: Digest): Promise<Found> {
   if ((await place.records.get(id)) !== undefined) return { type: "id", id };
   const indexes = await listIndexes(place);
   const descriptor = indexes.find(({ digest }) => digest === id);
@@ -48,8 +55,8 @@ async function findId(place: ImagePlace, id: Digest): Promise<Found> {
 }
 
 /** Every index that a name stands for or that images were built for. */
-async function listIndexes({ store, records }: ImagePlace): Promise<readonly Descriptor[]> {
-  const named = (await store.names.list()).map(({ descriptor }) => descriptor);
+async function listIndexes({ names, records }: WordPlace): Promise<readonly Descriptor[]> {
+  const named = (await names.list()).map(({ descriptor }) => descriptor);
   const ids = await records.list();
   const built = await Promise.all(ids.map(async (id) => (await records.get(id))?.index));
   return [...named, ...built.flatMap((index) => index ?? [])].filter(({ mediaType }) =>
@@ -63,7 +70,8 @@ export async function findImage(
   word: string,
   platform?: Platform,
 ): Promise<LocalImage | undefined> {
-  const found = await findWord(place, word);
+  const { names } = place.store;
+  const found = await findWord({ names, records: place.records }, word);
   if (found === undefined) return undefined;
   if (found.type === "name") return loadImage(place, found.record.descriptor, platform);
   if (found.type === "index") return loadImage(place, found.descriptor, platform);
@@ -76,10 +84,10 @@ async function isKnown(place: ImagePlace, id: Digest): Promise<boolean> {
   return (await collectImages(place)).some(({ image }) => image.id === id);
 }
 
-async function findName(place: ImagePlace, word: string): Promise<NameRecord | undefined> {
+async function findName(place: WordPlace, word: string): Promise<NameRecord | undefined> {
   const reference = parseName(word);
   if (reference === undefined) return undefined;
-  const { names } = place.store;
+  const { names } = place;
   const record = await names.get(formatReference(withDefaultTag(reference)));
   if (record !== undefined || reference.digest === undefined) return record;
   const { digest } = reference;
@@ -102,7 +110,7 @@ function parseName(word: string): Reference | undefined {
   }
 }
 
-async function findPrefix(place: ImagePlace, hex: string): Promise<Digest | undefined> {
+async function findPrefix(place: WordPlace, hex: string): Promise<Digest | undefined> {
   const indexes = (await listIndexes(place)).map(({ digest }) => digest);
   const all = new Set([...(await place.records.list()), ...indexes]);
   const ids = [...all].filter((id) => id.startsWith(`sha256:${hex}`));

@@ -20,43 +20,55 @@ export interface NamedImage {
   readonly indexes: ReadonlyMap<Digest, readonly string[]>;
 }
 
+/** A `NamedImage` while its names are found. One image may have thousands. */
+interface Gathered {
+  image: LocalImage;
+  readonly names: Set<string>;
+  readonly repoDigests: Set<string>;
+  readonly indexes: Map<Digest, Set<string>>;
+}
+
 /** Every image that is here: by its names, and those without one by their records. Sorted by ID. */
 export async function collectImages(place: ImagePlace): Promise<readonly NamedImage[]> {
-  const images = new Map<Digest, NamedImage>();
+  const images = new Map<Digest, Gathered>();
   const include = (
     image: LocalImage,
-    told: {
-      readonly names: readonly string[];
-      readonly repoDigests?: readonly string[];
-      readonly index?: Digest | undefined;
-    },
+    told: { readonly name?: string; readonly repoDigest?: string; readonly index?: Digest },
   ): void => {
-    const { names, repoDigests = [], index } = told;
     const known = images.get(image.id);
-    const indexes = new Map(known?.indexes);
-    if (index !== undefined) indexes.set(index, merge(indexes.get(index), names));
-    images.set(image.id, {
-      image: known?.image.manifest === undefined ? image : known.image,
-      names: merge(known?.names, names),
-      repoDigests: merge(known?.repoDigests, repoDigests),
-      indexes,
-    });
+    const gathered = known ?? {
+      image,
+      names: new Set(),
+      repoDigests: new Set(),
+      indexes: new Map(),
+    };
+    if (known?.image.manifest === undefined) gathered.image = image;
+    images.set(image.id, gathered);
+    const { name, repoDigest, index } = told;
+    if (name !== undefined) gathered.names.add(name);
+    if (repoDigest !== undefined) gathered.repoDigests.add(repoDigest);
+    if (index === undefined) return;
+    const under = gathered.indexes.get(index) ?? new Set();
+    gathered.indexes.set(index, name === undefined ? under : under.add(name));
   };
   for (const { name, descriptor, repoDigest } of await place.store.names.list()) {
-    const repository = formatRepository(parseReference(name));
-    const repoDigests = repoDigest === undefined ? [] : [`${repository}@${repoDigest}`];
     const found = await loadAllImages(place, descriptor);
-    const index =
-      isIndexType(descriptor.mediaType) && isWhole(found) ? descriptor.digest : undefined;
-    for (const image of found) include(image, { names: [name], repoDigests, index });
+    const told = {
+      name,
+      ...(repoDigest && {
+        repoDigest: `${formatRepository(parseReference(name))}@${repoDigest}`,
+      }),
+      ...(isIndexType(descriptor.mediaType) && isWhole(found) && { index: descriptor.digest }),
+    };
+    for (const image of found) include(image, told);
   }
   for (const id of await place.records.list()) {
     if (images.has(id)) continue;
     const image = await loadImageById(place, id);
     const index = (await place.records.get(id))?.index?.digest;
-    if (image !== undefined) include(image, { names: [], index });
+    if (image !== undefined) include(image, index === undefined ? {} : { index });
   }
-  return [...images.values()].sort((a, b) => (a.image.id < b.image.id ? -1 : 1));
+  return [...images.values()].map(sorted).sort((a, b) => (a.image.id < b.image.id ? -1 : 1));
 }
 
 /** See `LocalImages.list`. */
@@ -86,6 +98,11 @@ export async function listImages(
   return summaries;
 }
 
-function merge(known: readonly string[] | undefined, more: readonly string[]): readonly string[] {
-  return [...new Set([...(known ?? []), ...more])].sort();
+function sorted({ image, names, repoDigests, indexes }: Gathered): NamedImage {
+  return {
+    image,
+    names: [...names].sort(),
+    repoDigests: [...repoDigests].sort(),
+    indexes: new Map([...indexes].map(([index, under]) => [index, [...under].sort()])),
+  };
 }

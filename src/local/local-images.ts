@@ -1,18 +1,19 @@
 import { join } from "node:path";
-import { type Clock, type Digest, digestOf, isIndexType } from "../core/index.ts";
+import { type Clock, digestOf, isIndexType } from "../core/index.ts";
 import { plainDescriptor, type Descriptor } from "../image/index.ts";
 import type { Snapshotter } from "../snapshot/index.ts";
 import type { Store } from "../store/index.ts";
-import { localError } from "./errors.ts";
+import { notFound } from "./errors.ts";
 import { checkLayers } from "./check-layers.ts";
 import { exportGroup } from "./export-group.ts";
 import { exportLayers } from "./export-layers.ts";
-import { findImage, findWord, type Found } from "./find-image.ts";
+import { findImage } from "./find-image.ts";
 import { findOriginal } from "./find-original.ts";
 import { describeGroup, groupOf, isWhole, prepareImage } from "./image-group.ts";
 import { openImageRecords } from "./image-records.ts";
-import { collectImages, listImages, type NamedImage } from "./list-images.ts";
+import { listImages } from "./list-images.ts";
 import { configDescriptor, type ImagePlace, loadAllImages, loadImage } from "./load-image.ts";
+import { Removal } from "./removal.ts";
 import { SingleFlight } from "./single-flight.ts";
 import { normaliseName, storeSink, storeSource } from "./store-places.ts";
 import type { ImageGroup, LocalImage, LocalImages } from "./types.ts";
@@ -64,7 +65,8 @@ export function openLocalImages(options: {
       await recordAll(root);
       return image;
     },
-    remove: async (word, { force = false } = {}) => removeImage(place, word, force),
+    openRemoval: () => new Removal(place),
+    remove: async (word, removeOptions) => new Removal(place).remove(word, removeOptions),
     checkLayers: async (image, signal) => checkLayers(place, image, signal),
     ensureStack: async (layers, unpackOptions) => unpackStack(place, layers, unpackOptions),
     exportLayers: async (layers, exportOptions) => exportLayers(place, layers, exportOptions),
@@ -106,78 +108,4 @@ async function keepGroup(
     ...group,
     members: group.members.map((member) => ({ ...member, image: { ...member.image, root } })),
   };
-}
-
-async function removeImage(
-  place: ImagePlace,
-  word: string,
-  force: boolean,
-): Promise<{ untagged: readonly string[]; deleted: readonly Digest[] }> {
-  const found = await findWord(place, word);
-  const images = await collectImages(place);
-  const meant = found === undefined ? [] : images.filter((named) => isMeant(named, found));
-  if (found === undefined || (found.type !== "name" && meant.length === 0)) throw notFound(word);
-  const untagged = namesToRemove(found, meant);
-  if (untagged.length > 1 && !force) throw hasNames(word, untagged);
-  const indexes = await indexesOf(place, untagged);
-  for (const name of untagged) await place.store.names.remove(name);
-  const deleted: Digest[] = [];
-  for (const named of images) {
-    const { image, names } = named;
-    const isTouched = meant.includes(named) || names.some((name) => untagged.includes(name));
-    if (!isTouched) continue;
-    if (names.some((name) => !untagged.includes(name))) {
-      // It stays, but not for the sake of the images that it was built along with.
-      for (const index of indexes) await place.records.leaveIndex(image.id, index);
-      continue;
-    }
-    await place.records.remove(image.id);
-    deleted.push(image.id);
-  }
-  return { untagged, deleted };
-}
-
-function isMeant({ image, names, indexes }: NamedImage, found: Found): boolean {
-  switch (found.type) {
-    case "name":
-      return names.includes(found.record.name);
-    case "id":
-      return image.id === found.id;
-    case "index":
-      return indexes.has(found.descriptor.digest);
-  }
-}
-
-function namesToRemove(found: Found, meant: readonly NamedImage[]): readonly string[] {
-  if (found.type === "name") return [found.record.name];
-  const names = meant.flatMap((named) =>
-    found.type === "id" ? named.names : (named.indexes.get(found.descriptor.digest) ?? []),
-  );
-  return [...new Set(names)];
-}
-
-async function indexesOf(
-  { store }: ImagePlace,
-  names: readonly string[],
-): Promise<readonly Digest[]> {
-  const records = await Promise.all(names.map(async (name) => store.names.get(name)));
-  return records.flatMap((record) =>
-    record !== undefined && isIndexType(record.descriptor.mediaType)
-      ? [record.descriptor.digest]
-      : [],
-  );
-}
-
-function notFound(word: string): Error {
-  return localError("LOCAL_IMAGE_NOT_FOUND", `find image ${word}: it is not here`, {
-    hint: "`tsbuild images` lists what is here",
-    details: { image: word },
-  });
-}
-
-function hasNames(word: string, names: readonly string[]): Error {
-  return localError("LOCAL_IMAGE_HAS_NAMES", `remove image ${word}: it has several names`, {
-    hint: "remove the names one by one, or all of them with --force",
-    details: { image: word, names },
-  });
 }

@@ -26,6 +26,28 @@ export interface LocalImage {
   readonly annotations?: Readonly<Record<string, string>>;
 }
 
+export interface RemoveOptions {
+  /** Takes an image with all its names. */
+  readonly force?: boolean;
+  /** Asked before anything goes, for each image that does; throws to refuse. */
+  readonly mayGo?: ((id: Digest) => Promise<void>) | undefined;
+}
+
+export interface RemovedImage {
+  /** Full names. */
+  readonly untagged: readonly string[];
+  readonly deleted: readonly Digest[];
+}
+
+/**
+ * Removes one after the other by what was here at the first call; it costs the same for each. What other processes name
+ * meanwhile keeps its name.
+ */
+export interface ImageRemoval {
+  /** See `LocalImages.remove`. */
+  remove(nameOrId: string, options?: RemoveOptions): Promise<RemovedImage>;
+}
+
 /** Images that leave together: one, or those of an index. */
 export interface ImageGroup {
   /** At least one. Without an index exactly one. */
@@ -191,10 +213,9 @@ export interface LocalImages {
    * last name, its content with the next gc.
    * @throws LOCAL_IMAGE_NOT_FOUND, LOCAL_IMAGE_HAS_NAMES, LOCAL_ID_AMBIGUOUS
    */
-  remove(
-    nameOrId: string,
-    options?: { readonly force?: boolean },
-  ): Promise<{ readonly untagged: readonly string[]; readonly deleted: readonly Digest[] }>;
+  remove(nameOrId: string, options?: RemoveOptions): Promise<RemovedImage>;
+  /** For removing several: what is here is read once. */
+  openRemoval(): ImageRemoval;
   /**
    * Reads all layers, which are here as blobs, and unpacks none.
    * @throws LOCAL_LAYER_MISSING; DIGEST_MISMATCH when a layer is not what the config says; LAYER_*

@@ -1,6 +1,6 @@
 import { readdir, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { copyGraph, serializeImageConfig } from "../../../src/image/index.ts";
 import { type Digest, digestHex, digestOf } from "../../../src/core/index.ts";
 import { imageConfig } from "../../support/image-maker.ts";
@@ -173,6 +173,36 @@ test("removing by ID takes all names, several only by force", async () => {
     untagged: [],
     deleted: [dangling.id],
   });
+});
+
+test("a removal of many reads each document once, not once for each name", async () => {
+  const { images, store } = await withImages();
+  const names = Array.from({ length: 40 }, (_, at) => `app:${String(at)}`);
+  const { id } = await images.create(configBytes("a"), names);
+  const other = await images.create(configBytes("b"), ["other:1"]);
+  const reads = vi.spyOn(store.blobs, "read");
+  const lists = vi.spyOn(store.names, "list");
+  const removal = images.openRemoval();
+  const deleted = [];
+  for (const name of names) deleted.push(...(await removal.remove(name)).deleted);
+  expect(deleted).toEqual([id]);
+  expect(reads.mock.calls).toHaveLength(names.length + 1);
+  expect(lists).toHaveBeenCalledTimes(2);
+  await expect(removal.remove("app:0")).rejects.toMatchObject({ code: "LOCAL_IMAGE_NOT_FOUND" });
+  await expect(removal.remove(id)).rejects.toMatchObject({ code: "LOCAL_IMAGE_NOT_FOUND" });
+  const short = digestHex(other.id).slice(0, 12);
+  expect((await removal.remove(short)).untagged).toEqual(["docker.io/library/other:1"]);
+  expect(await images.list()).toEqual([]);
+});
+
+test("who asks before an image goes is asked for the last name only, and nothing has gone then", async () => {
+  const { images } = await withImages();
+  const { id } = await images.create(configBytes("a"), ["app:1", "app:2"]);
+  const mayGo = (image: Digest) => Promise.reject(new Error(`asked for ${image}`));
+  const removal = images.openRemoval();
+  expect((await removal.remove("app:1", { mayGo })).untagged).toHaveLength(1);
+  await expect(removal.remove("app:2", { mayGo })).rejects.toThrow(`asked for ${id}`);
+  expect((await images.find("app:2"))?.id).toBe(id);
 });
 
 test("an image that loses its name to another is dangling", async () => {
