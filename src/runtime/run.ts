@@ -1,9 +1,8 @@
 import { randomBytes } from "node:crypto";
-import { rm } from "node:fs/promises";
 import { constants } from "node:os";
 import { basename, join } from "node:path";
 import type { ChainId, Clock, Digest } from "../core/index.ts";
-import { makeFolder } from "../core/index.ts";
+import { makeFolder, removeTree } from "../core/index.ts";
 import type { ExecConfig } from "../image/index.ts";
 import { toRootPath } from "../layer/index.ts";
 import {
@@ -126,7 +125,7 @@ export async function run(request: RunRequest, environment: RunEnvironment): Pro
     throw error;
   } finally {
     if (request.remove) await environment.snapshots.abandon(active);
-    await rm(scratch, { recursive: true, force: true });
+    await removeTree(scratch);
   }
 }
 
@@ -146,7 +145,7 @@ async function start(
   const user = await resolveUser({ tree: active.tree, user: process.user });
   await ensureWorkdir(draft, user);
   const hostname = request.hostname ?? draft.id.slice(0, 12);
-  const files = await writeNetworkFiles({
+  const files = writeNetworkFiles({
     directory: join(scratch, "etc"),
     hostname,
     network,

@@ -1,4 +1,4 @@
-import { readFile, writeFile } from "node:fs/promises";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { makeFolder, diskFull, errnoOf, isDiskFull } from "../core/index.ts";
 import type { NetworkMode, SandboxMount } from "./types.ts";
@@ -26,44 +26,44 @@ export interface HostAddress {
  * Among names that are given twice the first line counts for most resolvers: so those that somebody asked for come first.
  * @throws DISK_FULL
  */
-export async function writeNetworkFiles(options: {
+export function writeNetworkFiles(options: {
   readonly directory: string;
   readonly hostname: string;
   readonly network: NetworkMode;
   readonly extraHosts?: readonly HostAddress[] | undefined;
   /** Whether /etc/hostname is wanted too. */
   readonly withHostname?: boolean;
-}): Promise<SandboxMount[]> {
+}): SandboxMount[] {
   const { directory, hostname, network, extraHosts = [] } = options;
   makeFolder(directory);
   const given = extraHosts.map(({ name, address }) => `${address}\t${name}`);
-  const known = network === "host" ? await readHostFile("/etc/hosts") : undefined;
+  const known = network === "host" ? readHostFile("/etc/hosts") : undefined;
   const lines = [...given, ...(known?.trimEnd().split("\n") ?? loopbackHosts)];
   const files = {
     hosts: [...lines, `127.0.0.1\t${hostname}`, ""].join("\n"),
-    "resolv.conf": (await readHostFile("/etc/resolv.conf")) ?? "",
+    "resolv.conf": readHostFile("/etc/resolv.conf") ?? "",
     ...(options.withHostname === true ? { hostname: `${hostname}\n` } : {}),
   };
   const mounts: SandboxMount[] = [];
   for (const [name, content] of Object.entries(files)) {
     const source = join(directory, name);
-    await write(source, content);
+    write(source, content);
     mounts.push({ type: "bind", source, target: `/etc/${name}`, readOnly: true });
   }
   return mounts;
 }
 
-async function write(path: string, content: string): Promise<void> {
+function write(path: string, content: string): void {
   try {
-    await writeFile(path, content, { mode: 0o644 });
+    writeFileSync(path, content, { mode: 0o644 });
   } catch (error) {
     throw isDiskFull(error) ? diskFull(path, error) : error;
   }
 }
 
-async function readHostFile(path: string): Promise<string | undefined> {
+function readHostFile(path: string): string | undefined {
   try {
-    return await readFile(path, "utf8");
+    return readFileSync(path, "utf8");
   } catch (error) {
     if (errnoOf(error) === "ENOENT") return undefined;
     throw error;

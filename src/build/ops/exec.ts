@@ -123,7 +123,7 @@ async function specify(
     active,
     skeletons: join(environment.store.tmpDir, "skeletons"),
     mounts: [
-      ...(await networkFiles(environment, { hostname, network, extraHosts })),
+      ...networkFiles(environment, { hostname, network, extraHosts }),
       ...(await writeScripts(op, scratch)),
       ...given.mounts,
     ],

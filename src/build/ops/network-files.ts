@@ -11,19 +11,19 @@ interface NetworkSettings {
 }
 
 /** By store, so that they go with the folder of the process that they lie in. */
-const written = new WeakMap<BuildEnvironment["store"], Map<string, Promise<SandboxMount[]>>>();
+const written = new WeakMap<BuildEnvironment["store"], Map<string, SandboxMount[]>>();
 
 /**
  * /etc/hosts and /etc/resolv.conf for a step. They are mounted read-only, so all steps with the same settings share
  * them, until the host's own change: most builds write them once.
  * @throws DISK_FULL
  */
-export async function networkFiles(
+export function networkFiles(
   { store }: Pick<BuildEnvironment, "store">,
   settings: NetworkSettings,
-): Promise<SandboxMount[]> {
+): SandboxMount[] {
   const { hostname, network, extraHosts } = settings;
-  const files = written.get(store) ?? new Map<string, Promise<SandboxMount[]>>();
+  const files = written.get(store) ?? new Map<string, SandboxMount[]>();
   written.set(store, files);
   const versions = ["/etc/hosts", "/etc/resolv.conf"].map(versionOf);
   const key = JSON.stringify([hostname, network, extraHosts, versions]);

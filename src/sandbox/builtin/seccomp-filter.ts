@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from "node:crypto";
-import { readFile, rename, writeFile } from "node:fs/promises";
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { makeFolder, compileSeccomp, errnoOf, isTsbuildError } from "../../core/index.ts";
 import type { SeccompProgram } from "../../core/index.ts";
@@ -31,7 +31,7 @@ export async function loadSeccompFilter(
 ): Promise<Uint8Array | undefined> {
   const profile = defaultSeccompProfile(options.host.arch);
   const path = join(options.cacheDir, `seccomp-${filterKey(profile, options.host)}.bpf`);
-  const kept = await readKept(path);
+  const kept = readKept(path);
   if (kept !== undefined) return kept;
   const program = await compile(profile, options);
   if (program === undefined) return undefined;
@@ -40,7 +40,7 @@ export async function loadSeccompFilter(
     unknownNames: program.unknownNames,
   });
   const filter = Buffer.concat([prologue, program.bytes]);
-  await keep(path, filter);
+  keep(path, filter);
   return filter;
 }
 
@@ -66,9 +66,9 @@ async function compile(
 }
 
 /** A file that is not whole instructions was not written by us. */
-async function readKept(path: string): Promise<Uint8Array | undefined> {
+function readKept(path: string): Uint8Array | undefined {
   try {
-    const bytes = await readFile(path);
+    const bytes = readFileSync(path);
     return bytes.length > 0 && bytes.length % 8 === 0 ? bytes : undefined;
   } catch (error) {
     if (errnoOf(error) === "ENOENT") return undefined;
@@ -76,9 +76,9 @@ async function readKept(path: string): Promise<Uint8Array | undefined> {
   }
 }
 
-async function keep(path: string, filter: Uint8Array): Promise<void> {
+function keep(path: string, filter: Uint8Array): void {
   const temporary = `${path}.${randomBytes(6).toString("hex")}`;
   makeFolder(join(path, ".."));
-  await writeFile(temporary, filter, { mode: 0o600 });
-  await rename(temporary, path);
+  writeFileSync(temporary, filter, { mode: 0o600 });
+  renameSync(temporary, path);
 }
