@@ -263,9 +263,10 @@ class ChecksumRun {
     await local?.prepare();
     this.#isPrepared = true;
     const readAt = now();
+    const node = { path, stat, signal: this.#selection.signal };
     const digest = await (local === undefined
-      ? digestNode({ tree: this.#tree, path, stat })
-      : digestLocalNode({ tree: local, path, stat }));
+      ? digestNode({ ...node, tree: this.#tree })
+      : digestLocalNode({ ...node, tree: local }));
     this.#learn(found, { slot, digest, readAt });
   }
 

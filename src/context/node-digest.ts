@@ -24,6 +24,8 @@ const scratch = Buffer.allocUnsafeSlow(smallSize + 64 * 1024);
 interface DigestedNode {
   readonly path: RootPath;
   readonly stat: NodeStat;
+  /** Ends the reading of a large file, with its reason. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 type Attributes = ReadonlyMap<string, Buffer>;
@@ -210,6 +212,10 @@ async function digestLarge(node: DigestedNode, { header, fd }: Source): Promise<
     if (bytesRead === 0) break;
     pending = readChunk(turn + 1, position);
     digester.update(buffer.subarray(0, bytesRead));
+    if (node.signal?.aborted !== true) continue;
+    // Nothing reads any more when the file is closed.
+    await pending;
+    node.signal.throwIfAborted();
   }
   if (position !== node.stat.size) throw changed(node);
   return digester.digest("hex");

@@ -69,11 +69,11 @@ export class SparseFileWriter {
 
 /**
  * Fills the empty file `to` with what `from` holds: in the kernel, blocks being shared where the filesystem can, and holes
- * staying holes. `to` keeps its owner and mode.
+ * staying holes. `to` keeps its owner and mode. `signal` ends the copy of a file with holes; any other is one system call.
  */
-export async function copyBytes({ from, to }: { from: number; to: number }): Promise<void> {
+export async function copyBytes({ from, to, signal }: CopiedFile): Promise<void> {
   const { size, blocks } = await asynchronous.fstat(from);
-  if (blocks * 512 < size) return copySparse({ from, to });
+  if (blocks * 512 < size) return copySparse({ from, to, signal });
   const { mode, uid, gid } = await asynchronous.fstat(to);
   await asynchronous.copyFile(pathOf(from), pathOf(to), constants.COPYFILE_FICLONE);
   // libuv gives the copy the mode of the source and, since the version that Node 22 has, its owner.
@@ -82,13 +82,21 @@ export async function copyBytes({ from, to }: { from: number; to: number }): Pro
   await asynchronous.fchmod(to, mode & 0o7777);
 }
 
-async function copySparse({ from, to }: { from: number; to: number }): Promise<void> {
+/** Descriptors. */
+interface CopiedFile {
+  readonly from: number;
+  readonly to: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+async function copySparse({ from, to, signal }: CopiedFile): Promise<void> {
   const writer = new SparseFileWriter(to);
   const buffer = Buffer.allocUnsafeSlow(partSize);
   for (let position = 0; ;) {
     const { bytesRead } = await asynchronous.read(from, buffer, 0, partSize, position);
     if (bytesRead === 0) break;
     await writer.write(buffer.subarray(0, bytesRead));
+    signal?.throwIfAborted();
     position += bytesRead;
   }
   await writer.finish();

@@ -58,6 +58,7 @@ export class TarWriter implements TreeWriter {
   #last: RootPath | undefined;
   /** Nodes that may get more names. Files that are written at once are those that have only one. */
   readonly #linkable = new Map<string, LayerEntry>();
+  readonly #signal: AbortSignal | undefined;
   #contentSize = 0;
   #files: TreeWriter | undefined;
   #result: LoggedLayer | undefined;
@@ -65,6 +66,7 @@ export class TarWriter implements TreeWriter {
   constructor(place: TarWriterPlace, options: TreeWriterOptions = {}) {
     this.#place = place;
     this.#implied = options.implied ?? impliedLooks;
+    this.#signal = options.signal;
     const file = new TarFile(place.tar);
     this.#file = file;
     this.#tar = new LayerTarDigester((bytes) => {
@@ -237,7 +239,7 @@ export class TarWriter implements TreeWriter {
     else if (content.size <= smallFile)
       readSmall({ path, tar: this.#tar, queue: undefined }, content);
     else
-      await readLarge(path, content, (part) => {
+      await readLarge({ path, signal: this.#signal }, content, (part) => {
         this.#tar.content(part);
       });
   }

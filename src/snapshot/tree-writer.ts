@@ -80,6 +80,7 @@ export class LayerWriter implements TreeWriter {
   readonly #log: LayerLog | undefined;
   readonly #queue: WriteQueue | undefined;
   readonly #tellFile: (error: unknown, path: RootPath) => unknown;
+  readonly #signal: AbortSignal | undefined;
   /** Directories that are in the layer, with the time that each is to have in the end. */
   readonly #ready = new Map<string, bigint>();
   /** Modes of those that got files, until they change. */
@@ -103,6 +104,7 @@ export class LayerWriter implements TreeWriter {
     this.#log = place.log;
     this.#implied = options.implied ?? impliedLooks;
     this.#tellFile = options.tellFile ?? ((error) => error);
+    this.#signal = options.signal;
     const { thread } = options;
     if (thread === undefined || place.log === undefined || !place.disk.isDirect) return;
     this.#queue = new WriteQueue(thread);
@@ -132,7 +134,7 @@ export class LayerWriter implements TreeWriter {
       const fd = createFile(absolute, attributes.mode & 0o777);
       await closingAfter(fd, async () => {
         const tar = this.#log?.beginFile(path, attributes, lengthOf(content));
-        await writeContent({ fd, path, tar }, content);
+        await writeContent({ fd, path, tar, signal: this.#signal }, content);
         this.#finishFile({ path, absolute, fd }, attributes);
       });
       this.#log?.endFile(path);

@@ -47,6 +47,8 @@ export interface TreeWriterOptions {
   readonly thread?: JobThread | undefined;
   /** How to tell what such a file failed with, which is found when something else is at hand. */
   readonly tellFile?: (error: unknown, path: RootPath) => unknown;
+  /** Ends the writing of a large file between two parts, with its reason. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**

@@ -32,12 +32,16 @@ export function createFileIfFree(path: Buffer, mode: number): number | undefined
   }
 }
 
-/** Fills a new file whose descriptor is `fd`, which stays open. What is written is told to `tar`, too. */
+/**
+ * Fills a new file whose descriptor is `fd`, which stays open. What is written is told to `tar`, too.
+ * @throws the reason of `signal`, between two parts of a file that takes many
+ */
 export async function writeContent(
   target: {
     readonly fd: number;
     readonly path: RootPath;
     readonly tar: LayerTarDigester | undefined;
+    readonly signal?: AbortSignal | undefined;
   },
   content: FileContent,
 ): Promise<void> {
@@ -48,7 +52,7 @@ export async function writeContent(
   } else if (content instanceof Readable) await writeStream(fd, content);
   else if (content.size <= smallFile)
     writeAll(fd, readSmall({ ...target, queue: undefined }, content));
-  else if (tar === undefined) await copyBytes({ from: content.fd, to: fd });
+  else if (tar === undefined) await copyBytes({ from: content.fd, to: fd, signal: target.signal });
   else await copyLarge({ ...target, tar }, content);
 }
 
@@ -90,11 +94,11 @@ export function readSmall(
  * one. What is hashed is what was written, whoever writes to the source meanwhile.
  */
 async function copyLarge(
-  target: { readonly fd: number; readonly path: RootPath; readonly tar: LayerTarDigester },
+  target: LargeTarget & { readonly fd: number; readonly tar: LayerTarDigester },
   source: { readonly fd: number; readonly size: number },
 ): Promise<void> {
   const writer = new SparseFileWriter(target.fd);
-  await readLarge(target.path, source, async (part) => {
+  await readLarge(target, source, async (part) => {
     const written = writer.write(part);
     target.tar.content(part);
     await written;
@@ -102,9 +106,18 @@ async function copyLarge(
   await writer.finish();
 }
 
-/** Gives the parts of a file one by one, each only until `take` is over; the next one is read meanwhile. */
+/** Where a large file goes to, and what ends that. */
+interface LargeTarget {
+  readonly path: RootPath;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Gives the parts of a file one by one, each only until `take` is over; the next one is read meanwhile.
+ * @throws SNAPSHOT_SOURCE_CHANGED; the reason of `signal`
+ */
 export async function readLarge(
-  path: RootPath,
+  { path, signal }: LargeTarget,
   source: { readonly fd: number; readonly size: number },
   take: (part: Buffer) => Promise<void> | void,
 ): Promise<void> {
@@ -122,6 +135,7 @@ export async function readLarge(
     const taken = (async () => take(current))();
     const settled = await Promise.allSettled([next, taken]);
     for (const outcome of settled) if (outcome.status === "rejected") throw outcome.reason;
+    signal?.throwIfAborted();
     part = await next;
     position += part.length;
     if (part.length === 0 && position < source.size) throw sourceChanged(path);

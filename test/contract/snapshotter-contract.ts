@@ -1,3 +1,4 @@
+import { closeSync, openSync } from "node:fs";
 import {
   chmod,
   mkdir,
@@ -100,6 +101,30 @@ export function describeSnapshotter(
         expect(await dumpTree(await snapshots.tree(undefined))).toEqual({
           "": "directory 755 0:0 0 ",
         });
+      });
+
+      test.each([
+        ["files", false],
+        ["a tar", true],
+      ])("a large file ends between two parts when it is canceled: %s", async (_form, asTar) => {
+        const source = join(folder, "large");
+        const size = 1024 ** 3;
+        await writeFile(source, "");
+        await truncate(source, size);
+        const fd = openSync(source, "r");
+        const active = await snapshots.prepare(undefined, { asTar });
+        const controller = new AbortController();
+        const writer = openTreeWriter(active, { signal: controller.signal });
+        await writer.directory(path("d"), attributes);
+        setImmediate(() => {
+          controller.abort(new Error("enough"));
+        });
+        await expect(writer.file(path("d/large"), attributes, { fd, size })).rejects.toThrow(
+          "enough",
+        );
+        closeSync(fd);
+        await snapshots.abandon(active);
+        expect(await readdir(folders.tmpDir)).toEqual([]);
       });
 
       test("what is written, committed and read again is the same", async () => {

@@ -68,7 +68,10 @@ async function openTarget(
   const mode = op.chmod === undefined ? undefined : parseMode(op.chmod);
   return {
     tree,
-    writer: openTreeWriter(place.active, { thread: environment.thread }),
+    writer: openTreeWriter(place.active, {
+      thread: environment.thread,
+      signal: environment.signal,
+    }),
     destination: op.destination,
     owner,
     changeMode: mode?.apply,

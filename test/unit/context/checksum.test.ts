@@ -5,6 +5,7 @@ import {
   mkdtempSync,
   rmSync,
   symlinkSync,
+  truncateSync,
   utimesSync,
   writeFileSync,
 } from "node:fs";
@@ -342,4 +343,17 @@ test("an abort ends it", async () => {
       signal: AbortSignal.abort(),
     }),
   ).rejects.toMatchObject({ name: "AbortError" });
+});
+
+test("a large file is not read to its end when that is canceled", async () => {
+  put({ large: "" });
+  truncateSync(join(directory, "large"), 1024 ** 3);
+  const controller = new AbortController();
+  const tree = await openDirectoryContext({ directory });
+  const paths = await selectSources(tree, "large");
+  const reading = checksumSelection({ tree, paths, signal: controller.signal });
+  setImmediate(() => {
+    controller.abort(new Error("enough"));
+  });
+  await expect(reading).rejects.toThrow("enough");
 });
