@@ -63,7 +63,6 @@ export const seldomUsed = {
   "api/call": ["check", "describe", "lazy-engine", "open-call", "outline", "plan-bases", "targets"],
   build: [
     "binfmt",
-    "explain",
     "forecast",
     "foreign-program",
     "ops/git",
