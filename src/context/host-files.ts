@@ -32,23 +32,28 @@ export function isDirectory(stats: FileStat | undefined): boolean {
   return stats !== undefined && (stats.mode & constants.S_IFMT) === constants.S_IFDIR;
 }
 
-/**
- * Names in no order; undefined when a symlink stands on the way by now. `kernel` is quicker where it is loaded: it needs no
- * look at where the open directory lies.
- */
-export function listNames(path: ByteString, kernel?: Syscalls): ByteString[] | undefined {
+export interface Listing {
+  /** Quicker where it is loaded: it needs no look at where the open directory lies. */
+  readonly kernel: Syscalls | undefined;
+  /** Ends of names that need not be told. */
+  readonly without?: readonly Uint8Array[];
+}
+
+/** Names in no order; undefined when a symlink stands on the way by now. */
+export function listNames(path: ByteString, listing: Listing): ByteString[] | undefined {
   return (
-    (kernel === undefined ? undefined : listAtOnce(kernel, path)) ??
+    listAtOnce(path, listing) ??
     inRealDirectory(path, (directory) => readdirSync(directory, "latin1"))
   );
 }
 
 /** undefined when the kernel has something against it, which the longer way tells. */
-function listAtOnce(kernel: Syscalls, path: ByteString): ByteString[] | undefined {
+function listAtOnce(path: ByteString, { kernel, without }: Listing): ByteString[] | undefined {
+  if (kernel === undefined) return undefined;
   try {
     const fd = kernel.openat2("cwd", hostPath(path), realDirectory);
     try {
-      return kernel.listNames(fd);
+      return kernel.listNames(fd, without && { without });
     } finally {
       closeSync(fd);
     }

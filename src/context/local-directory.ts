@@ -32,6 +32,8 @@ export class LocalDirectory implements LocalTree {
   readonly #holdsIncluded = new Map<ByteString, boolean>();
   /** The names that were listed, joined by slashes: one string takes a third of the memory of many. */
   readonly #listings = new Map<ByteString, string>();
+  /** The node that was looked at last, and is there: what it is looked at for mostly comes next. */
+  #lastSeen: ByteString | undefined;
   /** Numbers of paths on the host. */
   readonly #paths: PathIndex;
   /** By the numbers of files and symlinks whose digest was taken, their ctime in nanoseconds; in pages. */
@@ -55,6 +57,7 @@ export class LocalDirectory implements LocalTree {
     const name = byteString(path);
     const stats = this.#stat(name);
     if (stats === undefined || !this.#isVisible(name, isDirectory(stats))) return undefined;
+    this.#lastSeen = name;
     return new ContextNode(this.#host(name), stats);
   }
 
@@ -63,12 +66,14 @@ export class LocalDirectory implements LocalTree {
     if (this.#rules.hasExceptions) return this.lstat(path);
     const name = byteString(path);
     const stats = this.#stat(name);
-    return stats && new ContextNode(this.#host(name), stats);
+    if (stats === undefined) return undefined;
+    this.#lastSeen = name;
+    return new ContextNode(this.#host(name), stats);
   }
 
   readdir(path: RootPath): readonly Buffer[] {
     const directory = byteString(path);
-    const names = this.#list(directory);
+    const names = this.#list(directory, this.#rules.excludedEnds);
     const visible = this.#rules.isEmpty ? names : names.filter(this.#visibleIn(directory, names));
     // One character a byte, so the default order is that of the bytes.
     visible.sort();
@@ -191,9 +196,11 @@ export class LocalDirectory implements LocalTree {
     return this.#realDirectories.has(path) || isDirectory(this.#stat(path));
   }
 
-  #list(path: ByteString): ByteString[] {
+  #list(path: ByteString, without?: readonly Uint8Array[]): ByteString[] {
     if (!this.#isRealDirectory(path)) throw unreadable(shown(path), undefined, "ENOTDIR");
-    const names = attempt(path, () => listNames(this.#host(path), this.#kernel));
+    const names = attempt(path, () =>
+      listNames(this.#host(path), { kernel: this.#kernel, ...(without && { without }) }),
+    );
     if (names === undefined) throw changed(path);
     return names;
   }
@@ -231,7 +238,7 @@ export class LocalDirectory implements LocalTree {
   /** An excluded directory that may not be read is as good as an empty one. */
   #listOrNothing(directory: ByteString): ByteString[] {
     try {
-      return listNames(this.#host(directory), this.#kernel) ?? [];
+      return listNames(this.#host(directory), { kernel: this.#kernel }) ?? [];
     } catch (error) {
       if (errnoOf(error) === "EACCES") return [];
       throw unreadable(shown(directory), error);
@@ -239,6 +246,7 @@ export class LocalDirectory implements LocalTree {
   }
 
   #expectVisible(path: ByteString): void {
+    if (path === this.#lastSeen) return;
     if (this.#isVisible(path) && this.#isRealDirectory(parentOf(path))) return;
     throw unreadable(shown(path), undefined, "ENOENT");
   }

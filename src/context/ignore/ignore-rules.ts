@@ -1,3 +1,4 @@
+import { isAscii } from "../byte-strings.ts";
 import type { IgnoreRule } from "../types.ts";
 import { compilePattern, type PathTest } from "./compile-pattern.ts";
 import { mayMatchBelow, RuleIndex } from "./rule-index.ts";
@@ -20,6 +21,8 @@ export class IgnoreRules {
   readonly #rules: readonly RuleLine[];
   readonly #exceptions: readonly { readonly index: number; readonly test: PathTest }[];
   readonly #index: RuleIndex;
+  /** Ends of names that are excluded wherever they stand, as bytes; for whoever lists many. */
+  readonly excludedEnds: readonly Uint8Array[];
   /** Number of the last rule that matches a directory or one of its parents. */
   readonly #directories = new Map<string, number>();
 
@@ -31,6 +34,8 @@ export class IgnoreRules {
     this.#exceptions = tests.flatMap((test, index) =>
       rules[index]?.isException === true ? [{ index, test }] : [],
     );
+    const ends = this.hasExceptions ? [] : tests.flatMap(plainEnd);
+    this.excludedEnds = ends.length > mostEnds ? [] : ends.map((end) => Buffer.from(end));
   }
 
   /** As they stand in the file. */
@@ -106,4 +111,12 @@ export class IgnoreRules {
     this.#directories.set(path, last);
     return last;
   }
+}
+
+/** More of them are quicker looked up than compared one by one. */
+const mostEnds = 8;
+
+/** The end of a name that a rule takes by that alone; ASCII, which says the same in bytes. */
+function plainEnd(test: PathTest): readonly string[] {
+  return test.kind === "name-suffix" && isAscii(test.suffix) ? [test.suffix] : [];
 }

@@ -1,6 +1,6 @@
 import { constants } from "node:fs";
 import { syscallErrno, syscallError } from "./errors.ts";
-import { cString, type Library } from "./library.ts";
+import { cString, type Library, passingPath } from "./library.ts";
 import type { ResolveFlags, Syscalls } from "./types.ts";
 
 type FileCalls = Pick<
@@ -64,7 +64,7 @@ export function fileCalls(library: Library): FileCalls {
       openHow[2] = mode;
       openHow[4] = resolveBits(resolve);
       const at = dirfd === "cwd" ? AT_FDCWD : dirfd;
-      return openat2([at, cString(path), openHowBytes, openHowBytes.length], path);
+      return openat2([at, passingPath(path), openHowBytes, openHowBytes.length], path);
     },
     renameat2: (from, to, how) => {
       renameat2([AT_FDCWD, cString(from), AT_FDCWD, cString(to), RENAME[how]], to);

@@ -40,12 +40,12 @@ export function lookCalls(library: Library): LookCalls {
       const found = look(fd, noPath, AT_EMPTY_PATH);
       return typeof found === "object" ? found : fileStat(fstatSync(fd, { bigint: true }));
     },
-    listNames: (fd) => {
+    listNames: (fd, { without = [] } = {}) => {
       const names: string[] = [];
       for (;;) {
         const length = getdents([fd, entries, entries.length]);
         if (length === 0) return names;
-        addNames(names, entries.toString("latin1", 0, length));
+        addNames(names, { length, without });
       }
     },
   };
@@ -136,11 +136,45 @@ function deviceOf(at: number): bigint {
 const noPath = Buffer.alloc(1);
 const entries = Buffer.allocUnsafeSlow(32 * 1024);
 
-/** Takes the names out of struct linux_dirent64, one character a byte. */
-function addNames(names: string[], text: string): void {
-  for (let at = 0; at < text.length;) {
-    const name = text.slice(at + 19, text.indexOf("\0", at + 19));
-    if (name !== "." && name !== "..") names.push(name);
-    at += text.charCodeAt(at + 16) + 256 * text.charCodeAt(at + 17);
+/** Takes the names out of the structs linux_dirent64 in `entries`, one character a byte. */
+function addNames(
+  names: string[],
+  { length, without }: { readonly length: number; readonly without: readonly Uint8Array[] },
+): void {
+  let text: string | undefined;
+  for (let at = 0; at < length;) {
+    const next = at + (entries[at + 16] ?? 0) + 256 * (entries[at + 17] ?? 0);
+    const start = at + 19;
+    const end = endOfName(start, next);
+    at = next;
+    if (isDots(start, end) || without.some((suffix) => endsIn(suffix, { start, end }))) continue;
+    // One string for all, and none where every name is left out.
+    text ??= entries.toString("latin1", 0, length);
+    names.push(text.slice(start, end));
   }
+}
+
+/** Entries are multiples of 8 bytes, so the NUL is among the last 8. What lies behind it is of no meaning. */
+function endOfName(start: number, next: number): number {
+  let end = Math.max(start, next - 8);
+  while (entries[end] !== 0) end++;
+  return end;
+}
+
+const dot = 0x2e;
+
+function isDots(start: number, end: number): boolean {
+  if (end - start > 2 || entries[start] !== dot) return false;
+  return end - start === 1 || entries[start + 1] === dot;
+}
+
+function endsIn(
+  suffix: Uint8Array,
+  { start, end }: { readonly start: number; readonly end: number },
+): boolean {
+  let at = end;
+  // From the end: that is where names differ.
+  for (let index = suffix.length - 1; index >= 0; index--)
+    if (--at < start || entries[at] !== suffix[index]) return false;
+  return true;
 }

@@ -126,8 +126,11 @@ export interface Syscalls {
   /** undefined when nothing is there. Failures are Node's own. */
   lstat(path: SyscallPath): FileStat | undefined;
   fstat(fd: number): FileStat;
-  /** The names in an open directory that was not read yet, one character a byte, in no order, without `.` and `..`. */
-  listNames(fd: number): string[];
+  /**
+   * The names in an open directory that was not read yet, one character a byte, in no order, without `.` and `..`, and
+   * without those that end in the bytes of `without`.
+   */
+  listNames(fd: number, options?: { readonly without?: readonly Uint8Array[] }): string[];
   /** Limits of process `pid` (0: this one) before `limit`, when given, was set. */
   prlimit(pid: number, resource: number, limit?: ResourceLimit): ResourceLimit;
 }

@@ -97,6 +97,29 @@ test("an excluded directory is there exactly when something below it is not excl
   });
 });
 
+test.each([
+  ["a rule that tells the end of names", "**/*.log\n", []],
+  ["and one before it that is none", "*.txt\n**/*.log\n", []],
+  ["an exception behind it", "**/*.log\n!d/keep.log\n", ["d/keep.log"]],
+  ["an exception of nothing", "**/*.log\n!none\n", []],
+  ["more ends than are compared one by one", `${ends(12)}**/*.log\n`, []],
+])("names that end alike: %s [5.10]", async (_what, rules, kept) => {
+  const names = [".log", "a.log", "a.log.b", "keep.log", "log", "e.log/inside", "\u00e9.log"];
+  put(Object.fromEntries(names.flatMap((name) => [name, `d/${name}`]).map((name) => [name, ""])));
+  put({ ".dockerignore": rules });
+  const context = await openDirectoryContext({ directory });
+  const expected = [".dockerignore", "a.log.b", "d/", "d/a.log.b", ...kept, "d/log", "log"];
+  // Before the calls to the kernel are there, and with them.
+  expect(await listAll(context)).toEqual(expected);
+  await context.xattrs(Buffer.from("log"));
+  expect(await listAll(context)).toEqual(expected);
+  expect(context.hidden(Buffer.from("d")).map(String)).toContain("a.log");
+});
+
+function ends(count: number): string {
+  return Array.from({ length: count }, (_, n) => `**/*.end${String(n)}\n`).join("");
+}
+
 test("owners are 0:0, permission bits and times are the file's [6.10]", async () => {
   put({ file: "12345" });
   chmodSync(join(directory, "file"), 0o4751);

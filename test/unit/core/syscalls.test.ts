@@ -175,6 +175,21 @@ describe("looking at nodes", () => {
     }
     expect(errnoOfCall(() => kernel.listNames(fd))).toBe("EBADF");
   });
+
+  test("names without those that end in certain bytes, whatever their lengths", async () => {
+    const stems = Array.from({ length: 24 }, (_, length) => "n".repeat(length));
+    const left = [...stems.slice(1), ".lo", "og", "a.log.txt", "a.LOG", ".log\u{ff}", "..."];
+    const gone = [...stems.map((stem) => `${stem}.log`), "\u{ff}.log", "a~"];
+    for (const name of [...left, ...gone])
+      await writeFile(Buffer.from(`${folder}/${name}`, "latin1"), "");
+    const fd = openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY);
+    try {
+      const without = [".log", "~"].map((end) => Buffer.from(end));
+      expect(kernel.listNames(fd, { without }).sort()).toEqual(left.sort());
+    } finally {
+      closeSync(fd);
+    }
+  });
 });
 
 describe("extended attributes", () => {
