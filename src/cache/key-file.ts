@@ -5,14 +5,23 @@ import type { CacheKeyObject, KeyField } from "./types.ts";
 
 /**
  * A key object as text, in parts: a line for the head, one for each field, one for their number. Lines are read one by
- * one, so that two keys of 200,000 files can be compared without having both in memory.
+ * one, so that two keys of 200,000 files can be compared without having both in memory. The parts are made once, as they
+ * are taken.
  */
 export function formatCacheKey(object: CacheKeyObject): string | Iterable<string> {
   const parts = formatInParts(object);
-  const first = parts.next();
+  const first = parts.next().value ?? "";
+  const second = parts.next();
   // What is one part is written at once, which is most keys.
-  if (first.done === true || parts.next().done === true) return first.value ?? "";
-  return { [Symbol.iterator]: () => formatInParts(object) };
+  return second.done === true ? first : partsFrom([first, second.value], parts);
+}
+
+function* partsFrom(
+  begun: readonly string[],
+  rest: Iterable<string>,
+): Generator<string, void, undefined> {
+  yield* begun;
+  yield* rest;
 }
 
 function* formatInParts({

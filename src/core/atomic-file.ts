@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto";
-import { renameSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, fsync, openSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { type FileHandle, open, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { coreError } from "./errors.ts";
 import { isDiskFull } from "./syscalls/index.ts";
 
@@ -25,7 +26,7 @@ export async function writeFileAtomic(file: AtomicFile): Promise<void> {
   const temporary = join(file.tmpDir, `write-${randomBytes(8).toString("hex")}`);
   try {
     const { content } = file;
-    if (file.durable !== true && isShort(content)) replaceAtOnce(temporary, { ...file, content });
+    if (isShort(content)) await replaceAtOnce(temporary, { ...file, content });
     else await replace(temporary, file);
   } catch (error) {
     rmSync(temporary, { force: true });
@@ -33,15 +34,33 @@ export async function writeFileAtomic(file: AtomicFile): Promise<void> {
   }
 }
 
+const synced = promisify(fsync);
+
 /** Longest content that is written without leaving the thread: a record, not the table of a large context. */
 const writeAtOnce = 64 * 1024;
 
-function replaceAtOnce(
+/** Waits for nothing but the disk. */
+async function replaceAtOnce(
   temporary: string,
-  { path, content, mode = 0o644 }: AtomicFile & { readonly content: string | Uint8Array },
-): void {
-  writeFileSync(temporary, content, { flag: "wx", mode });
+  file: AtomicFile & { readonly content: string | Uint8Array },
+): Promise<void> {
+  const { path, content, mode = 0o644, durable = false } = file;
+  if (durable) await writeDurably(temporary, { content, mode });
+  else writeFileSync(temporary, content, { flag: "wx", mode });
   renameSync(temporary, path);
+}
+
+async function writeDurably(
+  path: string,
+  { content, mode }: { readonly content: string | Uint8Array; readonly mode: number },
+): Promise<void> {
+  const fd = openSync(path, "wx", mode);
+  try {
+    writeFileSync(fd, content);
+    await synced(fd);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 async function replace(temporary: string, file: AtomicFile): Promise<void> {

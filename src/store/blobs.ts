@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { createWriteStream, readFileSync, statSync } from "node:fs";
 import { open, readFile, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { Readable, Transform } from "node:stream";
+import { type Readable, Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import {
   makeFolder,
@@ -10,6 +10,7 @@ import {
   type Digest,
   digestAlgorithm,
   Digester,
+  digestOf,
   diskFull,
   errnoOf,
   isDigest,
@@ -18,7 +19,7 @@ import {
   isDiskFull,
 } from "../core/index.ts";
 import { storeError } from "./errors.ts";
-import { isAbsence } from "./json-file.ts";
+import { isAbsence, writeTextFile } from "./json-file.ts";
 import { blobPath } from "./layout.ts";
 import { listNames } from "./list-names.ts";
 import { type PartialBlobs, temporaryName } from "./partial-blobs.ts";
@@ -75,7 +76,11 @@ export function openBlobs(options: {
     size: async (digest) => sizeOf(path(digest)),
     open: async (digest) => openBlob(digest, path(digest)),
     read: async (digest, limit = defaultLimit) => readBlob(digest, path(digest), limit),
-    writeBytes: async (bytes) => write(Readable.from([Buffer.from(bytes)])),
+    writeBytes: async (bytes) => {
+      const digest = digestOf(bytes);
+      await writeTextFile({ path: path(digest), tmpDir, content: () => bytes, durable: true });
+      return { digest, size: bytes.length };
+    },
     takePartial: async (digest) => {
       await swept();
       return partial.take(digest);

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { makeFolder, errnoOf, writeFileAtomic } from "../core/index.ts";
+import { type AtomicFile, makeFolder, errnoOf, writeFileAtomic } from "../core/index.ts";
 
 /** A small record on disk and where its temporary file may lie. */
 export interface JsonFile {
@@ -60,9 +60,9 @@ export async function writeJsonFile({ value, ...file }: JsonFile): Promise<void>
   await writeTextFile({ ...file, content: () => text });
 }
 
-/** The same of a text, whole or in parts; it may be asked for twice. */
+/** The same of text or bytes, whole or in parts; it may be asked for twice. */
 export async function writeTextFile(
-  file: Omit<JsonFile, "value"> & { readonly content: () => string | Iterable<string> },
+  file: Omit<JsonFile, "value"> & { readonly content: () => AtomicFile["content"] },
 ): Promise<void> {
   const { path, tmpDir, content, durable = false } = file;
   try {

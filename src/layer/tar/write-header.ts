@@ -128,13 +128,16 @@ function writePax(blocks: Buffer, content: string, entry: LayerEntry): void {
   const name = rootPathToString(entry.path)
     .replace(/[^\x21-\x7e]/g, "_")
     .slice(-80);
+  blocks.set(paxHeader);
   blocks.write(`PaxHeaders.0/${name}`, fields.name[0], "latin1");
-  writeNumber(blocks, "mode", 0o644);
-  for (const field of ["uid", "gid", "mtime", "devMajor", "devMinor"] as const)
-    writeNumber(blocks, field, 0);
   writeNumber(blocks, "size", content.length);
   seal(blocks, extendedHeader);
   blocks.write(content, blockSize, "latin1");
 }
 
 const extendedHeader = 0x78;
+/** What all of them say. */
+const paxHeader = Buffer.alloc(blockSize);
+writeNumber(paxHeader, "mode", 0o644);
+for (const field of ["uid", "gid", "mtime", "devMajor", "devMinor"] as const)
+  writeNumber(paxHeader, field, 0);
