@@ -88,7 +88,7 @@ export class Bucket {
     if (!isTsbuildError(error, "HTTP_FAILED") && !isTsbuildError(error, "HTTP_TIMEOUT"))
       return error;
     return objectStorageError("OBJECT_STORAGE_UNREACHABLE", `${attempt}: ${error.message}`, {
-      hint: `check endpoint_url, region and network; ${this.host} was asked`,
+      hint: error.hint ?? `check endpoint_url, region and network; ${this.host} was asked`,
       details: { ...error.details, host: this.host },
       cause: error,
     });

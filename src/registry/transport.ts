@@ -318,7 +318,7 @@ export function unreachableError(error: unknown, attempt: string, host: string):
   const reason = String(error.details["reason"]);
   const message = error.cause instanceof Error ? error.cause.message || reason : reason;
   return registryError("REGISTRY_UNREACHABLE", `${attempt}: ${message.split("\n", 1)[0] ?? ""}`, {
-    hint: unreachableHint(reason, host),
+    hint: error.hint ?? unreachableHint(reason, host),
     details: { ...error.details, host },
     cause: error,
   });

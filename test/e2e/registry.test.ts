@@ -1,7 +1,9 @@
+import { spawnSync } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { tsbuildBin } from "../support/cli.ts";
 import { startRelay } from "../support/relay.ts";
 import { makeFolder } from "../support/setup-context.ts";
 import {
@@ -218,6 +220,18 @@ test("unknown names and tags are told apart from an unreachable registry", async
   expect(unreachable.code).toBe(1);
   expect(errorCode(unreachable)).not.toBe("IMAGE_NOT_FOUND");
   expect(errorCode(await cli(["push", "never-built:1"]))).toBe("IMAGE_NOT_FOUND");
+});
+
+test("too small a limit of the address space is told as that, and not as a fault of the network", async () => {
+  const command = 'ulimit -v 9000000; exec "$0" "$@"';
+  const name = `${workspace.registry.host}/no/such:1`;
+  const program = [process.execPath, tsbuildBin, "--root", await workspace.freshRoot()];
+  const { status, stderr } = spawnSync("sh", ["-c", command, ...program, "pull", name], {
+    encoding: "utf8",
+  });
+  expect(status).toBe(1);
+  expect(stderr).toContain("no room for the parser of HTTP [REGISTRY_UNREACHABLE]");
+  expect(stderr).toContain("hint: raise that limit");
 });
 
 async function blobsOf(storage: string): Promise<string[]> {

@@ -33,11 +33,29 @@ export function httpError(
   if (request.signal?.aborted === true) {
     return coreError("CANCELED", `${attempt}: canceled`, { cause: error });
   }
+  if (isOutOfAddresses(error)) return outOfAddresses(attempt, request.url, error);
   const reason = reasonOf(error);
   const code = timeouts.has(reason) ? "HTTP_TIMEOUT" : "HTTP_FAILED";
   return coreError(code, `${attempt}: ${describe(error, reason)}`, {
     details: { reason, host: request.url.host, isRetryable: !finalReasons.test(reason) },
     cause: error,
+  });
+}
+
+/**
+ * The parser of HTTP is WebAssembly, for whose memory V8 sets 10 GB of addresses aside, however little it uses. It has no
+ * code for their lack, only this.
+ */
+function isOutOfAddresses(error: unknown): boolean {
+  return error instanceof RangeError && error.message.startsWith("WebAssembly");
+}
+
+function outOfAddresses(attempt: string, { host }: URL, error: unknown): Error {
+  const text = "the limit of the address space leaves no room for the parser of HTTP";
+  return coreError("HTTP_FAILED", `${attempt}: ${text}`, {
+    hint: "raise that limit to 12 GB or more (ulimit -v 12000000), or lift it (ulimit -v unlimited)",
+    details: { reason: "ADDRESS_SPACE", host, isRetryable: false },
+    cause: new Error(text, { cause: error }),
   });
 }
 
