@@ -14,6 +14,7 @@ import {
   errnoOf,
   extendChain,
   isDiskFull,
+  isTsbuildError,
   type JobThread,
   monotonicMs,
   readBootId,
@@ -520,7 +521,11 @@ export class DirectorySnapshotter implements Snapshotter {
     } catch (error) {
       if (this.#signal?.aborted === true || isDiskFull(error)) throw error;
       // What fails first in a damaged tar says little about it.
-      await expectIntact(tarIn(this.#pathOf(snapshot.chainId)), snapshot);
+      await expectIntact(tarIn(this.#pathOf(snapshot.chainId)), snapshot).catch(async (told) => {
+        // It is no layer: what made it runs again, and finds nothing of that name in its way.
+        if (isTsbuildError(told, "SNAPSHOT_DAMAGED")) await this.remove(snapshot.chainId);
+        throw told;
+      });
       throw error;
     }
   }
@@ -654,7 +659,7 @@ async function expectIntact(tar: string, { diffId }: Snapshot): Promise<void> {
   const found = await digestOf(readTarFile(tar, { isPassing: true }));
   if (found === diffId) return;
   throw snapshotError("SNAPSHOT_DAMAGED", `make the files of layer ${diffId}: its tar is damaged`, {
-    hint: "`tsbuild system verify` names the images that use it: remove them, then `tsbuild system prune --all`, and build again",
+    hint: "it was removed: build the image again, which makes it anew",
     details: { expected: diffId, found },
   });
 }
