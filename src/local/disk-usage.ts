@@ -60,7 +60,7 @@ type Parts = ReadonlyMap<string, number>;
 export async function diskUsage(options: DiskUsageOptions): Promise<DiskUsage> {
   const { store, snapshots, containers } = options;
   const place = {
-    store,
+    ...{ store, snapshots },
     records: openImageRecords(join(store.root, "images"), store.tmpDir),
     index: await indexSnapshots(snapshots),
   };
@@ -105,7 +105,7 @@ function imageUsage(
   return { id: image.id, names, created, size, shared, unique: size - shared, containers };
 }
 
-type UsagePlace = ImagePlace & { readonly index: SnapshotIndex };
+type UsagePlace = ImagePlace & { readonly snapshots: Snapshotter; readonly index: SnapshotIndex };
 
 async function partsOfImage(place: UsagePlace, { image }: NamedImage): Promise<Parts> {
   const reach = new Reach(place, place.index);
@@ -113,11 +113,11 @@ async function partsOfImage(place: UsagePlace, { image }: NamedImage): Promise<P
   return measure(place, reach);
 }
 
-async function measure({ store, index }: UsagePlace, reach: Reach): Promise<Parts> {
+async function measure({ store, snapshots, index }: UsagePlace, reach: Reach): Promise<Parts> {
   const parts = new Map<string, number>();
   for (const chainId of reach.chains) {
     const snapshot = index.get(chainId);
-    if (snapshot !== undefined) parts.set(`snapshot ${chainId}`, snapshot.contentSize);
+    if (snapshot !== undefined) parts.set(`snapshot ${chainId}`, snapshots.spaceOf(snapshot));
   }
   for (const digest of reach.blobs) {
     const size = await store.blobs.size(digest);

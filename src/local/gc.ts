@@ -59,7 +59,9 @@ export async function measureGarbage(options: GcOptions): Promise<number> {
   const collection = await openCollection(options);
   await mark(collection);
   let bytes = await options.store.blobs.partialSize();
-  for (const { contentSize } of garbageSnapshots(collection)) bytes += contentSize;
+  for (const snapshot of garbageSnapshots(collection)) {
+    bytes += options.snapshots.spaceOf(snapshot);
+  }
   for await (const { size } of garbageBlobs(collection)) bytes += size;
   return bytes;
 }
@@ -173,8 +175,9 @@ async function removeSnapshots(collection: Collection): Promise<Removed> {
   const swept = await options.snapshots.sweep();
   for (const { snapshot } of ordered) {
     options.signal?.throwIfAborted();
+    const space = options.snapshots.spaceOf(snapshot);
     await options.snapshots.remove(snapshot.chainId);
-    bytes += snapshot.contentSize;
+    bytes += space;
   }
   return { removed: ordered.length + swept, bytes };
 }

@@ -40,8 +40,10 @@ export async function measureLayers(options: {
   for (const id of await records.list()) await live.addImage(id);
   for await (const root of roots) await addRoot(live, root);
   const layers = new Map<ChainId, LayerUsage>();
-  for (const { chainId, diffId, parent, contentSize } of index.values()) {
-    const files = { id: chainId, size: contentSize, isNeeded: live.chains.has(chainId) };
+  for (const snapshot of index.values()) {
+    const { chainId, diffId, parent } = snapshot;
+    const size = snapshots.spaceOf(snapshot);
+    const files = { id: chainId, size, isNeeded: live.chains.has(chainId) };
     const parts: LayerPart[] = [files];
     for (const { digest } of await store.layerBlobs.get(diffId)) {
       const size = await store.blobs.size(digest);

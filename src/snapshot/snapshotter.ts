@@ -304,6 +304,12 @@ export class DirectorySnapshotter implements Snapshotter {
     yield* this.#form.entries({ disk, lower: await this.tree(parent) });
   }
 
+  spaceOf({ chainId, tarSize, contentSize }: Snapshot): number {
+    const form = this.#formOf(chainId);
+    if (form === "tar") return tarSize;
+    return form === "both" ? tarSize + contentSize : contentSize;
+  }
+
   async *list(): AsyncGenerator<Snapshot, void, undefined> {
     for (const name of await readdir(this.#directory)) {
       const snapshot = this.#readFolder(name)?.snapshot;

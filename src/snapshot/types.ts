@@ -173,6 +173,8 @@ export interface Snapshotter {
   stat(chainId: ChainId): Promise<Snapshot | undefined>;
   /** Whether it lies here in the other kind's form, of which this one can make no use. */
   isOfOtherKind(chainId: ChainId): boolean;
+  /** Bytes that a committed layer takes up here: as files, as a tar, or as both until the tar goes. */
+  spaceOf(snapshot: Snapshot): number;
   /** The stack from the bottom to `chainId`. @throws SNAPSHOT_NOT_FOUND */
   chain(chainId: ChainId): Promise<readonly Snapshot[]>;
   /**

@@ -209,6 +209,16 @@ export function describeKeptTars(place: {
       expect(Object.keys(await dumpTree(await snapshots.tree(tar.chainId)))).toContain("d/link");
     });
 
+    test("takes up its tar, then both forms, then its files", async () => {
+      const snapshots = place.snapshots();
+      const layer = await commit(plainTree);
+      expect(snapshots.spaceOf(layer)).toBe(layer.tarSize);
+      await snapshots.tree(layer.chainId);
+      expect(snapshots.spaceOf(layer)).toBe(layer.tarSize + layer.contentSize);
+      await snapshots.makeDurable(async () => undefined);
+      expect(snapshots.spaceOf(layer)).toBe(layer.contentSize);
+    });
+
     test("is not intact when the files that lie beside it were changed", async () => {
       const snapshots = place.snapshots();
       const tar = await commit(plainTree);

@@ -57,6 +57,10 @@ export class MemorySnapshotter implements Snapshotter {
     return (await this.stat(snapshot.parent)) === undefined ? undefined : snapshot;
   }
 
+  spaceOf({ contentSize }: Snapshot): number {
+    return contentSize;
+  }
+
   isOfOtherKind(): boolean {
     return false;
   }
