@@ -1,11 +1,18 @@
 import { type DigestJob, runDigestJob } from "../context/index.ts";
 import { serveJobs, unreachable } from "../core/index.ts";
-import { type DeflateJob, type FillJob, runDeflateJob, runFillJob } from "../layer/index.ts";
+import {
+  type DeflateJob,
+  type FillJob,
+  type HashJob,
+  runDeflateJob,
+  runFillJob,
+  runHashJob,
+} from "../layer/index.ts";
 import { runWriteJob, type WriteJob } from "../snapshot/index.ts";
 
 /** A script of its own: the second thread where there are many files to read or to make, or much to compress (`openFileThread`). */
 serveJobs((job) => {
-  const known = job as DeflateJob | DigestJob | FillJob | WriteJob;
+  const known = job as DeflateJob | DigestJob | FillJob | HashJob | WriteJob;
   switch (known.kind) {
     case "deflate":
       return runDeflateJob(known);
@@ -13,6 +20,8 @@ serveJobs((job) => {
       return runDigestJob(known);
     case "fill":
       return runFillJob(known);
+    case "hash":
+      return runHashJob(known);
     case "write":
       return runWriteJob(known);
     default:

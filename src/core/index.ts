@@ -12,6 +12,7 @@ export * from "./http.ts";
 export * from "./limiter.ts";
 export * from "./make-folder.ts";
 export * from "./media-types.ts";
+export { openUnseen } from "./open-unseen.ts";
 export * from "./output-file.ts";
 export * from "./partial.ts";
 export * from "./platform.ts";

@@ -3,6 +3,7 @@ import {
   errnoOf,
   type FileStat,
   fileTypeOf,
+  openUnseen,
   splitDevice,
   syscallErrno,
   type Syscalls,
@@ -138,7 +139,7 @@ export function openInLayer(kernel: Syscalls, directory: LayerDirectory, path: R
 
 /** The file's content up to the length of `target`; shorter when the file is shorter now. */
 export function readWhole(path: Buffer, target: Buffer): Buffer {
-  const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+  const fd = openUnseen(path);
   try {
     let length = 0;
     while (length < target.length) {

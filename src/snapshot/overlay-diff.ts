@@ -1,5 +1,5 @@
-import { readdirSync } from "node:fs";
-import type { FileStat } from "../core/index.ts";
+import { closeSync, constants } from "node:fs";
+import { type FileStat, openUnseen, type Syscalls } from "../core/index.ts";
 import {
   type LayerEntryWithContent,
   type LocalTree,
@@ -79,7 +79,7 @@ function list(disk: LayerView, { path, absolute }: Place): Listing {
   const whiteouts: RootPath[] = [];
   const nodes: Node[] = [];
   // Latin-1 strings sort as their bytes do.
-  for (const name of readdirSync(absolute, "latin1").sort()) {
+  for (const name of namesIn(disk.kernel, absolute).sort()) {
     const child = locate(absolute, Buffer.from(name, "latin1"));
     const stat = disk.stat(child);
     if (stat === undefined) continue;
@@ -88,6 +88,15 @@ function list(disk: LayerView, { path, absolute }: Place): Listing {
     else nodes.push(node);
   }
   return { path, absolute, whiteouts, nodes, next: 0 };
+}
+
+function namesIn(kernel: Syscalls, directory: Buffer): string[] {
+  const fd = openUnseen(directory, constants.O_DIRECTORY);
+  try {
+    return kernel.listNames(fd);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 function pathIn(directory: LayerDirectory, absolute: Buffer): RootPath {

@@ -2,11 +2,9 @@ import { randomBytes } from "node:crypto";
 import { mkdirSync, readdirSync, renameSync } from "node:fs";
 import { readdir, rename } from "node:fs/promises";
 import { join } from "node:path";
-import { setImmediate as takeTurn } from "node:timers/promises";
 import {
   makeFolder,
   type ChainId,
-  diffId as toDiffId,
   type Digest,
   digestHex,
   Digester,
@@ -16,7 +14,6 @@ import {
   isDiskFull,
   isTsbuildError,
   type JobThread,
-  monotonicMs,
   readBootId,
   removeTree,
   type RootfsMount,
@@ -41,6 +38,7 @@ import {
   markUnpacked,
   tarIn,
 } from "./kept-tar.ts";
+import { digestEntries } from "./digest-entries.ts";
 import type { LoggedLayer } from "./layer-log.ts";
 import { markDurable, markLost, type Metadata, readMetadata, writeMetadata } from "./metadata.ts";
 import type { StackTree } from "./stack-tree.ts";
@@ -158,7 +156,7 @@ export class DirectorySnapshotter implements Snapshotter {
     const tar = tarWriter?.result;
     if (tar !== undefined) return this.#keepTar(active, { ...tar, created, reproducible: true });
     await this.#form.endMounts(draft);
-    const layer = draft.log?.result() ?? (await digestEntries(this.#form.entries(draft), options));
+    const layer = draft.log?.result() ?? (await this.#digest(draft, options.signal));
     return this.#keep(active, { ...layer, created, reproducible: true });
   }
 
@@ -466,6 +464,11 @@ export class DirectorySnapshotter implements Snapshotter {
     return known;
   }
 
+  async #digest(draft: Draft, signal: AbortSignal | undefined): Promise<LoggedLayer> {
+    const entries = () => this.#form.entries(draft);
+    return digestEntries({ entries, openThread: this.#openThread, signal });
+  }
+
   /** Gives an active snapshot its final name. Another process that was first with the same chain wins. */
   async #keep(active: ActiveSnapshot, facts: LayerFacts): Promise<Snapshot> {
     const snapshot = snapshotOf(active.parent, facts);
@@ -547,7 +550,7 @@ export class DirectorySnapshotter implements Snapshotter {
       const place = { tree: active.tree, writer: active.openWriter({ thread }) };
       const tar = readTarFile(tarIn(folder), { signal: this.#signal });
       await applyLayer(place, readLayerTar(tar, { isOurs: true }));
-      const made = draft.log?.result() ?? (await digestEntries(this.#form.entries(draft), {}));
+      const made = draft.log?.result() ?? (await this.#digest(draft, this.#signal));
       const isExact = made.diffId === diffId;
       if (!isExact) await expectIntact(tarIn(folder), snapshot);
       mkdirSync(staged);
@@ -684,33 +687,6 @@ function renameIfThere(from: string, to: string): void {
   } catch (error) {
     if (errnoOf(error) !== "ENOENT") throw error;
   }
-}
-
-/** Timers and signals get their turn so often. */
-const turnMs = 20;
-
-/** Walks through a layer. @throws the reason of `signal` when it is aborted */
-async function digestEntries(
-  entries: Iterable<LayerEntryWithContent>,
-  { signal }: CommitOptions,
-): Promise<LoggedLayer> {
-  const digester = new Digester();
-  let contentSize = 0;
-  const counted = function* () {
-    for (const entry of entries) {
-      contentSize += entry.size;
-      yield entry;
-    }
-  };
-  let turnEnds = monotonicMs() + turnMs;
-  for await (const chunk of layerTarChunks(counted(), { isPassing: true })) {
-    signal?.throwIfAborted();
-    digester.update(chunk);
-    if (monotonicMs() < turnEnds) continue;
-    await takeTurn();
-    turnEnds = monotonicMs() + turnMs;
-  }
-  return { diffId: toDiffId(digester.digest()), tarSize: digester.size, contentSize };
 }
 
 function notFound(chainId: ChainId): Error {
