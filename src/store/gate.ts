@@ -73,8 +73,7 @@ export class Gate {
       if (name === this.#folder.name || tmpEntryKind(name) !== "process") continue;
       const folder = join(this.#tmp, name);
       for (const mark of marks) {
-        if ((await exists(join(folder, mark))) && (await probeFolder(folder)) !== "dead")
-          return true;
+        if (await isMarked(folder, mark)) return true;
       }
     }
     return false;
@@ -88,6 +87,14 @@ export class Gate {
   #clear(mark: Mark): void {
     unlinkIfThere(join(this.#folder.path, mark));
   }
+}
+
+/** In doubt it is; but a folder that is swept between two looks has neither lock nor mark. */
+async function isMarked(folder: string, mark: Mark): Promise<boolean> {
+  const path = join(folder, mark);
+  if (!(await exists(path))) return false;
+  const state = await probeFolder(folder);
+  return state === "alive" || (state === "unlocked" && (await exists(path)));
 }
 
 async function exists(path: string): Promise<boolean> {
