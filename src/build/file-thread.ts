@@ -8,11 +8,11 @@ import {
   runFillJob,
   runHashJob,
 } from "../layer/index.ts";
-import { runWriteJob, type WriteJob } from "../snapshot/index.ts";
+import { type PutJob, runPutJob, runWriteJob, type WriteJob } from "../snapshot/index.ts";
 
 /** A script of its own: the second thread where there are many files to read or to make, or much to compress (`openFileThread`). */
 serveJobs((job) => {
-  const known = job as DeflateJob | DigestJob | FillJob | HashJob | WriteJob;
+  const known = job as DeflateJob | DigestJob | FillJob | HashJob | PutJob | WriteJob;
   switch (known.kind) {
     case "deflate":
       return runDeflateJob(known);
@@ -22,6 +22,8 @@ serveJobs((job) => {
       return runFillJob(known);
     case "hash":
       return runHashJob(known);
+    case "put":
+      return runPutJob(known);
     case "write":
       return runWriteJob(known);
     default:

@@ -5,6 +5,7 @@ import {
   baseName,
   joinRootPath,
   rootPathToString,
+  type LocalFile,
   type LocalTree,
   type MergedTree,
   type NodeStat,
@@ -104,6 +105,7 @@ export class TreeCopier {
     if (folder.taken.size > 0 && folder.taken.has(name.toString("latin1"))) return false;
     const to = joinRootPath(folder.to, name);
     expectStorable(to, stat);
+    if (this.#target.writer.canReadLater && this.#copyLater({ local, path, to, stat })) return true;
     const file = local.open(path, stat);
     try {
       const attributes = this.#looks(stat, file.xattrs());
@@ -113,6 +115,25 @@ export class TreeCopier {
       file.close();
     }
     this.#target.sync.wrote(stat.size);
+    return true;
+  }
+
+  /** Lets another thread read the file; false, with nothing done, where that cannot be. */
+  #copyLater(source: {
+    readonly local: LocalTree;
+    readonly path: RootPath;
+    readonly to: RootPath;
+    readonly stat: NodeStat;
+  }): boolean {
+    const { local, path, to, stat } = source;
+    const { size, statKey: version } = stat;
+    if (version === undefined || local.placeOf(path, stat) !== version.path) return false;
+    const xattrs = local.xattrs(path);
+    if (xattrs.size > 0) return false;
+    const open = (): LocalFile => openPlain(local, path, stat);
+    const content = { size, version, open };
+    if (!this.#target.writer.laterFile(to, this.#looks(stat, xattrs), content)) return false;
+    this.#target.sync.wrote(size);
     return true;
   }
 
@@ -252,4 +273,16 @@ export class TreeCopier {
     this.#target.signal.throwIfAborted();
     this.#turnEnds = monotonicMs() + turnMs;
   }
+}
+
+/** Opens a file that was seen to have no attributes. */
+function openPlain(local: LocalTree, path: RootPath, stat: NodeStat): LocalFile {
+  const file = local.open(path, stat);
+  try {
+    if (file.xattrs().size > 0) throw fileChanged(rootPathToString(path));
+  } catch (error) {
+    file.close();
+    throw error;
+  }
+  return file;
 }

@@ -197,15 +197,16 @@ class ChecksumRun {
     if (this.#batches === undefined) return false;
     if (++this.#filesAlone <= filesAlone) return false;
     this.#selection.thread?.start();
-    const place = local.placeOf(found.path, found.stat);
+    const { path, name, stat } = found;
+    const place = local.placeOf(path, stat);
     if (place === undefined) return false;
-    const version = found.stat.statKey;
-    return this.#batches.take({ ...found, slot, place, version, readAt: now() });
+    const version = stat.statKey;
+    return this.#batches.take({ path, name, stat, slot, place, version, readAt: now() });
   }
 
   #takeBack(file: FoundFile, digest: Digest | undefined): void {
     if (digest === undefined) this.#digestAtOnce(file, file.slot);
-    else this.#learn(file, { ...file, digest });
+    else this.#learn(file, { slot: file.slot, digest, readAt: file.readAt });
   }
 
   #digestAtOnce(found: Found, slot: number): void {

@@ -30,8 +30,14 @@ export {
 } from "./paths.ts";
 export { openIfTar, openTarOrBytes } from "./tar/detect.ts";
 export { readLayerTar, type ReadLayerTarOptions } from "./tar/read.ts";
-export { type ContentPlaces, contentPlaceSize, LayerTarDigester } from "./tar/tar-digester.ts";
-export { type FillJob, runFillJob } from "./tar/fill-job.ts";
+export {
+  type ContentPlaces,
+  contentPlaceSize,
+  LayerTarDigester,
+  type TarReceiver,
+  type TarTotals,
+} from "./tar/tar-digester.ts";
+export { type FillJob, runFillJob, versionsOf } from "./tar/fill-job.ts";
 export { hashElsewhere } from "./tar/hash-elsewhere.ts";
 export { type HashJob, runHashJob } from "./tar/hash-job.ts";
 export { formatHeader } from "./tar/write-header.ts";

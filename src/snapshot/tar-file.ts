@@ -21,16 +21,19 @@ export class TarFile {
     this.#fd = openSync(path, "wx", 0o600);
   }
 
+  get fd(): number {
+    return this.#fd;
+  }
+
   write(bytes: Uint8Array): void {
-    let start = 0;
-    for (let at = 0; at + pieceSize <= bytes.length; at += pieceSize) {
-      // Other content is told from zeros by its first bytes, at no cost.
-      if (!zeros.equals(bytes.subarray(at, at + pieceSize))) continue;
-      this.#writeWhole(bytes.subarray(start, at));
-      this.#length += pieceSize;
-      start = at + pieceSize;
-    }
-    this.#writeWhole(bytes.subarray(start));
+    writeTarPart(this.#fd, bytes, this.claim(bytes.length));
+  }
+
+  /** The place of the next `length` bytes, which somebody else is to put there (`writeTarPart`). */
+  claim(length: number): number {
+    const position = this.#length;
+    this.#length += length;
+    return position;
   }
 
   /** Gives the file its length, and closes it. */
@@ -45,14 +48,44 @@ export class TarFile {
     this.#isOpen = false;
     closeSync(this.#fd);
   }
+}
 
-  #writeWhole(bytes: Uint8Array): void {
-    for (let written = 0; written < bytes.length;) {
-      const left = bytes.length - written;
-      const count = writeSync(this.#fd, bytes, written, left, this.#length);
-      written += count;
-      this.#length += count;
-    }
+/** Puts a part of a tar at its place, but for zeros: in a new file they are there. */
+export function writeTarPart(fd: number, bytes: Uint8Array, position: number): void {
+  let start = 0;
+  for (let at = 0; at + pieceSize <= bytes.length; at += pieceSize) {
+    // Other content is told from zeros by its first bytes, at no cost.
+    if (!zeros.equals(bytes.subarray(at, at + pieceSize))) continue;
+    writeAt(fd, bytes.subarray(start, at), position + start);
+    start = at + pieceSize;
+  }
+  writeAt(fd, bytes.subarray(start), position + start);
+}
+
+function writeAt(fd: number, bytes: Uint8Array, position: number): void {
+  for (let written = 0; written < bytes.length;)
+    written += writeSync(fd, bytes, written, bytes.length - written, position + written);
+}
+
+/** Asks another thread to write a part of a tar. */
+export interface PutJob {
+  readonly kind: "put";
+  /** Open until the job is over. */
+  readonly fd: number;
+  /** In shared memory. */
+  readonly bytes: Uint8Array;
+  readonly position: number;
+  /** In shared memory; its first one is 1 once all is written. */
+  readonly done: Int32Array;
+}
+
+/** Does it. */
+export function runPutJob({ fd, bytes, position, done }: PutJob): void {
+  try {
+    writeTarPart(fd, bytes, position);
+    Atomics.store(done, 0, 1);
+  } catch {
+    // Whoever posted the job writes it once more, and learns what is wrong.
   }
 }
 

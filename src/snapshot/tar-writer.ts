@@ -3,6 +3,7 @@ import { Readable } from "node:stream";
 import { diskFull, isDiskFull } from "../core/index.ts";
 import {
   baseName,
+  contentPlaceSize,
   type LayerEntry,
   LayerTarDigester,
   type MergedTree,
@@ -17,10 +18,12 @@ import { expectTellableName, hardlinkEntry } from "./file-entry.ts";
 import type { SharedNode } from "./layer-disk.ts";
 import { notDirectory } from "./stack-tree.ts";
 import { readTarFile, TarFile } from "./tar-file.ts";
+import { TarPieces } from "./tar-pieces.ts";
 import { impliedLooks } from "./tree-writer.ts";
 import type {
   Device,
   FileContent,
+  LaterContent,
   NodeAttributes,
   SmallContent,
   TreeWriter,
@@ -30,6 +33,12 @@ import { lengthOf, readLarge, readSmall, smallFile } from "./write-content.ts";
 
 /** What any disk takes as a name; and as a path of a layer, below some folder. Who has longer ones hears it from the disk. */
 const [longestName, longestPath] = [255, 3500];
+
+interface FileTarget {
+  readonly path: RootPath;
+  readonly attributes: NodeAttributes;
+  readonly size: number;
+}
 
 export interface TarWriterPlace {
   /** What lies below the layer. */
@@ -50,6 +59,7 @@ export class TarWriter implements TreeWriter {
   readonly #place: TarWriterPlace;
   readonly #implied: NodeAttributes;
   readonly #file: TarFile;
+  readonly #pieces: TarPieces;
   readonly #tar: LayerTarDigester;
   /** Directories that are in the layer. */
   readonly #ready = new Set<string>([""]);
@@ -67,11 +77,10 @@ export class TarWriter implements TreeWriter {
     this.#place = place;
     this.#implied = options.implied ?? impliedLooks;
     this.#signal = options.signal;
-    const file = new TarFile(place.tar);
-    this.#file = file;
-    this.#tar = new LayerTarDigester((bytes) => {
-      file.write(bytes);
-    });
+    this.#file = new TarFile(place.tar);
+    this.#pieces = new TarPieces(this.#file, options.thread);
+    this.#tar = new LayerTarDigester(this.#pieces);
+    this.#tar.usePlaces(this.#pieces);
   }
 
   /** What the tar holds, once the writer has finished; undefined when there are files instead. */
@@ -89,6 +98,8 @@ export class TarWriter implements TreeWriter {
       return (await this.#makeFiles()).file(path, attributes, content);
     await this.#telling(path, async () => {
       const entry = entryOf("file", { path, attributes, size: lengthOf(content) ?? 0 });
+      // Its parts are nobody's memory but the reader's.
+      if (entry.size > smallFile) await this.#drain();
       this.#begin(entry);
       await this.#addContent(path, content);
       this.#end(entry);
@@ -98,19 +109,28 @@ export class TarWriter implements TreeWriter {
 
   smallFile(path: RootPath, attributes: NodeAttributes, content: SmallContent): boolean {
     if (this.#files !== undefined) return this.#files.smallFile(path, attributes, content);
-    const parent = parentRootPath(path);
     const size = Buffer.isBuffer(content) ? content.length : content.size;
-    if (size > smallFile || parent === undefined || !this.#ready.has(key(parent))) return false;
-    // `file` makes files of what is here then.
-    if (!this.#isNext(path) || !isPlain(attributes)) return false;
-    try {
-      const entry = entryOf("file", { path, attributes, size });
-      this.#begin(entry);
+    const target = { path, attributes, size };
+    // `file` waits then, or makes files of what is here.
+    if (size > smallFile || this.#pieces.isFull || !this.#isNextFile(target)) return false;
+    this.#addAtOnce(target, () => {
       readSmall({ path, tar: this.#tar, queue: undefined }, content);
-      this.#end(entry);
-    } catch (error) {
-      throw toldWithPath(error, path);
-    }
+    });
+    return true;
+  }
+
+  get canReadLater(): boolean {
+    return this.#files === undefined && this.#pieces.canWait;
+  }
+
+  laterFile(path: RootPath, attributes: NodeAttributes, content: LaterContent): boolean {
+    const { size } = content;
+    const target = { path, attributes, size };
+    if (size > contentPlaceSize || this.#files !== undefined) return false;
+    if (!this.#isNextFile(target)) return false;
+    this.#addAtOnce(target, () => {
+      this.#pieces.expect(this.#tar.reserve(size), { path, content });
+    });
     return true;
   }
 
@@ -172,13 +192,14 @@ export class TarWriter implements TreeWriter {
   }
 
   async stop(): Promise<void> {
+    await this.#pieces.stop();
     this.#file.close();
     await this.#files?.stop();
   }
 
   async finish(): Promise<void> {
     if (this.#files !== undefined) return this.#files.finish();
-    this.#result = this.#endTar();
+    this.#result = await this.#endTar();
   }
 
   /** Whether `path` may be the directory whose looks are not told yet; what is above it is in the layer then. */
@@ -194,6 +215,7 @@ export class TarWriter implements TreeWriter {
   ): Promise<boolean> {
     const parent = parentRootPath(path);
     if (this.#files !== undefined || parent === undefined || !isPlain(attributes)) return false;
+    await this.#pieces.room();
     await this.#ensure(parent);
     return this.#files === undefined && this.#isNext(path);
   }
@@ -201,6 +223,24 @@ export class TarWriter implements TreeWriter {
   #isNext(path: RootPath): boolean {
     if (baseName(path).length > longestName || path.length > longestPath) return false;
     return this.#last === undefined || comesBehind(path, this.#last);
+  }
+
+  /** The same of a file, where nothing has to be waited for. */
+  #isNextFile({ path, attributes }: Omit<FileTarget, "size">): boolean {
+    const parent = parentRootPath(path);
+    if (parent === undefined || !this.#ready.has(key(parent))) return false;
+    return this.#isNext(path) && isPlain(attributes);
+  }
+
+  #addAtOnce(target: FileTarget, addContent: () => void): void {
+    try {
+      const entry = entryOf("file", target);
+      this.#begin(entry);
+      addContent();
+      this.#end(entry);
+    } catch (error) {
+      throw toldWithPath(error, target.path);
+    }
   }
 
   #hold(path: RootPath, attributes: NodeAttributes): void {
@@ -262,9 +302,16 @@ export class TarWriter implements TreeWriter {
     if (below?.type === "directory") await this.#ensure(path);
   }
 
-  #endTar(): LoggedLayer {
+  /** Waits until all that there is of the tar is written. */
+  async #drain(): Promise<void> {
+    this.#tar.flush();
+    await this.#pieces.settle();
+  }
+
+  async #endTar(): Promise<LoggedLayer> {
     this.#flush();
     try {
+      await this.#drain();
       const layer = loggedLayer(this.#tar, this.#contentSize);
       this.#file.finish();
       return layer;
@@ -277,7 +324,7 @@ export class TarWriter implements TreeWriter {
   /** The writer of files, which has written what the tar holds. */
   async #makeFiles(): Promise<TreeWriter> {
     if (this.#files !== undefined) return this.#files;
-    this.#endTar();
+    await this.#endTar();
     const files = this.#place.openFiles();
     this.#files = files;
     await writeNodes(files, this.#file.path);

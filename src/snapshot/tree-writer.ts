@@ -141,6 +141,13 @@ export class LayerWriter implements TreeWriter {
     });
   }
 
+  /** Contents are read where the digest is taken. */
+  readonly canReadLater = false;
+
+  laterFile(): boolean {
+    return false;
+  }
+
   smallFile(path: RootPath, attributes: NodeAttributes, content: SmallContent): boolean {
     const parent = parentRootPath(path);
     const size = Buffer.isBuffer(content) ? content.length : content.size;

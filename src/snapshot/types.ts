@@ -1,6 +1,13 @@
 import type { Readable } from "node:stream";
 import type { ChainId, DiffId, JobThread, RootfsMount } from "../core/index.ts";
-import type { LayerEntryWithContent, MergedTree, OpenedFile, RootPath } from "../layer/index.ts";
+import type {
+  LayerEntryWithContent,
+  LocalFile,
+  MergedTree,
+  OpenedFile,
+  RootPath,
+  StatKey,
+} from "../layer/index.ts";
 
 /** A committed snapshot: one layer's files on its parents. Named by its chainId, so equal stacks are one snapshot. */
 export interface Snapshot {
@@ -39,6 +46,15 @@ export interface Device {
 
 /** What a small file holds: some bytes, or an open file. */
 export type SmallContent = Buffer | Pick<OpenedFile, "fd" | "size">;
+
+/** A small file without attributes that is read a little later, maybe by another thread. */
+export interface LaterContent {
+  readonly size: number;
+  /** What has to be there when it is read, and where that is. */
+  readonly version: StatKey;
+  /** Opens it in this thread. @throws what is wrong when it is not that version, or has attributes */
+  open(): LocalFile;
+}
 
 export interface TreeWriterOptions {
   /** Looks of parents that exist nowhere yet; 0755, 0:0, time 0 unless given. */
@@ -83,6 +99,13 @@ export interface TreeWriter {
    * to be there after `settle`, `finish`, or any other method that waits.
    */
   smallFile(path: RootPath, attributes: NodeAttributes, content: SmallContent): boolean;
+  /** Whether `laterFile` may take files now. */
+  readonly canReadLater: boolean;
+  /**
+   * The same of a file that need not be open yet. It is read before the last method that waits is over, and what is wrong
+   * with it is told by any later call. False, with nothing done, when that cannot be: then `smallFile` is to be called.
+   */
+  laterFile(path: RootPath, attributes: NodeAttributes, content: LaterContent): boolean;
   symlink(path: RootPath, attributes: NodeAttributes, target: Buffer): Promise<void>;
   /**
    * A second name for `target`, which is copied up first.

@@ -154,8 +154,8 @@ async function writeStream(fd: number, content: Readable): Promise<void> {
   await writer.finish();
 }
 
-/** Fills `target` from the beginning of the file. @throws SNAPSHOT_SOURCE_CHANGED */
-function readAll(fd: number, content: Buffer, path: RootPath): void {
+/** Fills `content` from the beginning of the file. @throws SNAPSHOT_SOURCE_CHANGED */
+export function readAll(fd: number, content: Buffer, path: RootPath): void {
   for (let length = 0; length < content.length;) {
     const count = readSync(fd, content, length, content.length - length, length);
     if (count === 0) throw sourceChanged(path);

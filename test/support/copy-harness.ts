@@ -47,6 +47,8 @@ export interface CopyHarness {
   /** A stack of layers, bottom first; without any it is the empty root. */
   layers(...stack: readonly (readonly LayerEntryWithContent[])[]): Promise<LayersResult>;
   copy(request: CopyRequest): Promise<LayersResult>;
+  /** The same of a layer that nobody reads. */
+  copyAsTar(request: CopyRequest): Promise<LayersResult>;
   workdir(path: string, options?: { base?: LayersResult; user?: string }): Promise<LayersResult>;
   tree(result: LayersResult): Promise<MergedTree>;
   /** The whole state; the root itself is left out. */
@@ -111,6 +113,10 @@ export async function openCopyHarness(
       const unread = await executeCopy(op, { ...request(base, [input]), isUnread: true });
       expect(unread.diffIds).toEqual(result.diffIds);
       return result;
+    },
+    copyAsTar: async ({ base = empty, from = empty, ...wanted }) => {
+      const input: VertexResult = "type" in from ? from : { type: "tree", tree: from };
+      return executeCopy(copyOp(wanted), { ...request(base, [input]), isUnread: true });
     },
     workdir: async (path, { base = empty, user = "" } = {}) => {
       const op: MkdirOp = { type: "mkdir", path, user };

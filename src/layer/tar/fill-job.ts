@@ -1,4 +1,6 @@
 import { closeSync, constants, openSync, readSync } from "node:fs";
+import { lazySyscalls } from "../../core/index.ts";
+import type { StatKey } from "../types.ts";
 
 /** Asks another thread to read files into their places of a piece of a tar. */
 export interface FillJob {
@@ -9,17 +11,44 @@ export interface FillJob {
   readonly paths: string;
   /** For each file: where its content is to begin, how long it is, and where in the file it begins. */
   readonly places: Float64Array;
+  /**
+   * For files that may change: mtime, ctime, inode and device of each, as `versionsOf` gives them. They have no attributes,
+   * and are read from their beginning to their end.
+   */
+  readonly versions?: BigUint64Array;
   /** In shared memory; 1 when all files were there and had their size. */
   readonly done: Int32Array;
 }
 
+const versionLength = 4;
+const kernel = lazySyscalls();
+/** O_NONBLOCK: a FIFO that took the file's place must not make us wait. */
+const noSymlinks = {
+  flags: constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK,
+  resolve: { noSymlinks: true, noMagicLinks: true },
+};
+
+/** The form in which a job has the versions of its files. */
+export function versionsOf(files: readonly StatKey[]): BigUint64Array {
+  const versions = new BigUint64Array(files.length * versionLength);
+  for (const [index, { mtimeNs, ctimeNs, inode, device }] of files.entries())
+    versions.set([mtimeNs, ctimeNs, inode, device], index * versionLength);
+  return versions;
+}
+
 /** Does it; on the first file that is not as it was announced it stops, and `done` stays 0. */
-export function runFillJob({ bytes, paths, places, done }: FillJob): void {
+export function runFillJob({ bytes, paths, places, versions, done }: FillJob): void {
   try {
-    for (const [index, path] of paths.split("\0").entries()) {
+    for (const [index, name] of paths.split("\0").entries()) {
       const [at = 0, size = 0, from = 0] = places.subarray(3 * index);
-      const file = { path: Buffer.from(path, "latin1"), from };
-      if (!readPart(file, bytes.subarray(at, at + size))) return;
+      const path = Buffer.from(name, "latin1");
+      const content = bytes.subarray(at, at + size);
+      const version = versions?.subarray(index * versionLength, (index + 1) * versionLength);
+      const isFilled =
+        version === undefined
+          ? readPart({ path, from }, content)
+          : readVersion({ path, version }, content);
+      if (!isFilled) return;
     }
     Atomics.store(done, 0, 1);
   } catch {
@@ -34,13 +63,36 @@ export function readPart(
 ): boolean {
   const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
   try {
-    for (let length = 0; length < content.length;) {
-      const count = readSync(fd, content, length, content.length - length, from + length);
-      if (count === 0) return false;
-      length += count;
-    }
-    return true;
+    return readFully({ fd, from }, content);
   } finally {
     closeSync(fd);
   }
+}
+
+/** Fills `content` with all of a file without attributes; false when what was read is not of that version. */
+function readVersion(
+  { path, version }: { readonly path: Buffer; readonly version: BigUint64Array },
+  content: Uint8Array,
+): boolean {
+  const fd = kernel.openat2("cwd", path, noSymlinks);
+  try {
+    if (kernel.flistxattr(fd).length > 0 || !readFully({ fd, from: 0 }, content)) return false;
+    const { size, mtimeNs, ctimeNs, ino, dev } = kernel.fstat(fd);
+    const now = [mtimeNs, ctimeNs, ino, dev].map((part) => BigInt.asUintN(64, part));
+    return size === BigInt(content.length) && now.every((part, index) => part === version[index]);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function readFully(
+  { fd, from }: { readonly fd: number; readonly from: number },
+  content: Uint8Array,
+): boolean {
+  for (let length = 0; length < content.length;) {
+    const count = readSync(fd, content, length, content.length - length, from + length);
+    if (count === 0) return false;
+    length += count;
+  }
+  return true;
 }

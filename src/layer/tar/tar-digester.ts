@@ -12,6 +12,20 @@ export interface ContentPlaces {
 }
 
 export const contentPlaceSize = chunkSize;
+
+/** Where the bytes of a tar go, in their order. */
+export interface TarReceiver {
+  /** Only what lies in a place that `ContentPlaces` gave stays as it is when this returns. */
+  take(bytes: Uint8Array): void;
+  finish(): TarTotals;
+}
+
+/** Digest and length of all that was taken. */
+export interface TarTotals {
+  readonly digest: Digest;
+  readonly size: number;
+}
+
 const zeros = Buffer.alloc(2 * blockSize);
 
 /**
@@ -25,20 +39,19 @@ const zeros = Buffer.alloc(2 * blockSize);
  * ```
  */
 export class LayerTarDigester {
-  readonly #digester = new Digester();
-  readonly #sink: ((bytes: Uint8Array) => void) | undefined;
+  readonly #receiver: TarReceiver;
   #places: ContentPlaces = ownPlace();
   #chunk: Buffer | undefined;
   #length = 0;
 
-  /** `sink` gets the bytes of the tar, in order; of what it was given nothing is sure once it returns. */
-  constructor(sink?: (bytes: Uint8Array) => void) {
-    this.#sink = sink;
+  /** Takes nothing but the digest, unless `receiver` does something else. */
+  constructor(receiver: TarReceiver = new DigestReceiver()) {
+    this.#receiver = receiver;
   }
 
   /** From the next piece on, `reserve` gives places in this memory. */
   usePlaces(places: ContentPlaces): void {
-    this.#flush();
+    this.flush();
     this.#places = places;
   }
 
@@ -49,7 +62,7 @@ export class LayerTarDigester {
 
   /** A place for the next `size` bytes of content, to be filled before anything else is called. */
   reserve(size: number): Buffer {
-    if (size > chunkSize - this.#length) this.#flush();
+    if (size > chunkSize - this.#length) this.flush();
     const chunk = (this.#chunk ??= this.#places.next());
     if (size > chunkSize) throw new Error("larger contents come in parts");
     const place = chunk.subarray(this.#length, this.#length + size);
@@ -63,8 +76,8 @@ export class LayerTarDigester {
       this.#add(part);
       return;
     }
-    this.#flush();
-    this.#take(part);
+    this.flush();
+    this.#receiver.take(part);
   }
 
   /** Ends content of `size` bytes. */
@@ -72,31 +85,39 @@ export class LayerTarDigester {
     this.#add(zeros.subarray(0, paddingOf(size)));
   }
 
-  /** Ends the tar; called once. */
-  finish(): { readonly digest: Digest; readonly size: number } {
-    this.#add(zeros);
-    this.#flush();
-    this.#places = ownPlace();
-    return { digest: this.#digester.digest(), size: this.#digester.size };
-  }
-
-  #add(part: Uint8Array): void {
-    if (part.length > chunkSize) {
-      this.#flush();
-      this.#take(part);
-    } else this.reserve(part.length).set(part);
-  }
-
-  #flush(): void {
+  /** Hands over what lies in a place that is not full yet. */
+  flush(): void {
     if (this.#length === 0 || this.#chunk === undefined) return;
-    this.#take(this.#chunk.subarray(0, this.#length));
+    this.#receiver.take(this.#chunk.subarray(0, this.#length));
     this.#chunk = undefined;
     this.#length = 0;
   }
 
-  #take(bytes: Uint8Array): void {
+  /** Ends the tar; called once. */
+  finish(): TarTotals {
+    this.#add(zeros);
+    this.flush();
+    this.#places = ownPlace();
+    return this.#receiver.finish();
+  }
+
+  #add(part: Uint8Array): void {
+    if (part.length > chunkSize) {
+      this.flush();
+      this.#receiver.take(part);
+    } else this.reserve(part.length).set(part);
+  }
+}
+
+class DigestReceiver implements TarReceiver {
+  readonly #digester = new Digester();
+
+  take(bytes: Uint8Array): void {
     this.#digester.update(bytes);
-    this.#sink?.(bytes);
+  }
+
+  finish(): TarTotals {
+    return { digest: this.#digester.digest(), size: this.#digester.size };
   }
 }
 

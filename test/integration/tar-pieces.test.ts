@@ -1,0 +1,252 @@
+import { execFileSync } from "node:child_process";
+import {
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  symlinkSync,
+  truncateSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import type { LayersResult } from "../../src/build/result.ts";
+import { type BuildContext, openDirectoryContext } from "../../src/context/index.ts";
+import { type JobThread, loadSyscalls, type Syscalls } from "../../src/core/index.ts";
+import { type FillJob, runFillJob, versionsOf } from "../../src/layer/index.ts";
+import type { PutJob } from "../../src/snapshot/index.ts";
+import { type CopyHarness, openCopyHarness } from "../support/copy-harness.ts";
+import { expectCode } from "../support/expect-code.ts";
+import { openTestThread } from "../support/file-thread.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+
+let kernel: Syscalls;
+beforeAll(async () => {
+  kernel = await loadSyscalls();
+});
+
+type Job = FillJob | PutJob;
+
+/** Some fifteen pieces of small files, and between them what no other thread reads. */
+async function manyFiles(): Promise<string> {
+  const folder = await temporaryFolder();
+  for (let number = 0; number < 600; number++) {
+    const directory = join(folder, `d${String(Math.floor(number / 60))}`);
+    if (number % 60 === 0) mkdirSync(directory);
+    const path = join(directory, `f${String(number)}`);
+    writeFileSync(path, Buffer.alloc((number * 131) % 25_000, `${String(number)} `));
+    if (number === 200) kernel.lsetxattr(path, "user.mark", Buffer.from("1"));
+    if (number === 250) linkSync(path, `${path}-second`);
+    if (number === 300) symlinkSync("nowhere", `${path}-link`);
+    if (number === 350) writeFileSync(path, Buffer.alloc(700_000, "medium"));
+    if (number === 400) writeFileSync(path, Buffer.alloc(5_000_000, "large"));
+    if (number === 450) truncateSync(path, 300_000);
+  }
+  return folder;
+}
+
+/** A layer without attributes stays a tar. */
+async function plainFiles(): Promise<string> {
+  const folder = await manyFiles();
+  kernel.lremovexattr(join(folder, "d3/f200"), "user.mark");
+  return folder;
+}
+
+const wanted = { sources: ["."], destination: "/app" };
+
+async function copyAsTar(
+  harness: CopyHarness,
+  from: BuildContext,
+): Promise<{ readonly diffIds: LayersResult["diffIds"]; readonly isIntact: boolean }> {
+  const { diffIds, chainId } = await harness.copyAsTar({ from, ...wanted });
+  const { snapshots } = harness.environment;
+  return {
+    diffIds,
+    isIntact: chainId !== undefined && (await snapshots.isIntact(chainId)) === true,
+  };
+}
+
+async function expectSame(directory: string, thread: JobThread): Promise<void> {
+  const from = await openDirectoryContext({ directory });
+  const alone = await (await openCopyHarness()).copy({ from, ...wanted });
+  const found = await copyAsTar(await openCopyHarness({ thread }), from);
+  expect(found).toEqual({ diffIds: alone.diffIds, isIntact: true });
+}
+
+function expectNothingLeft({ environment }: CopyHarness): void {
+  const names = readdirSync(environment.store.tmpDir);
+  expect(names.filter((name) => name.startsWith("snapshot"))).toEqual([]);
+}
+
+/** Does something about a job before the thread gets it. */
+function beforeEach(thread: JobThread, look: (job: Job, count: number) => void): void {
+  const post = thread.post.bind(thread);
+  let count = 0;
+  thread.post = (job) => {
+    look(job as Job, ++count);
+    return post(job);
+  };
+}
+
+describe("a layer that is written as a tar with a second thread", () => {
+  test("is the same to the byte", async () => {
+    const { thread, kinds } = await openTestThread();
+    await expectSame(await plainFiles(), thread);
+    expect(kinds).toEqual(new Set(["fill", "put"]));
+  });
+
+  test("is the same when files have to be made of it after all", async () => {
+    const { thread, kinds } = await openTestThread();
+    await expectSame(await manyFiles(), thread);
+    expect(kinds).toContain("fill");
+  });
+
+  test("is the same when the thread can neither read nor write", async () => {
+    const { thread } = await openTestThread();
+    beforeEach(thread, (job) => {
+      if (job.kind === "put") Object.assign(job, { fd: -1 });
+      else Object.assign(job, { paths: job.paths.replaceAll("/", "/missing/") });
+    });
+    await expectSame(await plainFiles(), thread);
+  });
+
+  test("is the same when the thread dies in the middle", async () => {
+    const { thread } = await openTestThread();
+    let jobs = 0;
+    beforeEach(thread, (_job, count) => {
+      jobs = count;
+      if (count === 5) void thread.close();
+    });
+    await expectSame(await plainFiles(), thread);
+    expect(jobs).toBeGreaterThanOrEqual(5);
+  });
+});
+
+describe("a tar that cannot be finished leaves nothing, and says why:", () => {
+  const look = async (about: (path: string) => void): Promise<void> => {
+    const directory = await plainFiles();
+    const { thread } = await openTestThread();
+    const touched: string[] = [];
+    beforeEach(thread, (job) => {
+      if (job.kind !== "fill" || touched.length > 0) return;
+      const paths = job.paths.split("\0");
+      // The last one first: of both, the first one of the tar is told.
+      touched.push(paths.at(-1) ?? "", paths[1] ?? "");
+      for (const path of touched) about(path);
+    });
+    const harness = await openCopyHarness({ thread });
+    const from = await openDirectoryContext({ directory });
+    const error: unknown = await copyAsTar(harness, from).catch((thrown: unknown) => thrown);
+    const first = touched[1]?.slice(directory.length + 1);
+    expect(error).toMatchObject({ details: { path: first } });
+    expectNothingLeft(harness);
+    throw error;
+  };
+
+  test("a file that was exchanged", async () => {
+    const exchanged = look((path) => {
+      writeFileSync(`${path}.new`, "other");
+      renameSync(`${path}.new`, path);
+    });
+    await expectCode(exchanged, "CONTEXT_FILE_CHANGED");
+  });
+
+  test("a file that was written to and looks as before", async () => {
+    const written = look((path) => {
+      const { size, mtimeMs } = lstatSync(path);
+      writeFileSync(path, Buffer.alloc(size, "?"));
+      execFileSync("touch", ["-d", `@${String(mtimeMs / 1000)}`, path]);
+    });
+    await expectCode(written, "CONTEXT_FILE_CHANGED");
+  });
+
+  test("a file that got an attribute", async () => {
+    const marked = look((path) => {
+      kernel.lsetxattr(path, "user.mark", Buffer.from("1"));
+    });
+    await expectCode(marked, "CONTEXT_FILE_CHANGED");
+  });
+
+  test("a file that is gone", async () => {
+    await expectCode(look(unlinkSync), "CONTEXT_UNREADABLE");
+  });
+
+  test("a build that is canceled", async () => {
+    const { thread } = await openTestThread();
+    const abort = new AbortController();
+    beforeEach(thread, () => {
+      abort.abort(new Error("canceled by the test"));
+    });
+    const harness = await openCopyHarness({ thread, signal: abort.signal });
+    const from = await openDirectoryContext({ directory: await plainFiles() });
+    await expect(copyAsTar(harness, from)).rejects.toThrow("canceled by the test");
+    expectNothingLeft(harness);
+  });
+
+  test("a full disk", async (ctx) => {
+    const disk = await temporaryFolder();
+    try {
+      execFileSync("mount", ["-t", "tmpfs", "-o", "size=3m", "tmpfs", disk]);
+    } catch {
+      return ctx.skip("needs to mount a tmpfs");
+    }
+    onTestFinished(() => {
+      execFileSync("umount", ["-l", disk]);
+    });
+    const { thread, kinds } = await openTestThread();
+    const harness = await openCopyHarness({ thread, folder: disk });
+    const from = await openDirectoryContext({ directory: await plainFiles() });
+    await expectCode(copyAsTar(harness, from), "DISK_FULL");
+    expect(kinds).toContain("put");
+    expectNothingLeft(harness);
+  });
+});
+
+test("a file is read for a piece only as it was announced", async () => {
+  const folder = await temporaryFolder();
+  const path = (name: string): string => join(folder, name);
+  for (const name of ["good", "changed", "marked", "longer", "fifo"])
+    writeFileSync(path(name), "12345");
+  mkdirSync(path("real"));
+  writeFileSync(path("real/file"), "12345");
+  symlinkSync("real", path("way"));
+  symlinkSync("good", path("link"));
+  kernel.lsetxattr(path("marked"), "user.mark", Buffer.from("1"));
+  const fill = (name: string, change = (): void => undefined): unknown => {
+    const { size, mtimeNs, ctimeNs, ino, dev } = lstatSync(path(name), { bigint: true });
+    change();
+    const bytes = new Uint8Array(new SharedArrayBuffer(16));
+    const done = new Int32Array(new SharedArrayBuffer(4));
+    const version = { path: path(name), size, mtimeNs, ctimeNs, inode: ino, device: dev };
+    runFillJob({
+      kind: "fill",
+      bytes,
+      paths: path(name),
+      places: Float64Array.of(2, 5, 0),
+      versions: versionsOf([version]),
+      done,
+    });
+    return done[0] === 1 ? Buffer.from(bytes.slice(2, 7)).toString() : undefined;
+  };
+  expect(fill("good")).toBe("12345");
+  expect(fill("real/file")).toBe("12345");
+  expect(fill("way/file")).toBeUndefined();
+  expect(fill("link")).toBeUndefined();
+  expect(fill("marked")).toBeUndefined();
+  const rewrite = (): void => {
+    unlinkSync(path("changed"));
+    writeFileSync(path("changed"), "54321");
+  };
+  expect(fill("changed", rewrite)).toBeUndefined();
+  const grow = (): void => {
+    writeFileSync(path("longer"), "1234567");
+  };
+  expect(fill("longer", grow)).toBeUndefined();
+  const replace = (): void => {
+    unlinkSync(path("fifo"));
+    execFileSync("mkfifo", [path("fifo")]);
+  };
+  expect(fill("fifo", replace)).toBeUndefined();
+});
