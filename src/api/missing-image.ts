@@ -8,7 +8,7 @@ import {
   type Platform,
   type Reference,
 } from "../core/index.ts";
-import { imageError } from "../image/index.ts";
+import { imageError, tellPlatforms } from "../image/index.ts";
 import type { RegistryRepository } from "../registry/index.ts";
 import type { Engine } from "./engine.ts";
 import { apiError, imageNotFound } from "./errors.ts";
@@ -50,7 +50,7 @@ export function missingPlatform(
   const wanted = formatPlatform(about.wanted);
   const available = about.candidates.map(({ platform }) => formatPlatform(platform));
   return imageError("IMAGE_PLATFORM_NOT_FOUND", `find ${wanted} in ${where}`, {
-    hint: available.length === 0 ? "there are no images" : `there is ${available.join(", ")}`,
+    hint: available.length === 0 ? "there are no images" : tellPlatforms(available),
     details: { where, wanted, available },
   });
 }
@@ -92,6 +92,8 @@ async function knownTags(
   const tags: string[] = [];
   try {
     for await (const tag of repository.listTags({ signal })) {
+      // Where signatures and other artifacts are kept is no image that somebody may have meant.
+      if (/^sha256-[0-9a-f]{64}(?:\.|$)/.test(tag)) continue;
       tags.push(tag);
       if (tags.length >= searchedTags) break;
     }

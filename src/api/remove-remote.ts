@@ -43,7 +43,7 @@ export async function removeRemote(options: RemoveRemoteOptions): Promise<Remove
       const { digest } = root;
       const { tag } = parseReference(name).digest === undefined ? reference : {};
       if (tag === undefined) await removeImage(repository, { ...options, text, digest, engine });
-      else await removeTag(repository, { ...options, tag, digest, signal });
+      else await removeTag(repository, { ...options, text, tag, digest, signal });
       return { name: text, digest };
     } finally {
       await repository.close();
@@ -81,13 +81,14 @@ function none(failure: unknown): readonly string[] {
 async function removeTag(
   repository: RegistryRepository,
   wanted: {
+    readonly text: string;
     readonly tag: string;
     readonly digest: Digest;
     readonly force: boolean;
     readonly signal: AbortSignal;
   },
 ): Promise<void> {
-  const { tag, digest, force, signal } = wanted;
+  const { text, tag, digest, force, signal } = wanted;
   try {
     return await repository.deleteTag(tag, signal);
   } catch (error) {
@@ -98,7 +99,7 @@ async function removeTag(
   if (others.length === 0) return repository.deleteManifest(digest, signal);
   throw apiError(
     "IMAGE_IN_USE",
-    `remove the tag ${tag}: the registry can only remove the image with all its tags`,
+    `remove ${text}: the registry can only remove the image with all its tags, not the tag ${tag} alone`,
     {
       hint: `it is ${others.slice(0, 5).join(", ")} too; --force removes them all`,
       details: { digest, tags: others },

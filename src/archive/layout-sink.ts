@@ -53,7 +53,8 @@ const renewAfterMs = 60 * 60 * 1000;
 
 class DirectorySink implements LayoutSink {
   readonly label: string;
-  readonly isSequential = true;
+  /** Each piece is a file of its own. */
+  readonly isSequential = false;
   readonly #directory: string;
   readonly #signal: AbortSignal | undefined;
   /** What is new in the index, in the order in which it was told. */

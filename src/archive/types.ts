@@ -46,11 +46,11 @@ export type ArchiveFlavor = "docker" | "oci";
  * An archive that is written: push, tag, and then `finish`, or `abort` after a failure. A file appears under its name
  * when it is complete; until then, and after `abort`, what was there before stays.
  *
- * One piece of content goes in after the other. One that fails on its way breaks the whole archive, since a tar
- * cannot take back what is written: everything afterwards fails with ARCHIVE_WRITE_FAILED.
+ * Into a tar one piece of content goes after the other. One that fails on its way breaks the whole archive, since a
+ * tar cannot take back what is written: everything afterwards fails with ARCHIVE_WRITE_FAILED.
  */
 export interface ArchiveSink extends ContentSink {
-  readonly isSequential: true;
+  readonly isSequential: boolean;
   /** Adds an image without a name. */
   include(descriptor: Descriptor): void;
   /** Adds what refers to `subject`, which is no image of its own. */

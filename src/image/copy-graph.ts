@@ -11,6 +11,7 @@ import { copyContent, type CopyRetry } from "./copy-content.ts";
 import { onSide } from "./copy-side.ts";
 import { plainDescriptor } from "./descriptor.ts";
 import { maxManifestSize, parseManifestOrIndex } from "./manifest.ts";
+import { readNamed } from "./name-document.ts";
 import { readContent } from "./read-content.ts";
 import { checkDepth, selectManifest } from "./select-manifest.ts";
 import type { ContentSink, ContentSource, Descriptor } from "./types.ts";
@@ -123,7 +124,7 @@ class GraphWalk {
   #visit(descriptor: Descriptor, path: readonly Digest[]): Promise<void> {
     const { digest } = descriptor;
     // Before the look at what has started: waiting for an ancestor would never end.
-    if (path.includes(digest)) return this.#fail(() => checkDepth([...path, digest]));
+    if (path.includes(digest)) return this.#refuseCircle([...path, digest]);
     const known = this.#started.get(digest);
     if (known !== undefined) return known;
     const work = this.#copy(descriptor, path).catch((error: unknown) => {
@@ -147,7 +148,9 @@ class GraphWalk {
       ),
     );
     const children = await onSide("source", source, () =>
-      Promise.resolve(this.#childrenOf(descriptor, bytes, path)),
+      Promise.resolve(
+        readNamed({ descriptor, source }, () => this.#childrenOf(descriptor, bytes, path)),
+      ),
     );
     const inside = isIndexType(descriptor.mediaType) ? [...path, descriptor.digest] : path;
     await Promise.all(children.map((child) => this.#visit(child, inside)));
@@ -225,9 +228,11 @@ class GraphWalk {
     });
   }
 
-  async #fail(check: () => void): Promise<void> {
-    const { source } = this.#options;
-    return onSide("source", source, () => Promise.resolve(check()));
+  async #refuseCircle(path: readonly Digest[]): Promise<void> {
+    const { source, root } = this.#options;
+    return onSide("source", source, () =>
+      Promise.resolve(readNamed({ descriptor: root, source }, () => checkDepth(path))),
+    );
   }
 }
 

@@ -25,12 +25,14 @@ export {
   serializeManifest,
   type ManifestOrIndex,
 } from "./manifest.ts";
+export { readNamed } from "./name-document.ts";
 export { readContent, type ReadContentOptions } from "./read-content.ts";
 export { readImage, type ImageDocuments } from "./read-image.ts";
 export { referrerOf, referrersTag, type Referrer } from "./referrer.ts";
 export {
   listRunnable,
   selectManifest,
+  tellPlatforms,
   type SelectedManifest,
   type SelectManifestOptions,
 } from "./select-manifest.ts";

@@ -18,7 +18,7 @@ export interface ReadContentOptions {
  */
 export async function readContent(options: ReadContentOptions): Promise<Buffer> {
   const { source, descriptor, limit, signal } = options;
-  if (descriptor.size > limit) throw tooLarge(descriptor, limit);
+  if (descriptor.size > limit) throw tooLarge(options);
   const inline = inlineContent(descriptor);
   if (inline !== undefined) return inline;
   const subject = `${descriptor.digest} from ${source.label}`;
@@ -44,12 +44,11 @@ export function inlineContent(descriptor: Descriptor): Buffer | undefined {
   return isTrue ? bytes : undefined;
 }
 
-function tooLarge(descriptor: Descriptor, limit: number): Error {
+function tooLarge({ source, descriptor, limit }: ReadContentOptions): Error {
+  const { digest, size, mediaType } = descriptor;
   return imageError(
     "IMAGE_TOO_LARGE",
-    `read ${descriptor.digest} of ${String(descriptor.size)} bytes`,
-    {
-      details: { limit, found: descriptor.size, mediaType: descriptor.mediaType },
-    },
+    `read ${digest} from ${source.label}: it has ${String(size)} bytes, and no more than ${String(limit)} are taken`,
+    { details: { digest, place: source.label, limit, found: size, mediaType } },
   );
 }

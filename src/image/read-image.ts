@@ -1,6 +1,7 @@
 import { hostPlatform, type Platform } from "../core/index.ts";
 import { parseImageConfig, maxConfigSize } from "./config.ts";
 import { maxManifestSize, parseManifest } from "./manifest.ts";
+import { readNamed } from "./name-document.ts";
 import { readContent } from "./read-content.ts";
 import { selectManifest } from "./select-manifest.ts";
 import type { ContentSource, Descriptor, ImageConfig, Manifest } from "./types.ts";
@@ -29,14 +30,17 @@ export async function readImage(options: {
   const { source, root, platform = hostPlatform(), signal } = options;
   const { manifest: descriptor } = await selectManifest({ source, root, platform, signal });
   const manifestBytes = await readContent({ source, descriptor, limit: maxManifestSize, signal });
-  const manifest = parseManifest(manifestBytes, descriptor.mediaType);
+  const about = { descriptor, source };
+  const manifest = readNamed(about, () => parseManifest(manifestBytes, descriptor.mediaType));
   const configBytes = await readContent({
     source,
     descriptor: manifest.config,
     limit: maxConfigSize,
     signal,
   });
-  const config = parseImageConfig(configBytes);
-  checkImage(manifest, config);
+  const config = readNamed({ descriptor: manifest.config, source }, () =>
+    parseImageConfig(configBytes),
+  );
+  readNamed(about, () => checkImage(manifest, config));
   return { descriptor, manifest, manifestBytes, config, configBytes };
 }

@@ -10,6 +10,7 @@ import {
 import { imageError } from "./errors.ts";
 import { configPlatform, maxConfigSize, parseImageConfig } from "./config.ts";
 import { maxManifestSize, parseIndex, parseManifest } from "./manifest.ts";
+import { readNamed } from "./name-document.ts";
 import { readContent } from "./read-content.ts";
 import type { ContentSource, Descriptor, Index } from "./types.ts";
 
@@ -56,11 +57,20 @@ export async function selectManifest(options: SelectManifestOptions): Promise<Se
     "IMAGE_PLATFORM_NOT_FOUND",
     `choose an image for ${formatPlatform(platform)} in ${root.digest}`,
     {
-      hint:
-        available.length === 0 ? "the index names no platform" : `there is ${available.join(", ")}`,
+      hint: available.length === 0 ? "the index names no platform" : tellPlatforms(available),
       details: { wanted: formatPlatform(platform), available },
     },
   );
+}
+
+/** Platforms that a hint names; an index may have thousands. */
+const toldPlatforms = 30;
+
+/** Which platforms there are, for a hint. */
+export function tellPlatforms(available: readonly string[]): string {
+  const rest = available.length - toldPlatforms;
+  const more = rest > 0 ? ` and ${String(rest)} more` : "";
+  return `there is ${available.slice(0, toldPlatforms).join(", ")}${more}`;
 }
 
 interface Candidate extends SelectedManifest {
@@ -88,7 +98,9 @@ async function askConfigs(
   for (const candidate of silent) {
     const { manifest: descriptor } = candidate;
     const bytes = await readContent({ source, descriptor, limit: maxManifestSize, signal });
-    const { config, artifactType } = parseManifest(bytes, descriptor.mediaType);
+    const { config, artifactType } = readNamed({ descriptor, source }, () =>
+      parseManifest(bytes, descriptor.mediaType),
+    );
     if (artifactType !== undefined || !isConfigType(config.mediaType)) continue;
     const document = await readContent({
       source,
@@ -96,7 +108,8 @@ async function askConfigs(
       limit: maxConfigSize,
       signal,
     });
-    asked.push({ ...candidate, platform: configPlatform(parseImageConfig(document)) });
+    const parsed = readNamed({ descriptor: config, source }, () => parseImageConfig(document));
+    asked.push({ ...candidate, platform: configPlatform(parsed) });
   }
   return asked;
 }
@@ -110,13 +123,15 @@ async function collectCandidates(
 ): Promise<readonly Candidate[]> {
   const { source, root, signal, seen } = options;
   const indexes = [...options.path, root];
-  checkDepth(indexes.map(({ digest }) => digest));
+  const about = { descriptor: root, source };
+  readNamed(about, () => checkDepth(indexes.map(({ digest }) => digest)));
   // A few indexes of thousands of entries, each naming the next one, would be asked for more often than there are atoms.
   if (seen.has(root.digest)) return [];
   seen.add(root.digest);
   const bytes = await readContent({ source, descriptor: root, limit: maxManifestSize, signal });
   const candidates: Candidate[] = [];
-  for (const entry of parseIndex(bytes, root.mediaType).manifests) {
+  const { manifests } = readNamed(about, () => parseIndex(bytes, root.mediaType));
+  for (const entry of manifests) {
     if (isIndexType(entry.mediaType)) {
       candidates.push(...(await collectCandidates({ ...options, root: entry, path: indexes })));
     } else if (isImage(entry)) {

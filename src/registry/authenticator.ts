@@ -166,6 +166,7 @@ export class Authenticator {
     throw await responseError(response, {
       attempt: `ask ${host} for a token`,
       host,
+      registry: this.#options.query.domain,
       credentialOrigin: this.credentialOrigin,
       secrets: this.secrets,
     });

@@ -1,5 +1,12 @@
-import { defaultRetryPolicy, discardBody, openHttpClient, type HttpClient } from "../core/index.ts";
+import {
+  defaultRetryPolicy,
+  discardBody,
+  isTsbuildError,
+  openHttpClient,
+  type HttpClient,
+} from "../core/index.ts";
 import { findStoredCredentials, type Credentials } from "./credentials.ts";
+import { withHint } from "./errors.ts";
 import { readRepositories, type ListOptions } from "./listings.ts";
 import { Route } from "./route.ts";
 import type { Transport } from "./transport.ts";
@@ -27,17 +34,23 @@ export async function checkCredentials(
 ): Promise<void> {
   const { credentials, domain, signal } = options;
   const source = () => Promise.resolve({ credentials, origin: "what was just given" });
-  await withTransport(options, source, async (transport) => {
-    const response = await transport.send({
-      method: "GET",
-      target: "/",
-      ofApi: true,
-      accept: [200],
-      attempt: `log in to ${domain}`,
-      signal,
+  try {
+    await withTransport(options, source, async (transport) => {
+      const response = await transport.send({
+        method: "GET",
+        target: "/",
+        ofApi: true,
+        accept: [200],
+        attempt: `log in to ${domain}`,
+        signal,
+      });
+      await discardBody(response);
     });
-    await discardBody(response);
-  });
+  } catch (error) {
+    // No repository is asked for: what the hint says elsewhere is not what happened here.
+    if (!isTsbuildError(error, "REGISTRY_UNAUTHORIZED")) throw error;
+    throw withHint(error, "user or password is wrong; some registries want a token instead");
+  }
 }
 
 /**

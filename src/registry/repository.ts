@@ -25,13 +25,14 @@ import {
   parseManifestOrIndex,
   plainDescriptor,
   readContent,
+  readNamed,
   referrerOf,
   type Descriptor,
 } from "../image/index.ts";
 import { findStoredCredentials } from "./credentials.ts";
 import { downloadBlob } from "./download.ts";
 import { EarlyUpload, noEarlyUpload } from "./early-upload.ts";
-import { registryError } from "./errors.ts";
+import { registryError, withHint } from "./errors.ts";
 import { readLinkedContent } from "./linked-content.ts";
 import { readTags, type ListOptions } from "./listings.ts";
 import { ManifestDoubts } from "./manifest-doubts.ts";
@@ -116,8 +117,8 @@ class Repository implements RegistryRepository {
     } catch (error) {
       if (!isTsbuildError(error, "REGISTRY_NOT_FOUND")) throw error;
       const linked = await this.#fetchLinked(descriptor, signal);
-      if (linked === undefined) throw error;
-      return linked;
+      if (linked !== undefined) return linked;
+      throw withHint(error, "a manifest names it, and the registry does not have it: push again");
     }
   }
 
@@ -268,9 +269,13 @@ class Repository implements RegistryRepository {
     if (response.status === 404) return undefined;
     const type = contentType(response);
     const isKnown = type !== undefined && acceptedManifests.split(", ").includes(type);
-    const document = parseManifestOrIndex(bytes, isKnown ? type : undefined);
+    const digest = digestOf(bytes);
+    const about = { descriptor: { digest }, source: { label: `${this.label}:${label}` } };
+    const document = readNamed(about, () =>
+      parseManifestOrIndex(bytes, isKnown ? type : undefined),
+    );
     const { mediaType } = document.type === "index" ? document.index : document.manifest;
-    return { mediaType, digest: digestOf(bytes), size: bytes.length };
+    return { mediaType, digest, size: bytes.length };
   }
 
   async #download(wanted: {

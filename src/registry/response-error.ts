@@ -6,6 +6,8 @@ export interface AnswerCircumstances {
   /** Lower case: what was attempted on what. */
   readonly attempt: string;
   readonly host: string;
+  /** What people call the registry that this is about; another host than the one that answers, when that gives tokens. */
+  readonly registry: string;
   /** Where the credentials in use came from; undefined for anonymous access. */
   readonly credentialOrigin: string | undefined;
   /** Texts that must not be shown, although the registry may repeat them. */
@@ -79,7 +81,7 @@ function hintFor(
 ): string | undefined {
   const who =
     about.credentialOrigin === undefined
-      ? `no credentials for ${about.host} are stored; log in with docker login or podman login`
+      ? `no credentials were sent; \`tsbuild login ${about.registry}\` stores some`
       : `the credentials come from ${about.credentialOrigin}`;
   switch (code) {
     case "REGISTRY_UNAUTHORIZED":

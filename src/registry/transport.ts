@@ -268,7 +268,7 @@ export class Transport {
     const { attempt, method } = request;
     const telling = method === "HEAD" ? await this.#askForReason(response, request, way) : response;
     const host = this.host.domain;
-    return responseError(telling, { attempt, host, credentialOrigin, secrets });
+    return responseError(telling, { attempt, host, registry: host, credentialOrigin, secrets });
   }
 
   /** An answer to HEAD has no body: the same question by GET gets the registry's words. */

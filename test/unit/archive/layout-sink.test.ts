@@ -4,7 +4,8 @@ import { Readable } from "node:stream";
 import { describe, expect, test } from "vitest";
 import { openLayoutSink } from "../../../src/archive/index.ts";
 import { digestOf, mediaTypes } from "../../../src/core/index.ts";
-import type { Descriptor, Index } from "../../../src/image/index.ts";
+import { copyGraph, type Descriptor, type Index } from "../../../src/image/index.ts";
+import { MadeContent } from "../../support/image-maker.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
 const refName = "org.opencontainers.image.ref.name";
@@ -41,6 +42,37 @@ test("a name that two writers give is the later one's", async () => {
   expect(await refsIn(directory)).toEqual(["app"]);
   const index = await readFile(join(directory, "index.json"), "utf8");
   expect(index).toContain(imageCalled("new").digest);
+});
+
+test("layers come several at a time: each is a file of its own [R4.15]", async () => {
+  const directory = await temporaryFolder();
+  const source = new MadeContent();
+  const { root, layers } = await source.addImage([{ a: "1" }, { b: "2" }, { c: "3" }]);
+  let waiting = 0;
+  let goOn = (): void => undefined;
+  const everyone = new Promise<void>((resolve) => (goOn = resolve));
+  const slow = {
+    label: source.label,
+    resolve: () => source.resolve(),
+    // None of the layers comes before all of them were asked for.
+    fetch: async (descriptor: Descriptor) => {
+      if (layers.some(({ digest }) => digest === descriptor.digest)) {
+        waiting += 1;
+        if (waiting === layers.length) goOn();
+        await everyone;
+      }
+      return source.fetch(descriptor);
+    },
+  };
+  const sink = await openLayoutSink(directory);
+  await copyGraph({ source: slow, sink, root });
+  sink.nameAs("app", root);
+  await sink.finish();
+  expect(await refsIn(directory)).toEqual(["app"]);
+  for (const { digest, size } of layers) {
+    const path = join(directory, "blobs", digest.replace(":", "/"));
+    expect((await readFile(path)).length).toBe(size);
+  }
 });
 
 describe("what nothing leads to is removed", () => {

@@ -257,6 +257,7 @@ describe("logging in", () => {
       const error = await failureOf(checkCredentials({ domain, credentials: wrong, settings }));
       expect(error.code).toBe("REGISTRY_UNAUTHORIZED");
       expect(error.message).not.toContain("guessed");
+      expect(error.hint).toContain("user or password is wrong");
     },
   );
 });
