@@ -1,5 +1,5 @@
 import { closeSync, createReadStream, createWriteStream, fstatSync } from "node:fs";
-import { mkdtemp, open, rm, type FileHandle } from "node:fs/promises";
+import { mkdtemp, open, rm, stat, type FileHandle } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
@@ -81,6 +81,7 @@ async function spool(
     await pipeline(content, createWriteStream(path, { mode: 0o600 }), {
       ...(signal === undefined ? {} : { signal }),
     });
+    if ((await stat(path)).size === 0) throw emptyArchive(label);
     const file = await open(path, "r");
     const files = await tarFiles(file, label).catch(async (error: unknown) => {
       await file.close();
@@ -96,6 +97,14 @@ async function spool(
       cause: error,
     });
   }
+}
+
+/** What a pipe gives whose writer has failed. */
+function emptyArchive(label: string): Error {
+  return archiveError("ARCHIVE_KIND_UNKNOWN", `read archive ${label}: it is empty`, {
+    hint: "look whether the program that was to write it has failed",
+    details: { path: label },
+  });
 }
 
 async function tarFiles(file: FileHandle, label: string): Promise<ArchiveFiles> {

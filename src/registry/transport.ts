@@ -325,13 +325,15 @@ export function unreachableError(error: unknown, attempt: string, host: string):
 }
 
 function unreachableHint(reason: string, host: string): string {
-  if (reason === "ECONNREFUSED") return `nothing listens at ${host}`;
+  if (reason === "ECONNREFUSED") {
+    return "nothing listens there; check the port, and the proxy where one is set (HTTPS_PROXY)";
+  }
   if (reason === "ENOTFOUND") return `no host of that name is known; is it spelled right?`;
   if (reason === "EPROTO" || reason.startsWith("ERR_SSL")) {
     return "the registry speaks no TLS; if that is intended, mark it as insecure";
   }
   if (/CERT|SIGNATURE|VERIFY/.test(reason)) {
-    return "trust its certificate authority with SSL_CERT_FILE, or mark the registry as insecure";
+    return `trust its certificate authority: copy it to /etc/containers/certs.d/${host}/ca.crt; or mark the registry as insecure`;
   }
   return "check the network and the proxy settings (HTTPS_PROXY, NO_PROXY), then try again";
 }

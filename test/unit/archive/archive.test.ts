@@ -16,6 +16,7 @@ import {
 import {
   openArchiveSink,
   openArchiveSource,
+  openImageDirectorySink,
   type ArchiveFlavor,
   type ArchiveSource,
   type OpenArchiveSourceOptions,
@@ -28,7 +29,7 @@ import {
   type RandomSingleImage,
 } from "../../support/random-image.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
-import { failureOf } from "../../support/expect-code.ts";
+import { expectCode, failureOf } from "../../support/expect-code.ts";
 
 describe("what is written", () => {
   test("has a fixed order, fixed attributes, and the table of contents that Docker reads", async () => {
@@ -309,6 +310,19 @@ describe("what is broken or hostile", () => {
     ["only zeros", Buffer.alloc(10_240), "ARCHIVE_KIND_UNKNOWN"],
   ])("%s", async (_name, bytes, code) => {
     expect((await failureOf(openBytes(bytes))).code).toBe(code);
+  });
+
+  test("a pipe whose writer has failed is told as empty", async () => {
+    const failure = await failureOf(openArchiveSource({ input: Readable.from([]) }));
+    expect(failure).toMatchObject({ code: "ARCHIVE_KIND_UNKNOWN" });
+    expect(failure.message).toContain("it is empty");
+  });
+
+  test("a directory that holds something else is not written to [R10.7]", async () => {
+    const folder = await temporaryFolder();
+    await writeFile(join(folder, "mine"), "");
+    await expectCode(openImageDirectorySink(folder), "ARCHIVE_WRITE_FAILED");
+    expect(await readdir(folder)).toEqual(["mine"]);
   });
 
   test("a header that was changed", async () => {
