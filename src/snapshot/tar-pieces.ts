@@ -34,7 +34,7 @@ interface Piece {
   position: number | undefined;
 }
 
-const piecesAtMost = 12;
+const piecesAtMost = 6;
 /** What the thread has in hand. With less it would wait for this thread, with more this one for it. */
 const jobsAtOnce = 3;
 /** Files that are read here before a thread is started for others: it costs as much as these. */
