@@ -15,8 +15,8 @@ import {
 import { wireMap, writeJson } from "./json-writer.ts";
 import type { Index, Manifest } from "./types.ts";
 
-/** Largest manifest or index that is read, in bytes. Registries stop at 4 MiB. */
-export const maxManifestSize = 8 * 1024 * 1024;
+/** Largest manifest or index that is read, in bytes: what registries have to take (distribution-spec, "Pushing Manifests"). */
+export const maxManifestSize = 4 * 1024 * 1024;
 
 /** Either document that a registry serves under `/manifests/`. */
 export type ManifestOrIndex =

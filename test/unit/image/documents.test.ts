@@ -95,7 +95,9 @@ describe("manifests", () => {
   test("that are no JSON, no UTF-8, or too large are refused [R4.7]", () => {
     expect(codeOf(() => parseManifest(Buffer.from("{")))).toBe("IMAGE_INVALID");
     expect(codeOf(() => parseManifest(Buffer.from([0x22, 0xff, 0x22])))).toBe("IMAGE_INVALID");
-    expect(codeOf(() => parseManifest(Buffer.alloc(9 * 1024 * 1024, " ")))).toBe("IMAGE_TOO_LARGE");
+    const [largest, larger] = [4 * 1024 * 1024, 4 * 1024 * 1024 + 1];
+    expect(codeOf(() => parseManifest(Buffer.alloc(largest, " ")))).toBe("IMAGE_INVALID");
+    expect(codeOf(() => parseManifest(Buffer.alloc(larger, " ")))).toBe("IMAGE_TOO_LARGE");
   });
 
   test("served as something else than they say are refused [R4.3]", () => {
