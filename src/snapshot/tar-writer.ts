@@ -313,6 +313,8 @@ export class TarWriter implements TreeWriter {
     try {
       await this.#drain();
       const layer = loggedLayer(this.#tar, this.#contentSize);
+      // The end of the tar: when the descriptor is closed, its number may soon be another file's.
+      await this.#pieces.settle();
       this.#file.finish();
       return layer;
     } catch (error) {

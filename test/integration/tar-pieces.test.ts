@@ -14,9 +14,9 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import type { LayersResult } from "../../src/build/result.ts";
 import { type BuildContext, openDirectoryContext } from "../../src/context/index.ts";
-import { type JobThread, loadSyscalls, type Syscalls } from "../../src/core/index.ts";
+import { JobThread, loadSyscalls, type Syscalls } from "../../src/core/index.ts";
 import { type FillJob, runFillJob, versionsOf } from "../../src/layer/index.ts";
-import type { PutJob } from "../../src/snapshot/index.ts";
+import { type PutJob, runPutJob } from "../../src/snapshot/index.ts";
 import { type CopyHarness, openCopyHarness } from "../support/copy-harness.ts";
 import { expectCode } from "../support/expect-code.ts";
 import { openTestThread } from "../support/file-thread.ts";
@@ -90,6 +90,30 @@ function beforeEach(thread: JobThread, look: (job: Job, count: number) => void):
   };
 }
 
+/** Stands for a slow thread: it begins with a job only when somebody waits for it. Tells of each part whether it was written. */
+function lazyThread(): { readonly thread: JobThread; readonly written: boolean[] } {
+  const jobs: Job[] = [];
+  const written: boolean[] = [];
+  let over = 0;
+  const run = (job: Job | undefined): void => {
+    if (job?.kind === "put") {
+      runPutJob(job);
+      written.push(job.done[0] === 1);
+    } else if (job !== undefined) runFillJob(job);
+  };
+  const thread = Object.assign(new JobThread("/nonexistent.js"), {
+    start: () => undefined,
+    post: (job: object) => jobs.push(job as Job),
+    isOver: (job: number) => job <= over,
+    over: async (job: number) => {
+      while (over < job) run(jobs[over++]);
+      return Promise.resolve();
+    },
+  });
+  Object.defineProperty(thread, "isReady", { value: true });
+  return { thread, written };
+}
+
 describe("a layer that is written as a tar with a second thread", () => {
   test("is the same to the byte", async () => {
     const { thread, kinds } = await openTestThread();
@@ -110,6 +134,13 @@ describe("a layer that is written as a tar with a second thread", () => {
       else Object.assign(job, { paths: job.paths.replaceAll("/", "/missing/") });
     });
     await expectSame(await plainFiles(), thread);
+  });
+
+  test("is not in the thread's hands any more when its descriptor is closed", async () => {
+    const { thread, written } = lazyThread();
+    await expectSame(await plainFiles(), thread);
+    expect(written.length).toBeGreaterThan(1);
+    expect(written).not.toContain(false);
   });
 
   test("is the same when the thread dies in the middle", async () => {
