@@ -14,7 +14,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import type { LayersResult } from "../../src/build/result.ts";
 import {
   checksumSelection,
@@ -28,6 +28,7 @@ import { asMade, runWriteJob } from "../../src/snapshot/write-job.ts";
 import { type CopyHarness, openCopyHarness } from "../support/copy-harness.ts";
 import { expectCode } from "../support/expect-code.ts";
 import { openTestThread } from "../support/file-thread.ts";
+import { smallDisk } from "../support/small-disk.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 let kernel: Syscalls;
@@ -162,15 +163,7 @@ test("a copy that is canceled leaves nothing that is still written to", async ()
 test("a full disk is told as such, at the file that did not fit", async (ctx) => {
   const directory = await wildFolder();
   const { thread } = await openTestThread();
-  const disk = await temporaryFolder();
-  try {
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=3m", "tmpfs", disk]);
-  } catch {
-    return ctx.skip("needs to mount a tmpfs");
-  }
-  onTestFinished(() => {
-    execFileSync("umount", ["-l", disk]);
-  });
+  const disk = await smallDisk(ctx, 3 * 1024 * 1024);
   const harness = await openCopyHarness({ thread, folder: disk });
   const from = await openDirectoryContext({ directory });
   await expectCode(harness.copy({ from, sources: ["."], destination: "/" }), "DISK_FULL");

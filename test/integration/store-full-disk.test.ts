@@ -2,27 +2,16 @@ import { execFile } from "node:child_process";
 import { readdir } from "node:fs/promises";
 import { Readable } from "node:stream";
 import { promisify } from "node:util";
-import { expect, onTestFinished, test, type TestContext } from "vitest";
+import { expect, test } from "vitest";
 import { digestOf, digestOfJson } from "../../src/core/index.ts";
 import { openLocalCache } from "../../src/cache/index.ts";
 import { openStore } from "../../src/store/index.ts";
 import { cacheContent, cacheKey } from "../contract/cache-contract.ts";
 import { collect } from "../support/collect.ts";
-import { temporaryFolder } from "../support/temporary-folder.ts";
+import { smallDisk } from "../support/small-disk.ts";
 import { withStore } from "../support/with-store.ts";
 
 const run = promisify(execFile);
-
-/** A filesystem of this size, in bytes, that goes away with the test. */
-async function smallDisk(ctx: TestContext, size: number): Promise<string> {
-  if (process.getuid?.() !== 0) ctx.skip("mounting a tmpfs needs root");
-  const folder = await temporaryFolder();
-  await run("mount", ["-t", "tmpfs", "-o", `size=${String(size)}`, "tmpfs", folder]);
-  onTestFinished(async () => {
-    await run("umount", ["-l", folder]);
-  });
-  return folder;
-}
 
 const megabytes = (count: number): Readable =>
   Readable.from(Array.from({ length: count }, (_, index) => Buffer.alloc(1024 * 1024, index)));

@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import type { LayersResult } from "../../src/build/result.ts";
 import { type BuildContext, openDirectoryContext } from "../../src/context/index.ts";
 import { JobThread, loadSyscalls, type Syscalls } from "../../src/core/index.ts";
@@ -20,6 +20,7 @@ import { type PutJob, runPutJob } from "../../src/snapshot/index.ts";
 import { type CopyHarness, openCopyHarness } from "../support/copy-harness.ts";
 import { expectCode } from "../support/expect-code.ts";
 import { openTestThread } from "../support/file-thread.ts";
+import { smallDisk } from "../support/small-disk.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 let kernel: Syscalls;
@@ -217,15 +218,7 @@ describe("a tar that cannot be finished leaves nothing, and says why:", () => {
   });
 
   test("a full disk", async (ctx) => {
-    const disk = await temporaryFolder();
-    try {
-      execFileSync("mount", ["-t", "tmpfs", "-o", "size=3m", "tmpfs", disk]);
-    } catch {
-      return ctx.skip("needs to mount a tmpfs");
-    }
-    onTestFinished(() => {
-      execFileSync("umount", ["-l", disk]);
-    });
+    const disk = await smallDisk(ctx, 3 * 1024 * 1024);
     const { thread, kinds } = await openTestThread();
     const harness = await openCopyHarness({ thread, folder: disk });
     const from = await openDirectoryContext({ directory: await plainFiles() });

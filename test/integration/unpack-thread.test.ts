@@ -1,7 +1,6 @@
-import { execFileSync } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import {
   type ChainId,
   isTsbuildError,
@@ -16,6 +15,7 @@ import { openTestThread } from "../support/file-thread.ts";
 import { directoryEntry, fileEntry, hardlinkEntry } from "../support/layer-entries.ts";
 import { layerOf, tarDigestOf } from "../support/layer-source.ts";
 import { StrangeLayers } from "../support/strange-layer.ts";
+import { smallDisk } from "../support/small-disk.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { dumpTree } from "../support/tree-dump.ts";
 
@@ -189,15 +189,7 @@ describe("a second thread that makes a layer's files", () => {
   });
 
   test("tells of a full disk as such, and leaves nothing", async (ctx) => {
-    const disk = await temporaryFolder();
-    try {
-      execFileSync("mount", ["-t", "tmpfs", "-o", "size=3m", "tmpfs", disk]);
-    } catch {
-      return ctx.skip("needs to mount a tmpfs");
-    }
-    onTestFinished(() => {
-      execFileSync("umount", ["-l", disk]);
-    });
+    const disk = await smallDisk(ctx, 3 * 1024 * 1024);
     const { thread } = await openTestThread();
     const place = await open("full", disk);
     const layer = await layerOf(numbered(900, "f", 5000));
