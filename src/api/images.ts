@@ -8,13 +8,7 @@ import {
   type Digest,
   type Reference,
 } from "../core/index.ts";
-import type {
-  ImageRemoval,
-  LocalImage,
-  LocalImageSummary,
-  RemovedImage,
-  RemoveOptions,
-} from "../local/index.ts";
+import type { ImageRemoval, LocalImage, LocalImageSummary, RemoveOptions } from "../local/index.ts";
 import { readContainers, type Container } from "../runtime/index.ts";
 import { containersOf, withEngine, type Engine, type EngineOptions } from "./engine.ts";
 import { apiError, usageError } from "./errors.ts";
@@ -87,51 +81,55 @@ export async function tagImage(
   });
 }
 
-/**
- * Removes names; an image goes with its last name, its content with the next prune.
- * @throws IMAGE_NOT_FOUND for the first name that is not here, after the others were removed; IMAGE_IN_USE for the last
- *   name of an image that a container lies on, unless forced
- */
-export async function removeImages(
-  options: EngineOptions & { readonly images: readonly string[]; readonly force: boolean },
-): Promise<{ readonly untagged: readonly string[]; readonly deleted: readonly Digest[] }> {
+/** Names and images that went with one word. */
+export interface RemovedNames {
+  /** Familiar names. */
+  readonly untagged: readonly string[];
+  readonly deleted: readonly Digest[];
+}
+
+export interface RemoveImagesOptions extends EngineOptions {
+  /** Names or IDs. */
+  readonly images: readonly string[];
+  readonly force: boolean;
+  readonly onRemoved: (removed: RemovedNames) => void;
+  /**
+   * IMAGE_NOT_FOUND; IMAGE_IN_USE for the last name of an image that a container lies on, unless forced; LOCAL_*. The
+   * others go on.
+   */
+  readonly onFailed: (error: unknown) => void;
+}
+
+/** Removes one name after the other; an image goes with its last name, its content with the next prune. */
+export async function removeImages(options: RemoveImagesOptions): Promise<void> {
   return withEngine(options, async (engine) => {
-    const untagged: string[] = [];
-    const deleted: Digest[] = [];
-    let missing: string | undefined;
     const removal = engine.images.openRemoval();
     let containers: Promise<readonly Container[]> | undefined;
     for (const name of options.images) {
-      const mayGo = options.force
-        ? undefined
-        : async (id: Digest) => {
-            containers ??= readContainers(containersOf(engine));
-            refuseUsed(await containers, { name, id });
-          };
-      const removed = await removeIfHere(removal, name, { force: options.force, mayGo });
-      if (removed === undefined) {
-        missing ??= name;
-        continue;
+      const mayGo = async (id: Digest): Promise<void> => {
+        containers ??= readContainers(containersOf(engine));
+        refuseUsed(await containers, { name, id });
+      };
+      try {
+        options.onRemoved(
+          await removeOne(removal, name, options.force ? { force: true } : { mayGo }),
+        );
+      } catch (error) {
+        const isMissing = isTsbuildError(error, "LOCAL_IMAGE_NOT_FOUND");
+        options.onFailed(isMissing ? await missingHere(engine, name) : error);
       }
-      untagged.push(...removed.untagged.map((each) => familiarReference(parseReference(each))));
-      deleted.push(...removed.deleted);
     }
-    if (missing !== undefined) throw await missingHere(engine, missing);
-    return { untagged, deleted };
   });
 }
 
-async function removeIfHere(
+async function removeOne(
   removal: ImageRemoval,
   name: string,
   options: RemoveOptions,
-): Promise<RemovedImage | undefined> {
-  try {
-    return await removal.remove(name, options);
-  } catch (error) {
-    if (isTsbuildError(error, "LOCAL_IMAGE_NOT_FOUND")) return undefined;
-    throw error;
-  }
+): Promise<RemovedNames> {
+  const { untagged, deleted } = await removal.remove(name, options);
+  const familiar = untagged.map((each) => familiarReference(parseReference(each)));
+  return { untagged: familiar, deleted };
 }
 
 /** Another name would still keep the image; this is about the last one. */

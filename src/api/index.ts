@@ -76,7 +76,14 @@ export {
   type ForecastStep,
   type Reason,
 } from "../build/index.ts";
-export { listImages, removeImages, tagImage, type ImageRow } from "./images.ts";
+export {
+  listImages,
+  removeImages,
+  tagImage,
+  type ImageRow,
+  type RemovedNames,
+  type RemoveImagesOptions,
+} from "./images.ts";
 export { imageHistory, inspectImages, type HistoryRow, type InspectedImage } from "./inspect.ts";
 export { inspectPlace, readDocument, type InspectPlaceOptions } from "./inspect-place.ts";
 export { listTags, type ListTagsOptions } from "./list-tags.ts";

@@ -1,7 +1,7 @@
 import { chainIdOf, familiarReference, parseReference, type ChainId } from "../core/index.ts";
 import type { ExecConfig, ImageConfig } from "../image/index.ts";
-import { idOf } from "../local/index.ts";
-import { withEngine, type EngineOptions } from "./engine.ts";
+import { idOf, type LocalImageSummary } from "../local/index.ts";
+import { withEngine, type Engine, type EngineOptions } from "./engine.ts";
 import { findImage } from "./images.ts";
 
 /** What `inspect` tells of an image, in the spelling that scripts written for docker expect. */
@@ -20,27 +20,41 @@ export interface InspectedImage {
   readonly RootFS: { readonly Type: "layers"; readonly Layers: readonly string[] };
 }
 
-/** @throws IMAGE_NOT_FOUND */
+/** `onFailed` is told of an image that is not here, and the others go on. @throws IMAGE_NOT_FOUND without it */
 export async function inspectImages(
-  options: EngineOptions & { readonly images: readonly string[] },
+  options: EngineOptions & {
+    readonly images: readonly string[];
+    readonly onFailed?: (error: unknown) => void;
+  },
 ): Promise<readonly InspectedImage[]> {
   return withEngine(options, async (engine) => {
     const summaries = await engine.images.list();
     const found: InspectedImage[] = [];
     for (const name of options.images) {
-      const image = await findImage(engine, name);
-      const { id, config } = image;
-      const summary = summaries.find((each) => each.id === id);
-      found.push(
-        inspectConfig(config, {
-          Id: idOf(await engine.images.groupOf(image)),
-          RepoTags: tagsOf(summary?.names ?? []),
-          RepoDigests: summary?.repoDigests ?? [],
-          Size: summary?.size ?? 0,
-        }),
-      );
+      try {
+        found.push(await inspectOne(engine, name, summaries));
+      } catch (error) {
+        if (options.onFailed === undefined) throw error;
+        options.onFailed(error);
+      }
     }
     return found;
+  });
+}
+
+async function inspectOne(
+  engine: Engine,
+  name: string,
+  summaries: readonly LocalImageSummary[],
+): Promise<InspectedImage> {
+  const image = await findImage(engine, name);
+  const { id, config } = image;
+  const summary = summaries.find((each) => each.id === id);
+  return inspectConfig(config, {
+    Id: idOf(await engine.images.groupOf(image)),
+    RepoTags: tagsOf(summary?.names ?? []),
+    RepoDigests: summary?.repoDigests ?? [],
+    Size: summary?.size ?? 0,
   });
 }
 

@@ -311,6 +311,17 @@ describe("image rm", () => {
     expect((await expectCli(["image", "ls"])).stdout).not.toContain("removed-here");
     expect((await cli(["image", "rm", "ocidir://somewhere"])).code).toBe(2);
   });
+
+  test("of several goes on behind one that is not there [R17.11]", async () => {
+    const name = `docker://${workspace.registry.host}/copied/several`;
+    await copy(`docker://${workspace.busybox}`, `${name}:1`);
+    await copy(`docker://${workspace.busybox}`, "several-here:1");
+    const words = [`${name}:0`, "not-here:1", `${name}:1`, "several-here:1"];
+    const result = await cli(["image", "rm", ...words]);
+    expect([result.code, errorCode(result)]).toEqual([1, "IMAGE_NOT_FOUND"]);
+    expect(result.stdout).toContain(`Deleted: ${name}:1 sha256:`);
+    expect(result.stdout).toContain("Untagged: several-here:1");
+  });
 });
 
 describe("tags", () => {

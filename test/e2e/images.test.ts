@@ -104,11 +104,22 @@ describe("rmi", () => {
     expect(await output("shared:2", "cat", "/s", "/m")).toBe("shared\nmore\n");
   });
 
-  test("of several goes on behind an unknown one and fails in the end", async () => {
+  test("of several tells each that goes and each that does not, and fails in the end", async () => {
     await build("several:1");
-    const result = await cli(["rmi", "not-here:1", "several:1"]);
+    const id = await build("several:2", "LABEL number=two\n");
+    await expectCli(["tag", "several:2", "several:3"]);
+    const result = await cli(["rmi", "not-here:1", "several:1", id, "not-here:2", "several:3"]);
     expect(result.code).toBe(1);
-    expect((await cli(["inspect", "several:1"])).code).toBe(1);
+    expect(result.stdout.match(/^Untagged: .*$/gm)).toEqual([
+      "Untagged: several:1",
+      "Untagged: several:3",
+    ]);
+    expect(result.stderr.match(/\[[A-Z_]+\]$/gm)).toEqual([
+      "[IMAGE_NOT_FOUND]",
+      "[LOCAL_IMAGE_HAS_NAMES]",
+      "[IMAGE_NOT_FOUND]",
+    ]);
+    expect((await inspect("several:2")).Id).toBe(id);
   });
 });
 
@@ -123,6 +134,15 @@ describe("inspect and history", () => {
     expect(image.RootFS.Type).toBe("layers");
     expect(image.RootFS.Layers[0]).toMatch(/^sha256:[0-9a-f]{64}$/);
     expect(image.Size).toBeGreaterThan(1_000_000);
+  });
+
+  test("inspect prints the images that are here, and fails for the others", async () => {
+    const id = await build("here:1");
+    for (const command of [["inspect"], ["image", "inspect"]]) {
+      const result = await cli([...command, "not-here:1", "here:1"]);
+      expect([result.code, errorCode(result)]).toEqual([1, "IMAGE_NOT_FOUND"]);
+      expect(JSON.parse(result.stdout)).toMatchObject([{ Id: id }]);
+    }
   });
 
   test("history has one row a step, the newest first", async () => {

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { inspectPlace, readDocument, usageError } from "../../../api/index.ts";
+import { failureTeller } from "../../failure-teller.ts";
 import { globalFlags, type Invocation } from "../../invocation.ts";
 import { warningPrinter } from "../../warnings.ts";
 import { placeHelp } from "./place-help.ts";
@@ -37,8 +38,15 @@ export function addInspectPlaceCommand(image: Command, invocation: Invocation): 
         return;
       }
       if (flags.config === true) throw usageError("print a config", "give --raw, too");
+      const onFailed = failureTeller(invocation, command);
       const found = [];
-      for (const place of places) found.push(await inspectPlace({ ...common, place }));
-      process.stdout.write(`${JSON.stringify(found, undefined, 4)}\n`);
+      for (const place of places) {
+        try {
+          found.push(await inspectPlace({ ...common, place }));
+        } catch (error) {
+          onFailed(error);
+        }
+      }
+      if (found.length > 0) process.stdout.write(`${JSON.stringify(found, undefined, 4)}\n`);
     });
 }

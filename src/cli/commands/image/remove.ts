@@ -1,7 +1,9 @@
 import type { Command } from "commander";
 import { removeImages, removeRemote } from "../../../api/index.ts";
+import { failureTeller } from "../../failure-teller.ts";
 import { globalFlags, type Invocation } from "../../invocation.ts";
 import { warningPrinter } from "../../warnings.ts";
+import { printRemoved } from "../rmi.ts";
 
 interface Flags {
   readonly force?: boolean;
@@ -9,7 +11,8 @@ interface Flags {
 }
 
 /** `tsbuild image rm IMAGE…` */
-export function addRemoveCommand(image: Command, { signal }: Invocation): void {
+export function addRemoveCommand(image: Command, invocation: Invocation): void {
+  const { signal } = invocation;
   image
     .command("rm")
     .description("remove images here, or with docker://NAME in a registry")
@@ -22,16 +25,19 @@ export function addRemoveCommand(image: Command, { signal }: Invocation): void {
     .action(async (words: readonly string[], flags: Flags, command: Command) => {
       const { force = false, insecure } = flags;
       const options = { ...globalFlags(command), force, signal };
+      const onFailed = failureTeller(invocation, command);
       const isElsewhere = (word: string): boolean => word.includes("://");
       for (const name of words.filter(isElsewhere)) {
         const progress = warningPrinter(process.stderr);
-        const { digest } = await removeRemote({ ...options, name, insecure, progress });
-        process.stdout.write(`Deleted: ${name} ${digest}\n`);
+        try {
+          const { digest } = await removeRemote({ ...options, name, insecure, progress });
+          process.stdout.write(`Deleted: ${name} ${digest}\n`);
+        } catch (error) {
+          onFailed(error);
+        }
       }
       const images = words.filter((word) => !isElsewhere(word));
       if (images.length === 0) return;
-      const removed = await removeImages({ ...options, images });
-      for (const name of removed.untagged) process.stdout.write(`Untagged: ${name}\n`);
-      for (const id of removed.deleted) process.stdout.write(`Deleted: ${id}\n`);
+      await removeImages({ ...options, images, onRemoved: printRemoved, onFailed });
     });
 }
