@@ -50,8 +50,14 @@ export async function findWord(place: WordPlace, word: string): Promise<Found | 
 async function findId(place: WordPlace, id: Digest): Promise<Found> {
   if ((await place.records.get(id)) !== undefined) return { type: "id", id };
   const indexes = await listIndexes(place);
-  const descriptor = indexes.find(({ digest }) => digest === id);
+  const descriptor = indexes.find(({ digest }) => digest === id) ?? (await findPushed(place, id));
   return descriptor === undefined ? { type: "id", id } : { type: "index", descriptor };
+}
+
+/** The index that a registry knows by this digest, since its layers have a form there. */
+async function findPushed({ names }: WordPlace, digest: Digest): Promise<Descriptor | undefined> {
+  const pushed = (await names.list()).find(({ repoDigest }) => repoDigest === digest);
+  return pushed && isIndexType(pushed.descriptor.mediaType) ? pushed.descriptor : undefined;
 }
 
 /** Every index that a name stands for or that images were built for. */

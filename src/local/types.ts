@@ -170,8 +170,9 @@ export interface UnpackOptions {
 export interface LocalImages {
   /**
    * An image by name, by name without a tag (`:latest`), by `repository@digest`, by full ID or by a unique prefix of at
-   * least 2 hex digits; the ID of an index serves as well. `platform` chooses inside an index; without it the host's is preferred. undefined as well when
-   * the image's documents are missing or damaged.
+   * least 2 hex digits; the ID of an index serves as well, and the digest that it was pushed with. `platform`
+   * chooses inside an index; without it the host's is preferred. undefined as well when the image's documents are missing
+   * or damaged.
    * @throws LOCAL_ID_AMBIGUOUS
    */
   find(nameOrId: string, platform?: Platform): Promise<LocalImage | undefined>;

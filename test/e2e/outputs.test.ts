@@ -1,6 +1,7 @@
 import { lstat, mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { digestOf } from "../../src/core/index.ts";
 import { makeFolder } from "../support/setup-context.ts";
 import {
   bothPlatforms,
@@ -346,6 +347,22 @@ describe("reports", () => {
     expect(await readFile(iid, "utf8")).toBe(stdout.trim());
   });
 
+  test("of several platforms that were pushed the digest is told that the registry knows", async () => {
+    const iid = join(await makeFolder(), "iid");
+    const name = `${workspace.registry.host}/told-index:1`;
+    const args = ["-q", "--platform", bothPlatforms, "-t", name, "--push", "--iidfile", iid];
+    const { stdout } = await expectCli([...args, await context(files)]);
+    const raw = await runProgram("skopeo", [
+      ...["inspect", "--raw", "--tls-verify=false", `docker://${name}`],
+    ]);
+    const digest = digestOf(Buffer.from(raw));
+    expect(await readFile(iid, "utf8")).toBe(digest);
+    expect(stdout.trim()).toBe(digest);
+    await expectCli(["inspect", digest]);
+    const removed = await expectCli(["rmi", digest]);
+    expect(removed.stdout).toContain(`Untagged: ${name}`);
+  });
+
   test("of several platforms the index is told", async () => {
     const folder = await makeFolder();
     const [metadata, iid] = [join(folder, "metadata.json"), join(folder, "iid")];
@@ -518,7 +535,7 @@ test("an index from elsewhere goes on as it came", async () => {
   const there = `${workspace.registry.host}/arrived:1`;
   await expectCli(["tag", row?.id ?? "", there], { root });
   await expectCli(["push", there], { root });
-  const digestOf = async (image: string): Promise<string> =>
+  const shownDigest = async (image: string): Promise<string> =>
     runProgram("skopeo", ["inspect", "--raw", "--tls-verify=false", `docker://${image}`]);
-  expect(await digestOf(there)).toBe(await digestOf(name));
+  expect(await shownDigest(there)).toBe(await shownDigest(name));
 });

@@ -25,6 +25,7 @@ export interface BuiltImages {
 
 /** What the build is called by, and what programs are told of it. */
 export interface WrittenOutputs extends OutputReport {
+  /** Digest of the config; of several images, of their index as it was written last: a registry knows no other. */
   readonly imageId: Digest;
 }
 
@@ -129,10 +130,11 @@ function reportOf(
   told: { readonly names: readonly string[]; readonly descriptor: Descriptor | undefined },
 ): WrittenOutputs {
   const { names, descriptor } = told;
-  const imageId = idOf(group);
+  const configDigest = group.index === undefined ? idOf(group) : undefined;
   return {
-    ...{ imageId, names },
+    imageId: configDigest ?? descriptor?.digest ?? idOf(group),
+    names,
     ...(descriptor === undefined ? {} : { descriptor }),
-    ...(group.index === undefined ? { configDigest: imageId } : {}),
+    ...(configDigest === undefined ? {} : { configDigest }),
   };
 }

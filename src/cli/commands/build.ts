@@ -182,7 +182,10 @@ export function addBuildCommand(program: Command, invocation: Invocation): void 
       collect,
       [],
     )
-    .option("--iidfile <file>", "write the image ID to a file")
+    .option(
+      "--iidfile <file>",
+      "write the image ID, of several platforms the digest of the index, to a file",
+    )
     .option("--metadata-file <file>", "write digests and names of the result to a file, as JSON")
     .option(
       "--timeline <file>",

@@ -5,7 +5,7 @@ const usualBudget = 1_800_000;
 
 /**
  * What `compile` makes of WebAssembly is optimized a thousand times later than usual. For undici's parser of HTTP, whose one
- * large function the optimizer of Node 20 takes up at the first answer: 110 ms of a core and 35 MB, and a command that asked a
+ * large function the optimizer of Node 20 takes up at the first answer: 217 ms of a core and 29 MB, and a command that asked a
  * registry one question waits for it at its end. Called by the bundle (`rolldown.config.js`).
  */
 export function optimizedLate<Module>(compile: () => Module): Module {
