@@ -34,7 +34,9 @@ interface Piece {
   position: number | undefined;
 }
 
-const piecesAtMost = 6;
+const piecesAtMost = 7;
+/** A file may need a new one for its header, and another one for its content. */
+const piecesForFile = 2;
 /** What the thread has in hand. With less it would wait for this thread, with more this one for it. */
 const jobsAtOnce = 3;
 /** Files that are read here before a thread is started for others: it costs as much as these. */
@@ -133,8 +135,8 @@ export class TarPieces implements ContentPlaces, TarReceiver {
   }
 
   #isUsedUp(): boolean {
-    if (this.#pieces.length < piecesAtMost) return false;
-    return !this.#pieces.some(({ isFree }) => isFree);
+    const inUse = this.#pieces.filter(({ isFree }) => !isFree).length;
+    return piecesAtMost - inUse < piecesForFile;
   }
 
   #addPiece(): Piece {

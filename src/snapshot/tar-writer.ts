@@ -112,7 +112,8 @@ export class TarWriter implements TreeWriter {
     const size = Buffer.isBuffer(content) ? content.length : content.size;
     const target = { path, attributes, size };
     // `file` waits then, or makes files of what is here.
-    if (size > smallFile || this.#pieces.isFull || !this.#isNextFile(target)) return false;
+    if (size > smallFile || !this.#isNextFile(target)) return false;
+    if (this.#ask(() => this.#pieces.isFull)) return false;
     this.#addAtOnce(target, () => {
       readSmall({ path, tar: this.#tar, queue: undefined }, content);
     });
@@ -120,7 +121,7 @@ export class TarWriter implements TreeWriter {
   }
 
   get canReadLater(): boolean {
-    return this.#files === undefined && this.#pieces.canWait;
+    return this.#files === undefined && this.#ask(() => this.#pieces.canWait);
   }
 
   laterFile(path: RootPath, attributes: NodeAttributes, content: LaterContent): boolean {
@@ -215,7 +216,7 @@ export class TarWriter implements TreeWriter {
   ): Promise<boolean> {
     const parent = parentRootPath(path);
     if (this.#files !== undefined || parent === undefined || !isPlain(attributes)) return false;
-    await this.#pieces.room();
+    await this.#telling(this.#last ?? rootPath, async () => this.#pieces.room());
     await this.#ensure(parent);
     return this.#files === undefined && this.#isNext(path);
   }
@@ -230,6 +231,15 @@ export class TarWriter implements TreeWriter {
     const parent = parentRootPath(path);
     if (parent === undefined || !this.#ready.has(key(parent))) return false;
     return this.#isNext(path) && isPlain(attributes);
+  }
+
+  /** To ask is to write what was ready: the disk may be full. */
+  #ask(question: () => boolean): boolean {
+    try {
+      return question();
+    } catch (error) {
+      throw toldWithPath(error, this.#last ?? rootPath);
+    }
   }
 
   #addAtOnce(target: FileTarget, addContent: () => void): void {

@@ -15,7 +15,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import type { LayersResult } from "../../src/build/result.ts";
 import { type BuildContext, openDirectoryContext } from "../../src/context/index.ts";
 import { JobThread, loadSyscalls, type Syscalls } from "../../src/core/index.ts";
-import { type FillJob, runFillJob, versionsOf } from "../../src/layer/index.ts";
+import { contentPlaceSize, type FillJob, runFillJob, versionsOf } from "../../src/layer/index.ts";
 import { type PutJob, runPutJob } from "../../src/snapshot/index.ts";
 import { type CopyHarness, openCopyHarness } from "../support/copy-harness.ts";
 import { expectCode } from "../support/expect-code.ts";
@@ -142,6 +142,21 @@ describe("a layer that is written as a tar with a second thread", () => {
     await expectSame(await plainFiles(), thread);
     expect(written.length).toBeGreaterThan(1);
     expect(written).not.toContain(false);
+  });
+
+  test("takes a few pieces of memory, however many its files are", async () => {
+    const folder = await temporaryFolder();
+    for (let number = 0; number < 700; number++) {
+      const path = join(folder, `f${String(number)}`);
+      writeFileSync(path, "");
+      // A piece for its header, and one for its content.
+      if (number >= 500) truncateSync(path, contentPlaceSize);
+    }
+    const { thread } = await openTestThread();
+    const memory = new Set<ArrayBufferLike>();
+    beforeEach(thread, ({ bytes }) => memory.add(bytes.buffer));
+    await expectSame(folder, thread);
+    expect(memory.size).toBeLessThan(8);
   });
 
   test("is the same when the thread dies in the middle", async () => {
