@@ -94,7 +94,7 @@ async function filterOf(
     const { readHost } = await import("./builtin/host.ts");
     const { loadSeccompFilter } = await import("./builtin/seccomp-filter.ts");
     const host = readHost();
-    const filter = await loadSeccompFilter({ host, stateDir, cacheDir: stateDir });
+    const filter = loadSeccompFilter({ host, stateDir, cacheDir: stateDir });
     if (filter !== undefined) return "own";
   }
   return isFiltered() ? "inherited" : "none";

@@ -1,6 +1,5 @@
-import { coreError } from "../errors.ts";
 import { syscallError } from "./errors.ts";
-import { type Koffi, loadKoffi } from "./koffi.ts";
+import { loadKoffi, unavailable } from "./koffi.ts";
 import { type SyscallName, syscallNumbers } from "./numbers.ts";
 import type { SyscallPath } from "./types.ts";
 
@@ -33,7 +32,7 @@ export interface Library {
 export function openLibrary(): Library {
   const numbers = syscallNumbers(process.arch);
   if (numbers === undefined || process.platform !== "linux") throw unavailable(undefined);
-  const koffi = requireKoffi();
+  const koffi = loadKoffi();
   const libc = koffi.load(null);
   const errnoNames = nameErrnos(koffi.os.errno);
 
@@ -83,26 +82,6 @@ function nameErrnos(codes: Readonly<Record<string, number>>): ReadonlyMap<number
 }
 
 const types = { p: "const void *", n: "long" } as const;
-
-/**
- * The package arrives as a prebuilt binary in an optional dependency; package managers may leave it out.
- * @throws SYSCALLS_UNAVAILABLE
- */
-function requireKoffi(): Koffi {
-  try {
-    return loadKoffi();
-  } catch (error) {
-    throw unavailable(error);
-  }
-}
-
-function unavailable(cause: unknown): Error {
-  return coreError("SYSCALLS_UNAVAILABLE", "load the system call library koffi", {
-    hint: "install tsbuild together with its optional dependencies, on Linux for x86-64 or arm64",
-    details: { platform: process.platform, architecture: process.arch },
-    cause,
-  });
-}
 
 /** PATH_MAX: no path that the kernel takes is longer. */
 const place = Buffer.alloc(4096);

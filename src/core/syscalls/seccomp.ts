@@ -1,5 +1,6 @@
 import { closeSync, openSync, readFileSync, unlinkSync } from "node:fs";
 import { coreError } from "../errors.ts";
+import { loadKoffi } from "./koffi.ts";
 
 /** What happens to a system call: it runs, or answers an errno without running. */
 export type SeccompAction =
@@ -56,8 +57,8 @@ const EEXIST = 17;
  * Compiles rules with the machine's libseccomp.so.2; undefined when there is none.
  * @throws SYSCALLS_UNAVAILABLE when koffi is missing, SYSCALL_FAILED when the library refuses
  */
-export async function compileSeccomp(request: SeccompRequest): Promise<SeccompProgram | undefined> {
-  const library = await openSeccomp();
+export function compileSeccomp(request: SeccompRequest): SeccompProgram | undefined {
+  const library = openSeccomp();
   if (library === undefined) return undefined;
   const filter = library.init(actionNumber(request.defaultAction));
   if (filter === null) throw failed("seccomp_init", 0);
@@ -92,8 +93,8 @@ interface SeccompLibrary {
   release(filter: Filter): void;
 }
 
-async function openSeccomp(): Promise<SeccompLibrary | undefined> {
-  const koffi = await importKoffi();
+function openSeccomp(): SeccompLibrary | undefined {
+  const koffi = loadKoffi();
   const load = () => {
     try {
       return koffi.load("libseccomp.so.2");
@@ -114,17 +115,6 @@ async function openSeccomp(): Promise<SeccompLibrary | undefined> {
     exportBpf: library.func("int seccomp_export_bpf(void *filter, int fd)"),
     release: library.func("void seccomp_release(void *filter)"),
   };
-}
-
-async function importKoffi() {
-  try {
-    return (await import("koffi")).default;
-  } catch (error) {
-    throw coreError("SYSCALLS_UNAVAILABLE", "load koffi, to compile a seccomp filter", {
-      hint: "install tsbuild together with its optional dependencies",
-      cause: error,
-    });
-  }
 }
 
 /** Adds what the library knows; answers the names that it does not. */

@@ -26,14 +26,12 @@ const moreArchitectures = { x64: [0x40000003, 0x4000003e], arm64: [0x40000028] }
  * The default profile as classic BPF, from the cache or compiled by libseccomp; undefined when neither is there.
  * @throws SYSCALL_FAILED when the library refuses the profile
  */
-export async function loadSeccompFilter(
-  options: SeccompFilterOptions,
-): Promise<Uint8Array | undefined> {
+export function loadSeccompFilter(options: SeccompFilterOptions): Uint8Array | undefined {
   const profile = defaultSeccompProfile(options.host.arch);
   const path = join(options.cacheDir, `seccomp-${filterKey(profile, options.host)}.bpf`);
   const kept = readKept(path);
   if (kept !== undefined) return kept;
-  const program = await compile(profile, options);
+  const program = compile(profile, options);
   if (program === undefined) return undefined;
   const prologue = seccompPrologue({
     rules: profile.rules,
@@ -49,12 +47,12 @@ function filterKey(profile: SeccompProfile, host: SeccompFilterOptions["host"]):
   return createHash("sha256").update(JSON.stringify(inputs)).digest("hex").slice(0, 32);
 }
 
-async function compile(
+function compile(
   profile: SeccompProfile,
   options: SeccompFilterOptions,
-): Promise<SeccompProgram | undefined> {
+): SeccompProgram | undefined {
   try {
-    return await compileSeccomp({
+    return compileSeccomp({
       ...profile,
       moreArchitectures: moreArchitectures[options.host.arch],
       scratchPath: join(options.stateDir, `seccomp-${randomBytes(6).toString("hex")}`),

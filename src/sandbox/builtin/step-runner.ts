@@ -124,7 +124,7 @@ export class StepRunner {
 
   async #compileFilter(): Promise<Uint8Array | undefined> {
     const { stateDir, cacheDir = stateDir, onWarning } = this.#options;
-    const filter = await loadSeccompFilter({ host: this.host, stateDir, cacheDir });
+    const filter = loadSeccompFilter({ host: this.host, stateDir, cacheDir });
     if (filter === undefined) {
       onWarning?.({
         code: "SANDBOX_SECCOMP_UNAVAILABLE",
