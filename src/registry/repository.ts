@@ -270,7 +270,7 @@ class Repository implements RegistryRepository {
     const type = contentType(response);
     const isKnown = type !== undefined && acceptedManifests.split(", ").includes(type);
     const digest = digestOf(bytes);
-    const about = { descriptor: { digest }, source: { label: `${this.label}:${label}` } };
+    const about = { descriptor: { digest }, source: { label: `registry ${this.#shown(label)}` } };
     const document = readNamed(about, () =>
       parseManifestOrIndex(bytes, isKnown ? type : undefined),
     );

@@ -21,7 +21,7 @@ const OVERLAYFS_SUPER_MAGIC = 0x794c7630;
 /**
  * Why layers in overlayfs form cannot be kept below `tmpDir`; undefined when they can. Mounting itself is not tried.
  * What was found is kept in the file `record` for every process with the same privileges until the next boot: trying
- * takes koffi, which is 10 ms of a command that otherwise would not load it. Synchronous, because every command begins
+ * takes koffi, which is 2 ms of a command that otherwise would not load it. Synchronous, because every command begins
  * with this, and each way through the thread pool costs more than the calls.
  */
 export function probeOverlay(
