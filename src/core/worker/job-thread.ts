@@ -38,21 +38,32 @@ export class JobThread {
   /** Starts the thread unless it was started; it is ready some 40 ms later. */
   start(): void {
     if (this.#worker !== undefined || this.#isGone) return;
-    const threads = createRequire(import.meta.url)("node:worker_threads") as {
-      readonly Worker: typeof Worker;
-    };
-    const worker = new threads.Worker(this.#script, {
-      workerData: this.#state,
-      // Files are opened by calls that Node does not know of.
-      trackUnmanagedFds: false,
-      // It holds nothing for long; V8 would let it grow before it collects.
-      resourceLimits: { maxYoungGenerationSizeMb: 2 },
-    });
+    const worker = this.#open();
+    if (worker === undefined) return;
     // An error is followed by the exit.
     worker.on("error", () => undefined);
     worker.on("exit", () => (this.#isGone = true));
     worker.unref();
     this.#worker = worker;
+  }
+
+  /** undefined where there may be no more threads, as in a container with a limit on them. */
+  #open(): Worker | undefined {
+    const threads = createRequire(import.meta.url)("node:worker_threads") as {
+      readonly Worker: typeof Worker;
+    };
+    try {
+      return new threads.Worker(this.#script, {
+        workerData: this.#state,
+        // Files are opened by calls that Node does not know of.
+        trackUnmanagedFds: false,
+        // It holds nothing for long; V8 would let it grow before it collects.
+        resourceLimits: { maxYoungGenerationSizeMb: 2 },
+      });
+    } catch {
+      this.#isGone = true;
+      return undefined;
+    }
   }
 
   /** Whether a job that is posted now will be begun as soon as those before it are over. */
