@@ -1,5 +1,5 @@
-import { familiarReference, parseReference, type ChainId } from "../core/index.ts";
-import { diskUsage, type UsageGroup } from "../local/index.ts";
+import { familiarReference, isTsbuildError, parseReference, type ChainId } from "../core/index.ts";
+import { diskUsage, type ImageRemoval, type UsageGroup } from "../local/index.ts";
 import {
   listContainers,
   readContainers,
@@ -43,8 +43,22 @@ async function untagUnused(engine: Engine): Promise<readonly string[]> {
   const all = new Set(summaries.flatMap(({ names }) => names));
   const unused = [...all].filter((name) => !kept.has(name));
   const removal = engine.images.openRemoval();
-  for (const name of unused) await removal.remove(name);
-  return unused.map((name) => familiarReference(parseReference(name)));
+  const untagged: string[] = [];
+  for (const name of unused) {
+    if (await isRemoved(removal, name)) untagged.push(familiarReference(parseReference(name)));
+  }
+  return untagged;
+}
+
+/** Somebody else may have removed the name meanwhile. */
+async function isRemoved(removal: ImageRemoval, name: string): Promise<boolean> {
+  try {
+    await removal.remove(name);
+    return true;
+  } catch (error) {
+    if (isTsbuildError(error, "LOCAL_IMAGE_NOT_FOUND")) return false;
+    throw error;
+  }
 }
 
 /** One line of `system df`. Sizes in bytes. */
