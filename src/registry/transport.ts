@@ -332,6 +332,12 @@ function unreachableHint(reason: string, host: string): string {
   if (reason === "EPROTO" || reason.startsWith("ERR_SSL")) {
     return "the registry speaks no TLS; if that is intended, mark it as insecure";
   }
+  if (reason === "ERR_TLS_CERT_ALTNAME_INVALID") {
+    return "its certificate is made out for other names; use one of them, or mark the registry as insecure";
+  }
+  if (reason === "CERT_HAS_EXPIRED") {
+    return "its certificate has expired, unless this machine's clock is wrong; have it renewed, or mark the registry as insecure";
+  }
   if (/CERT|SIGNATURE|VERIFY/.test(reason)) {
     return `trust its certificate authority: copy it to /etc/containers/certs.d/${host}/ca.crt; or mark the registry as insecure`;
   }
