@@ -42,7 +42,7 @@ async function digestElsewhere(
   { thread, signal }: Pick<EntriesWalk, "signal"> & { readonly thread: JobThread },
 ): Promise<LoggedLayer | undefined> {
   const contents = new Contents(entries);
-  const tar = await hashElsewhere(contents, { thread, takeTurn: turns(signal) });
+  const tar = await hashElsewhere(contents, { thread, signal, takeTurn: turns(signal) });
   return tar && { diffId: diffId(tar.digest), tarSize: tar.size, contentSize: contents.size };
 }
 

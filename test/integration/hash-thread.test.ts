@@ -13,7 +13,7 @@ import {
 import { join } from "node:path";
 import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { JobThread, loadSyscalls, openUnseen, type Syscalls } from "../../src/core/index.ts";
-import type { LayerEntryWithContent } from "../../src/layer/index.ts";
+import type { HashJob, LayerEntryWithContent } from "../../src/layer/index.ts";
 import { digestEntries } from "../../src/snapshot/digest-entries.ts";
 import { DirectDisk } from "../../src/snapshot/direct-disk.ts";
 import { overlayEntries } from "../../src/snapshot/overlay-diff.ts";
@@ -122,6 +122,20 @@ describe("a second thread that hashes a layer's files", () => {
     const walk = { entries, openThread: () => thread, signal };
     await expect(digestEntries(walk)).rejects.toThrow("enough");
   });
+});
+
+test("a second thread that hashes is stopped inside of a part", async () => {
+  const { entries } = await manyFiles();
+  const { thread } = await openTestThread();
+  const abort = new AbortController();
+  const post = thread.post.bind(thread);
+  thread.post = (job) => {
+    // Behind it nothing is walked any more.
+    if ((job as HashJob).isLast) abort.abort(new Error("enough"));
+    return post(job);
+  };
+  const walk = { entries, openThread: () => thread, signal: abort.signal };
+  await expect(digestEntries(walk)).rejects.toThrow("enough");
 });
 
 describe("reading without a trace", () => {

@@ -14,13 +14,22 @@ const ahead = 16;
  * `thread`, which was started, reads the files and hashes. Each file has a `place`.
  *
  * undefined when the thread left something undone: then it is to be done in the usual way, which also tells what is wrong.
+ * That is so, too, when `signal` is aborted while the thread is waited for.
  * @throws what `takeTurn` throws, which is called again and again, and waited for where it gives a promise
  */
 export async function hashElsewhere(
   entries: Iterable<LayerEntryWithContent>,
-  options: { readonly thread: JobThread; readonly takeTurn: () => Promise<void> | undefined },
+  options: {
+    readonly thread: JobThread;
+    readonly signal?: AbortSignal | undefined;
+    readonly takeTurn: () => Promise<void> | undefined;
+  },
 ): Promise<{ readonly digest: Digest; readonly size: number } | undefined> {
   const tar = new PostedTar(options.thread);
+  const stop = (): void => {
+    tar.stop();
+  };
+  options.signal?.addEventListener("abort", stop, { once: true });
   try {
     for (const entry of entries) {
       if (tar.isFull && !(await tar.post())) return undefined;
@@ -30,6 +39,7 @@ export async function hashElsewhere(
     }
     return await tar.finish();
   } finally {
+    options.signal?.removeEventListener("abort", stop);
     tar.stop();
   }
 }
