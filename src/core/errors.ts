@@ -53,13 +53,18 @@ export class TsbuildError<Code extends string = string> extends Error {
 /** The same failure told with a place in a file, for errors that were raised where the place was not known. */
 export function locateError(error: unknown, location: SourceLocation): unknown {
   if (!(error instanceof TsbuildError) || error.location !== undefined) return error;
+  return retold(error as TsbuildError, { location });
+}
+
+/** The same failure told in other words or with more details, for those who know better what it means here. */
+export function retold(
+  { code, message, hint, location, details, cause }: TsbuildError,
+  other: Pick<Partial<TsbuildErrorOptions<string>>, "message" | "hint" | "location" | "details">,
+): TsbuildError {
   return new TsbuildError({
-    code: error.code as string,
-    message: error.message,
-    hint: error.hint,
-    location,
-    details: error.details,
-    cause: error.cause,
+    ...{ code, message, hint, location, cause },
+    ...other,
+    details: { ...details, ...other.details },
   });
 }
 
@@ -70,15 +75,7 @@ export function isTsbuildError(error: unknown, code?: string): error is TsbuildE
 
 /** The same failure, marked as one that another try may not meet. */
 export function asRetryable(error: TsbuildError): TsbuildError {
-  const { code, message, hint, location, details, cause } = error;
-  return new TsbuildError({
-    code,
-    message,
-    hint,
-    location,
-    details: { ...details, isRetryable: true },
-    cause,
-  });
+  return retold(error, { details: { isRetryable: true } });
 }
 
 /** The `code` of a Node system error such as "ENOENT"; undefined for anything else. */

@@ -1,4 +1,4 @@
-import { isTsbuildError, TsbuildError } from "../core/index.ts";
+import { isTsbuildError, retold } from "../core/index.ts";
 import type { ImageErrorCode } from "./errors.ts";
 import type { ContentSource, Descriptor } from "./types.ts";
 
@@ -19,11 +19,11 @@ export function readNamed<T>({ descriptor, source }: NamedDocument, read: () => 
   try {
     return read();
   } catch (error) {
-    if (!aboutDocuments.some((code) => isTsbuildError(error, code))) throw error;
-    throw withName(error as TsbuildError, `${descriptor.digest} from ${source.label}`, {
-      digest: descriptor.digest,
-      place: source.label,
-    });
+    if (!isTsbuildError(error) || !aboutDocuments.some((code) => code === error.code)) throw error;
+    const { digest } = descriptor;
+    const place = source.label;
+    const message = `${error.message} (${digest} from ${place})`;
+    throw retold(error, { message, details: { digest, place } });
   }
 }
 
@@ -31,19 +31,4 @@ export function readNamed<T>({ descriptor, source }: NamedDocument, read: () => 
 export interface NamedDocument {
   readonly descriptor: Pick<Descriptor, "digest">;
   readonly source: Pick<ContentSource, "label">;
-}
-
-function withName(
-  { code, message, hint, location, details, cause }: TsbuildError,
-  name: string,
-  more: Readonly<Record<string, string>>,
-): TsbuildError {
-  return new TsbuildError({
-    code,
-    message: `${message} (${name})`,
-    hint,
-    location,
-    details: { ...details, ...more },
-    cause,
-  });
 }

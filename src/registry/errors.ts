@@ -22,9 +22,3 @@ export function registryError(
 ): TsbuildError<RegistryErrorCode> {
   return new TsbuildError({ code, message, ...rest });
 }
-
-/** The same failure with another hint, for those who know better what it means here. */
-export function withHint(error: TsbuildError, hint: string): TsbuildError {
-  const { code, message, location, details, cause } = error;
-  return new TsbuildError({ code, message, hint, location, details, cause });
-}

@@ -1,4 +1,4 @@
-import { isTsbuildError, TsbuildError, type Digest } from "../core/index.ts";
+import { isTsbuildError, retold, type Digest, type TsbuildError } from "../core/index.ts";
 import { parseManifestOrIndex, type Descriptor } from "../image/index.ts";
 
 /** A manifest that a registry refused. */
@@ -62,13 +62,8 @@ function partsOf(bytes: Buffer, mediaType: string): readonly Descriptor[] {
 }
 
 function explain(error: TsbuildError, lost: readonly Digest[] = []): TsbuildError {
-  const { code, message, location, details, cause } = error;
-  return new TsbuildError({
-    code,
-    message,
+  return retold(error, {
     hint: "the registry took what the image consists of, and then did not know it; push again, and look at the registry's storage if it stays so",
-    location,
-    details: lost.length === 0 ? details : { ...details, lost },
-    cause,
+    ...(lost.length === 0 ? {} : { details: { lost } }),
   });
 }

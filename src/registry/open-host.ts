@@ -3,10 +3,10 @@ import {
   discardBody,
   isTsbuildError,
   openHttpClient,
+  retold,
   type HttpClient,
 } from "../core/index.ts";
 import { findStoredCredentials, type Credentials } from "./credentials.ts";
-import { withHint } from "./errors.ts";
 import { readRepositories, type ListOptions } from "./listings.ts";
 import { Route } from "./route.ts";
 import type { Transport } from "./transport.ts";
@@ -49,7 +49,9 @@ export async function checkCredentials(
   } catch (error) {
     // No repository is asked for: what the hint says elsewhere is not what happened here.
     if (!isTsbuildError(error, "REGISTRY_UNAUTHORIZED")) throw error;
-    throw withHint(error, "user or password is wrong; some registries want a token instead");
+    throw retold(error, {
+      hint: "user or password is wrong; some registries want a token instead",
+    });
   }
 }
 

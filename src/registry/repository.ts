@@ -13,6 +13,7 @@ import {
   parseDigest,
   parseReference,
   readBody,
+  retold,
   verifyBytes,
   withDefaultTag,
   type Digest,
@@ -32,7 +33,7 @@ import {
 import { findStoredCredentials } from "./credentials.ts";
 import { downloadBlob } from "./download.ts";
 import { EarlyUpload, noEarlyUpload } from "./early-upload.ts";
-import { registryError, withHint } from "./errors.ts";
+import { registryError } from "./errors.ts";
 import { readLinkedContent } from "./linked-content.ts";
 import { readTags, type ListOptions } from "./listings.ts";
 import { ManifestDoubts } from "./manifest-doubts.ts";
@@ -118,7 +119,9 @@ class Repository implements RegistryRepository {
       if (!isTsbuildError(error, "REGISTRY_NOT_FOUND")) throw error;
       const linked = await this.#fetchLinked(descriptor, signal);
       if (linked !== undefined) return linked;
-      throw withHint(error, "a manifest names it, and the registry does not have it: push again");
+      throw retold(error, {
+        hint: "a manifest names it, and the registry does not have it: push again",
+      });
     }
   }
 
