@@ -9,6 +9,8 @@ import {
   toRootPath,
   writeLayerTar,
 } from "../../src/layer/index.ts";
+import { usualHeaderSize, writeUsualHeader } from "../../src/layer/tar/usual-header.ts";
+import { formatAnyHeader } from "../../src/layer/tar/write-header.ts";
 import { collect } from "../support/collect.ts";
 
 const nanosecond = 1_000_000_000n;
@@ -88,6 +90,42 @@ test("what is written is read", async () => {
     ),
     { numRuns: 60 },
   );
+});
+
+/** Most of them get a header that is made from the last one. */
+const usual = fc.record({
+  path: fc.oneof(
+    fc.stringMatching(/^[a-zé ]{1,4}(\/[a-z~.]{1,60}){0,5}$/).map((text) => Buffer.from(text)),
+    path,
+  ),
+  type: fc.constantFrom("file" as const, "directory" as const),
+  mode: fc.constantFrom(0o644, 0o755, 0o4755, 0),
+  uid: fc.constantFrom(0, 0, 1000, 0o7777777, 0o10000000),
+  gid: fc.constantFrom(0, 0, 1, 1000, 0xffff_fffe),
+  size: fc.oneof(fc.nat(3000), fc.nat(3000), fc.constantFrom(0o77777777777, 0o100000000000)),
+  mtime: fc
+    .tuple(
+      fc.oneof(fc.bigInt({ min: -2n, max: 2n ** 34n }), fc.constantFrom(0n, 2n ** 33n - 1n)),
+      fc.oneof(fc.bigInt({ min: 0n, max: nanosecond - 1n }), fc.constantFrom(0n, 1n, 500_000_000n)),
+    )
+    .map(([seconds, rest]) => seconds * nanosecond + rest),
+});
+
+test("a header that is made from the last one has the bytes of any header", () => {
+  const place = Buffer.alloc(usualHeaderSize + 7, 0x55);
+  let count = 0;
+  fc.assert(
+    fc.property(fc.array(usual, { minLength: 1, maxLength: 20 }), (entries) => {
+      for (const looks of entries) {
+        const length = writeUsualHeader(looks, place, 7);
+        if (length === 0) continue;
+        count++;
+        expect(place.subarray(7, 7 + length).equals(formatAnyHeader(looks))).toBe(true);
+      }
+    }),
+    { numRuns: 400 },
+  );
+  expect(count).toBeGreaterThan(200);
 });
 
 test("damaged archives end in an error of ours, or are read", async () => {

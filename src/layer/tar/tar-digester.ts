@@ -1,7 +1,8 @@
 import { type Digest, Digester } from "../../core/index.ts";
 import type { LayerEntry } from "../types.ts";
 import { blockSize, paddingOf } from "./format.ts";
-import { formatHeader } from "./write-header.ts";
+import { usualHeaderSize, writeUsualHeader } from "./usual-header.ts";
+import { formatAnyHeader } from "./write-header.ts";
 
 const chunkSize = 512 * 1024;
 
@@ -57,7 +58,11 @@ export class LayerTarDigester {
 
   /** Begins an entry; a file's content and padding are to follow. */
   header(entry: LayerEntry): void {
-    this.#add(formatHeader(entry));
+    if (usualHeaderSize > chunkSize - this.#length) this.flush();
+    const chunk = (this.#chunk ??= this.#places.next());
+    const usual = writeUsualHeader(entry, chunk, this.#length);
+    if (usual > 0) this.#length += usual;
+    else this.#add(formatAnyHeader(entry));
   }
 
   /** A place for the next `size` bytes of content, to be filled before anything else is called. */

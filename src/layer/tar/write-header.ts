@@ -3,6 +3,7 @@ import type { LayerEntry, NodeType } from "../types.ts";
 import { blockSize, type FieldName, fields, paddingOf, xattrToKeyword } from "./format.ts";
 import { formatPaxTime, wholeSeconds } from "./numbers.ts";
 import { formatPax, type PaxRecords } from "./pax.ts";
+import { usualHeaderSize, writeUsualHeader } from "./usual-header.ts";
 
 const typeFlags: Readonly<Record<NodeType, number>> = {
   file: 0x30,
@@ -20,6 +21,14 @@ const typeFlags: Readonly<Record<NodeType, number>> = {
  * access times, no process ids.
  */
 export function formatHeader(entry: LayerEntry): Buffer {
+  const usual = writeUsualHeader(entry, scratch, 0);
+  return usual > 0 ? Buffer.from(scratch.subarray(0, usual)) : formatAnyHeader(entry);
+}
+
+const scratch = Buffer.allocUnsafeSlow(usualHeaderSize);
+
+/** The same of any entry, in the longer way. */
+export function formatAnyHeader(entry: LayerEntry): Buffer {
   const pax: PaxRecords = new Map();
   const name = archiveName(entry);
   const parts = splitName(name);
