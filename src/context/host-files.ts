@@ -18,7 +18,7 @@ export function hostPath(path: ByteString): string | Buffer {
  */
 export function lstatNode(path: ByteString, kernel?: Syscalls): FileStat | undefined {
   try {
-    if (kernel !== undefined) return kernel.lstat(hostPath(path));
+    if (kernel !== undefined) return kernel.lstatBytes(path);
     const stats = lstatSync(hostPath(path), { bigint: true, throwIfNoEntry: false });
     return stats && fileStat(stats);
   } catch (error) {
@@ -36,7 +36,7 @@ export interface Listing {
   /** Quicker where it is loaded: it needs no look at where the open directory lies. */
   readonly kernel: Syscalls | undefined;
   /** Ends of names that need not be told. */
-  readonly without?: readonly Uint8Array[];
+  readonly without?: readonly Uint8Array[] | undefined;
 }
 
 /** Names in no order; undefined when a symlink stands on the way by now. */
@@ -51,12 +51,7 @@ export function listNames(path: ByteString, listing: Listing): ByteString[] | un
 function listAtOnce(path: ByteString, { kernel, without }: Listing): ByteString[] | undefined {
   if (kernel === undefined) return undefined;
   try {
-    const fd = kernel.openat2("cwd", hostPath(path), realDirectory);
-    try {
-      return kernel.listNames(fd, without && { without });
-    } finally {
-      closeSync(fd);
-    }
+    return kernel.listDirectory(path, without && { without });
   } catch (error) {
     if (syscallErrno(error) === undefined) throw error;
     return undefined;
@@ -103,9 +98,6 @@ function realPathOf(byDescriptor: string): ByteString | undefined {
 
 /** O_NONBLOCK: a FIFO that took the file's place must not make us wait. */
 const readFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-const resolve = { noSymlinks: true, noMagicLinks: true };
-const noSymlinks = { flags: readFlags, resolve };
-const realDirectory = { flags: constants.O_RDONLY | constants.O_DIRECTORY, resolve };
 
 /**
  * Opens a file for reading; the kernel refuses to follow any symlink, also where a directory was exchanged for one since
@@ -114,7 +106,7 @@ const realDirectory = { flags: constants.O_RDONLY | constants.O_DIRECTORY, resol
  */
 export function openRealFile(kernel: Syscalls, path: ByteString): number | "socket" | "elsewhere" {
   try {
-    return kernel.openat2("cwd", hostPath(path), noSymlinks);
+    return kernel.openReal(path);
   } catch (error) {
     const errno = syscallErrno(error);
     if (errno === "ENXIO") return "socket";

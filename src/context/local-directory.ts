@@ -1,23 +1,18 @@
 import { closeSync, constants, openSync } from "node:fs";
-import { errnoOf, type FileStat, loadSyscalls, type Syscalls } from "../core/index.ts";
+import { errnoOf, type FileStat, loadSyscalls, type Syscalls, syscallsNow } from "../core/index.ts";
 import type { LocalFile, LocalTree, NodeStat, RootPath } from "../layer/index.ts";
 import { type ByteString, byteString, bytesOf, isAscii, textOf } from "./byte-strings.ts";
 import { attempt, changed, shown, unreadable } from "./context-problems.ts";
 import { ContextNode } from "./context-node.ts";
-import {
-  hostPath,
-  isDirectory,
-  listNames,
-  lstatNode,
-  openRealFile,
-  readLinkTarget,
-} from "./host-files.ts";
+import { isDirectory, listNames, lstatNode, openRealFile, readLinkTarget } from "./host-files.ts";
 import type { IgnoreRules } from "./ignore/ignore-rules.ts";
 import type { PathIndex } from "./path-index.ts";
 import { isSameVersion, statKeyOf } from "./stat-key.ts";
 import type { HostNodeStat, StatKey } from "./types.ts";
 
 const timesInPage = 1024;
+/** Questions that Node answers, before its answers cost more than it takes to load the library that asks the kernel. */
+const questionsWithoutKernel = 500;
 /** No file has this time. */
 const notPinned = -(2n ** 63n);
 
@@ -26,6 +21,7 @@ export class LocalDirectory implements LocalTree {
   readonly #root: ByteString;
   readonly #rules: IgnoreRules;
   #kernel: Syscalls | undefined;
+  #questions = 0;
   /** Directories that were seen to be no symlinks, all the way from the root. */
   readonly #realDirectories = new Set<ByteString>([""]);
   /** Whether an excluded directory holds something that is not excluded. */
@@ -74,6 +70,10 @@ export class LocalDirectory implements LocalTree {
   readdir(path: RootPath): readonly Buffer[] {
     const directory = byteString(path);
     const names = this.#list(directory, this.#rules.excludedEnds);
+    if (names.length === 0) {
+      this.#listings.set(directory, "");
+      return none;
+    }
     const visible = this.#rules.isEmpty ? names : names.filter(this.#visibleIn(directory, names));
     // One character a byte, so the default order is that of the bytes.
     visible.sort();
@@ -84,7 +84,7 @@ export class LocalDirectory implements LocalTree {
   listed(path: RootPath): readonly Buffer[] {
     const known = this.#listings.get(byteString(path));
     if (known === undefined) return this.readdir(path);
-    return known === "" ? [] : known.split("/").map(bytesOf);
+    return known === "" ? none : known.split("/").map(bytesOf);
   }
 
   hidden(path: RootPath): readonly Buffer[] {
@@ -108,8 +108,11 @@ export class LocalDirectory implements LocalTree {
     const name = byteString(path);
     this.#expectVisible(name);
     const kernel = this.#calls();
-    const host = hostPath(this.#host(name));
-    return attributesOf(kernel.llistxattr(host), (attribute) => kernel.lgetxattr(host, attribute));
+    const host = this.#host(name);
+    const names = kernel.llistxattrBytes(host);
+    if (names.length === 0) return nothing;
+    const bytes = bytesOf(host);
+    return attributesOf(names, (attribute) => kernel.lgetxattr(bytes, attribute));
   }
 
   open(path: RootPath, stat: NodeStat): LocalFile {
@@ -168,6 +171,16 @@ export class LocalDirectory implements LocalTree {
     return stats !== undefined && this.#isAsPinned(statKeyOf(path, stats));
   }
 
+  /** Of many, the kernel's own calls take a third of the time that Node's take, and are worth loading. */
+  #countQuestion(): void {
+    if (++this.#questions !== questionsWithoutKernel || this.#kernel !== undefined) return;
+    try {
+      this.#kernel = syscallsNow();
+    } catch {
+      // Whoever cannot do without them hears why from `prepare`.
+    }
+  }
+
   #calls(): Syscalls {
     if (this.#kernel === undefined) throw new Error("prepare was not awaited");
     return this.#kernel;
@@ -187,7 +200,13 @@ export class LocalDirectory implements LocalTree {
   /** undefined also when a symlink or a file stands on the way. */
   #stat(path: ByteString): FileStat | undefined {
     if (path !== "" && !this.#isRealDirectory(parentOf(path))) return undefined;
-    const stats = attempt(path, () => lstatNode(this.#host(path), this.#kernel));
+    this.#countQuestion();
+    let stats: FileStat | undefined;
+    try {
+      stats = lstatNode(this.#host(path), this.#kernel);
+    } catch (error) {
+      throw unreadable(shown(path), error);
+    }
     if (isDirectory(stats)) this.#realDirectories.add(path);
     return stats;
   }
@@ -198,9 +217,13 @@ export class LocalDirectory implements LocalTree {
 
   #list(path: ByteString, without?: readonly Uint8Array[]): ByteString[] {
     if (!this.#isRealDirectory(path)) throw unreadable(shown(path), undefined, "ENOTDIR");
-    const names = attempt(path, () =>
-      listNames(this.#host(path), { kernel: this.#kernel, ...(without && { without }) }),
-    );
+    this.#countQuestion();
+    let names: ByteString[] | undefined;
+    try {
+      names = listNames(this.#host(path), { kernel: this.#kernel, without });
+    } catch (error) {
+      throw unreadable(shown(path), error);
+    }
     if (names === undefined) throw changed(path);
     return names;
   }
@@ -266,6 +289,7 @@ function attributesOf(
 }
 
 const nothing: ReadonlyMap<string, Buffer> = new Map();
+const none: readonly Buffer[] = [];
 
 /** What a socket looks like in an image. */
 function emptyFile(): LocalFile {

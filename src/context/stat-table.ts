@@ -63,14 +63,8 @@ export class StatTable {
     const index = this.paths.find(key.path);
     if (index === undefined) return undefined;
     const { records, at } = this.#locate(index);
-    const isSame =
-      records.readUInt32LE(at + lastUsedAt) > 0 &&
-      records.readBigInt64LE(at + 16) === key.ctimeNs &&
-      records.readBigInt64LE(at + 8) === key.mtimeNs &&
-      records.readBigUInt64LE(at) === key.size &&
-      records.readBigUInt64LE(at + 24) === key.inode &&
-      records.readBigUInt64LE(at + 32) === key.device;
-    if (!isSame) return undefined;
+    if (records.readUInt32LE(at + lastUsedAt) === 0 || !encodeVersion(key)) return undefined;
+    if (records.compare(versionBytes, 0, digestAt, at, at + digestAt) !== 0) return undefined;
     records.writeUInt32LE(day, at + lastUsedAt);
     return `sha256:${records.toString("hex", at + digestAt, at + digestAt + 32)}` as Digest;
   }
@@ -78,11 +72,8 @@ export class StatTable {
   /** Takes the place of what is known of this path. */
   set({ key, digest, lastUsed }: StatEntry): void {
     const { records, at } = this.#locate(this.paths.add(key.path));
-    records.writeBigUInt64LE(key.size, at);
-    records.writeBigInt64LE(key.mtimeNs, at + 8);
-    records.writeBigInt64LE(key.ctimeNs, at + 16);
-    records.writeBigUInt64LE(key.inode, at + 24);
-    records.writeBigUInt64LE(key.device, at + 32);
+    if (!encodeVersion(key)) throw new RangeError("a time for which there is no room");
+    records.set(versionBytes, at);
     records.write(digest.slice("sha256:".length), at + digestAt, 32, "hex");
     records.writeUInt32LE(lastUsed, at + lastUsedAt);
   }
@@ -138,6 +129,20 @@ export class StatTable {
     }
     return { records, at };
   }
+}
+
+/** A version as it begins a record, in memory that is used again and again. */
+const version = new BigInt64Array(digestAt / 8);
+const versionBytes = new Uint8Array(version.buffer);
+
+/** False for a time for which there is no room. */
+function encodeVersion({ size, mtimeNs, ctimeNs, inode, device }: StatKey): boolean {
+  version[0] = size;
+  version[1] = mtimeNs;
+  version[2] = ctimeNs;
+  version[3] = inode;
+  version[4] = device;
+  return version[1] === mtimeNs && version[2] === ctimeNs;
 }
 
 /** Not a CRC: zlib takes 0.7 ms to load, and every build reads a table. */

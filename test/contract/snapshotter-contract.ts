@@ -475,9 +475,9 @@ export function describeSnapshotter(
         expect(found).toHaveProperty(["d/f"]);
         const kernel = await loadSyscalls();
         for (const entry of await readdir(folders.directory)) {
-          const names = await tryNames(() =>
-            kernel.llistxattr(join(folders.directory, entry, "fs", "d")),
-          );
+          const names = await tryNames(() => [
+            ...kernel.llistxattr(join(folders.directory, entry, "fs", "d")),
+          ]);
           expect(names.filter((xattr) => xattr.includes("overlay"))).toEqual([]);
         }
       });

@@ -5,7 +5,7 @@ export {
   syscallError,
   type SyscallFailure,
 } from "./errors.ts";
-export { lazySyscalls, loadSyscalls } from "./load.ts";
+export { lazySyscalls, loadSyscalls, syscallsNow } from "./load.ts";
 export { fileStat, fileTypeOf, splitDevice } from "./look.ts";
 export {
   rlimInfinity,

@@ -98,6 +98,14 @@ export function passingPath(path: SyscallPath): Buffer {
   return place;
 }
 
+/** The same of a path with one character a byte. */
+export function passingBytes(path: string): Buffer {
+  if (path.length >= place.length || path.includes("\0"))
+    return cString(Buffer.from(path, "latin1"));
+  place[place.write(path, 0, "latin1")] = 0;
+  return place;
+}
+
 /** The bytes with a final NUL. @throws SYSCALL_FAILED (EINVAL) when there is a NUL inside */
 export function cString(text: SyscallPath): Buffer {
   const bytes = typeof text === "string" ? Buffer.from(text) : text;

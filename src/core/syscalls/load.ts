@@ -12,7 +12,7 @@ let loaded: Syscalls | undefined;
  * @throws SYSCALLS_UNAVAILABLE where the library is missing or the machine is none of ours
  */
 export async function loadSyscalls(): Promise<Syscalls> {
-  return loadNow();
+  return syscallsNow();
 }
 
 /**
@@ -24,7 +24,7 @@ export function lazySyscalls(): Syscalls {
   for (const name of names) {
     const get = (): unknown => {
       // From here on it is a plain object: calls are made once for every file of a layer.
-      for (const [key, value] of Object.entries(loadNow())) {
+      for (const [key, value] of Object.entries(syscallsNow())) {
         Object.defineProperty(calls, key, { value });
       }
       return Reflect.get(calls, name);
@@ -34,7 +34,8 @@ export function lazySyscalls(): Syscalls {
   return calls as Syscalls;
 }
 
-function loadNow(): Syscalls {
+/** The same without a promise. @throws SYSCALLS_UNAVAILABLE */
+export function syscallsNow(): Syscalls {
   loaded ??= load();
   return loaded;
 }
@@ -57,6 +58,7 @@ const isCall: Readonly<Record<keyof Syscalls, true>> = {
   lgetxattr: true,
   fgetxattr: true,
   llistxattr: true,
+  llistxattrBytes: true,
   flistxattr: true,
   lremovexattr: true,
   lchown: true,
@@ -71,8 +73,11 @@ const isCall: Readonly<Record<keyof Syscalls, true>> = {
   memfdCreate: true,
   syncfs: true,
   lstat: true,
+  lstatBytes: true,
   fstat: true,
   listNames: true,
+  listDirectory: true,
+  openReal: true,
   prlimit: true,
 };
 

@@ -5,6 +5,7 @@
  */
 const tables = {
   x64: {
+    close: 3,
     ioctl: 16,
     flock: 73,
     lsetxattr: 189,
@@ -39,6 +40,7 @@ const tables = {
     mknodat: 33,
     linkat: 37,
     fchownat: 54,
+    close: 57,
     getdents64: 61,
     utimensat: 88,
     prlimit64: 261,

@@ -78,8 +78,10 @@ export interface Syscalls {
   lgetxattr(path: SyscallPath, name: string): Buffer | undefined;
   fgetxattr(fd: number, name: string): Buffer | undefined;
   /** Names in the kernel's order; none on a filesystem without attributes. */
-  llistxattr(path: SyscallPath): string[];
-  flistxattr(fd: number): string[];
+  llistxattr(path: SyscallPath): readonly string[];
+  /** The same of a path with one character a byte. */
+  llistxattrBytes(path: string): readonly string[];
+  flistxattr(fd: number): readonly string[];
   lremovexattr(path: SyscallPath, name: string): void;
   /** Owner and group, each 0 to 2^32 - 2. Clears setuid and setgid bits, as chown(2) does. */
   lchown(path: SyscallPath, uid: number, gid: number): void;
@@ -125,12 +127,18 @@ export interface Syscalls {
   syncfs(fd: number): Promise<void>;
   /** undefined when nothing is there. Failures are Node's own. */
   lstat(path: SyscallPath): FileStat | undefined;
+  /** The same of a path with one character a byte. */
+  lstatBytes(path: string): FileStat | undefined;
   fstat(fd: number): FileStat;
   /**
    * The names in an open directory that was not read yet, one character a byte, in no order, without `.` and `..`, and
    * without those that end in the bytes of `without`.
    */
   listNames(fd: number, options?: { readonly without?: readonly Uint8Array[] }): string[];
+  /** The same of the directory at `path`, one character a byte, to which no symlink may lead. */
+  listDirectory(path: string, options?: { readonly without?: readonly Uint8Array[] }): string[];
+  /** Opens what is at such a path for reading, without waiting for a FIFO's writer. The caller closes the descriptor. */
+  openReal(path: string): number;
   /** Limits of process `pid` (0: this one) before `limit`, when given, was set. */
   prlimit(pid: number, resource: number, limit?: ResourceLimit): ResourceLimit;
 }

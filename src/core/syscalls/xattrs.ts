@@ -1,5 +1,5 @@
 import { syscallError } from "./errors.ts";
-import { cString, type Library, passingPath } from "./library.ts";
+import { cString, type Library, passingBytes, passingPath } from "./library.ts";
 import type { SyscallPath, Syscalls } from "./types.ts";
 
 type XattrCalls = Pick<
@@ -9,6 +9,7 @@ type XattrCalls = Pick<
   | "lgetxattr"
   | "fgetxattr"
   | "llistxattr"
+  | "llistxattrBytes"
   | "flistxattr"
   | "lremovexattr"
 >;
@@ -17,6 +18,7 @@ type XattrCalls = Pick<
 // XATTR_LIST_MAX: no value and no list of names is longer than the second one.
 const little = Buffer.allocUnsafe(512);
 const most = Buffer.allocUnsafe(65536);
+const none: readonly string[] = [];
 
 /** The extended attribute calls. */
 export function xattrCalls(library: Library): XattrCalls {
@@ -43,6 +45,11 @@ export function xattrCalls(library: Library): XattrCalls {
       readValue((to) => fgetxattr([fd, cString(name), to, to.length]), { syscall: "fgetxattr" }),
     llistxattr: (path) =>
       readNames((to) => llistxattr([passingPath(path), to, to.length]), {
+        syscall: "llistxattr",
+        path,
+      }),
+    llistxattrBytes: (path) =>
+      readNames((to) => llistxattr([passingBytes(path), to, to.length]), {
         syscall: "llistxattr",
         path,
       }),
@@ -78,13 +85,13 @@ function readValue(read: Read, asked: Asked): Buffer | undefined {
   throw failed(asked, value);
 }
 
-function readNames(read: Read, asked: Asked): string[] {
+function readNames(read: Read, asked: Asked): readonly string[] {
   const names = readScratch(read);
   if (typeof names === "object") {
     // Each name ends with a NUL.
-    return names.length === 0 ? [] : names.toString("utf8", 0, names.length - 1).split("\0");
+    return names.length === 0 ? none : names.toString("utf8", 0, names.length - 1).split("\0");
   }
-  if (names === "EOPNOTSUPP") return [];
+  if (names === "EOPNOTSUPP") return none;
   throw failed(asked, names);
 }
 

@@ -238,6 +238,30 @@ test("names are bytes, in byte order", async () => {
   await file.close();
 });
 
+test("the thousandth node is looked at and listed as the first", async () => {
+  const names = Array.from({ length: 600 }, (_, n) => `d/${String(n % 7)}/${String(n)}`);
+  put({ ".dockerignore": "**/*.log\n", ...Object.fromEntries(names.map((name) => [name, name])) });
+  put({ "d/3/gone.log": "", "d/empty/gone.log": "" });
+  const context = await openDirectoryContext({ directory });
+  const looks = async (): Promise<unknown[]> =>
+    Promise.all(
+      (await listAll(context)).map(async (path) => {
+        const { statKey, inode, ...stat } = (await context.lstat(Buffer.from(path))) ?? {};
+        return { path, statKey, inode, ...stat };
+      }),
+    );
+  const first = await looks();
+  expect(first.map((node) => (node as { path: string }).path).sort()).toEqual(
+    [
+      ".dockerignore",
+      "d/",
+      ...names,
+      ...[0, 1, 2, 3, 4, 5, 6, "empty"].map((n) => `d/${n}/`),
+    ].sort(),
+  );
+  expect(await looks()).toEqual(first);
+});
+
 test("a directory that is not there, or is a file, cannot be a context", async () => {
   put({ file: "" });
   for (const name of ["nowhere", "file"]) {

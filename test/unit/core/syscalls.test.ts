@@ -1,5 +1,13 @@
-import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync } from "node:fs";
-import { link, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+} from "node:fs";
+import { link, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -139,8 +147,11 @@ describe("looking at nodes", () => {
       odd,
       "/dev/null",
       "/proc/self",
-    ])
+    ]) {
       expect(kernel.lstat(path)).toEqual(asNodeTells(path));
+      const bytes = Buffer.from(path).toString("latin1");
+      expect(kernel.lstatBytes(bytes)).toEqual(asNodeTells(path));
+    }
   });
 
   test("also where times are before the epoch, and of an open file", () => {
@@ -160,6 +171,12 @@ describe("looking at nodes", () => {
     expect(kernel.lstat(join(folder, "missing"))).toBeUndefined();
     expect(errnoOfCall(() => kernel.lstat(join(folder, "n".repeat(256))))).toBe("ENAMETOOLONG");
     expect(errnoOfCall(() => kernel.lstat(`${folder}/a\0b`))).toBe("EINVAL");
+    expect(kernel.lstatBytes(join(folder, "missing"))).toBeUndefined();
+    expect(errnoOfCall(() => kernel.lstatBytes(join(folder, "n".repeat(256))))).toBe(
+      "ENAMETOOLONG",
+    );
+    expect(errnoOfCall(() => kernel.lstatBytes("n".repeat(5000)))).toBe("ENAMETOOLONG");
+    expect(errnoOfCall(() => kernel.lstatBytes(`${folder}/a\0b`))).toBe("EINVAL");
     expect(errnoOfCall(() => kernel.fstat(1_000_000))).toBe("EBADF");
   });
 
@@ -186,9 +203,36 @@ describe("looking at nodes", () => {
     try {
       const without = [".log", "~"].map((end) => Buffer.from(end));
       expect(kernel.listNames(fd, { without }).sort()).toEqual(left.sort());
+      expect(kernel.listDirectory(folder, { without }).sort()).toEqual(left.sort());
     } finally {
       closeSync(fd);
     }
+  });
+
+  test("a directory and a file by a path that is not UTF-8, to which no symlink may lead", async () => {
+    const directory = `${folder}/\u{e9}\u{ff}`;
+    await mkdir(Buffer.from(directory, "latin1"));
+    await writeFile(Buffer.from(`${directory}/\u{fe}`, "latin1"), "content");
+    await symlink(Buffer.from(directory, "latin1"), join(folder, "link"));
+    expect(kernel.listDirectory(directory)).toEqual(["\u{fe}"]);
+    const fd = kernel.openReal(`${directory}/\u{fe}`);
+    try {
+      expect(readFileSync(fd, "utf8")).toBe("content");
+    } finally {
+      closeSync(fd);
+    }
+    for (const path of ["link", "link/\u{fe}"]) {
+      expect(errnoOfCall(() => kernel.listDirectory(join(folder, path)))).toBe("ELOOP");
+      expect(errnoOfCall(() => kernel.openReal(join(folder, path)))).toBe("ELOOP");
+    }
+    expect(errnoOfCall(() => kernel.listDirectory(`${directory}/\u{fe}`))).toBe("ENOTDIR");
+    expect(errnoOfCall(() => kernel.openReal(join(folder, "missing")))).toBe("ENOENT");
+  });
+
+  test("a listing leaves no descriptor open", () => {
+    const before = readdirSync("/proc/self/fd").length;
+    for (let count = 0; count < 20; count++) kernel.listDirectory(folder);
+    expect(readdirSync("/proc/self/fd").length).toBe(before);
   });
 });
 
