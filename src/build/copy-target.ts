@@ -10,6 +10,7 @@ import {
   type NodeStat,
   type RootPath,
 } from "../layer/index.ts";
+import type { PassingCount } from "../context/index.ts";
 import { makeDirectories, type DirectoryAttributes, type TreeWriter } from "../snapshot/index.ts";
 import type { ModeChange } from "./chmod.ts";
 import type { EarlySync } from "./early-sync.ts";
@@ -28,6 +29,8 @@ export interface CopyTarget {
   readonly created: DirectoryAttributes;
   readonly exclude: readonly string[];
   readonly sync: EarlySync;
+  /** Counts what is copied on the way, where nobody did before: of one directory, without excludes. */
+  readonly count?: PassingCount | undefined;
   readonly signal: AbortSignal;
 }
 

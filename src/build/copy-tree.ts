@@ -36,6 +36,7 @@ export async function copySource(
     const to = await placeFile(target, baseName(source.path));
     return copier.leaf({ from, to, stat });
   }
+  await target.count?.begin(stat);
   const to = await resolvePath(target.tree, target.destination, { followLast: true });
   const existing = await target.tree.lstat(to);
   expectDirectory(to, existing);

@@ -8,11 +8,18 @@ import {
   runFillJob,
   runHashJob,
 } from "../layer/index.ts";
-import { type PutJob, runPutJob, runWriteJob, type WriteJob } from "../snapshot/index.ts";
+import {
+  type PutJob,
+  runPutJob,
+  runSumJob,
+  runWriteJob,
+  type SumJob,
+  type WriteJob,
+} from "../snapshot/index.ts";
 
 /** A script of its own: the second thread where there are many files to read or to make, or much to compress (`openFileThread`). */
 serveJobs((job) => {
-  const known = job as DeflateJob | DigestJob | FillJob | HashJob | PutJob | WriteJob;
+  const known = job as DeflateJob | DigestJob | FillJob | HashJob | PutJob | SumJob | WriteJob;
   switch (known.kind) {
     case "deflate":
       return runDeflateJob(known);
@@ -24,6 +31,8 @@ serveJobs((job) => {
       return runHashJob(known);
     case "put":
       return runPutJob(known);
+    case "sum":
+      return runSumJob(known);
     case "write":
       return runWriteJob(known);
     default:

@@ -5,9 +5,9 @@ import type { Plan, Vertex, VertexId } from "../plan/index.ts";
 import { BuildTrace, type SolvedStep } from "./build-trace.ts";
 import { CachedSteps } from "./cached-steps.ts";
 import type { BuildEnvironment } from "./environment.ts";
-import type { CacheKey } from "./keys.ts";
+import type { CacheKey, FileFields } from "./keys.ts";
 import { openContext } from "./ops/context.ts";
-import { executeCopy } from "./ops/copy.ts";
+import { canCountInPassing, executeCopy } from "./ops/copy.ts";
 import { executeExec } from "./ops/exec.ts";
 import { openGit } from "./ops/git.ts";
 import { openHttp } from "./ops/http.ts";
@@ -62,6 +62,17 @@ export async function solve(plan: Plan, environment: BuildEnvironment): Promise<
 interface StepKeys {
   readonly definition: CacheKey;
   readonly content: CacheKey;
+}
+
+interface StepRun extends Pick<OpRequest, "tellCounted"> {
+  /** Asked when the step has ended. */
+  readonly keys: () => Promise<StepKeys>;
+}
+
+interface StepWork {
+  readonly inputs: readonly VertexResult[];
+  readonly step: Step;
+  readonly tellCounted: OpRequest["tellCounted"] | undefined;
 }
 
 class Solver {
@@ -199,6 +210,12 @@ class Solver {
   }
 
   async #solveStep(vertex: Vertex): Promise<LayersResult> {
+    if (!(await this.#records.mayFind(vertex))) {
+      const inputs = await Promise.all(vertex.inputs.map((id) => this.#result(id)));
+      this.signal.throwIfAborted();
+      const copied = await this.#copyCounting(vertex, inputs);
+      if (copied !== undefined) return copied;
+    }
     const definition = await this.#keys.definition(vertex.id);
     const known = await this.#records.findByDefinition(vertex.id);
     if (known !== undefined) {
@@ -220,7 +237,7 @@ class Solver {
     const work =
       vertex.op.type === "merge"
         ? this.#runMerge(vertex, inputs, { definition, content })
-        : this.#runStep(vertex, inputs, { definition, content });
+        : this.#runStep(vertex, inputs, { keys: async () => ({ definition, content }) });
     this.#running.set(content.digest, work);
     return toLayers(await work);
   }
@@ -233,7 +250,7 @@ class Solver {
   async #runStep(
     vertex: Vertex,
     inputs: readonly VertexResult[],
-    keys: StepKeys,
+    { keys, tellCounted }: StepRun,
   ): Promise<StepRecord> {
     const [base] = inputs;
     // Before its turn, so that a base is shown before the step on it and no step waits for a download of another.
@@ -247,12 +264,32 @@ class Solver {
       return this.#recorded(vertex, keys, () =>
         this.#environment.steps
           .run({ name: vertex.name, why, waitingSince }, async (step) =>
-            this.#execute(vertex, { inputs, step }),
+            this.#execute(vertex, { inputs, step, tellCounted }),
           )
           // At once: else the next step would start on the place that becomes free.
           .catch((error: unknown) => this.#fail(vertex.id, error)),
       );
     });
+  }
+
+  /** A copy for which nothing can be found reads its files once, and learns from that what its keys are. */
+  async #copyCounting(
+    vertex: Vertex,
+    inputs: readonly VertexResult[],
+  ): Promise<LayersResult | undefined> {
+    const { id, op } = vertex;
+    const [base, ...others] = inputs;
+    if (op.type !== "copy" || base?.type !== "layers" || this.#keys.isDefined(id)) return undefined;
+    const sources = { base, others, environment: this.#environment, isUnread: !this.#read.has(id) };
+    if (!(await canCountInPassing(op, sources))) return undefined;
+    const keys = async (): Promise<StepKeys> => ({
+      definition: await this.#keys.definition(id),
+      content: await this.#keys.content(vertex, inputs),
+    });
+    const tellCounted = (files: FileFields): void => {
+      this.#keys.takeCounted(vertex, files);
+    };
+    return toLayers(await this.#runStep(vertex, inputs, { keys, tellCounted }));
   }
 
   /** No step of its own on the screen: the copy whose layer it places was shown. */
@@ -269,14 +306,15 @@ class Solver {
     return this.#fileSlots(async () => {
       this.signal.throwIfAborted();
       const environment = this.#environment;
-      return this.#recorded(vertex, keys, () => executeMerge({ environment, base, layer }));
+      const work = (): Promise<LayersResult> => executeMerge({ environment, base, layer });
+      return this.#recorded(vertex, async () => keys, work);
     });
   }
 
   /** Does the work of a step and remembers what it came to. */
   async #recorded(
     vertex: Vertex,
-    keys: StepKeys,
+    keys: () => Promise<StepKeys>,
     work: () => Promise<LayersResult>,
   ): Promise<StepRecord> {
     const started = monotonicMs();
@@ -287,7 +325,7 @@ class Solver {
       created,
       durationMs: Math.round(monotonicMs() - started),
     };
-    await this.#records.remember(vertex, keys, record);
+    await this.#records.remember(vertex, await keys(), record);
     this.#trace.note(vertex.id, { outcome: "ran", record });
     return record;
   }
@@ -302,10 +340,7 @@ class Solver {
   }
 
   /** What a step made is only remembered when no secret stands in it. */
-  async #execute(
-    vertex: Vertex,
-    work: { readonly inputs: readonly VertexResult[]; readonly step: Step },
-  ): Promise<LayersResult> {
+  async #execute(vertex: Vertex, work: StepWork): Promise<LayersResult> {
     const watched = this.#environment.secretWatch?.step({
       name: vertex.name,
       step: work.step,
@@ -317,10 +352,7 @@ class Solver {
     return result;
   }
 
-  async #executeOp(
-    vertex: Vertex,
-    work: { readonly inputs: readonly VertexResult[]; readonly step: Step },
-  ): Promise<LayersResult> {
+  async #executeOp(vertex: Vertex, work: StepWork): Promise<LayersResult> {
     const { op } = vertex;
     const [base, ...others] = work.inputs;
     if (base?.type !== "layers") throw coreError("INTERNAL", `start ${vertex.name} without a root`);
@@ -330,6 +362,7 @@ class Solver {
       others,
       step: work.step,
       isUnread: !this.#read.has(vertex.id),
+      ...(work.tellCounted && { tellCounted: work.tellCounted }),
       ...(vertex.ignoreCache === true ? { emptyOnce: this.#emptyOnce.bind(this) } : {}),
     };
     switch (op.type) {

@@ -21,6 +21,8 @@ export class StepRecords {
   readonly #renewed: ReadonlySet<VertexId>;
   readonly #hits = new Map<VertexId, Promise<StepRecord | undefined>>();
   readonly #remote: RemoteHits | undefined;
+  /** Asked when the build begins: what it makes itself serves only steps that are the same. */
+  #wasEmpty: Promise<boolean> | undefined;
 
   constructor(options: {
     /** Looked into for what is not here. */
@@ -33,6 +35,14 @@ export class StepRecords {
     this.#keys = options.keys;
     this.#remote = options.remote;
     this.#renewed = renewedVertices(options.plan);
+  }
+
+  /** Whether anything may be found for a step, before its keys are known. */
+  async mayFind({ ignoreCache }: Vertex): Promise<boolean> {
+    if (ignoreCache === true) return false;
+    return (
+      this.#remote !== undefined || !(await (this.#wasEmpty ??= this.#environment.cache.isEmpty()))
+    );
   }
 
   /** By definition. Looked up once, so that whoever uses the record and whoever tells of it agree. */

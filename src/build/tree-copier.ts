@@ -1,5 +1,5 @@
 import { setImmediate } from "node:timers/promises";
-import { fileChanged, parseExcludes, type Excludes } from "../context/index.ts";
+import { fileChanged, parseExcludes, type Excludes, type PassingNode } from "../context/index.ts";
 import { monotonicMs } from "../core/index.ts";
 import {
   baseName,
@@ -24,6 +24,16 @@ interface Node {
   readonly from: RootPath;
   readonly to: RootPath;
   readonly stat: NodeStat;
+}
+
+/** A node of a tree that answers at once. */
+interface LocalNode {
+  readonly local: LocalTree;
+  readonly path: RootPath;
+  readonly name: Buffer;
+  readonly stat: NodeStat;
+  /** Where what is copied is counted on the way. */
+  readonly counted: PassingNode | undefined;
 }
 
 /** A directory at the destination that copies go into. */
@@ -75,14 +85,23 @@ export class TreeCopier {
   async children(from: RootPath, folder: Folder): Promise<void> {
     await this.#local?.prepare();
     const local = this.#local;
+    const { count } = this.#target;
     const names = local?.listed(from) ?? (await this.#source.readdir(from));
     for (const name of names) {
       if (monotonicMs() > this.#turnEnds) await this.#takeTurn();
       const path = joinRootPath(from, name);
       const stat = this.#target.exclude.length > 0 ? undefined : local?.lstatListed(path);
-      if (local === undefined || stat === undefined) await this.child(path, folder);
-      else if (!this.#copyAtOnce({ local, path, name, stat }, folder))
-        await this.#copy({ from: path, stat, isExcluded: false }, folder);
+      if (local === undefined || stat === undefined) {
+        // What is gone before it is counted was never there.
+        if (count === undefined) await this.child(path, folder);
+        continue;
+      }
+      const room = count && this.#target.writer.room();
+      if (room !== undefined) await room;
+      const counted = count?.next(path, stat);
+      if (this.#copyAtOnce({ local, path, name, stat, counted }, folder)) continue;
+      await counted?.take();
+      await this.#copy({ from: path, stat, isExcluded: false }, folder);
     }
   }
 
@@ -90,21 +109,15 @@ export class TreeCopier {
    * Copies a file without waiting for anything; false, with nothing done, where that cannot be. Most nodes of most trees
    * are such files.
    */
-  #copyAtOnce(
-    source: {
-      readonly local: LocalTree;
-      readonly path: RootPath;
-      readonly name: Buffer;
-      readonly stat: NodeStat;
-    },
-    folder: Folder,
-  ): boolean {
-    const { local, path, name, stat } = source;
+  #copyAtOnce(source: LocalNode, folder: Folder): boolean {
+    const { local, path, name, stat, counted } = source;
     if (stat.type !== "file" || stat.nlink > 1 || stat.size > largestAtOnce) return false;
     if (folder.taken === undefined) return false;
     if (folder.taken.size > 0 && folder.taken.has(name.toString("latin1"))) return false;
     const to = joinRootPath(folder.to, name);
     expectStorable(to, stat);
+    // Whoever has to read the file anyhow takes its digest as well.
+    if (counted?.isKnown === false) return this.#copyLater({ local, path, to, stat, counted });
     if (this.#target.writer.canReadLater && this.#copyLater({ local, path, to, stat })) return true;
     const file = local.open(path, stat);
     try {
@@ -124,14 +137,15 @@ export class TreeCopier {
     readonly path: RootPath;
     readonly to: RootPath;
     readonly stat: NodeStat;
+    readonly counted?: PassingNode;
   }): boolean {
-    const { local, path, to, stat } = source;
+    const { local, path, to, stat, counted: digest } = source;
     const { size, statKey: version } = stat;
     if (version === undefined || local.placeOf(path, stat) !== version.path) return false;
     const xattrs = local.xattrs(path);
     if (xattrs.size > 0) return false;
     const open = (): LocalFile => openPlain(local, path, stat);
-    const content = { size, version, open };
+    const content = { size, version, open, digest };
     if (!this.#target.writer.laterFile(to, this.#looks(stat, xattrs), content)) return false;
     this.#target.sync.wrote(size);
     return true;

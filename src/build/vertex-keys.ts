@@ -24,7 +24,7 @@ export interface VertexKeysOptions {
 /** Checksums of what an op reads of one input. */
 interface FilesRead {
   readonly fields: readonly FileFields[];
-  /** Milliseconds of `monotonicMs`. */
+  /** Milliseconds of `monotonicMs`; Infinity for what was copied: then it is true, whatever became of the files. */
   readonly readAt: number;
 }
 
@@ -77,6 +77,18 @@ export class VertexKeys {
     return { definition: await this.#definitions.get(id), content: this.#contents.get(id) };
   }
 
+  /** Whether somebody has asked for the definition: then the files were looked at. */
+  isDefined(id: VertexId): boolean {
+    return this.#definitions.has(id);
+  }
+
+  /** What a copy that was not defined has read of its one input that is a tree from outside. */
+  takeCounted({ id, inputs }: Vertex, files: FileFields): void {
+    const { plan } = this.#options;
+    const index = inputs.findIndex((input) => isForeignTree(vertexOf(plan, input).op));
+    this.#reads.set(readName(id, index), { fields: [files], readAt: Infinity });
+  }
+
   /** Whether the files that a step read are others than its definition tells: then nothing may be remembered under that. */
   isOutdated(id: VertexId): boolean {
     return this.#outdated.has(id);
@@ -104,8 +116,10 @@ export class VertexKeys {
         : [opFields(op, environment.implicitTime)];
     for (const [index, id] of vertex.inputs.entries()) {
       if (isForeignTree(vertexOf(plan, id).op)) {
-        const read = await this.#readFields(op, { index, result: await openTree(id) });
-        this.#reads.set(`${String(vertex.id)} ${String(index)}`, read);
+        const name = readName(vertex.id, index);
+        const counted = this.#reads.get(name);
+        const read = counted ?? (await this.#readFields(op, { index, result: await openTree(id) }));
+        this.#reads.set(name, read);
         fields.push(...read.fields);
       } else {
         const { digest } = await this.#definitionOf(id);
@@ -141,7 +155,7 @@ export class VertexKeys {
     vertex: Vertex,
     input: { readonly index: number; readonly result: VertexResult },
   ): Promise<readonly FileFields[]> {
-    const before = this.#reads.get(`${String(vertex.id)} ${String(input.index)}`);
+    const before = this.#reads.get(readName(vertex.id, input.index));
     if (before !== undefined && monotonicMs() - before.readAt < momentMs) return before.fields;
     const { fields } = await this.#readFields(vertex.op, input);
     if (before !== undefined && !isSameRead(fields, before.fields)) this.#outdated.add(vertex.id);
@@ -159,4 +173,8 @@ export class VertexKeys {
     const fields = await this.#reading(() => readFieldsOf({ op, ...input, environment }));
     return { fields, readAt: monotonicMs() };
   }
+}
+
+function readName(id: VertexId, index: number): string {
+  return `${String(id)} ${String(index)}`;
 }

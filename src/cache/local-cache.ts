@@ -1,4 +1,12 @@
-import { closeSync, fstatSync, futimesSync, openSync, readFileSync } from "node:fs";
+import {
+  closeSync,
+  type Dir,
+  fstatSync,
+  futimesSync,
+  openSync,
+  opendirSync,
+  readFileSync,
+} from "node:fs";
 import { readdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import {
@@ -83,6 +91,7 @@ export function openLocalCache(options: {
       await rm(recordPath(key), { force: true });
       await rm(keyPath(key), { force: true });
     },
+    isEmpty: async () => !hasRecords(records),
     list: () => listRecords(records, isTrusted),
     markDurable: async (keys) => {
       for (const key of new Set(keys)) {
@@ -135,6 +144,24 @@ function touch(file: number, clock: Clock): void {
   } catch (error) {
     // A cache that may only be read is still a cache.
     if (!["EROFS", "EPERM", "EACCES"].includes(errnoOf(error) ?? "")) throw error;
+  }
+}
+
+/** Without listing all of them: every build asks. */
+function hasRecords(records: string): boolean {
+  let folder: Dir;
+  try {
+    folder = opendirSync(records);
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return false;
+    throw error;
+  }
+  try {
+    for (let entry = folder.readSync(); entry !== null; entry = folder.readSync())
+      if (keyOfFile(entry.name) !== undefined) return true;
+    return false;
+  } finally {
+    folder.closeSync();
   }
 }
 

@@ -53,6 +53,8 @@ export interface Cache {
   explain(key: Digest): Promise<CacheKeyObject | undefined>;
   /** Idempotent. */
   remove(key: Digest): Promise<void>;
+  /** Whether there is no record at all, and no lookup can find one. */
+  isEmpty(): Promise<boolean>;
   /** Records that a lookup would find, in byte order of their keys. */
   list(): AsyncIterable<CacheEntry>;
 }

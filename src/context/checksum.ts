@@ -4,17 +4,23 @@ import {
   joinRootPath,
   parentRootPath,
   resolvePath,
-  rootPathToString,
   type LocalTree,
   type MergedTree,
-  type NodeStat,
   type RootPath,
 } from "../layer/index.ts";
 import { DigestBatches, type BatchedFile } from "./digest-batches.ts";
-import { FileDigests } from "./file-digests.ts";
+import type { FileDigests } from "./file-digests.ts";
+import {
+  type Found,
+  FoundFiles,
+  listedBelow,
+  nanosecondsNow,
+  type Source,
+  sourceOf,
+} from "./found-files.ts";
 import { parseExcludes, type Excludes } from "./ignore/parse-excludes.ts";
 import { digestLocalNode, digestNode, smallSize } from "./node-digest.ts";
-import type { BuildContext, StatCache, StatKey } from "./types.ts";
+import type { StatCache } from "./types.ts";
 
 export interface Selection {
   readonly tree: MergedTree;
@@ -61,26 +67,6 @@ export async function checksumSelection(selection: Selection): Promise<FileDiges
   return run.files();
 }
 
-interface Found {
-  readonly path: RootPath;
-  /** As it is listed. */
-  readonly name: string | ListedBelow;
-  readonly stat: NodeStat;
-}
-
-/** A selected directory: what lies in it is listed by its path behind `prefix`. */
-interface Source {
-  /** Where it is. */
-  readonly root: RootPath;
-  readonly prefix: string;
-}
-
-/** A node in a selected directory. */
-interface ListedBelow {
-  readonly source: Source;
-  readonly relative: RootPath;
-}
-
 /** A file that is in the hands of the other thread, and where its digest is to stand in the list. */
 interface FoundFile extends Found, BatchedFile {
   readonly slot: number;
@@ -91,11 +77,9 @@ class ChecksumRun {
   readonly #tree: MergedTree;
   readonly #local: LocalTree | undefined;
   #isPrepared = false;
-  readonly #context: BuildContext | undefined;
-  readonly #cache: StatCache | undefined;
   readonly #excludes: Excludes;
   readonly #selection: Selection;
-  readonly #files = new FileDigests();
+  readonly #found: FoundFiles;
   readonly #pending = new Set<Promise<void>>();
   readonly #listedParents = new Set<string>();
   readonly #batches: DigestBatches<FoundFile> | undefined;
@@ -108,8 +92,7 @@ class ChecksumRun {
     this.#selection = selection;
     this.#tree = selection.tree;
     this.#local = selection.tree.local;
-    this.#context = isContext(selection.tree) ? selection.tree : undefined;
-    this.#cache = selection.statCache ?? this.#context?.statCache;
+    this.#found = new FoundFiles(selection.tree, selection.statCache);
     this.#excludes = parseExcludes(selection.exclude ?? []);
     const { thread } = selection;
     if (thread !== undefined && this.#local !== undefined)
@@ -126,9 +109,8 @@ class ChecksumRun {
     const stat = await this.#tree.lstat(real);
     if (stat === undefined) return;
     if (this.#selection.parents === true) await this.#addParents(path);
-    const name = path.length === 0 ? "." : rootPathToString(path);
-    await this.#add({ path: real, name, stat });
-    const source = { root: real, prefix: path.length === 0 ? "" : `${name}/` };
+    const source = sourceOf(path, real);
+    await this.#add({ path: real, name: source.name, stat });
     if (stat.type === "directory") await this.#addChildren(real, source);
   }
 
@@ -140,7 +122,7 @@ class ChecksumRun {
 
   files(): FileDigests {
     if (this.failure !== undefined) throw this.failure.error;
-    return this.#files;
+    return this.#found.files;
   }
 
   async #addParents(path: RootPath): Promise<void> {
@@ -148,7 +130,7 @@ class ChecksumRun {
     for (let at = parentRootPath(path); at !== undefined && at.length > 0; at = parentRootPath(at))
       parents.unshift(at);
     for (const parent of parents) {
-      const name = rootPathToString(parent);
+      const { name } = sourceOf(parent, parent);
       const stat = this.#listedParents.has(name) ? undefined : await this.#tree.lstat(parent);
       this.#listedParents.add(name);
       if (stat !== undefined) await this.#add({ path: parent, name, stat });
@@ -157,7 +139,6 @@ class ChecksumRun {
 
   async #addChildren(directory: RootPath, source: Source): Promise<void> {
     const local = this.#local;
-    const { root } = source;
     for (const child of local?.readdir(directory) ?? (await this.#tree.readdir(directory))) {
       // The clock takes a microsecond to be read.
       if (++this.#steps % stepsInTurn === 0 && monotonicMs() >= this.#turnEnds)
@@ -165,9 +146,10 @@ class ChecksumRun {
       const path = joinRootPath(directory, child);
       const stat = local === undefined ? await this.#tree.lstat(path) : local.lstatListed(path);
       if (stat === undefined) continue;
-      const relative = root.length === 0 ? path : path.subarray(root.length + 1);
+      const name = listedBelow(source, path);
+      const { relative } = name;
       const isExcluded = this.#excludes.isExcluded(relative);
-      const found = { path, name: { source, relative }, stat };
+      const found = { path, name, stat };
       if (!isExcluded && !this.#addAtOnce(found)) await this.#add(found);
       if (stat.type !== "directory") continue;
       if (isExcluded && this.#excludes.canSkipDirectory(relative)) continue;
@@ -178,11 +160,11 @@ class ChecksumRun {
   /** False when that would take waiting. Most nodes take none, and a promise costs as much as a system call. */
   #addAtOnce(found: Found): boolean {
     const { stat } = found;
-    const known = this.#known(found);
+    const known = this.#found.known(found);
     const local = this.#isPrepared && stat.size <= smallSize ? this.#local : undefined;
     if (known === undefined && local === undefined) return false;
-    const slot = this.#addSlot(found);
-    if (known !== undefined) this.#files.setDigest(slot, known);
+    const slot = this.#found.add(found);
+    if (known !== undefined) this.#found.files.setDigest(slot, known);
     else if (stat.type !== "file" || local === undefined || !this.#handOver(found, { local, slot }))
       this.#digestAtOnce(found, slot);
     if (this.failure !== undefined) throw this.failure.error;
@@ -201,22 +183,22 @@ class ChecksumRun {
     const place = local.placeOf(path, stat);
     if (place === undefined) return false;
     const version = stat.statKey;
-    return this.#batches.take({ path, name, stat, slot, place, version, readAt: now() });
+    return this.#batches.take({ path, name, stat, slot, place, version, readAt: nanosecondsNow() });
   }
 
   #takeBack(file: FoundFile, digest: Digest | undefined): void {
     if (digest === undefined) this.#digestAtOnce(file, file.slot);
-    else this.#learn(file, { slot: file.slot, digest, readAt: file.readAt });
+    else this.#found.learn(file, { slot: file.slot, digest, readAt: file.readAt });
   }
 
   #digestAtOnce(found: Found, slot: number): void {
     const { path, stat } = found;
-    const readAt = now();
+    const readAt = nanosecondsNow();
     try {
       if (this.#local === undefined) throw new Error("only local trees answer at once");
       const digest = digestLocalNode({ tree: this.#local, path, stat });
       if (digest instanceof Promise) throw new Error("small files are digested at once");
-      this.#learn(found, { slot, digest, readAt });
+      this.#found.learn(found, { slot, digest, readAt });
     } catch (error) {
       this.#fail(error, slot);
     }
@@ -228,10 +210,10 @@ class ChecksumRun {
   }
 
   async #add(found: Found): Promise<void> {
-    const slot = this.#addSlot(found);
-    const known = this.#known(found);
+    const slot = this.#found.add(found);
+    const known = this.#found.known(found);
     if (known !== undefined) {
-      this.#files.setDigest(slot, known);
+      this.#found.files.setDigest(slot, known);
       return;
     }
     const work = this.#digest(found, slot)
@@ -244,52 +226,17 @@ class ChecksumRun {
     if (this.failure !== undefined) throw this.failure.error;
   }
 
-  #addSlot({ name, stat }: Found): number {
-    const { mode } = stat;
-    if (typeof name === "string") return this.#files.add({ path: name, mode });
-    const { source, relative } = name;
-    const version = stat.statKey;
-    const paths = this.#cache?.paths;
-    if (version === undefined || paths === undefined)
-      return this.#files.add({ path: source.prefix + rootPathToString(relative), mode });
-    const naming = { paths, cut: version.path.length - relative.length, prefix: source.prefix };
-    return this.#files.addNumbered({ number: paths.add(version.path), mode }, naming);
-  }
-
-  #known(found: Found): Digest | undefined {
-    const version = found.stat.statKey;
-    const digest = version === undefined ? undefined : this.#cache?.get(version);
-    if (digest !== undefined) this.#pin(found, version);
-    return digest;
-  }
-
   async #digest(found: Found, slot: number): Promise<void> {
     const { path, stat } = found;
     const local = this.#local;
     await local?.prepare();
     this.#isPrepared = true;
-    const readAt = now();
+    const readAt = nanosecondsNow();
     const node = { path, stat, signal: this.#selection.signal };
     const digest = await (local === undefined
       ? digestNode({ ...node, tree: this.#tree })
       : digestLocalNode({ ...node, tree: local }));
-    this.#learn(found, { slot, digest, readAt });
-  }
-
-  #learn(
-    found: Found,
-    read: { readonly slot: number; readonly digest: Digest; readonly readAt: bigint },
-  ): void {
-    const { slot, digest, readAt } = read;
-    const version = found.stat.statKey;
-    if (version !== undefined) this.#cache?.set({ key: version, digest, readAt });
-    this.#pin(found, version);
-    this.#files.setDigest(slot, digest);
-  }
-
-  #pin({ path, stat }: Found, version: StatKey | undefined): void {
-    const canChange = stat.type === "file" || stat.type === "symlink";
-    if (canChange && version !== undefined) this.#context?.pin(path, version);
+    this.#found.learn(found, { slot, digest, readAt });
   }
 
   async #takeTurn(): Promise<void> {
@@ -297,13 +244,4 @@ class ChecksumRun {
     await setImmediate();
     this.#turnEnds = monotonicMs() + turnMs;
   }
-}
-
-/** Nanoseconds since the epoch. */
-function now(): bigint {
-  return BigInt(Date.now()) * 1_000_000n;
-}
-
-function isContext(tree: MergedTree): tree is BuildContext {
-  return "pin" in tree;
 }

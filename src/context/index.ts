@@ -10,6 +10,7 @@ export { contextError, type ContextErrorCode } from "./errors.ts";
 export { FileDigests, selectionDigest } from "./file-digests.ts";
 export { openGitRepositories, type GitRepositoriesOptions } from "./git/repositories.ts";
 export type * from "./git/types.ts";
+export { PassingCount, type PassingNode } from "./passing-count.ts";
 export { parseExcludes, type Excludes } from "./ignore/parse-excludes.ts";
 export { explainPath, type RuleMatch } from "./ignore/explain-path.ts";
 export { IgnoreRules } from "./ignore/ignore-rules.ts";

@@ -109,10 +109,12 @@ export class LocalDirectory implements LocalTree {
     this.#expectVisible(name);
     const kernel = this.#calls();
     const host = this.#host(name);
-    const names = kernel.llistxattrBytes(host);
-    if (names.length === 0) return nothing;
-    const bytes = bytesOf(host);
-    return attributesOf(names, (attribute) => kernel.lgetxattr(bytes, attribute));
+    return attempt(name, () => {
+      const names = kernel.llistxattrBytes(host);
+      if (names.length === 0) return nothing;
+      const bytes = bytesOf(host);
+      return attributesOf(names, (attribute) => kernel.lgetxattr(bytes, attribute));
+    });
   }
 
   open(path: RootPath, stat: NodeStat): LocalFile {

@@ -176,12 +176,18 @@ export type PlainLooks = Pick<NodeStat, "mode" | "uid" | "gid" | "size">;
  * it is shorter than `looks` tells.
  */
 export function digestPlainFile(fd: number, looks: PlainLooks): Buffer | undefined {
-  const header = encodeHeader({ ...plainFile, ...looks }, noAttributes);
-  const bytes = readBehind(header, { fd, size: looks.size });
+  const bytes = readBehind(plainHead(looks), { fd, size: looks.size });
   return bytes && hash("sha256", bytes, "buffer");
 }
 
-const plainFile = { type: "file", devMajor: 0, devMinor: 0 } as const;
+/** What comes before the content in the digest of such a file. */
+export function plainHead({ mode, uid, gid, size }: PlainLooks): string {
+  return encodeHeader(
+    { type: "file", mode, uid, gid, size, devMajor: 0, devMinor: 0 },
+    noAttributes,
+  );
+}
+
 const noAttributes: Attributes = new Map();
 
 /** Bytes that were there. */

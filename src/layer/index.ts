@@ -37,7 +37,13 @@ export {
   type TarReceiver,
   type TarTotals,
 } from "./tar/tar-digester.ts";
-export { type FillJob, runFillJob, versionsOf } from "./tar/fill-job.ts";
+export {
+  digestBehind,
+  type DigestsAsked,
+  type FillJob,
+  runFillJob,
+  versionsOf,
+} from "./tar/fill-job.ts";
 export { hashElsewhere } from "./tar/hash-elsewhere.ts";
 export { type HashJob, runHashJob } from "./tar/hash-job.ts";
 export { formatHeader } from "./tar/write-header.ts";

@@ -5,6 +5,7 @@ export { prepareMountPoints, type MountPoint, type PreparedMountPoints } from ".
 export { openSnapshotter, type OpenSnapshotterOptions } from "./open-snapshotter.ts";
 export { openSkeleton, type SkeletonStub } from "./skeleton.ts";
 export { type PutJob, runPutJob } from "./tar-file.ts";
+export { runSumJob, type SumJob } from "./tar-sum.ts";
 export { openTreeWriter } from "./tree-writer.ts";
 export type * from "./types.ts";
 export { runWriteJob, type WriteJob } from "./write-job.ts";

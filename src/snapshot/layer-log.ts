@@ -208,7 +208,7 @@ export function isPlain({
 }
 
 /** Ends `tar`, which has so many bytes of content. */
-export function loggedLayer(tar: LayerTarDigester, contentSize: number): LoggedLayer {
+function loggedLayer(tar: LayerTarDigester, contentSize: number): LoggedLayer {
   const { digest, size } = tar.finish();
   return { diffId: diffId(digest), tarSize: size, contentSize };
 }

@@ -1,5 +1,6 @@
 import { closeSync, ftruncateSync, openSync, read as readCallback, writeSync } from "node:fs";
 import { promisify } from "node:util";
+import { addToSum } from "./tar-sum.ts";
 
 const read = promisify(readCallback);
 
@@ -18,11 +19,16 @@ export class TarFile {
   /** @throws EEXIST of Node */
   constructor(path: string) {
     this.path = path;
-    this.#fd = openSync(path, "wx", 0o600);
+    this.#fd = openSync(path, "wx+", 0o600);
   }
 
   get fd(): number {
     return this.#fd;
+  }
+
+  /** Bytes that were claimed. */
+  get length(): number {
+    return this.#length;
   }
 
   write(bytes: Uint8Array): void {
@@ -36,10 +42,9 @@ export class TarFile {
     return position;
   }
 
-  /** Gives the file its length, and closes it. */
-  finish(): void {
-    if (this.#isOpen) ftruncateSync(this.#fd, this.#length);
-    this.close();
+  /** Gives the file its length: zeros at its end are not there before. */
+  extend(): void {
+    ftruncateSync(this.#fd, this.#length);
   }
 
   /** Idempotent. */
@@ -75,18 +80,21 @@ export interface PutJob {
   /** In shared memory. */
   readonly bytes: Uint8Array;
   readonly position: number;
+  /** Number of the tar, which is one in the whole process: its digest is taken on the way (`SumJob`). */
+  readonly tar: number;
   /** In shared memory; its first one is 1 once all is written. */
   readonly done: Int32Array;
 }
 
 /** Does it. */
-export function runPutJob({ fd, bytes, position, done }: PutJob): void {
+export function runPutJob({ fd, bytes, position, tar, done }: PutJob): void {
   try {
     writeTarPart(fd, bytes, position);
     Atomics.store(done, 0, 1);
   } catch {
     // Whoever posted the job writes it once more, and learns what is wrong.
   }
+  addToSum(tar, { fd, bytes, position });
 }
 
 /** The bytes of a tar. Without `isPassing` each part is the reader's; with it, only until the next one is asked for. */

@@ -1,7 +1,9 @@
-import { Digester, type JobThread } from "../core/index.ts";
+import { type Digest, Digester, type JobThread } from "../core/index.ts";
 import {
   type ContentPlaces,
   contentPlaceSize,
+  digestBehind,
+  type DigestsAsked,
   type FillJob,
   type RootPath,
   type TarReceiver,
@@ -9,6 +11,7 @@ import {
   versionsOf,
 } from "../layer/index.ts";
 import { type PutJob, type TarFile, writeTarPart } from "./tar-file.ts";
+import { sumHere, type SumJob, sumLength } from "./tar-sum.ts";
 import type { LaterContent } from "./types.ts";
 import { readAll } from "./write-content.ts";
 
@@ -28,6 +31,8 @@ interface Piece {
   isFree: boolean;
   length: number;
   missing: Missing[];
+  /** Those of `missing` that are wanted. */
+  digests: DigestsAsked | undefined;
   /** The last job that was about it; 0 for none. */
   job: number;
   /** Where the thread is writing it. */
@@ -42,15 +47,22 @@ const jobsAtOnce = 3;
 /** Files that are read here before a thread is started for others: it costs as much as these. */
 const filesAlone = 500;
 
+/** Tars of this process so far. */
+let tars = 0;
+
 /**
- * A tar on its way to its file. Where there is a second thread, that one reads the files of a piece and writes pieces, while
- * this one makes the headers of the next piece and takes the digest of the one before; what the other one has no time for,
- * is done here. Of several failures the first in the order of the tar is told.
+ * A tar on its way to its file. Where there is a second thread, that one reads the files of a piece, writes pieces and takes the
+ * digest, while this one makes the headers of the next ones; of the files, what the other one has no time for is read here. Of
+ * several failures the first in the order of the tar is told.
  */
 export class TarPieces implements ContentPlaces, TarReceiver {
   readonly #file: TarFile;
   readonly #thread: JobThread | undefined;
+  /** Until the thread takes the digest, from the first piece on that it writes. */
   readonly #digester = new Digester();
+  /** As the thread knows it. */
+  readonly #number = ++tars;
+  #isSummedThere = false;
   readonly #pieces: Piece[] = [];
   /** In which headers and contents are laid. */
   #current: Piece | undefined;
@@ -66,10 +78,8 @@ export class TarPieces implements ContentPlaces, TarReceiver {
 
   /** Whether contents may come later (`expect`). Asked before each file. */
   get canWait(): boolean {
-    const thread = this.#thread;
-    if (thread === undefined) return false;
-    if (this.#filesAlone < filesAlone && ++this.#filesAlone === filesAlone) thread.start();
-    return thread.isReady && !this.isFull;
+    this.#startThread();
+    return this.#thread?.isReady === true && !this.isFull;
   }
 
   /** Whether nothing more should come before `room` was awaited. */
@@ -91,6 +101,7 @@ export class TarPieces implements ContentPlaces, TarReceiver {
 
   /** A place that was given for a file is filled later. */
   expect(place: Buffer, file: Omit<Missing, "at">): void {
+    this.#startThread();
     this.#current?.missing.push({ ...file, at: place.byteOffset });
   }
 
@@ -128,10 +139,30 @@ export class TarPieces implements ContentPlaces, TarReceiver {
     await this.#thread?.over(this.#lastJob);
   }
 
-  /** To be called when everything but the end of the tar has settled. */
-  finish(): TarTotals {
-    if (this.#waiting.length > 0) throw new Error("the tar has not settled");
-    return { digest: this.#digester.digest(), size: this.#digester.size };
+  /** Digest and length of the tar, all of which was taken. */
+  async finish(): Promise<TarTotals> {
+    await this.settle();
+    this.#file.extend();
+    const { fd, length } = this.#file;
+    if (!this.#isSummedThere) return { digest: this.#digester.digest(), size: length };
+    const digest = (await this.#askSum()) ?? sumHere(fd, length);
+    return { digest: digest as Digest, size: length };
+  }
+
+  /** undefined when the thread cannot tell. */
+  async #askSum(): Promise<string | undefined> {
+    if (this.#thread === undefined) return undefined;
+    const result = new Uint8Array(new SharedArrayBuffer(sumLength));
+    const { fd, length } = this.#file;
+    const job: SumJob = { kind: "sum", tar: this.#number, fd, length, result };
+    this.#lastJob = this.#thread.post(job);
+    await this.stop();
+    return result[0] === 0 ? undefined : Buffer.from(result).toString("latin1");
+  }
+
+  /** Once it pays. */
+  #startThread(): void {
+    if (this.#filesAlone < filesAlone && ++this.#filesAlone === filesAlone) this.#thread?.start();
   }
 
   #isUsedUp(): boolean {
@@ -149,6 +180,7 @@ export class TarPieces implements ContentPlaces, TarReceiver {
 
   /** Lets the contents come. */
   #fill(piece: Piece): void {
+    piece.digests = digestsOf(piece.missing);
     if (this.#canPost()) this.#post(piece, fillJobOf(piece));
     else
       try {
@@ -163,6 +195,7 @@ export class TarPieces implements ContentPlaces, TarReceiver {
     for (let piece = this.#waiting[0]; piece && this.#isIdle(piece); piece = this.#waiting[0]) {
       if (piece.missing.length > 0 && piece.filled[0] !== 1) fillHere(piece);
       this.#waiting.shift();
+      tellDigests(piece);
       piece.missing = [];
       this.#store(piece);
     }
@@ -171,15 +204,18 @@ export class TarPieces implements ContentPlaces, TarReceiver {
   #store(piece: Piece): void {
     const bytes = piece.bytes.subarray(0, piece.length);
     // Of other memory, this is the copy.
-    if (!this.#pieces.includes(piece) || !this.#canPost()) {
+    // It has to read what this thread writes.
+    const isTheirs = this.#isSummedThere ? this.#thread?.isReady === true : this.#canPost();
+    if (!this.#pieces.includes(piece) || !isTheirs) {
       this.#pass(bytes);
       piece.isFree = true;
       return;
     }
-    this.#digester.update(bytes);
+    this.#isSummedThere = true;
     piece.position = this.#file.claim(bytes.length);
-    const { written, position } = piece;
-    this.#post(piece, { kind: "put", fd: this.#file.fd, bytes, position, done: written });
+    const { written: done, position } = piece;
+    const tar = this.#number;
+    this.#post(piece, { kind: "put", fd: this.#file.fd, bytes, position, tar, done });
   }
 
   /** Frees what is written. */
@@ -194,7 +230,7 @@ export class TarPieces implements ContentPlaces, TarReceiver {
   }
 
   #pass(bytes: Uint8Array): void {
-    this.#digester.update(bytes);
+    if (!this.#isSummedThere) this.#digester.update(bytes);
     this.#file.write(bytes);
   }
 
@@ -222,29 +258,53 @@ function pieceOf(bytes: Buffer): Piece {
     isFree: true,
     length: bytes.length,
     missing: [],
+    digests: undefined,
     job: 0,
     position: undefined,
   };
 }
 
-function fillJobOf({ bytes, missing, filled }: Piece): FillJob {
+const digestLength = 32;
+
+function digestsOf(missing: readonly Missing[]): DigestsAsked | undefined {
+  if (missing.every(({ content }) => content.digest === undefined)) return undefined;
+  return {
+    heads: missing.map(({ content }) => content.digest?.head ?? "").join("\0"),
+    results: new Uint8Array(new SharedArrayBuffer(missing.length * digestLength)),
+  };
+}
+
+function tellDigests({ missing, digests }: Piece): void {
+  if (digests === undefined) return;
+  const results = Buffer.from(digests.results.buffer);
+  for (const [index, { content }] of missing.entries()) {
+    const at = index * digestLength;
+    content.digest?.learn(`sha256:${results.toString("hex", at, at + digestLength)}` as Digest);
+  }
+}
+
+function fillJobOf({ bytes, missing, digests, filled }: Piece): FillJob {
   return {
     kind: "fill",
     bytes,
     paths: missing.map(({ content }) => content.version.path).join("\0"),
     places: Float64Array.from(missing.flatMap(({ at, content }) => [at, content.size, 0])),
     versions: versionsOf(missing.map(({ content }) => content.version)),
+    ...(digests && { digests }),
     done: filled,
   };
 }
 
-function fillHere({ bytes, missing, filled }: Piece): void {
+function fillHere({ bytes, missing, digests, filled }: Piece): void {
   filled[0] = 0;
-  for (const { path, content, at } of missing) {
+  for (const [index, { path, content, at }] of missing.entries()) {
+    const place = bytes.subarray(at, at + content.size);
     const file = content.open();
     try {
-      readAll(file.fd, bytes.subarray(at, at + content.size), path);
+      readAll(file.fd, place, path);
       file.verify();
+      const head = content.digest?.head;
+      if (head !== undefined) digests?.results.set(digestBehind(head, place), index * digestLength);
     } catch (error) {
       // One that became shorter is told as the change that it is.
       file.verify();

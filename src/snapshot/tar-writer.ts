@@ -1,6 +1,6 @@
 import { rmSync } from "node:fs";
 import { Readable } from "node:stream";
-import { diskFull, isDiskFull } from "../core/index.ts";
+import { diffId, diskFull, isDiskFull } from "../core/index.ts";
 import {
   baseName,
   contentPlaceSize,
@@ -13,7 +13,7 @@ import {
   type RootPath,
   rootPathToString,
 } from "../layer/index.ts";
-import { comesBehind, isPlain, type LoggedLayer, loggedLayer } from "./layer-log.ts";
+import { comesBehind, isPlain, type LoggedLayer } from "./layer-log.ts";
 import { expectTellableName, hardlinkEntry } from "./file-entry.ts";
 import type { SharedNode } from "./layer-disk.ts";
 import { notDirectory } from "./stack-tree.ts";
@@ -124,6 +124,11 @@ export class TarWriter implements TreeWriter {
     return this.#files === undefined && this.#ask(() => this.#pieces.canWait);
   }
 
+  room(): Promise<void> | undefined {
+    if (this.#files !== undefined || !this.#ask(() => this.#pieces.isFull)) return undefined;
+    return this.#room();
+  }
+
   laterFile(path: RootPath, attributes: NodeAttributes, content: LaterContent): boolean {
     const { size } = content;
     const target = { path, attributes, size };
@@ -216,9 +221,13 @@ export class TarWriter implements TreeWriter {
   ): Promise<boolean> {
     const parent = parentRootPath(path);
     if (this.#files !== undefined || parent === undefined || !isPlain(attributes)) return false;
-    await this.#telling(this.#last ?? rootPath, async () => this.#pieces.room());
+    await this.#room();
     await this.#ensure(parent);
     return this.#files === undefined && this.#isNext(path);
+  }
+
+  async #room(): Promise<void> {
+    await this.#telling(this.#last ?? rootPath, async () => this.#pieces.room());
   }
 
   #isNext(path: RootPath): boolean {
@@ -321,12 +330,11 @@ export class TarWriter implements TreeWriter {
   async #endTar(): Promise<LoggedLayer> {
     this.#flush();
     try {
-      await this.#drain();
-      const layer = loggedLayer(this.#tar, this.#contentSize);
-      // The end of the tar: when the descriptor is closed, its number may soon be another file's.
-      await this.#pieces.settle();
-      this.#file.finish();
-      return layer;
+      this.#tar.end();
+      // Whatever the thread does about the tar is over then: when the descriptor is closed, its number may soon be another file's.
+      const { digest, size } = await this.#pieces.finish();
+      this.#file.close();
+      return { diffId: diffId(digest), tarSize: size, contentSize: this.#contentSize };
     } catch (error) {
       // The end of the tar is written only now.
       throw toldWithPath(error, this.#last ?? rootPath);

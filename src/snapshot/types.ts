@@ -1,5 +1,5 @@
 import type { Readable } from "node:stream";
-import type { ChainId, DiffId, JobThread, RootfsMount } from "../core/index.ts";
+import type { ChainId, Digest, DiffId, JobThread, RootfsMount } from "../core/index.ts";
 import type {
   LayerEntryWithContent,
   LocalFile,
@@ -54,6 +54,15 @@ export interface LaterContent {
   readonly version: StatKey;
   /** Opens it in this thread. @throws what is wrong when it is not that version, or has attributes */
   open(): LocalFile;
+  /** Asks for the digest of the content behind a head. */
+  readonly digest?: WantedDigest | undefined;
+}
+
+export interface WantedDigest {
+  /** ASCII. */
+  readonly head: string;
+  /** Called once the content is proved to be of its version. */
+  learn(digest: Digest): void;
 }
 
 export interface TreeWriterOptions {
@@ -99,8 +108,10 @@ export interface TreeWriter {
    * to be there after `settle`, `finish`, or any other method that waits.
    */
   smallFile(path: RootPath, attributes: NodeAttributes, content: SmallContent): boolean;
-  /** Whether `laterFile` may take files now. */
+  /** Whether `laterFile` may take files now, and is the quicker way. */
   readonly canReadLater: boolean;
+  /** Waits, where it takes that, until files can be taken again. Undefined where nothing has to be waited for. */
+  room(): Promise<void> | undefined;
   /**
    * The same of a file that need not be open yet. It is read before the last method that waits is over, and what is wrong
    * with it is told by any later call. False, with nothing done, when that cannot be: then `smallFile` is to be called.

@@ -66,6 +66,15 @@ export function testCache(name: string, open: () => Promise<Cache>): void {
       expect(await cache.peek(key)).toBeUndefined();
     });
 
+    test("it is empty until something is stored, and when all is removed", async () => {
+      const cache = await open();
+      expect(await cache.isEmpty()).toBe(true);
+      await cache.store(key, one, cacheContent("base", "one"));
+      expect(await cache.isEmpty()).toBe(false);
+      await cache.remove(key);
+      expect(await cache.isEmpty()).toBe(true);
+    });
+
     test("a result without layers is a record too", async () => {
       const cache = await open();
       await cache.store(key, one, cacheContent());

@@ -66,6 +66,7 @@ function allKnowing(): { readonly cache: Cache; readonly asked: Digest[] } {
     store: refuse,
     explain: refuse,
     remove: refuse,
+    isEmpty: async () => Promise.resolve(false),
     list: refuse,
   };
   return { cache, asked };

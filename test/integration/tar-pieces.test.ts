@@ -16,7 +16,7 @@ import type { LayersResult } from "../../src/build/result.ts";
 import { type BuildContext, openDirectoryContext } from "../../src/context/index.ts";
 import { JobThread, loadSyscalls, type Syscalls } from "../../src/core/index.ts";
 import { contentPlaceSize, type FillJob, runFillJob, versionsOf } from "../../src/layer/index.ts";
-import { type PutJob, runPutJob } from "../../src/snapshot/index.ts";
+import { type PutJob, runPutJob, runSumJob, type SumJob } from "../../src/snapshot/index.ts";
 import { type CopyHarness, openCopyHarness } from "../support/copy-harness.ts";
 import { expectCode } from "../support/expect-code.ts";
 import { openTestThread } from "../support/file-thread.ts";
@@ -28,7 +28,7 @@ beforeAll(async () => {
   kernel = await loadSyscalls();
 });
 
-type Job = FillJob | PutJob;
+type Job = FillJob | PutJob | SumJob;
 
 /** Some fifteen pieces of small files, and between them what no other thread reads. */
 async function manyFiles(): Promise<string> {
@@ -74,6 +74,11 @@ async function expectSame(directory: string, thread: JobThread): Promise<void> {
   const alone = await (await openCopyHarness()).copy({ from, ...wanted });
   const found = await copyAsTar(await openCopyHarness({ thread }), from);
   expect(found).toEqual({ diffIds: alone.diffIds, isIntact: true });
+  // Its files were counted by now, and are no longer when it is opened again.
+  const again = await openDirectoryContext({ directory });
+  const counting = await openCopyHarness({ thread });
+  const counted = await counting.copyCounting({ from: again, ...wanted });
+  expect(counted?.diffIds).toEqual(alone.diffIds);
 }
 
 function expectNothingLeft({ environment }: CopyHarness): void {
@@ -100,7 +105,8 @@ function lazyThread(): { readonly thread: JobThread; readonly written: boolean[]
     if (job?.kind === "put") {
       runPutJob(job);
       written.push(job.done[0] === 1);
-    } else if (job !== undefined) runFillJob(job);
+    } else if (job?.kind === "sum") runSumJob(job);
+    else if (job !== undefined) runFillJob(job);
   };
   const thread = Object.assign(new JobThread("/nonexistent.js"), {
     start: () => undefined,
@@ -119,7 +125,7 @@ describe("a layer that is written as a tar with a second thread", () => {
   test("is the same to the byte", async () => {
     const { thread, kinds } = await openTestThread();
     await expectSame(await plainFiles(), thread);
-    expect(kinds).toEqual(new Set(["fill", "put"]));
+    expect(kinds).toEqual(new Set(["digest", "fill", "put", "sum"]));
   });
 
   test("is the same when files have to be made of it after all", async () => {
@@ -131,7 +137,7 @@ describe("a layer that is written as a tar with a second thread", () => {
   test("is the same when the thread can neither read nor write", async () => {
     const { thread } = await openTestThread();
     beforeEach(thread, (job) => {
-      if (job.kind === "put") Object.assign(job, { fd: -1 });
+      if (job.kind !== "fill") Object.assign(job, { fd: -1 });
       else Object.assign(job, { paths: job.paths.replaceAll("/", "/missing/") });
     });
     await expectSame(await plainFiles(), thread);
@@ -154,9 +160,28 @@ describe("a layer that is written as a tar with a second thread", () => {
     }
     const { thread } = await openTestThread();
     const memory = new Set<ArrayBufferLike>();
-    beforeEach(thread, ({ bytes }) => memory.add(bytes.buffer));
-    await expectSame(folder, thread);
+    beforeEach(thread, (job) => {
+      if (job.kind !== "sum") memory.add(job.bytes.buffer);
+    });
+    const from = await openDirectoryContext({ directory: folder });
+    await copyAsTar(await openCopyHarness({ thread }), from);
     expect(memory.size).toBeLessThan(8);
+    memory.clear();
+    const again = await openDirectoryContext({ directory: folder });
+    await (await openCopyHarness({ thread })).copyCounting({ from: again, ...wanted });
+    expect(memory.size).toBeLessThan(8);
+  });
+
+  test("is the same when the thread has lost the digest of the tar", async () => {
+    const { thread } = await openTestThread();
+    let sums = 0;
+    beforeEach(thread, (job) => {
+      if (job.kind === "sum") sums++;
+      // What it would have to read for it cannot be read.
+      if (job.kind === "sum") Object.assign(job, { fd: -1, tar: -1 });
+    });
+    await expectSame(await plainFiles(), thread);
+    expect(sums).toBe(2);
   });
 
   test("is the same when the thread dies in the middle", async () => {
@@ -171,7 +196,10 @@ describe("a layer that is written as a tar with a second thread", () => {
   });
 });
 
-describe("a tar that cannot be finished leaves nothing, and says why:", () => {
+describe.each([
+  { way: "was counted", isCounted: false },
+  { way: "is counted on the way", isCounted: true },
+])("a tar of what $way that cannot be finished leaves nothing, and says why:", ({ isCounted }) => {
   const look = async (about: (path: string) => void): Promise<void> => {
     const directory = await plainFiles();
     const { thread } = await openTestThread();
@@ -185,7 +213,8 @@ describe("a tar that cannot be finished leaves nothing, and says why:", () => {
     });
     const harness = await openCopyHarness({ thread });
     const from = await openDirectoryContext({ directory });
-    const error: unknown = await copyAsTar(harness, from).catch((thrown: unknown) => thrown);
+    const copied = isCounted ? harness.copyCounting({ from, ...wanted }) : copyAsTar(harness, from);
+    const error: unknown = await copied.catch((thrown: unknown) => thrown);
     const first = touched[1]?.slice(directory.length + 1);
     expect(error).toMatchObject({ details: { path: first } });
     expectNothingLeft(harness);
@@ -241,6 +270,19 @@ describe("a tar that cannot be finished leaves nothing, and says why:", () => {
     expect(kinds).toContain("put");
     expectNothingLeft(harness);
   });
+});
+
+test("a copy that counts on the way asks the thread for all digests, but of what is no plain file", async () => {
+  const { thread } = await openTestThread();
+  const heads: string[] = [];
+  beforeEach(thread, (job) => {
+    if (job.kind === "fill") heads.push(...(job.digests?.heads.split("\0") ?? []));
+  });
+  const from = await openDirectoryContext({ directory: await plainFiles() });
+  const harness = await openCopyHarness({ thread });
+  expect(await harness.copyCounting({ from, ...wanted })).toBeDefined();
+  expect(heads.length).toBeGreaterThan(100);
+  expect(heads).not.toContain("");
 });
 
 test("a file is read for a piece only as it was announced", async () => {

@@ -3,9 +3,11 @@ import { createReadStream } from "node:fs";
 import { join } from "node:path";
 import { buffer } from "node:stream/consumers";
 import { StepLog, type BuildEnvironment } from "../../src/build/index.ts";
-import { executeCopy } from "../../src/build/ops/copy.ts";
+import type { FileFields } from "../../src/build/keys.ts";
+import { canCountInPassing, executeCopy } from "../../src/build/ops/copy.ts";
 import { executeMkdir } from "../../src/build/ops/mkdir.ts";
 import type { OpRequest } from "../../src/build/ops/request.ts";
+import { readFieldsOf } from "../../src/build/read-set.ts";
 import type { LayersResult, VertexResult } from "../../src/build/result.ts";
 import { openLocalCache } from "../../src/cache/index.ts";
 import { type JobThread, systemClock } from "../../src/core/index.ts";
@@ -49,6 +51,8 @@ export interface CopyHarness {
   copy(request: CopyRequest): Promise<LayersResult>;
   /** The same of a layer that nobody reads. */
   copyAsTar(request: CopyRequest): Promise<LayersResult>;
+  /** The same where nobody has counted the files before; undefined where that has to be done. What it counts is looked at. */
+  copyCounting(request: CopyRequest): Promise<LayersResult | undefined>;
   workdir(path: string, options?: { base?: LayersResult; user?: string }): Promise<LayersResult>;
   tree(result: LayersResult): Promise<MergedTree>;
   /** The whole state; the root itself is left out. */
@@ -93,6 +97,19 @@ export async function openCopyHarness(
   const request = (base: LayersResult, others: readonly VertexResult[]): OpRequest => {
     return { environment, base, others, isUnread: false, step: environment.steps.start("step") };
   };
+  const copyCounting = async (
+    op: CopyOp,
+    { base, input }: { readonly base: LayersResult; readonly input: VertexResult },
+  ): Promise<LayersResult | undefined> => {
+    const unread = { ...request(base, [input]), isUnread: true };
+    if (!(await canCountInPassing(op, unread))) return undefined;
+    let counted: FileFields | undefined;
+    const tellCounted = (files: FileFields): void => void (counted = files);
+    const result = await executeCopy(op, { ...unread, tellCounted });
+    const [before] = await readFieldsOf({ op, index: 1, result: input, environment });
+    expect([...(counted ?? [])]).toEqual([...(before ?? [])]);
+    return result;
+  };
   const tree = async (result: LayersResult): Promise<MergedTree> => snapshots.tree(result.chainId);
   return {
     environment,
@@ -112,11 +129,17 @@ export async function openCopyHarness(
       // A layer that is kept as a tar, where that goes, is the same to the byte.
       const unread = await executeCopy(op, { ...request(base, [input]), isUnread: true });
       expect(unread.diffIds).toEqual(result.diffIds);
+      const counted = await copyCounting(op, { base, input });
+      expect(counted?.diffIds ?? result.diffIds).toEqual(result.diffIds);
       return result;
     },
     copyAsTar: async ({ base = empty, from = empty, ...wanted }) => {
       const input: VertexResult = "type" in from ? from : { type: "tree", tree: from };
       return executeCopy(copyOp(wanted), { ...request(base, [input]), isUnread: true });
+    },
+    copyCounting: async ({ base = empty, from = empty, ...wanted }) => {
+      const input: VertexResult = "type" in from ? from : { type: "tree", tree: from };
+      return copyCounting(copyOp(wanted), { base, input });
     },
     workdir: async (path, { base = empty, user = "" } = {}) => {
       const op: MkdirOp = { type: "mkdir", path, user };

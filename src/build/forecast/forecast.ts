@@ -52,6 +52,7 @@ function onlyLooking(cache: Cache): Cache {
     lookup: (key) => cache.peek(key),
     peek: (key) => cache.peek(key),
     explain: (key) => cache.explain(key),
+    isEmpty: () => cache.isEmpty(),
     list: () => cache.list(),
     store: refuse,
     remove: refuse,

@@ -1,4 +1,4 @@
-import { selectSources } from "../../context/index.ts";
+import { PassingCount, selectSources } from "../../context/index.ts";
 import {
   baseName,
   resolvePath,
@@ -14,8 +14,9 @@ import { parseMode } from "../chmod.ts";
 import { conflict, placeFile, type CopyTarget } from "../copy-target.ts";
 import { copySource, copyWithParents } from "../copy-tree.ts";
 import { EarlySync } from "../early-sync.ts";
+import { FileFields } from "../keys.ts";
 import { treeOf } from "../read-set.ts";
-import type { LayersResult } from "../result.ts";
+import type { LayersResult, VertexResult } from "../result.ts";
 import { unpackArchive } from "../unpack-archive.ts";
 import { makeLayer } from "./layer.ts";
 import type { OpRequest } from "./request.ts";
@@ -30,8 +31,10 @@ type PathSource = Extract<CopySource, { type: "path" }>;
  */
 export async function executeCopy(op: CopyOp, request: OpRequest): Promise<LayersResult> {
   const asTar = request.isUnread && (await isOneDirectory(op, request));
+  const { tellCounted } = request;
   const work = async (active: ActiveSnapshot): Promise<void> => {
-    const target = await openTarget(op, { request, active });
+    const count = tellCounted && (await openCount(op, request));
+    const target = await openTarget(op, { request, active, count });
     for (const source of op.sources) {
       if (source.type === "path") await copyPaths(op, { source, target, request });
     }
@@ -40,27 +43,69 @@ export async function executeCopy(op: CopyOp, request: OpRequest): Promise<Layer
     }
     await target.writer.finish();
     target.sync.end();
+    if (count !== undefined) tellCounted?.(new FileFields(0, count.files));
   };
   return makeLayer(request, work, { asTar });
+}
+
+/** What of a request tells where the sources are. */
+type Sources = Pick<OpRequest, "base" | "others" | "environment">;
+
+/**
+ * Whether the files of a COPY can be counted while they are copied, instead of before: it writes a tar, in one go, of what
+ * one directory of a context holds.
+ */
+export async function canCountInPassing(
+  op: CopyOp,
+  request: Sources & Pick<OpRequest, "isUnread">,
+): Promise<boolean> {
+  const [source] = op.sources;
+  if (!request.isUnread || op.exclude.length > 0 || source?.type !== "path") return false;
+  const result = inputResult(source, request);
+  if (result.type !== "tree" || result.digest !== undefined) return false;
+  return result.tree.local !== undefined && (await isOneDirectory(op, request));
+}
+
+async function openCount(op: CopyOp, request: Sources): Promise<PassingCount> {
+  const directory = await oneDirectory(op, request);
+  if (directory === undefined) throw new Error("what is counted in passing is one directory");
+  const { statCache, signal } = request.environment;
+  return new PassingCount({ ...directory, statCache, signal });
 }
 
 /**
  * Whether all that is copied is what one directory holds. Its layer can be kept as a tar: nothing is looked up that the
  * same copy has written before.
  */
-async function isOneDirectory(op: CopyOp, request: OpRequest): Promise<boolean> {
+async function isOneDirectory(op: CopyOp, request: Sources): Promise<boolean> {
+  return (await oneDirectory(op, request)) !== undefined;
+}
+
+interface Directory {
+  readonly tree: MergedTree;
+  readonly path: RootPath;
+  /** Where it lies. */
+  readonly root: RootPath;
+}
+
+async function oneDirectory(op: CopyOp, request: Sources): Promise<Directory | undefined> {
   const [source, ...others] = op.sources;
-  if (source?.type !== "path" || others.length > 0 || op.parents) return false;
+  if (source?.type !== "path" || others.length > 0 || op.parents) return undefined;
   const tree = await inputTree(source, request);
   const [path, ...more] = await selectSources(tree, source.pattern);
-  if (path === undefined || more.length > 0) return false;
-  const from = await resolvePath(tree, path, { followLast: true });
-  return (await tree.lstat(from))?.type === "directory";
+  if (path === undefined || more.length > 0) return undefined;
+  const root = await resolvePath(tree, path, { followLast: true });
+  const stat = await tree.lstat(root);
+  return stat?.type === "directory" ? { tree, path, root } : undefined;
 }
 
 async function openTarget(
   op: CopyOp,
-  place: { readonly request: OpRequest; readonly active: ActiveSnapshot },
+  place: {
+    readonly request: OpRequest;
+    readonly active: ActiveSnapshot;
+    readonly count: PassingCount | undefined;
+  },
 ): Promise<CopyTarget> {
   const { tree } = place.active;
   const { environment } = place.request;
@@ -84,6 +129,7 @@ async function openTarget(
     },
     exclude: op.exclude,
     sync: new EarlySync(environment.store),
+    count: place.count,
     signal: environment.signal,
   };
 }
@@ -133,11 +179,14 @@ function isBelow(path: RootPath, directory: RootPath): boolean {
   return path.length === directory.length || path[directory.length] === 0x2f;
 }
 
-async function inputTree(source: PathSource, request: OpRequest): Promise<MergedTree> {
-  const { base, others, environment } = request;
-  const result = source.input === 0 ? base : others[source.input - 1];
-  if (result === undefined) throw new Error(`input ${String(source.input)} of a copy is missing`);
-  return treeOf(result, environment);
+async function inputTree(source: PathSource, request: Sources): Promise<MergedTree> {
+  return treeOf(inputResult(source, request), request.environment);
+}
+
+function inputResult({ input }: PathSource, { base, others }: Sources): VertexResult {
+  const result = input === 0 ? base : others[input - 1];
+  if (result === undefined) throw new Error(`input ${String(input)} of a copy is missing`);
+  return result;
 }
 
 /** A heredoc becomes a file named by its delimiter. */

@@ -1,3 +1,4 @@
+import { hash } from "node:crypto";
 import { closeSync, constants, openSync, readSync } from "node:fs";
 import { lazySyscalls } from "../../core/index.ts";
 import type { StatKey } from "../types.ts";
@@ -16,10 +17,21 @@ export interface FillJob {
    * and are read from their beginning to their end.
    */
   readonly versions?: BigUint64Array;
+  /** Asks for the digest of each file. */
+  readonly digests?: DigestsAsked;
   /** In shared memory; 1 when all files were there and had their size. */
   readonly done: Int32Array;
 }
 
+/** The digests of some files, each with a head before its content. */
+export interface DigestsAsked {
+  /** Of ASCII, separated by NUL; empty where none is wanted. */
+  readonly heads: string;
+  /** 32 bytes for each, in shared memory. */
+  readonly results: Uint8Array;
+}
+
+const digestLength = 32;
 const versionLength = 4;
 const kernel = lazySyscalls();
 /** O_NONBLOCK: a FIFO that took the file's place must not make us wait. */
@@ -37,8 +49,9 @@ export function versionsOf(files: readonly StatKey[]): BigUint64Array {
 }
 
 /** Does it; on the first file that is not as it was announced it stops, and `done` stays 0. */
-export function runFillJob({ bytes, paths, places, versions, done }: FillJob): void {
+export function runFillJob({ bytes, paths, places, versions, digests, done }: FillJob): void {
   try {
+    const heads = digests?.heads.split("\0");
     for (const [index, name] of paths.split("\0").entries()) {
       const [at = 0, size = 0, from = 0] = places.subarray(3 * index);
       const path = Buffer.from(name, "latin1");
@@ -49,12 +62,28 @@ export function runFillJob({ bytes, paths, places, versions, done }: FillJob): v
           ? readPart({ path, from }, content)
           : readVersion({ path, version }, content);
       if (!isFilled) return;
+      const head = heads?.[index] ?? "";
+      if (head !== "") digests?.results.set(digestBehind(head, content), index * digestLength);
     }
     Atomics.store(done, 0, 1);
   } catch {
     // Whoever posted the job reads the files once more, and learns what is wrong.
   }
 }
+
+/** Room for both, so that they are hashed in one call: a hash that is fed twice costs twice as much as a small file. */
+let scratch = Buffer.alloc(0);
+
+/** The 32 bytes of the digest of `head`, which is ASCII, and `content` behind it. */
+export function digestBehind(head: string, content: Uint8Array): Uint8Array {
+  const length = head.length + content.length;
+  if (scratch.length < length) scratch = Buffer.allocUnsafeSlow(Math.max(length, leastScratch));
+  scratch.write(head, 0, "latin1");
+  scratch.set(content, head.length);
+  return hash("sha256", scratch.subarray(0, length), "buffer");
+}
+
+const leastScratch = 64 * 1024;
 
 /** Fills `content` from byte `from` of the file on; false when the file ends before. */
 export function readPart(

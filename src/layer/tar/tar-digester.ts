@@ -18,7 +18,6 @@ export const contentPlaceSize = chunkSize;
 export interface TarReceiver {
   /** Only what lies in a place that `ContentPlaces` gave stays as it is when this returns. */
   take(bytes: Uint8Array): void;
-  finish(): TarTotals;
 }
 
 /** Digest and length of all that was taken. */
@@ -41,13 +40,14 @@ const zeros = Buffer.alloc(2 * blockSize);
  */
 export class LayerTarDigester {
   readonly #receiver: TarReceiver;
+  readonly #digest = new DigestReceiver();
   #places: ContentPlaces = ownPlace();
   #chunk: Buffer | undefined;
   #length = 0;
 
-  /** Takes nothing but the digest, unless `receiver` does something else. */
-  constructor(receiver: TarReceiver = new DigestReceiver()) {
-    this.#receiver = receiver;
+  /** With a receiver, that one takes the digest, if somebody wants it. */
+  constructor(receiver?: TarReceiver) {
+    this.#receiver = receiver ?? this.#digest;
   }
 
   /** From the next piece on, `reserve` gives places in this memory. */
@@ -98,12 +98,17 @@ export class LayerTarDigester {
     this.#length = 0;
   }
 
-  /** Ends the tar; called once. */
-  finish(): TarTotals {
+  /** Hands over the end of the tar; called once. */
+  end(): void {
     this.#add(zeros);
     this.flush();
     this.#places = ownPlace();
-    return this.#receiver.finish();
+  }
+
+  /** The same where there is no receiver. */
+  finish(): TarTotals {
+    this.end();
+    return this.#digest.finish();
   }
 
   #add(part: Uint8Array): void {

@@ -1,0 +1,98 @@
+import type { Digest } from "../core/index.ts";
+import { rootPathToString, type MergedTree, type NodeStat, type RootPath } from "../layer/index.ts";
+import { FileDigests } from "./file-digests.ts";
+import type { BuildContext, StatCache } from "./types.ts";
+
+/** A node that counts. */
+export interface Found {
+  readonly path: RootPath;
+  /** As it is listed. */
+  readonly name: string | ListedBelow;
+  readonly stat: NodeStat;
+}
+
+/** A selected directory: what lies in it is listed by its path behind `prefix`. */
+export interface Source {
+  /** Where it is. */
+  readonly root: RootPath;
+  readonly prefix: string;
+}
+
+/** A node in a selected directory. */
+export interface ListedBelow {
+  readonly source: Source;
+  readonly relative: RootPath;
+}
+
+/** The name by which a selected path is listed, and what lies in it, if it is a directory that lies at `root`. */
+export function sourceOf(path: RootPath, root: RootPath): Source & { readonly name: string } {
+  const name = path.length === 0 ? "." : rootPathToString(path);
+  return { name, root, prefix: path.length === 0 ? "" : `${name}/` };
+}
+
+/** `path`, a node in the source. */
+export function listedBelow(source: Source, path: RootPath): ListedBelow {
+  const { length } = source.root;
+  return { source, relative: length === 0 ? path : path.subarray(length + 1) };
+}
+
+/** What is found in a tree, in its order, with the digests that the stat cache knows, and learns. */
+export class FoundFiles {
+  readonly files = new FileDigests();
+  readonly #context: BuildContext | undefined;
+  readonly #cache: StatCache | undefined;
+
+  /** Without a stat cache the tree's own is used. */
+  constructor(tree: MergedTree, statCache?: StatCache) {
+    this.#context = isContext(tree) ? tree : undefined;
+    this.#cache = statCache ?? this.#context?.statCache;
+  }
+
+  /** Adds a node at the end, and answers its place. Its digest is to follow. */
+  add({ name, stat }: Found): number {
+    const { mode } = stat;
+    if (typeof name === "string") return this.files.add({ path: name, mode });
+    const { source, relative } = name;
+    const version = stat.statKey;
+    const paths = this.#cache?.paths;
+    if (version === undefined || paths === undefined)
+      return this.files.add({ path: source.prefix + rootPathToString(relative), mode });
+    const naming = { paths, cut: version.path.length - relative.length, prefix: source.prefix };
+    return this.files.addNumbered({ number: paths.add(version.path), mode }, naming);
+  }
+
+  /** What the stat cache knows of this version. */
+  known(found: Found): Digest | undefined {
+    const version = found.stat.statKey;
+    const digest = version === undefined ? undefined : this.#cache?.get(version);
+    if (digest !== undefined) this.#pin(found);
+    return digest;
+  }
+
+  /** The digest of the node at place `slot`; `readAt` as StatCache has it. */
+  learn(
+    found: Found,
+    read: { readonly slot: number; readonly digest: Digest; readonly readAt: bigint },
+  ): void {
+    const { slot, digest, readAt } = read;
+    const version = found.stat.statKey;
+    if (version !== undefined) this.#cache?.set({ key: version, digest, readAt });
+    this.#pin(found);
+    this.files.setDigest(slot, digest);
+  }
+
+  #pin({ path, stat }: Found): void {
+    const canChange = stat.type === "file" || stat.type === "symlink";
+    const version = stat.statKey;
+    if (canChange && version !== undefined) this.#context?.pin(path, version);
+  }
+}
+
+/** Nanoseconds since the epoch. */
+export function nanosecondsNow(): bigint {
+  return BigInt(Date.now()) * 1_000_000n;
+}
+
+function isContext(tree: MergedTree): tree is BuildContext {
+  return "pin" in tree;
+}

@@ -1,0 +1,121 @@
+import type { Digest } from "../core/index.ts";
+import type { LocalTree, MergedTree, NodeStat, RootPath } from "../layer/index.ts";
+import type { FileDigests } from "./file-digests.ts";
+import {
+  type Found,
+  FoundFiles,
+  listedBelow,
+  nanosecondsNow,
+  type Source,
+  sourceOf,
+} from "./found-files.ts";
+import { digestLocalNode, plainHead } from "./node-digest.ts";
+import type { StatCache } from "./types.ts";
+
+/** Nodes for which the clock is read once. A time before the reading is true, too: it only trusts fewer files. */
+const nodesAtOneTime = 64;
+
+export interface PassingSource {
+  /** Answers at once. */
+  readonly tree: MergedTree;
+  /** The directory, as `selectSources` gives it. */
+  readonly path: RootPath;
+  /** Where it lies: symlinks followed. */
+  readonly root: RootPath;
+  /** The tree's own unless given. */
+  readonly statCache?: StatCache | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What `checksumSelection` says of one directory, made while somebody else walks through it and reads its files. */
+export class PassingCount {
+  readonly #source: PassingSource;
+  readonly #local: LocalTree;
+  readonly #listed: Source & { readonly name: string };
+  readonly #found: FoundFiles;
+  #readAt = 0n;
+  #nodes = 0;
+
+  constructor(source: PassingSource) {
+    const { tree, path, root, statCache } = source;
+    if (tree.local === undefined) throw new Error("the tree does not answer at once");
+    this.#source = source;
+    this.#local = tree.local;
+    this.#listed = sourceOf(path, root);
+    this.#found = new FoundFiles(tree, statCache);
+  }
+
+  /** The directory itself: the first that has to be told. */
+  async begin(stat: NodeStat): Promise<void> {
+    await this.#local.prepare();
+    await this.#counted({ path: this.#source.root, name: this.#listed.name, stat }).take();
+  }
+
+  /** The next node: a directory before what lies in it, names in the order of the listing. */
+  next(path: RootPath, stat: NodeStat): PassingNode {
+    return this.#counted({ path, name: listedBelow(this.#listed, path), stat });
+  }
+
+  /** Complete when the digest of every node is known. */
+  get files(): FileDigests {
+    return this.#found.files;
+  }
+
+  #counted(found: Found): PassingNode {
+    if (this.#nodes++ % nodesAtOneTime === 0) this.#readAt = nanosecondsNow();
+    return new FoundNode(found, {
+      ...{ found: this.#found, local: this.#local, readAt: this.#readAt },
+      signal: this.#source.signal,
+    });
+  }
+}
+
+/** A node whose digest is wanted. */
+export interface PassingNode {
+  readonly isKnown: boolean;
+  /** What comes before the content in the digest, of a file that has no attributes. */
+  readonly head: string;
+  /** Says what the digest of head and content is. Whoever read the content has proved that it is of this version. */
+  learn(digest: Digest): void;
+  /** Takes the digest unless it is known. @throws CONTEXT_FILE_CHANGED, CONTEXT_UNREADABLE */
+  take(): Promise<void>;
+}
+
+class FoundNode implements PassingNode {
+  readonly isKnown: boolean;
+  readonly #found: Found;
+  readonly #slot: number;
+  readonly #count: CountState;
+
+  constructor(found: Found, count: CountState) {
+    this.#found = found;
+    this.#count = count;
+    this.#slot = count.found.add(found);
+    const known = count.found.known(found);
+    this.isKnown = known !== undefined;
+    if (known !== undefined) count.found.files.setDigest(this.#slot, known);
+  }
+
+  get head(): string {
+    return plainHead(this.#found.stat);
+  }
+
+  learn(digest: Digest): void {
+    const { found, readAt } = this.#count;
+    found.learn(this.#found, { slot: this.#slot, digest, readAt });
+  }
+
+  async take(): Promise<void> {
+    if (this.isKnown) return;
+    const { local, signal } = this.#count;
+    const { path, stat } = this.#found;
+    this.learn(await digestLocalNode({ tree: local, path, stat, signal }));
+  }
+}
+
+interface CountState {
+  readonly found: FoundFiles;
+  readonly local: LocalTree;
+  readonly readAt: bigint;
+  readonly signal: AbortSignal | undefined;
+}
