@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from "node:util";
-import type { CacheKeyObject, KeyField } from "../cache/index.ts";
+import type { CacheKeyObject, FieldLines, KeyField } from "../cache/index.ts";
 import { digestOf, digestOfJson, type Digest, type JsonValue } from "../core/index.ts";
 import { formatPlatform, unreachable } from "../core/index.ts";
-import { selectionDigest, type FileDigest } from "../context/index.ts";
+import { fileLines, selectionDigest, type FileDigest } from "../context/index.ts";
 import type { CopyOp, CopySource, ExecMount, ExecOp, Op, RunSettings } from "../plan/index.ts";
 
 /** A cache key: the object that can be compared and explained, and the digest that names the record. */
@@ -16,12 +16,23 @@ export type KeyPart = readonly KeyField[] | FileFields;
 
 /** The fields of single files are for explanations: they are not hashed one by one. */
 export function makeKey(kind: CacheKeyObject["kind"], parts: readonly KeyPart[]): CacheKey {
-  const fields: Iterable<KeyField> = { [Symbol.iterator]: () => allFields(parts) };
+  const fields = { [Symbol.iterator]: () => allFields(parts), lines: () => allLines(parts) };
   return { object: { version: 1, kind, fields }, digest: digestOfJson(hashedFields(kind, parts)) };
 }
 
 function* allFields(parts: readonly KeyPart[]): Generator<KeyField, void, undefined> {
   for (const part of parts) yield* part;
+}
+
+function* allLines(parts: readonly KeyPart[]): Generator<FieldLines, void, undefined> {
+  for (const part of parts) {
+    if (part instanceof FileFields) yield* part.lines();
+    else yield { text: part.map(lineOf).join(""), count: part.length };
+  }
+}
+
+function lineOf(field: KeyField): string {
+  return `${JSON.stringify(field)}\n`;
 }
 
 function hashedFields(kind: CacheKeyObject["kind"], parts: readonly KeyPart[]): JsonValue {
@@ -172,5 +183,15 @@ export class FileFields implements Iterable<KeyField> {
     for (const { path, digest, mode } of this.#files)
       yield { name: `file:${path}`, value: { source, digest, mode } };
     yield this.all;
+  }
+
+  /** The fields as JSON, made at once from what is kept. */
+  *lines(): Generator<FieldLines, void, undefined> {
+    const start = `","value":{"source":${String(this.#source)},"digest":"`;
+    yield* fileLines(this.#files, ({ path, isPlain, digest, mode }) => {
+      const name = isPlain ? path : JSON.stringify(path).slice(1, -1);
+      return `{"name":"file:${name}${start}${digest}","mode":${String(mode)}}}\n`;
+    });
+    yield { text: lineOf(this.all), count: 1 };
   }
 }

@@ -27,6 +27,7 @@ export type {
   CacheEntry,
   CacheKeyObject,
   CacheRecord,
+  FieldLines,
   KeyField,
   TracedStep,
 } from "./types.ts";

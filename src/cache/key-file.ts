@@ -1,7 +1,7 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import { asObject, isAbsence, parseJson } from "../store/index.ts";
 import { cacheError } from "./errors.ts";
-import type { CacheKeyObject, KeyField } from "./types.ts";
+import type { CacheKeyObject, FieldLines, KeyField } from "./types.ts";
 
 /**
  * A key object as text, in parts: a line for the head, one for each field, one for their number. Lines are read one by
@@ -30,14 +30,20 @@ function* formatInParts({
   fields,
 }: CacheKeyObject): Generator<string, void, undefined> {
   let part = `${JSON.stringify({ version, kind, format })}\n`;
-  let count = 0;
-  for (const field of fields) {
-    part += `${JSON.stringify(field)}\n`;
-    if (++count % fieldsAtOnce > 0) continue;
+  let [count, inPart] = [0, 0];
+  for (const lines of fields.lines?.() ?? linesOf(fields)) {
+    part += lines.text;
+    count += lines.count;
+    inPart += lines.count;
+    if (inPart < fieldsAtOnce) continue;
     yield part;
-    part = "";
+    [part, inPart] = ["", 0];
   }
   yield `${part}${JSON.stringify({ fields: count })}\n`;
+}
+
+function* linesOf(fields: Iterable<KeyField>): Generator<FieldLines, void, undefined> {
+  for (const field of fields) yield { text: `${JSON.stringify(field)}\n`, count: 1 };
 }
 
 const fieldsAtOnce = 1000;

@@ -8,7 +8,19 @@ import type { ChainId, Digest, DiffId, JsonValue } from "../core/index.ts";
 export interface CacheKeyObject {
   readonly version: 1;
   readonly kind: "definition" | "content";
-  readonly fields: Iterable<KeyField>;
+  readonly fields: KeyFields;
+}
+
+/** Fields in their order. */
+export interface KeyFields extends Iterable<KeyField> {
+  /** The same as JSON, each with a line break behind it, in parts: where that is made with less than the fields. */
+  lines?(): Iterable<FieldLines>;
+}
+
+export interface FieldLines {
+  readonly text: string;
+  /** Fields in it. */
+  readonly count: number;
 }
 
 export interface KeyField {

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import type { Digest } from "../core/index.ts";
 import { rootPathToString } from "../layer/index.ts";
-import { bytesOf, isAscii } from "./byte-strings.ts";
-import type { PathIndex } from "./path-index.ts";
+import { type ByteString, bytesOf, isAscii } from "./byte-strings.ts";
+import { type PathIndex, type PathReader, plainPaths } from "./path-index.ts";
 import type { FileDigest } from "./types.ts";
 
 const filesInPage = 1024;
@@ -26,6 +26,21 @@ export interface NumberedPaths {
 /** How files from `start` on are named. */
 interface Naming extends NumberedPaths {
   readonly start: number;
+}
+
+/** A file as its line is made. */
+export interface ListedFile {
+  readonly path: string;
+  /** Whether the path surely is printable ASCII without quotes and backslashes. */
+  readonly isPlain: boolean;
+  readonly digest: string;
+  readonly mode: number;
+}
+
+/** The lines of so many files. */
+export interface FileLines {
+  readonly text: string;
+  readonly count: number;
 }
 
 /**
@@ -66,20 +81,60 @@ export class FileDigests implements Iterable<FileDigest> {
   }
 
   *[Symbol.iterator](): Generator<FileDigest, void, undefined> {
-    const owned = this.#own[Symbol.iterator]();
-    const namings = this.#namings.values();
-    let naming = namings.next().value;
-    let next = namings.next().value;
+    const nameOf = this.#names();
     for (let slot = 0; slot < this.#length; slot++) {
       const records = this.#pages[Math.floor(slot / filesInPage)] ?? noRecords;
       const at = (slot % filesInPage) * recordSize;
-      const number = records.readUInt32LE(at + numberAt);
-      while (next !== undefined && next.start <= slot)
-        [naming, next] = [next, namings.next().value];
-      const path = number === own ? (owned.next().value ?? "") : nameOf(number, naming);
+      const { path } = nameOf(slot, records.readUInt32LE(at + numberAt));
       const digest = `${prefix}${records.toString("hex", at, at + 32)}` as Digest;
       yield { path, digest, mode: records.readUInt32LE(at + modeAt) };
     }
+  }
+
+  /** What `lineOf` says of each file, a thousand at a time: of all of them digests and paths become text together. */
+  *lines(lineOf: (file: ListedFile) => string): Generator<FileLines, void, undefined> {
+    const nameOf = this.#names();
+    for (const [page, records] of this.#pages.entries()) {
+      const first = page * filesInPage;
+      const count = Math.min(filesInPage, this.#length - first);
+      const hex = records.toString("hex", 0, count * recordSize);
+      let text = "";
+      for (let index = 0; index < count; index++) {
+        const at = index * recordSize;
+        const { path, isPlain } = nameOf(first + index, records.readUInt32LE(at + numberAt));
+        const mode = records.readUInt32LE(at + modeAt);
+        const digest = prefix + hex.slice(2 * at, 2 * at + 64);
+        text += lineOf({ path, isPlain, digest, mode });
+      }
+      yield { text, count };
+    }
+  }
+
+  /** Tells the names of all files, which are asked in their order. */
+  #names(): (slot: number, number: number) => Pick<ListedFile, "path" | "isPlain"> {
+    const owned = this.#own[Symbol.iterator]();
+    const namings = this.#namings.values();
+    let next = namings.next().value;
+    let [cut, below] = [0, ""];
+    let isPlainPrefix = true;
+    let read: PathReader | undefined;
+    return (slot, number) => {
+      while (next !== undefined && next.start <= slot) {
+        ({ cut, prefix: below } = next);
+        isPlainPrefix = plainPaths.test(below);
+        read = next.paths.reader();
+        next = namings.next().value;
+      }
+      if (number === own) {
+        const path = owned.next().value ?? "";
+        return { path, isPlain: plainPaths.test(path) };
+      }
+      if (read === undefined) throw new Error("a number without a path");
+      const { path, isPlain } = read(number);
+      const name = path.slice(cut);
+      if (isPlain) return { path: below + name, isPlain: isPlainPrefix };
+      return { path: below + textOfName(name), isPlain: false };
+    };
   }
 
   #add(mode: number, number: number): number {
@@ -94,10 +149,8 @@ export class FileDigests implements Iterable<FileDigest> {
 
 const noRecords = Buffer.alloc(recordSize);
 
-function nameOf(number: number, naming: NumberedPaths | undefined): string {
-  if (naming === undefined) throw new Error("a number without a path");
-  const path = naming.paths.pathOf(number).slice(naming.cut);
-  return naming.prefix + (isAscii(path) ? path : rootPathToString(bytesOf(path)));
+function textOfName(name: ByteString): string {
+  return isAscii(name) ? name : rootPathToString(bytesOf(name));
 }
 
 /** Paths in their order; what is complete lies in pages of bytes. */
@@ -119,18 +172,36 @@ class PathList implements Iterable<string> {
   }
 }
 
-/** Characters that are hashed in one go; all lines of a large tree would be tens of megabytes. */
-const linesAtOnce = 64 * 1024;
+/** Of files that are kept otherwise. */
+function* linesOf(
+  files: Iterable<FileDigest>,
+  lineOf: (file: ListedFile) => string,
+): Generator<FileLines, void, undefined> {
+  let [text, count] = ["", 0];
+  for (const { path, digest, mode } of files) {
+    text += lineOf({ path, isPlain: plainPaths.test(path), digest, mode });
+    if (++count % filesInPage > 0) continue;
+    yield { text, count };
+    [text, count] = ["", 0];
+  }
+  yield { text, count };
+}
+
+/** What `lineOf` says of each file, in parts. */
+export function fileLines(
+  files: Iterable<FileDigest>,
+  lineOf: (file: ListedFile) => string,
+): Iterable<FileLines> {
+  return files instanceof FileDigests ? files.lines(lineOf) : linesOf(files, lineOf);
+}
 
 /** One digest over a list of digests and their paths: equal when nothing was added, removed, renamed or changed. */
 export function selectionDigest(files: Iterable<FileDigest>): Digest {
   const hash = createHash("sha256");
-  let lines = "";
-  for (const { path, digest } of files) {
-    lines += `${digest} ${String(path.length)}:${path}\n`;
-    if (lines.length < linesAtOnce) continue;
-    hash.update(lines);
-    lines = "";
-  }
-  return `sha256:${hash.update(lines).digest("hex")}` as Digest;
+  for (const { text } of fileLines(files, hashedLine)) hash.update(text);
+  return `sha256:${hash.digest("hex")}` as Digest;
+}
+
+function hashedLine({ path, digest }: ListedFile): string {
+  return `${digest} ${String(path.length)}:${path}\n`;
 }

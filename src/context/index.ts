@@ -7,7 +7,7 @@ export {
   type DirectoryContextOptions,
 } from "./directory-context.ts";
 export { contextError, type ContextErrorCode } from "./errors.ts";
-export { FileDigests, selectionDigest } from "./file-digests.ts";
+export { FileDigests, fileLines, selectionDigest } from "./file-digests.ts";
 export { openGitRepositories, type GitRepositoriesOptions } from "./git/repositories.ts";
 export type * from "./git/types.ts";
 export { PassingCount, type PassingNode } from "./passing-count.ts";

@@ -24,6 +24,8 @@ export class LocalDirectory implements LocalTree {
   #questions = 0;
   /** Directories that were seen to be no symlinks, all the way from the root. */
   readonly #realDirectories = new Set<ByteString>([""]);
+  /** One of them, of which something was looked at: what is looked at next mostly lies beside it. */
+  #lastParent: ByteString = "";
   /** Whether an excluded directory holds something that is not excluded. */
   readonly #holdsIncluded = new Map<ByteString, boolean>();
   /** The names that were listed, joined by slashes: one string takes a third of the memory of many. */
@@ -201,7 +203,7 @@ export class LocalDirectory implements LocalTree {
 
   /** undefined also when a symlink or a file stands on the way. */
   #stat(path: ByteString): FileStat | undefined {
-    if (path !== "" && !this.#isRealDirectory(parentOf(path))) return undefined;
+    if (path !== "" && !this.#isInRealDirectory(path)) return undefined;
     this.#countQuestion();
     let stats: FileStat | undefined;
     try {
@@ -211,6 +213,15 @@ export class LocalDirectory implements LocalTree {
     }
     if (isDirectory(stats)) this.#realDirectories.add(path);
     return stats;
+  }
+
+  #isInRealDirectory(path: ByteString): boolean {
+    const last = this.#lastParent;
+    if (path.lastIndexOf("/") === last.length && path.startsWith(last)) return true;
+    const parent = parentOf(path);
+    if (!this.#isRealDirectory(parent)) return false;
+    this.#lastParent = parent;
+    return true;
   }
 
   #isRealDirectory(path: ByteString): boolean {

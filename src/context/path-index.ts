@@ -4,7 +4,7 @@ const free = -1;
 const nul = 0;
 /** Paths lie together in pages. A whole that grew would be copied again and again, and V8 is late to let the old ones go. */
 const pageSize = 64 * 1024;
-const numbersInPage = 4096;
+const numbersInPage = 1 << 12;
 
 /**
  * Numbers paths in the order in which they come: 0 for the first. As strings in a Map they take 120 bytes each and more,
@@ -65,6 +65,22 @@ export class PathIndex {
     return number;
   }
 
+  /** Of many paths whose numbers are mostly in a row: their bytes become text together. */
+  reader(): PathReader {
+    let window = emptyWindow;
+    return (number) => {
+      const start = this.#startOf(number);
+      // What is behind the window may have been written since.
+      let end = start < window.start ? -1 : window.text.indexOf("\0", start - window.start);
+      if (end === -1) {
+        window = this.#windowFrom(start);
+        end = window.text.indexOf("\0");
+      }
+      const path = window.text.slice(start - window.start, end === -1 ? undefined : end);
+      return { path, isPlain: window.isPlain };
+    };
+  }
+
   pathOf(number: number): ByteString {
     const start = this.#startOf(number);
     const bytes = this.#pageOf(start);
@@ -81,10 +97,17 @@ export class PathIndex {
     });
   }
 
+  /** Text from the path on that begins at `start`. */
+  #windowFrom(start: number): Window {
+    const { bytes, used } = this.#pages[this.#pageNumberOf(start)] ?? noPage;
+    const at = this.#offsetOf(start);
+    const text = bytes.toString("latin1", at, Math.min(at + pageSize, used));
+    return { start, text, isPlain: plainPaths.test(text) };
+  }
+
   /** Where it lies now, as if all pages were one. */
   #write(path: ByteString): number {
     const length = path.length + 1;
-    if (length > pageSize) throw new RangeError("no filesystem has such a path");
     let page = this.#pages.at(-1);
     if (page === undefined || this.#pages.length === 1 || page.used + length > pageSize) {
       page = { bytes: Buffer.alloc(pageSize), used: 0 };
@@ -98,13 +121,16 @@ export class PathIndex {
 
   /** Where it begins, as if all pages were one. */
   #startOf(number: number): number {
-    return this.#starts[Math.floor(number / numbersInPage)]?.[number % numbersInPage] ?? 0;
+    return this.#starts[number >>> 12]?.[number & (numbersInPage - 1)] ?? 0;
   }
 
   #pageOf(start: number): Buffer {
+    return this.#pages[this.#pageNumberOf(start)]?.bytes ?? none;
+  }
+
+  #pageNumberOf(start: number): number {
     const behind = start - this.#firstLength;
-    const index = behind < 0 ? 0 : 1 + Math.floor(behind / pageSize);
-    return this.#pages[index]?.bytes ?? none;
+    return behind < 0 ? 0 : 1 + Math.floor(behind / pageSize);
   }
 
   /** Where it begins in its page. */
@@ -129,23 +155,24 @@ export class PathIndex {
   }
 
   #search(path: ByteString): number {
-    const mask = this.#places.length - 1;
-    let hash = seed;
-    for (let at = 0; at < path.length; at++) hash = mix(hash, path.charCodeAt(at));
-    for (let place = spread(hash) & mask; ; place = (place + 1) & mask) {
-      const number = this.#places[place] ?? free;
-      if (number === free || this.#is(number, path)) return place;
+    const places = this.#places;
+    const mask = places.length - 1;
+    const length = layOut(path);
+    for (let place = hashOf(length) & mask; ; place = (place + 1) & mask) {
+      const number = places[place] ?? free;
+      if (number === free || this.#is(number, length)) return place;
     }
   }
 
-  #is(number: number, path: ByteString): boolean {
+  /** Whether it is that of the path that was laid out. */
+  #is(number: number, length: number): boolean {
     const start = this.#startOf(number);
     const bytes = this.#pageOf(start);
     const at = this.#offsetOf(start);
-    if ((bytes[at + path.length] ?? nul) !== nul) return false;
+    if ((bytes[at + length] ?? nul) !== nul) return false;
     // From the end: paths of one directory begin alike.
-    for (let index = path.length - 1; index >= 0; index--)
-      if (bytes[at + index] !== path.charCodeAt(index)) return false;
+    for (let index = length - 1; index >= 0; index--)
+      if (bytes[at + index] !== laidOut[index]) return false;
     return true;
   }
 
@@ -156,16 +183,36 @@ export class PathIndex {
       const start = this.#startOf(number);
       const bytes = this.#pageOf(start);
       const at = this.#offsetOf(start);
-      let hash = seed;
-      for (let end = at; (bytes[end] ?? nul) !== nul; end++) hash = mix(hash, bytes[end] ?? nul);
-      let place = spread(hash) & mask;
+      let length = 0;
+      for (; (bytes[at + length] ?? nul) !== nul; length++)
+        laidOut[length] = bytes[at + length] ?? nul;
+      let place = hashOf(length) & mask;
       while (this.#places[place] !== free) place = (place + 1) & mask;
       this.#places[place] = number;
     }
   }
 }
 
+/** Printable ASCII that stands for itself in JSON, in one path or in many. */
+export const plainPaths = /^[\0 !#-[\]-~]*$/;
+
+interface Window {
+  /** Where it begins, as if all pages were one. */
+  readonly start: number;
+  readonly text: string;
+  readonly isPlain: boolean;
+}
+
+const emptyWindow: Window = { start: 0, text: "", isPlain: true };
+
+/** Tells the path of a number, and whether it surely is printable ASCII without quotes and backslashes. */
+export type PathReader = (number: number) => {
+  readonly path: ByteString;
+  readonly isPlain: boolean;
+};
+
 const none = Buffer.alloc(0);
+const noPage = { bytes: none, used: 0 };
 
 /** A power of two; at most two of three places are taken. */
 function placesFor(count: number): number {
@@ -177,11 +224,23 @@ function placesFor(count: number): number {
 /** Another one in each process, so that nobody can make names that all hash alike. */
 const seed = Math.floor(Math.random() * 2 ** 32) | 0;
 
-/** FNV-1a. */
-function mix(hash: number, byte: number): number {
-  return Math.imul(hash ^ byte, 0x01000193);
+/** Where a path lies while it is looked for: as bytes, and these as words, which are hashed in a quarter of the steps. */
+const laidOut = Buffer.alloc(pageSize + 4);
+const words = new Int32Array(laidOut.buffer, laidOut.byteOffset, laidOut.length / 4);
+
+/** Its length. */
+function layOut(path: ByteString): number {
+  if (path.length >= pageSize) throw new RangeError("no filesystem has such a path");
+  return laidOut.write(path, 0, "latin1");
 }
 
-function spread(hash: number): number {
-  return hash ^ (hash >>> 15);
+/** Of the path that was laid out. Multiplied, a word changes what is above it alone; so each brings down what is above. */
+function hashOf(length: number): number {
+  laidOut[length] = laidOut[length + 1] = laidOut[length + 2] = nul;
+  let hash = seed;
+  for (let index = 0; 4 * index < length; index++) {
+    hash = Math.imul(hash ^ (words[index] ?? 0), 0x9e3779b1);
+    hash ^= hash >>> 15;
+  }
+  return hash ^ (hash >>> 13);
 }

@@ -1,5 +1,7 @@
 import { expect, test } from "vitest";
-import { selectionDigest } from "../../../src/context/index.ts";
+import { FileDigests, selectionDigest, type FileDigest } from "../../../src/context/index.ts";
+import { PathIndex } from "../../../src/context/path-index.ts";
+import { formatCacheKey } from "../../../src/cache/key-file.ts";
 import { FileFields, makeKey, opFields } from "../../../src/build/keys.ts";
 import { digestOf, digestOfJson, type Digest } from "../../../src/core/index.ts";
 import type { CopyOp, ExecOp, Op } from "../../../src/plan/index.ts";
@@ -161,6 +163,58 @@ test("each file is a field of its own, with the source that selected it, and all
     { name: "file:src/b", value: { source: 2, digest: digestOf("b"), mode: 0o755 } },
     { name: "files.2", value: selectionDigest(files) },
   ]);
+});
+
+const oddNames = [
+  "a",
+  'say "no"',
+  "back\\slash",
+  "tab\t",
+  "umläut",
+  "日本",
+  "\u007f",
+  " ",
+  "~",
+  "a\u2028",
+];
+
+/** 2,500 files below two directories, whose paths have numbers, and a few that have none. */
+function manyFiles(): { readonly digests: FileDigests; readonly files: readonly FileDigest[] } {
+  const digests = new FileDigests();
+  const paths = new PathIndex();
+  const wanted: FileDigest[] = [];
+  for (let count = 0; count < 2500; count++) {
+    const name = `${oddNames[count % oddNames.length] ?? ""}-${String(count)}`;
+    const file = { digest: digestOf(name), mode: 0o600 + (count % 64) };
+    const prefix = count < 1300 ? "" : 'b "c"/';
+    const bytes = Buffer.from(`/somewhere/${name}`).toString("latin1");
+    const naming = { paths, cut: "/somewhere/".length, prefix };
+    const isOwn = count % 500 === 7;
+    const slot = isOwn
+      ? digests.add({ path: name, mode: file.mode })
+      : digests.addNumbered({ number: paths.add(bytes), mode: file.mode }, naming);
+    digests.setDigest(slot, file.digest);
+    wanted.push({ ...file, path: isOwn ? name : prefix + name });
+  }
+  return { digests, files: wanted };
+}
+
+test("files are the same fields, digest and lines, whether they are kept as bytes or as objects", () => {
+  const { digests, files: wanted } = manyFiles();
+  expect([...digests]).toEqual(wanted);
+  expect(selectionDigest(digests)).toBe(selectionDigest(wanted));
+  const instruction = { name: "instruction", value: ["COPY"] };
+  const texts = [digests, wanted].flatMap((each) => {
+    const { object } = makeKey("definition", [[instruction], new FileFields(3, each)]);
+    const fields = [...object.fields];
+    return [object, { ...object, fields }].map((key) => [...formatCacheKey(key)].join(""));
+  });
+  expect(new Set(texts).size).toBe(1);
+  expect(texts[0]?.split("\n")).toHaveLength(2500 + 5);
+  expect(JSON.parse(texts[0]?.split("\n")[3] ?? "")).toEqual({
+    name: `file:${wanted[1]?.path ?? ""}`,
+    value: { source: 3, digest: wanted[1]?.digest, mode: 0o601 },
+  });
 });
 
 test.for<[string, () => FileFields]>([

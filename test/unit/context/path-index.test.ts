@@ -32,6 +32,25 @@ test("paths are numbered in the order in which they come, and found again, also 
   );
 });
 
+test("who reads many paths gets them all, also those that are added meanwhile", () => {
+  fc.assert(
+    fc.property(fc.array(names), fc.array(names), fc.array(fc.nat()), (known, added, order) => {
+      const first = new PathIndex();
+      for (const path of known) first.add(path);
+      const index = new PathIndex(Buffer.concat(first.encode()), first.size);
+      const read = index.reader();
+      for (const path of ["n".repeat(4000), ...added]) {
+        index.add(path);
+        for (const number of [index.size - 1, ...order.map((each) => each % index.size)]) {
+          const { path: found, isPlain } = read(number);
+          expect(found).toBe(index.pathOf(number));
+          if (isPlain) expect(JSON.stringify(found)).toBe(`"${found}"`);
+        }
+      }
+    }),
+  );
+});
+
 test("many paths are found among many", () => {
   const index = new PathIndex();
   const pathOf = (number: number): string =>
@@ -48,6 +67,10 @@ test("many paths are found among many", () => {
       expect(each.find(pathOf(number))).toBe(number);
       expect(each.pathOf(number)).toBe(pathOf(number));
     }
+    const read = each.reader();
+    for (let number = 0; number < each.size; number++)
+      if (read(number).path !== each.pathOf(number))
+        expect(read(number).path).toBe(each.pathOf(number));
     expect(each.find(pathOf(50_000))).toBeUndefined();
     expect(each.pathOf(50_199)).toBe(long(199));
   }
