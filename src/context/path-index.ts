@@ -33,10 +33,9 @@ export class PathIndex {
     this.#places = new Int32Array(placesFor(count)).fill(free);
     for (let start = 0; this.#size < count; this.#size++) {
       this.#setStart(this.#size, start);
-      const end = paths.indexOf(nul, start);
-      start = end === -1 ? paths.length : end + 1;
+      this.#place(this.#size, hashAt(paths, start));
+      start = Math.min(hashedUpTo + 1, paths.length);
     }
-    this.#placeAll();
   }
 
   get size(): number {
@@ -178,18 +177,18 @@ export class PathIndex {
 
   #placeAll(): void {
     this.#lastPath = undefined;
-    const mask = this.#places.length - 1;
     for (let number = 0; number < this.#size; number++) {
       const start = this.#startOf(number);
-      const bytes = this.#pageOf(start);
-      const at = this.#offsetOf(start);
-      let length = 0;
-      for (; (bytes[at + length] ?? nul) !== nul; length++)
-        laidOut[length] = bytes[at + length] ?? nul;
-      let place = hashOf(length) & mask;
-      while (this.#places[place] !== free) place = (place + 1) & mask;
-      this.#places[place] = number;
+      this.#place(number, hashAt(this.#pageOf(start), this.#offsetOf(start)));
     }
+  }
+
+  #place(number: number, hash: number): void {
+    const places = this.#places;
+    const mask = places.length - 1;
+    let place = hash & mask;
+    while (places[place] !== free) place = (place + 1) & mask;
+    places[place] = number;
   }
 }
 
@@ -234,13 +233,37 @@ function layOut(path: ByteString): number {
   return laidOut.write(path, 0, "latin1");
 }
 
-/** Of the path that was laid out. Multiplied, a word changes what is above it alone; so each brings down what is above. */
+/** Of the path that was laid out. */
 function hashOf(length: number): number {
   laidOut[length] = laidOut[length + 1] = laidOut[length + 2] = nul;
   let hash = seed;
-  for (let index = 0; 4 * index < length; index++) {
-    hash = Math.imul(hash ^ (words[index] ?? 0), 0x9e3779b1);
-    hash ^= hash >>> 15;
-  }
+  for (let index = 0; 4 * index < length; index++) hash = mix(hash, words[index] ?? 0);
   return hash ^ (hash >>> 13);
+}
+
+/** Where the path ends that `hashAt` has seen. */
+let hashedUpTo = 0;
+
+/** The same of a path that lies anywhere. */
+function hashAt(bytes: Buffer, start: number): number {
+  let [hash, word, shift] = [seed, 0, 0];
+  let at = start;
+  for (; at < bytes.length; at++) {
+    const byte = bytes[at] ?? nul;
+    if (byte === nul) break;
+    word |= byte << shift;
+    shift += 8;
+    if (shift < 32) continue;
+    hash = mix(hash, word);
+    word = shift = 0;
+  }
+  hashedUpTo = at;
+  if (shift > 0) hash = mix(hash, word);
+  return hash ^ (hash >>> 13);
+}
+
+/** Multiplied, a word changes what is above it alone; so what is above is brought down. */
+function mix(hash: number, word: number): number {
+  const mixed = Math.imul(hash ^ word, 0x9e3779b1);
+  return mixed ^ (mixed >>> 15);
 }
