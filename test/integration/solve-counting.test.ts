@@ -1,0 +1,134 @@
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { expect, onTestFinished, test } from "vitest";
+import { type BuildContext, openDirectoryContext } from "../../src/context/index.ts";
+import type { LocalTree } from "../../src/layer/index.ts";
+import { openBuildHarness } from "../support/build-harness.ts";
+import { expectCode } from "../support/expect-code.ts";
+import { FakeSandbox } from "../support/fake-sandbox.ts";
+import { makeContext, writeEntries } from "../support/setup-context.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+
+const dockerfile = "FROM scratch\nCOPY app /app\n";
+const other = "FROM scratch\nWORKDIR /other\n";
+
+const makeFiles = async (): Promise<string> =>
+  makeContext({ "app/a": "1", "app/deep/b": "2", "app/empty": "" });
+
+async function openScene(
+  directory: string,
+  { onOpen }: { readonly onOpen?: (path: string) => void } = {},
+) {
+  const folder = await temporaryFolder();
+  let opened: string[] = [];
+  const harness = await openBuildHarness({
+    directory: folder,
+    sandbox: new FakeSandbox(),
+    context: async () => {
+      const context = await openDirectoryContext({ directory });
+      const { local } = context;
+      if (local === undefined) throw new Error("a directory answers at once");
+      const open: LocalTree["open"] = (path, stat) => {
+        opened.push(path.toString());
+        onOpen?.(path.toString());
+        return local.open(path, stat);
+      };
+      const openFile: BuildContext["openFile"] = async (path) => {
+        opened.push(path.toString());
+        return context.openFile(path);
+      };
+      return withMember(
+        withMember(context, "local", withMember(local, "open", open)),
+        "openFile",
+        openFile,
+      );
+    },
+  });
+  onTestFinished(async () => harness.close());
+  return {
+    harness,
+    /** Which files were opened since the last question. */
+    opened: (): readonly string[] => {
+      const names = opened;
+      opened = [];
+      return names.sort();
+    },
+  };
+}
+
+/** Methods run on `whole` itself, which has private fields. */
+function withMember<Whole extends object, Name extends keyof Whole>(
+  whole: Whole,
+  name: Name,
+  member: Whole[Name],
+): Whole {
+  return new Proxy(whole, {
+    get: (target, asked) => {
+      if (asked === name) return member;
+      const value: unknown = Reflect.get(target, asked);
+      return typeof value === "function" ? (value.bind(target) as unknown) : value;
+    },
+  });
+}
+
+test("a copy is known by the same keys, whether its files are counted before it or on the way", async () => {
+  const files = await makeFiles();
+  const [empty, used, asked] = [
+    await openScene(files),
+    await openScene(files),
+    await openScene(files),
+  ];
+  const onTheWay = await empty.harness.build(dockerfile);
+  expect(empty.opened()).toEqual(["app/a", "app/deep/b", "app/empty"]);
+  await used.harness.build(other);
+  const before = new Set((await used.harness.kept()).records);
+  const counted = await used.harness.build(dockerfile);
+  expect(used.opened()).toHaveLength(6);
+  const withoutCache = await asked.harness.build(dockerfile, { noCache: true });
+  expect(asked.opened()).toHaveLength(3);
+
+  expect(onTheWay.targets[0]?.diffIds).toEqual(counted.targets[0]?.diffIds);
+  expect(withoutCache.targets[0]?.diffIds).toEqual(counted.targets[0]?.diffIds);
+  const { records } = await used.harness.kept();
+  const ofCopy = records.filter((key) => !before.has(key));
+  expect(ofCopy).toHaveLength(2);
+  expect((await empty.harness.kept()).records).toEqual(ofCopy);
+  expect((await asked.harness.kept()).records).toEqual(ofCopy);
+});
+
+test("what was counted on the way is cached, and a changed file is named", async () => {
+  const directory = await makeFiles();
+  const { harness } = await openScene(directory);
+  await harness.build(dockerfile);
+  await harness.build(dockerfile);
+  expect(harness.steps("step-started")).toEqual([]);
+  await writeEntries(directory, { "app/deep/b": "3" });
+  await harness.build(dockerfile);
+  expect(harness.steps("step-started")).toEqual(["[1/1] COPY app /app"]);
+});
+
+test.each([
+  ["something that stands on it", "FROM scratch\nCOPY app /app\nWORKDIR /app\n"],
+  ["files that are left out", "FROM scratch\nCOPY --exclude=empty app /app\n"],
+  ["more than one source", "FROM scratch\nCOPY app/a app/deep /app/\n"],
+  ["paths that keep their parents", "FROM scratch\nCOPY --parents app /\n"],
+])("%s: they are counted before", async (_why, text) => {
+  const { harness, opened } = await openScene(await makeFiles());
+  await harness.build(text);
+  const names = opened();
+  expect(names.length).toBeGreaterThan(0);
+  expect(names.length).toBe(2 * new Set(names).size);
+});
+
+test("a file that goes while it is counted ends the build, and nothing is remembered", async () => {
+  const directory = await makeFiles();
+  const { harness, opened } = await openScene(directory, {
+    onOpen: (path) => {
+      if (path === "app/deep/b") rmSync(join(directory, path), { force: true });
+    },
+  });
+  const { snapshots } = await harness.kept();
+  await expectCode(harness.build(dockerfile), "CONTEXT_UNREADABLE");
+  expect(opened()).toContain("app/deep/b");
+  expect(await harness.kept()).toEqual({ snapshots, records: [] });
+});
