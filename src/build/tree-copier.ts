@@ -51,6 +51,8 @@ export interface Folder {
 
 /** Timers and signals get their turn so often; the filesystem calls of a copy do not wait for anything. */
 const turnMs = 20;
+/** Nodes for which the clock is looked at once. */
+const stepsInTurn = 16;
 /** What the writer takes at once is not more. */
 const largestAtOnce = 1024 * 1024;
 const nothing: ReadonlySet<string> = new Set();
@@ -65,6 +67,7 @@ export class TreeCopier {
   readonly #excludes: Excludes;
   readonly #links = new Map<string, RootPath>();
   #turnEnds = monotonicMs() + turnMs;
+  #steps = 0;
 
   /** `root`: the directory of `source` that exclude patterns are relative to. */
   constructor(target: CopyTarget, source: { readonly tree: MergedTree; readonly root: RootPath }) {
@@ -84,11 +87,21 @@ export class TreeCopier {
   /** Copies everything in directory `from`. */
   async children(from: RootPath, folder: Folder): Promise<void> {
     await this.#local?.prepare();
+    const names = this.#local?.listed(from) ?? (await this.#source.readdir(from));
+    await this.#named(names, { from, folder });
+  }
+
+  /** The same of these. */
+  async #named(
+    names: readonly Buffer[],
+    { from, folder }: { readonly from: RootPath; readonly folder: Folder },
+  ): Promise<void> {
     const local = this.#local;
     const { count } = this.#target;
-    const names = local?.listed(from) ?? (await this.#source.readdir(from));
     for (const name of names) {
-      if (monotonicMs() > this.#turnEnds) await this.#takeTurn();
+      // The clock takes a microsecond to be read.
+      if (++this.#steps % stepsInTurn === 0 && monotonicMs() > this.#turnEnds)
+        await this.#takeTurn();
       const path = joinRootPath(from, name);
       const stat = this.#target.exclude.length > 0 ? undefined : local?.lstatListed(path);
       if (local === undefined || stat === undefined) {
@@ -100,9 +113,26 @@ export class TreeCopier {
       if (room !== undefined) await room;
       const counted = count?.next(path, stat);
       if (this.#copyAtOnce({ local, path, name, stat, counted }, folder)) continue;
-      await counted?.take();
-      await this.#copy({ from: path, stat, isExcluded: false }, folder);
+      if (counted?.isKnown === false) await counted.take();
+      const made = this.#folderAtOnce({ local, path, name, stat, counted }, folder);
+      if (made === undefined) {
+        await this.#copy({ from: path, stat, isExcluded: false }, folder);
+        continue;
+      }
+      const inside = local.listed(path);
+      if (inside.length > 0) await this.#named(inside, { from: path, folder: made });
     }
+  }
+
+  /** Makes a directory without waiting for anything; undefined, with nothing done, where that cannot be. */
+  #folderAtOnce({ local, path, name, stat }: LocalNode, above: Folder): Folder | undefined {
+    if (stat.type !== "directory" || !isNewIn(above, name)) return undefined;
+    const to = joinRootPath(above.to, name);
+    expectStorable(to, stat);
+    const attributes = this.#looks(stat, local.xattrs(path));
+    if (!this.#target.writer.newDirectory(to, attributes)) return undefined;
+    this.#target.sync.wrote(0);
+    return { to, source: { from: path, stat }, above, taken: nothing };
   }
 
   /**
@@ -112,8 +142,7 @@ export class TreeCopier {
   #copyAtOnce(source: LocalNode, folder: Folder): boolean {
     const { local, path, name, stat, counted } = source;
     if (stat.type !== "file" || stat.nlink > 1 || stat.size > largestAtOnce) return false;
-    if (folder.taken === undefined) return false;
-    if (folder.taken.size > 0 && folder.taken.has(name.toString("latin1"))) return false;
+    if (!isNewIn(folder, name)) return false;
     const to = joinRootPath(folder.to, name);
     expectStorable(to, stat);
     // Whoever has to read the file anyhow takes its digest as well.
@@ -287,6 +316,11 @@ export class TreeCopier {
     this.#target.signal.throwIfAborted();
     this.#turnEnds = monotonicMs() + turnMs;
   }
+}
+
+/** Whether the folder is made, and has nothing of that name. */
+function isNewIn({ taken }: Folder, name: Buffer): boolean {
+  return taken !== undefined && (taken.size === 0 || !taken.has(name.toString("latin1")));
 }
 
 /** Opens a file that was seen to have no attributes. */

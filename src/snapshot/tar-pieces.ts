@@ -166,7 +166,8 @@ export class TarPieces implements ContentPlaces, TarReceiver {
   }
 
   #isUsedUp(): boolean {
-    const inUse = this.#pieces.filter(({ isFree }) => !isFree).length;
+    let inUse = 0;
+    for (const { isFree } of this.#pieces) if (!isFree) inUse++;
     return piecesAtMost - inUse < piecesForFile;
   }
 

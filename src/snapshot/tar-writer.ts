@@ -93,6 +93,13 @@ export class TarWriter implements TreeWriter {
     else await (await this.#makeFiles()).directory(path, attributes);
   }
 
+  newDirectory(path: RootPath, attributes: NodeAttributes): boolean {
+    if (this.#files !== undefined || !this.#isNextNode(path, attributes)) return false;
+    if (this.#ask(() => this.#pieces.isFull)) return false;
+    this.#hold(path, attributes);
+    return true;
+  }
+
   async file(path: RootPath, attributes: NodeAttributes, content: FileContent): Promise<void> {
     if (content instanceof Readable || !(await this.#canAdd(path, attributes)))
       return (await this.#makeFiles()).file(path, attributes, content);
@@ -112,7 +119,7 @@ export class TarWriter implements TreeWriter {
     const size = Buffer.isBuffer(content) ? content.length : content.size;
     const target = { path, attributes, size };
     // `file` waits then, or makes files of what is here.
-    if (size > smallFile || !this.#isNextFile(target)) return false;
+    if (size > smallFile || !this.#isNextNode(path, attributes)) return false;
     if (this.#ask(() => this.#pieces.isFull)) return false;
     this.#addAtOnce(target, () => {
       readSmall({ path, tar: this.#tar, queue: undefined }, content);
@@ -133,7 +140,7 @@ export class TarWriter implements TreeWriter {
     const { size } = content;
     const target = { path, attributes, size };
     if (size > contentPlaceSize || this.#files !== undefined) return false;
-    if (!this.#isNextFile(target)) return false;
+    if (!this.#isNextNode(path, attributes)) return false;
     this.#addAtOnce(target, () => {
       this.#pieces.expect(this.#tar.reserve(size), { path, content });
     });
@@ -235,8 +242,8 @@ export class TarWriter implements TreeWriter {
     return this.#last === undefined || comesBehind(path, this.#last);
   }
 
-  /** The same of a file, where nothing has to be waited for. */
-  #isNextFile({ path, attributes }: Omit<FileTarget, "size">): boolean {
+  /** Whether the tar goes on with such a node, where nothing has to be waited for. */
+  #isNextNode(path: RootPath, attributes: NodeAttributes): boolean {
     const parent = parentRootPath(path);
     if (parent === undefined || !this.#ready.has(key(parent))) return false;
     return this.#isNext(path) && isPlain(attributes);

@@ -144,6 +144,10 @@ export class LayerWriter implements TreeWriter {
   /** Contents are read where the digest is taken. */
   readonly canReadLater = false;
 
+  newDirectory(): boolean {
+    return false;
+  }
+
   room(): undefined {
     return undefined;
   }

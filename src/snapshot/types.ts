@@ -101,6 +101,8 @@ export type FileContent = Buffer | Readable | Pick<OpenedFile, "fd" | "size">;
  */
 export interface TreeWriter {
   directory(path: RootPath, attributes: NodeAttributes): Promise<void>;
+  /** The same at once. False, with nothing done, when that cannot be: then `directory` is to be called. */
+  newDirectory(path: RootPath, attributes: NodeAttributes): boolean;
   file(path: RootPath, attributes: NodeAttributes, content: FileContent): Promise<void>;
   /**
    * The same at once, for a file of up to a megabyte where nothing is in the way. False, with nothing done, when that is

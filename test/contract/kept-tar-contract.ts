@@ -98,6 +98,38 @@ export function describeKeptTars(place: {
       expect(await tarOf(snapshots, tar)).toBe(tar.diffId);
     });
 
+    test("takes directories at once where they come next, and nowhere else", async () => {
+      const taken: string[] = [];
+      const tree = async (writer: TreeWriter): Promise<void> => {
+        const make = async (name: string, mode = folderLooks.mode): Promise<void> => {
+          const attributes = { ...folderLooks, mode };
+          if (writer.newDirectory(path(name), attributes)) taken.push(name);
+          else await writer.directory(path(name), attributes);
+        };
+        for (const name of ["d", "d/a", "d/a/deep", "d/b"]) await make(name);
+        await make("d/b", 0o700);
+        // What is above it was not made.
+        await make("e/inner");
+        await make("e/next");
+        await writer.file(path("e/next/file"), looks, Buffer.from("content"));
+        await make("f");
+      };
+      const tar = await commit(tree);
+      expect(taken).toEqual(["d", "d/a", "d/a/deep", "d/b", "e/next", "f"]);
+      expect(await kept(tar)).toEqual(["layer.tar"]);
+      const files = await asFiles(tree, "other");
+      expect(tar).toEqual({ ...files.snapshot, created: tar.created });
+      expect(await dumpTree(await place.snapshots().tree(tar.chainId))).toEqual(files.dump);
+      // With what comes out of order, all become files.
+      const mixed = await commit(async (writer) => {
+        await tree(writer);
+        expect(writer.newDirectory(path("c"), folderLooks)).toBe(false);
+        await writer.directory(path("c"), folderLooks);
+        expect(writer.newDirectory(path("g"), folderLooks)).toBe(false);
+      });
+      expect(await kept(mixed)).toEqual(["fs"]);
+    });
+
     test("loses its tar when a sync came after its files", async () => {
       const snapshots = place.snapshots();
       const tar = await commit(plainTree);
