@@ -100,9 +100,9 @@ export class TarPieces implements ContentPlaces, TarReceiver {
   }
 
   /** A place that was given for a file is filled later. */
-  expect(place: Buffer, file: Omit<Missing, "at">): void {
+  expect(place: Buffer, { path, content }: Omit<Missing, "at">): void {
     this.#startThread();
-    this.#current?.missing.push({ ...file, at: place.byteOffset });
+    this.#current?.missing.push({ path, content, at: place.byteOffset });
   }
 
   take(bytes: Uint8Array): void {
@@ -289,11 +289,23 @@ function fillJobOf({ bytes, missing, digests, filled }: Piece): FillJob {
     kind: "fill",
     bytes,
     paths: missing.map(({ content }) => content.version.path).join("\0"),
-    places: Float64Array.from(missing.flatMap(({ at, content }) => [at, content.size, 0])),
+    places: placesOf(missing),
     versions: versionsOf(missing.map(({ content }) => content.version)),
     ...(digests && { digests }),
     done: filled,
   };
+}
+
+/** Of each file where it is to lie, its size, and that it is read from its beginning. */
+function placesOf(missing: readonly Missing[]): Float64Array {
+  const places = new Float64Array(3 * missing.length);
+  let next = 0;
+  for (const { at, content } of missing) {
+    places[next] = at;
+    places[next + 1] = content.size;
+    next += 3;
+  }
+  return places;
 }
 
 function fillHere({ bytes, missing, digests, filled }: Piece): void {

@@ -43,8 +43,14 @@ const noSymlinks = {
 /** The form in which a job has the versions of its files. */
 export function versionsOf(files: readonly StatKey[]): BigUint64Array {
   const versions = new BigUint64Array(files.length * versionLength);
-  for (const [index, { mtimeNs, ctimeNs, inode, device }] of files.entries())
-    versions.set([mtimeNs, ctimeNs, inode, device], index * versionLength);
+  let next = 0;
+  // One by one: a list for each file takes three times as long.
+  for (const { mtimeNs, ctimeNs, inode, device } of files) {
+    versions[next++] = mtimeNs;
+    versions[next++] = ctimeNs;
+    versions[next++] = inode;
+    versions[next++] = device;
+  }
   return versions;
 }
 
