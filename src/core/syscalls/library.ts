@@ -36,13 +36,24 @@ export function openLibrary(): Library {
   const libc = koffi.load(null);
   const errnoNames = nameErrnos(koffi.os.errno);
 
-  const declare = (signature: Signature) =>
-    libc.func("syscall", "long", ["long", ...signature.map((kind) => types[kind])]);
+  // Calls of one signature are one function of libc, whose first argument is the call's number.
+  const declared = new Map<string, ReturnType<typeof libc.func>>();
+  const declare = (signature: Signature) => {
+    const key = signature.join("");
+    let known = declared.get(key);
+    if (known === undefined) {
+      known = libc.func("syscall", "long", ["long", ...signature.map((kind) => types[kind])]);
+      declared.set(key, known);
+    }
+    return known;
+  };
 
   const ask: Library["ask"] = (name, signature) => {
-    const call = declare(signature) as (...args: readonly Argument[]) => number;
     const number = numbers[name];
+    // Of two dozen calls a command makes a few, and to declare one takes 0.1 ms.
+    let call: ((...args: readonly Argument[]) => number) | undefined;
     return (args) => {
+      call ??= declare(signature) as (...args: readonly Argument[]) => number;
       const result = call(number, ...args);
       if (result >= 0) return result;
       const code = koffi.errno();
@@ -61,10 +72,10 @@ export function openLibrary(): Library {
       };
     },
     defineAsync(name, signature) {
-      const call = declare(signature).async as (...args: readonly unknown[]) => void;
       const number = numbers[name];
       return async (args) =>
         new Promise((resolve, reject) => {
+          const call = declare(signature).async as (...args: readonly unknown[]) => void;
           call(number, ...args, (error: unknown, result: number) => {
             if (error instanceof Error) reject(error);
             else resolve(result >= 0);
