@@ -8,6 +8,8 @@ export interface CallOrigin {
   readonly syscall: SyscallName;
 }
 
+const failing = { type: "fail" } as const;
+
 /**
  * The calls of one process of a step program, in the making. Descriptor numbers are predicted: the kernel gives out the
  * lowest free one, every process starts from a known set, nothing runs beside the program, and no descriptor is closed
@@ -52,13 +54,17 @@ export class CallList {
   add(
     name: SyscallName,
     args: readonly Argument[],
-    rest: Partial<Pick<Call, "onError" | "exitOnZero" | "child" | "loop">> = {},
+    rest?: Partial<Pick<Call, "onError" | "exitOnZero" | "child" | "loop">>,
   ): void {
     const op = this.#op;
     if (op === undefined) throw new Error(`system call ${name} without an op`);
     const id = this.#origins.length;
     this.#origins.push({ op, syscall: name });
-    this.calls.push({ id, name, args, onError: { type: "fail" }, ...rest });
+    this.calls.push(
+      rest === undefined
+        ? { id, name, args, onError: failing }
+        : { id, name, args, onError: failing, ...rest },
+    );
   }
 
   /** Calls that are repeated as a part of another one; descriptors that they open they also close. */

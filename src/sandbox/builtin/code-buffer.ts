@@ -35,6 +35,21 @@ export class CodeBuffer {
     this.#length += bytes.length;
   }
 
+  /** The lowest `size` bytes of `bytes`, at most four. What is emitted often goes this way, which makes no array. */
+  emitShort(bytes: number, size: number): void {
+    this.#reserve();
+    this.#view.setUint32(this.#length, bytes, true);
+    this.#length += size;
+  }
+
+  /** The same, and a word behind them. */
+  emitWithWord(bytes: number, size: number, word: number): void {
+    this.#reserve();
+    this.#view.setUint32(this.#length, bytes, true);
+    this.#view.setUint32(this.#length + size, word, true);
+    this.#length += size + 4;
+  }
+
   /** The low 32 bits of an integer, little-endian as both architectures are. */
   emitWord(word: number): void {
     this.#reserve();

@@ -1,5 +1,4 @@
 import type { Argument, Call, Datum } from "./program.ts";
-import { flattenCalls } from "./program.ts";
 
 export interface DataSegment {
   readonly bytes: Uint8Array;
@@ -21,14 +20,22 @@ export function layOutData(options: {
   const place = (datum: Datum): void => {
     if (addresses.has(datum)) return;
     addresses.set(datum, end);
-    end = alignUp(end + sizeOf(datum));
+    const size = sizeOf(datum);
+    end += size + ((alignment - (size % alignment)) % alignment);
     for (const part of datum.parts) if (isDatum(part)) place(part);
   };
+  const placeCalls = (calls: readonly Call[]): void => {
+    for (const call of calls) {
+      for (const argument of call.args) if (typeof argument === "object") place(argument.datum);
+      if (call.loop !== undefined) {
+        place(call.loop.list.datum);
+        placeCalls(call.loop.before);
+      }
+      if (call.child !== undefined) placeCalls(call.child);
+    }
+  };
   for (const datum of options.extra) place(datum);
-  for (const call of flattenCalls(options.calls)) {
-    for (const argument of call.args) if (typeof argument === "object") place(argument.datum);
-    if (call.loop !== undefined) place(call.loop.list.datum);
-  }
+  placeCalls(options.calls);
 
   const addressOf = (datum: Datum): number => {
     const address = addresses.get(datum);
@@ -57,14 +64,12 @@ function isDatum(part: Part): part is Datum {
 }
 
 function sizeOf(datum: Datum): number {
-  return datum.parts.reduce((size, part) => size + sizeOfPart(part), 0);
+  let size = 0;
+  for (const part of datum.parts) size += sizeOfPart(part);
+  return size;
 }
 
 function sizeOfPart(part: Part): number {
   if (isDatum(part)) return 8;
   return typeof part === "string" ? Buffer.byteLength(part) + 1 : part.length;
-}
-
-function alignUp(address: number): number {
-  return Math.ceil(address / alignment) * alignment;
 }

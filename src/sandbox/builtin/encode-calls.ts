@@ -2,7 +2,7 @@ import { unreachable } from "../../core/index.ts";
 import { CodeBuffer, newLabel } from "./code-buffer.ts";
 import type { Label } from "./code-buffer.ts";
 import { reportFd, reportSize } from "./program.ts";
-import type { Argument, Call, OnError, Pointer, SyscallName } from "./program.ts";
+import type { Argument, Call, KillLoop, OnError, Pointer, SyscallName } from "./program.ts";
 
 /**
  * What a step program needs of an architecture. "The result" is what the last system call answered; the call number
@@ -42,9 +42,12 @@ export function encodeCalls(options: {
   const routines = { fail: newLabel(), note: newLabel(), quit: newLabel() };
 
   const encodeProcess = (calls: readonly Call[]): void => {
-    const children = calls.map((call) => encodeCall(call));
+    const children = [];
+    for (const call of calls) {
+      const child = encodeCall(call);
+      if (child !== undefined) children.push(child);
+    }
     for (const child of children) {
-      if (child === undefined) continue;
       code.place(child.label);
       encodeProcess(child.calls);
     }
@@ -62,19 +65,24 @@ export function encodeCalls(options: {
   return code.finish();
 
   function encodeCall(call: Call): { label: Label; calls: readonly Call[] } | undefined {
-    const again = newLabel();
-    code.place(again);
-    for (const before of call.loop?.before ?? []) encodeCall(before);
-    if (call.loop !== undefined) machine.killListed(call.loop.list);
+    const again = call.loop && encodeRound(call.loop);
     machine.loadCallNumber(call.id);
     machine.syscall(call.name, call.args);
-    if (call.loop !== undefined) machine.branchUnlessError(again);
+    if (again !== undefined) machine.branchUnlessError(again);
     encodeErrorCheck(call.onError);
     if (call.exitOnZero === true) machine.branchIfZero(routines.quit);
     if (call.child === undefined) return undefined;
     const label = newLabel();
     machine.branchIfZero(label);
     return { label, calls: call.child };
+  }
+
+  function encodeRound({ before, list }: KillLoop): Label {
+    const again = newLabel();
+    code.place(again);
+    for (const call of before) encodeCall(call);
+    machine.killListed(list);
+    return again;
   }
 
   function encodeErrorCheck(onError: OnError): void {

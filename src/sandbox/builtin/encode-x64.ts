@@ -50,42 +50,41 @@ export class X64Machine implements Machine {
   }
 
   syscall(name: SyscallName, args: readonly Argument[]): void {
-    for (const [i, argument] of args.entries()) {
+    for (let i = 0; i < args.length; i += 1) {
       const target = argumentRegisters[i];
       if (target === undefined) throw new Error(`${name} has more than six arguments`);
-      this.#load(target, argument);
+      this.#load(target, args[i] ?? 0);
     }
     this.#load(register.rax, syscallNumbers[name].x64);
-    this.#code.emit(0x0f, 0x05); // syscall
+    this.#code.emitShort(0x050f, 2); // syscall
   }
 
   branch(label: Label): void {
-    this.#jump([0xe9], label); // jmp
+    this.#jump(0xe9, 1, label); // jmp
   }
 
   branchIfZero(label: Label): void {
     this.#code.emit(0x48, 0x85, 0xc0); // test rax, rax
-    this.#jump([0x0f, 0x84], label); // jz
+    this.#jump(0x840f, 2, label); // jz
   }
 
   branchIfError(label: Label): void {
     this.#compareWithLastErrno();
-    this.#jump([0x0f, 0x83], label); // jae
+    this.#jump(0x830f, 2, label); // jae
   }
 
   branchUnlessError(label: Label): void {
     this.#compareWithLastErrno();
-    this.#jump([0x0f, 0x82], label); // jb
+    this.#jump(0x820f, 2, label); // jb
   }
 
   branchIfErrno(errno: number, label: Label): void {
-    this.#code.emit(0x3d); // cmp eax, imm32
-    this.#code.emitWord(-errno);
-    this.#jump([0x0f, 0x84], label); // je
+    this.#code.emitWithWord(0x3d, 1, -errno); // cmp eax, imm32
+    this.#jump(0x840f, 2, label); // je
   }
 
   callRoutine(label: Label): void {
-    this.#jump([0xe8], label); // call
+    this.#jump(0xe8, 1, label); // call
   }
 
   returnFromRoutine(): void {
@@ -101,24 +100,24 @@ export class X64Machine implements Machine {
     this.#code.place(next);
     this.#code.emit(0x4d, 0x39, 0xec); // cmp r12, r13
     // An error instead of a length puts the end before the beginning.
-    this.#jump([0x0f, 0x83], done); // jae
+    this.#jump(0x830f, 2, done); // jae
     this.#code.emit(0x41, 0x0f, 0xb6, 0x04, 0x24); // movzx eax, byte [r12]
     this.#code.emit(0x49, 0xff, 0xc4); // inc r12
     this.#code.emit(0x83, 0xe8, 0x30); // sub eax, '0'
     this.#code.emit(0x83, 0xf8, 0x09); // cmp eax, 9
-    this.#jump([0x0f, 0x87], separator); // ja
+    this.#jump(0x870f, 2, separator); // ja
     this.#code.emit(0x45, 0x6b, 0xf6, 0x0a); // imul r14d, r14d, 10
     this.#code.emit(0x41, 0x01, 0xc6); // add r14d, eax
-    this.#jump([0xe9], next); // jmp
+    this.#jump(0xe9, 1, next); // jmp
     this.#code.place(separator);
     this.#code.emit(0x45, 0x85, 0xf6); // test r14d, r14d
-    this.#jump([0x0f, 0x84], next); // jz
+    this.#jump(0x840f, 2, next); // jz
     this.#code.emit(0x44, 0x89, 0xf7); // mov edi, r14d
     this.#load(register.rsi, signal.kill);
     this.#load(register.rax, syscallNumbers.kill.x64);
     this.#code.emit(0x0f, 0x05); // syscall
     this.#code.emit(0x45, 0x31, 0xf6); // xor r14d, r14d
-    this.#jump([0xe9], next); // jmp
+    this.#jump(0xe9, 1, next); // jmp
     this.#code.place(done);
   }
 
@@ -135,15 +134,15 @@ export class X64Machine implements Machine {
     const low = target & 7;
     const extended = target >= 8;
     if (value === 0) {
-      if (extended) this.#code.emit(0x45);
-      this.#code.emit(0x31, 0xc0 | (low << 3) | low);
+      const zero = 0xc031 | (low << 11) | (low << 8);
+      if (extended) this.#code.emitShort((zero << 8) | 0x45, 3);
+      else this.#code.emitShort(zero, 2);
     } else if (value > 0 && value < 2 ** 32) {
-      if (extended) this.#code.emit(0x41);
-      this.#code.emit(0xb8 | low);
-      this.#code.emitWord(value);
+      const move = 0xb8 | low;
+      if (extended) this.#code.emitWithWord((move << 8) | 0x41, 2, value);
+      else this.#code.emitWithWord(move, 1, value);
     } else if (value < 0 && value >= -(2 ** 31)) {
-      this.#code.emit(extended ? 0x49 : 0x48, 0xc7, 0xc0 | low);
-      this.#code.emitWord(value);
+      this.#code.emitWithWord(((0xc0 | low) << 16) | 0xc700 | (extended ? 0x49 : 0x48), 3, value);
     } else {
       this.#code.emit(extended ? 0x49 : 0x48, 0xb8 | low);
       this.#code.emitWord(value);
@@ -152,12 +151,12 @@ export class X64Machine implements Machine {
   }
 
   #compareWithLastErrno(): void {
-    this.#code.emit(0x48, 0x3d); // cmp rax, imm32
-    this.#code.emitWord(-4095);
+    this.#code.emitWithWord(0x3d48, 2, -4095); // cmp rax, imm32
   }
 
-  #jump(opcode: readonly number[], label: Label): void {
-    this.#code.emit(...opcode);
+  /** An opcode of one or two bytes, the first one lowest. */
+  #jump(opcode: number, size: number, label: Label): void {
+    this.#code.emitShort(opcode, size);
     this.#code.jump(label, patchBranch);
     this.#code.emitWord(0);
   }

@@ -144,7 +144,7 @@ export function textListDatum(texts: readonly string[]): Datum {
 
 export function wordsDatum(words: readonly number[]): Datum {
   const bytes = Buffer.allocUnsafe(words.length * 4);
-  for (const [i, word] of words.entries()) bytes.writeUInt32LE(word >>> 0, i * 4);
+  for (let i = 0; i < words.length; i += 1) bytes.writeUInt32LE((words[i] ?? 0) >>> 0, i * 4);
   return bytesDatum(bytes);
 }
 
@@ -160,11 +160,4 @@ export function at(datum: Datum, offset = 0): Pointer {
 /** One report record as the program writes it. */
 export function reportDatum(tag: number): Datum {
   return wordsDatum([tag, 0, 0]);
-}
-
-/** All calls of a program, children after their parents, in the order in which they are encoded. */
-export function flattenCalls(calls: readonly Call[]): readonly Call[] {
-  const nested = ({ child = [], loop }: Call): readonly Call[] =>
-    flattenCalls([...(loop?.before ?? []), ...child]);
-  return [...calls, ...calls.flatMap((call) => (call.child || call.loop ? nested(call) : []))];
 }

@@ -2,12 +2,19 @@ import { expect, test } from "vitest";
 import { lowerOps } from "../../../../src/sandbox/builtin/lower-ops.ts";
 import type { Op } from "../../../../src/sandbox/builtin/ops.ts";
 import type { Call } from "../../../../src/sandbox/builtin/program.ts";
-import { flattenCalls } from "../../../../src/sandbox/builtin/program.ts";
 
 const newPid = 0x20000000;
 const newNet = 0x40000000;
 const pidfdFlag = 0x1000;
 const sigchld = 17;
+
+/** All calls of a program. */
+function flattenCalls(calls: readonly Call[]): readonly Call[] {
+  return calls.flatMap((call) => [
+    call,
+    ...flattenCalls([...(call.loop?.before ?? []), ...(call.child ?? [])]),
+  ]);
+}
 
 function namesOf(calls: readonly Call[]): readonly string[] {
   return calls.map((call) => call.name);
