@@ -16,6 +16,13 @@ export interface AtomicFile {
   readonly mode?: number;
   /** fsync before the rename, so that a power cut leaves the old or the new content and never an empty file. */
   readonly durable?: boolean;
+  /**
+   * In place of the fsync of a short file: a sync of its filesystem that begins after the call and that others wait for,
+   * too.
+   */
+  readonly sync?: (() => Promise<void>) | undefined;
+  /** The rename waits for it; when it rejects, nothing is replaced. */
+  readonly after?: Promise<unknown> | undefined;
 }
 
 /**
@@ -44,9 +51,11 @@ async function replaceAtOnce(
   temporary: string,
   file: AtomicFile & { readonly content: string | Uint8Array },
 ): Promise<void> {
-  const { path, content, mode = 0o644, durable = false } = file;
-  if (durable) await writeDurably(temporary, { content, mode });
+  const { path, content, mode = 0o644, durable = false, sync, after } = file;
+  if (durable && sync === undefined) await writeDurably(temporary, { content, mode });
   else writeFileSync(temporary, content, { flag: "wx", mode });
+  if (durable) await sync?.();
+  if (after !== undefined) await after;
   renameSync(temporary, path);
 }
 
@@ -66,6 +75,7 @@ async function writeDurably(
 async function replace(temporary: string, file: AtomicFile): Promise<void> {
   const handle = await open(temporary, "wx", file.mode ?? 0o644);
   await fill(handle, file);
+  await file.after;
   await rename(temporary, file.path);
 }
 

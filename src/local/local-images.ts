@@ -51,13 +51,14 @@ export function openLocalImages(options: {
       const { members } = await keepGroup(
         place,
         { members: [{ image }] },
-        names.map(normaliseName),
+        { names: names.map(normaliseName) },
       );
       return members[0]?.image ?? image;
     },
     prepare: async (configBytes, prepareOptions = {}) =>
       prepareImage(place, { configBytes, ...prepareOptions }),
-    keep: async (group, names) => keepGroup(place, group, names.map(normaliseName)),
+    keep: async (group, names, keepOptions) =>
+      keepGroup(place, group, { names: names.map(normaliseName), ...keepOptions }),
     groupOf: async (image) => groupOf(place, image),
     adopt: async (root, platform) => {
       const image = await loadImage(place, root, platform);
@@ -88,24 +89,39 @@ async function record({ records }: ImagePlace, image: LocalImage): Promise<void>
   });
 }
 
-/** A rebuild that changed nothing writes nothing. */
+/**
+ * A rebuild that changed nothing writes nothing. Documents and names are written at the same time, so that they wait for
+ * the disk together; each counts when what it leads to does.
+ */
 async function keepGroup(
   place: ImagePlace,
   group: ImageGroup,
-  names: readonly string[],
+  options: { readonly names: readonly string[]; readonly after?: Promise<unknown> | undefined },
 ): Promise<ImageGroup> {
   const { blobs, names: known } = place.store;
   const { root, documents } = describeGroup(group);
-  for (const bytes of documents) {
+  const written = documents.map(async (bytes) => {
     if ((await blobs.size(digestOf(bytes))) !== bytes.length) await blobs.writeBytes(bytes);
-  }
+  });
   const index = group.index === undefined ? {} : { index: root };
-  for (const { image } of group.members) {
-    await place.records.add(image.id, { ...(image.base && { base: image.base }), ...index });
-  }
-  for (const name of names) await known.set({ name, descriptor: root });
+  const record = async (): Promise<void> => {
+    await allDone(options.after === undefined ? written : [...written, options.after]);
+    for (const { image } of group.members) {
+      await place.records.add(image.id, { ...(image.base && { base: image.base }), ...index });
+    }
+  };
+  const after = record();
+  const named = options.names.map((name) => known.set({ name, descriptor: root }, { after }));
+  await allDone([after, ...named]);
   return {
     ...group,
     members: group.members.map((member) => ({ ...member, image: { ...member.image, root } })),
   };
+}
+
+/** Waits for all of them, also when one fails: then nothing is under way any more. @throws the first one's failure */
+async function allDone(works: readonly Promise<unknown>[]): Promise<void> {
+  for (const outcome of await Promise.allSettled(works)) {
+    if (outcome.status === "rejected") throw outcome.reason;
+  }
 }

@@ -199,9 +199,14 @@ export interface LocalImages {
   ): Promise<LocalImage>;
   /**
    * Writes prepared images into the store under names, several of them as one index; with what the names stand for as
-   * their `root`. Layers get no form by that: it is chosen when they leave.
+   * their `root`. Layers get no form by that: it is chosen when they leave. The images count as here, and have their
+   * names, once `after` is over.
    */
-  keep(group: ImageGroup, names: readonly string[]): Promise<ImageGroup>;
+  keep(
+    group: ImageGroup,
+    names: readonly string[],
+    options?: { readonly after?: Promise<unknown> | undefined },
+  ): Promise<ImageGroup>;
   /** The images that leave when `image` does: those of its index that are here, or it alone. */
   groupOf(image: LocalImage): Promise<ImageGroup>;
   /**

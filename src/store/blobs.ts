@@ -5,6 +5,7 @@ import { dirname, join } from "node:path";
 import { type Readable, Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import {
+  type AtomicFile,
   makeFolder,
   createVerifier,
   type Digest,
@@ -43,8 +44,10 @@ export function openBlobs(options: {
   readonly partial: PartialBlobs;
   /** Resolves when what dead processes left has been looked through. */
   readonly swept: () => Promise<void>;
+  /** `FilesystemSync.shared`. */
+  readonly sharedSync: () => AtomicFile["sync"];
 }): BlobStore {
-  const { directory, tmpDir, partial, swept } = options;
+  const { directory, tmpDir, partial, swept, sharedSync } = options;
   const path = (digest: Digest): string => blobPath(directory, digest);
 
   const write = async (
@@ -78,7 +81,8 @@ export function openBlobs(options: {
     read: async (digest, limit = defaultLimit) => readBlob(digest, path(digest), limit),
     writeBytes: async (bytes) => {
       const digest = digestOf(bytes);
-      await writeTextFile({ path: path(digest), tmpDir, content: () => bytes, durable: true });
+      const place = { path: path(digest), tmpDir, durable: true, sync: sharedSync() };
+      await writeTextFile({ ...place, content: () => bytes });
       return { digest, size: bytes.length };
     },
     takePartial: async (digest) => {

@@ -12,6 +12,8 @@ export class FilesystemSync {
   #isAgain = false;
   /** The kernel tells a failed write once: whoever begins a sync keeps it for whoever finishes. */
   #failure: { readonly error: unknown } | undefined;
+  /** A `finish` that has not begun. */
+  #asked: Promise<void> | undefined;
 
   /** `write` as `OpenFilesystem` has it. */
   constructor(write: () => Promise<void>) {
@@ -52,7 +54,21 @@ export class FilesystemSync {
 
   /** Everything that was written before the call outlives a power cut when this is over. */
   async finish(): Promise<void> {
+    return (this.#asked ??= this.#finishSoon());
+  }
+
+  /** `finish`, while somebody has asked for it and it has not begun: for whoever has little to add to what it writes. */
+  get shared(): (() => Promise<void>) | undefined {
+    return this.#asked === undefined ? undefined : () => this.finish();
+  }
+
+  /** In the next turn, so that whoever is about to ask for one, too, shares this one. */
+  async #finishSoon(): Promise<void> {
+    // It covers what another beginning would.
+    this.#isAgain = false;
+    await new Promise((resolve) => setImmediate(resolve));
     await this.settle();
+    this.#asked = undefined;
     await this.#write();
     if (this.#failure !== undefined) throw this.#failure.error;
   }

@@ -10,6 +10,9 @@ export interface JsonFile {
   readonly value: unknown;
   /** fsync before the rename: for records that must not vanish in a power cut. */
   readonly durable?: boolean;
+  /** As `AtomicFile` has them. */
+  readonly sync?: AtomicFile["sync"];
+  readonly after?: AtomicFile["after"];
 }
 
 /**
@@ -64,13 +67,13 @@ export async function writeJsonFile({ value, ...file }: JsonFile): Promise<void>
 export async function writeTextFile(
   file: Omit<JsonFile, "value"> & { readonly content: () => AtomicFile["content"] },
 ): Promise<void> {
-  const { path, tmpDir, content, durable = false } = file;
+  const { content, ...rest } = file;
   try {
-    await writeFileAtomic({ path, tmpDir, durable, content: content() });
+    await writeFileAtomic({ ...rest, content: content() });
   } catch (error) {
     if (errnoOf(error) !== "ENOENT") throw error;
-    makeFolder(dirname(path));
-    await writeFileAtomic({ path, tmpDir, durable, content: content() });
+    makeFolder(dirname(file.path));
+    await writeFileAtomic({ ...rest, content: content() });
   }
 }
 

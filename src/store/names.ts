@@ -1,6 +1,6 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { canonicalJson, type Clock, removeTree } from "../core/index.ts";
+import { type AtomicFile, canonicalJson, type Clock, removeTree } from "../core/index.ts";
 import { readJsonFile, writeJsonFile } from "./json-file.ts";
 import { fileNameFor } from "./layout.ts";
 import { listNames } from "./list-names.ts";
@@ -12,8 +12,10 @@ export function openNames(place: {
   readonly directory: string;
   readonly tmpDir: string;
   readonly clock: Clock;
+  /** `FilesystemSync.shared`. */
+  readonly sharedSync: () => AtomicFile["sync"];
 }): NameStore {
-  const { directory, tmpDir, clock } = place;
+  const { directory, tmpDir, clock, sharedSync } = place;
   const pathOf = (name: string): string => join(directory, `${fileNameFor(name)}.json`);
 
   const get = async (name: string): Promise<NameRecord | undefined> => {
@@ -36,12 +38,16 @@ export function openNames(place: {
 
   return {
     get,
-    set: async (wanted) => {
+    set: async (wanted, { after } = {}) => {
+      const path = pathOf(wanted.name);
       const present = await get(wanted.name);
       // A rebuild that changed nothing writes nothing.
-      if (present !== undefined && isSame(present, wanted)) return;
+      if (present !== undefined && isSame(present, wanted)) {
+        await after;
+        return;
+      }
       const value = { ...wanted, updated: clock.now().toISOString() };
-      await writeJsonFile({ path: pathOf(wanted.name), tmpDir, value, durable: true });
+      await writeJsonFile({ path, tmpDir, value, durable: true, sync: sharedSync(), after });
     },
     remove: async (name) => {
       const wasThere = (await get(name)) !== undefined;

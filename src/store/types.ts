@@ -66,11 +66,16 @@ export interface NameRecord {
   readonly updated: string;
 }
 
+export interface SetNameOptions {
+  /** The name stands for the record once this is over; when it rejects, for what it stood for before. */
+  readonly after?: Promise<unknown> | undefined;
+}
+
 /** Image names, one small file each, replaced by rename. */
 export interface NameStore {
   get(name: string): Promise<NameRecord | undefined>;
   /** Writes nothing, and keeps `updated`, when the name stands for just that already. */
-  set(record: Omit<NameRecord, "updated">): Promise<void>;
+  set(record: Omit<NameRecord, "updated">, options?: SetNameOptions): Promise<void>;
   /** True when it was there. */
   remove(name: string): Promise<boolean>;
   /** Sorted by name. */

@@ -141,14 +141,17 @@ async function buildFrom(sources: BuildSources, work: BuildWork): Promise<BuildR
         .finally(() => environment.thread?.close());
       await secretWatch?.cached(plan, solution);
       // Before anything is named: what a name leads to must outlive a power cut.
-      await engine.snapshots.makeDurable(() => engine.store.sync());
-      await caches.keepOrigins(solution, { isStreamed: outputs.some(isOnStdout) });
-      const isInlineCache = caches.isInline;
-      const assembled = { plan, solution, environment, targets, options, isInlineCache };
-      const images = await assembleImages(assembled);
-      await work.look(images);
-      const request = { engine, steps, names, ...images };
-      const [written] = await Promise.allSettled([writeOutputs(outputs, request)]);
+      const durable = engine.snapshots.makeDurable(() => engine.store.sync());
+      const write = async (): Promise<WrittenOutputs> => {
+        await caches.keepOrigins(solution, { isStreamed: outputs.some(isOnStdout) });
+        const isInlineCache = caches.isInline;
+        const assembled = { plan, solution, environment, targets, options, isInlineCache };
+        const images = await assembleImages(assembled);
+        await work.look(images);
+        return writeOutputs(outputs, { engine, steps, names, durable, ...images });
+      };
+      const [written] = await Promise.allSettled([write(), durable]);
+      await durable;
       // Finished steps are kept for the next build whatever became of the outputs.
       await keepRecords(solution, { environment, engine, options, secretWatch });
       if (written.status === "rejected") throw written.reason;

@@ -21,6 +21,8 @@ export interface BuiltImages {
   readonly epoch: bigint | undefined;
   /** How many layers of an image are its base's. */
   readonly baseLayers: (image: LocalImage) => number;
+  /** Over when the layers outlive a power cut: no name may lead to them sooner. */
+  readonly durable: Promise<void>;
 }
 
 /** What the build is called by, and what programs are told of it. */
@@ -50,9 +52,9 @@ async function writeOutput(
   built: BuiltImages,
 ): Promise<WrittenOutputs | undefined> {
   const { steps } = built;
+  if (output.type === "image") return writeImage(output, built);
+  await built.durable;
   switch (output.type) {
-    case "image":
-      return writeImage(output, built);
     case "oci":
     case "docker":
       return steps.run(`exporting to ${output.type} image format`, () =>
@@ -79,8 +81,10 @@ async function writeImage(output: ImageOutput, built: BuiltImages): Promise<Writ
   const group = await formGroup(output.form, built);
   const names = namesOf(output, { built, id: idOf(group) });
   await steps.run("exporting to image", async () => {
-    if (output.store) await engine.images.keep(group, output.pushByDigest ? [] : names);
+    const kept = output.pushByDigest ? [] : names;
+    if (output.store) await engine.images.keep(group, kept, { after: built.durable });
   });
+  await built.durable;
   if (!output.push) return reportOf(group, { names, descriptor: describeGroup(group).root });
   const { pushByDigest: byDigest, isInsecure: insecure, form } = output;
   const isNamedHere = output.store && !byDigest;

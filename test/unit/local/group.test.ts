@@ -192,3 +192,29 @@ test("a platform with a name of its own survives the index, without its siblings
   expect(await collect(place.snapshots.list())).toHaveLength(1);
   expect((await place.images.find("alone"))?.id).toBe(arm64.image.id);
 });
+
+test("images count as here, and have their name, once what they stand on is safe", async () => {
+  const place = await withImages();
+  const old = rootOf(await kept(place));
+  let succeed = (): void => undefined;
+  const after = new Promise<void>((resolve) => (succeed = resolve));
+  const keeping = place.images.keep(await prepared(place, ["arm"]), ["app:1"], { after });
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  expect((await place.images.find("app:1"))?.root?.digest).toBe(old);
+  succeed();
+  const fresh = rootOf(await keeping);
+  expect(fresh).not.toBe(old);
+  expect((await place.images.find("app:1", platforms.arm))?.root?.digest).toBe(fresh);
+});
+
+test("a name keeps what it stood for when what the new images stand on is lost", async () => {
+  const place = await withImages();
+  const old = rootOf(await kept(place));
+  const group = await prepared(place, ["arm"]);
+  const after = Promise.reject(new Error("input/output error"));
+  await expect(place.images.keep(group, ["app:1", "new:1"], { after })).rejects.toThrow(
+    "input/output error",
+  );
+  expect((await place.images.find("app:1"))?.root?.digest).toBe(old);
+  expect(await place.images.find("new:1")).toBeUndefined();
+});

@@ -48,6 +48,26 @@ test("the end has a write of its own, which begins when it is asked for or later
   expect(writes).toHaveLength(2);
 });
 
+test("who asks for the end in the same turn shares it, who asks once it began does not", async () => {
+  const { sync, writes } = slowDisk();
+  expect(sync.shared).toBeUndefined();
+  const ends = [sync.finish(), sync.finish()];
+  const share = sync.shared;
+  if (share === undefined) throw new Error("nobody has asked");
+  ends.push(share());
+  expect(writes).toHaveLength(0);
+  await settled();
+  expect(writes).toHaveLength(1);
+  expect(sync.shared).toBeUndefined();
+  const later = sync.finish();
+  writes[0]?.end();
+  await Promise.all(ends);
+  await settled();
+  expect(writes).toHaveLength(2);
+  writes[1]?.end();
+  await later;
+});
+
 test("a failure that the kernel told to somebody who did not wait is told at the end", async () => {
   const { sync, writes } = slowDisk();
   sync.begin();

@@ -1,3 +1,4 @@
+import { readdirSync } from "node:fs";
 import { readdir, readFile, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -103,4 +104,19 @@ test("blobs of a layer are added and forgotten one by one", async () => {
   await store.layerBlobs.remove(layer);
   await store.layerBlobs.remove(layer);
   expect(await collect(store.layerBlobs.list())).toEqual([]);
+});
+
+test("what is written while somebody waits for a sync of all is durable with that", async () => {
+  const { store } = await withStore();
+  const all = store.sync();
+  const set = store.names.set({ name, descriptor: descriptor("one") });
+  const written = store.blobs.writeBytes(Buffer.from("one"));
+  for (let turn = 0; turn < 20; turn += 1) await Promise.resolve();
+  // Both are written, and neither is there before it is safe.
+  expect(readdirSync(store.tmpDir).filter((file) => file.startsWith("write-"))).toHaveLength(2);
+  expect(readdirSync(join(store.root, "names"))).toEqual([]);
+  expect(await store.blobs.size(digestOf("one"))).toBeUndefined();
+  await Promise.all([all, set, written]);
+  expect(await store.names.get(name)).toMatchObject({ descriptor: descriptor("one") });
+  expect(await store.blobs.size(digestOf("one"))).toBe(3);
 });
