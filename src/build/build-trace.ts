@@ -54,6 +54,11 @@ export class BuildTrace {
     if (!this.#outcomes.has(id)) this.#outcomes.set(id, outcome);
   }
 
+  /** Whether there was a last build. */
+  async hasPrevious(): Promise<boolean> {
+    return (await this.#lastBuild()) !== undefined;
+  }
+
   /** Why a step runs, in words. */
   async why(vertex: Vertex): Promise<string> {
     return formatReason(await (await this.explainer()).explain(vertex));

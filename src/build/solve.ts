@@ -210,12 +210,8 @@ class Solver {
   }
 
   async #solveStep(vertex: Vertex): Promise<LayersResult> {
-    if (!(await this.#records.mayFind(vertex))) {
-      const inputs = await Promise.all(vertex.inputs.map((id) => this.#result(id)));
-      this.signal.throwIfAborted();
-      const copied = await this.#copyCounting(vertex, inputs);
-      if (copied !== undefined) return copied;
-    }
+    const copied = await this.#copyCounting(vertex);
+    if (copied !== undefined) return copied;
     const definition = await this.#keys.definition(vertex.id);
     const known = await this.#records.findByDefinition(vertex.id);
     if (known !== undefined) {
@@ -240,6 +236,12 @@ class Solver {
         : this.#runStep(vertex, inputs, { keys: async () => ({ definition, content }) });
     this.#running.set(content.digest, work);
     return toLayers(await work);
+  }
+
+  /** Whether the cache may know something of a step. A target that was built before is not the first that is looked up. */
+  async #mayFind(vertex: Vertex): Promise<boolean> {
+    if (vertex.ignoreCache === true) return false;
+    return (await this.#trace.hasPrevious()) || this.#records.areAny();
   }
 
   async #useCached(vertex: Vertex, record: StepRecord): Promise<LayersResult> {
@@ -273,13 +275,14 @@ class Solver {
   }
 
   /** A copy for which nothing can be found reads its files once, and learns from that what its keys are. */
-  async #copyCounting(
-    vertex: Vertex,
-    inputs: readonly VertexResult[],
-  ): Promise<LayersResult | undefined> {
+  async #copyCounting(vertex: Vertex): Promise<LayersResult | undefined> {
     const { id, op } = vertex;
+    if (op.type !== "copy" || this.#keys.isDefined(id) || (await this.#mayFind(vertex)))
+      return undefined;
+    const inputs = await Promise.all(vertex.inputs.map((input) => this.#result(input)));
+    this.signal.throwIfAborted();
     const [base, ...others] = inputs;
-    if (op.type !== "copy" || base?.type !== "layers" || this.#keys.isDefined(id)) return undefined;
+    if (base?.type !== "layers" || this.#keys.isDefined(id)) return undefined;
     const sources = { base, others, environment: this.#environment, isUnread: !this.#read.has(id) };
     if (!(await canCountInPassing(op, sources))) return undefined;
     const keys = async (): Promise<StepKeys> => ({

@@ -37,9 +37,8 @@ export class StepRecords {
     this.#renewed = renewedVertices(options.plan);
   }
 
-  /** Whether anything may be found for a step, before its keys are known. */
-  async mayFind({ ignoreCache }: Vertex): Promise<boolean> {
-    if (ignoreCache === true) return false;
+  /** Whether there was anything to be found when the build began. */
+  async areAny(): Promise<boolean> {
     return (
       this.#remote !== undefined || !(await (this.#wasEmpty ??= this.#environment.cache.isEmpty()))
     );
