@@ -97,7 +97,11 @@ export function expectNonDirectory(path: RootPath, existing: NodeStat | undefine
  */
 export function expectStorable(
   path: RootPath,
-  node: { readonly type: string; readonly devMajor?: number; readonly devMinor?: number },
+  node: {
+    readonly type: string;
+    readonly devMajor?: number | undefined;
+    readonly devMinor?: number | undefined;
+  },
 ): void {
   const name = baseName(path);
   if (name[0] === dots[0] && name.equals(dots.subarray(0, name.length)))

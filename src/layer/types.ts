@@ -25,11 +25,11 @@ export interface LayerEntry {
   /** Bytes of content; 0 for everything but files. */
   readonly size: number;
   /** Target of a symlink (verbatim) or of a hard link (a RootPath). */
-  readonly linkTarget?: Buffer;
-  readonly devMajor?: number;
-  readonly devMinor?: number;
+  readonly linkTarget?: Buffer | undefined;
+  readonly devMajor?: number | undefined;
+  readonly devMinor?: number | undefined;
   /** Extended attributes by full name, for example `security.capability`. Values are raw bytes. */
-  readonly xattrs?: ReadonlyMap<string, Buffer>;
+  readonly xattrs?: ReadonlyMap<string, Buffer> | undefined;
 }
 
 /**
@@ -37,17 +37,17 @@ export interface LayerEntry {
  * most once and before the next entry is asked for; content that nobody asks for is skipped.
  */
 export interface LayerEntryWithContent extends LayerEntry {
-  readonly open?: () => Readable;
+  readonly open?: (() => Readable) | undefined;
   /**
    * The whole content at once, offered for small files, where a stream costs more than the bytes. `target`, of exactly
    * `size` bytes, is a place that may be used for it; the result tells whether it was.
    */
-  readonly read?: (target?: Buffer) => Buffer;
+  readonly read?: ((target?: Buffer) => Buffer) | undefined;
   /**
    * Absolute path of a file that has the content and keeps it: `read` may be called at any time, or the file be read by
    * anybody, also in parts.
    */
-  readonly place?: Buffer;
+  readonly place?: Buffer | undefined;
 }
 
 /** What `lstat` knows about a node of a merged tree. */

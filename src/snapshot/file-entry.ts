@@ -30,32 +30,38 @@ export function entryOf(
   // Linux shows 0777 for every symlink; other filesystems may not.
   const mode = type === "symlink" ? 0o777 : stat.mode & 0o7777;
   const size = type === "file" ? Number(stat.size) : 0;
-  const xattrs = disk.xattrs(absolute);
-  const looks = { path, type, mode, uid, gid, mtime, size };
-  const entry = xattrs === undefined ? looks : { ...looks, xattrs };
-  switch (type) {
-    case "file":
-      return { ...entry, ...contentOf(absolute, size) };
-    case "symlink":
-      return { ...entry, linkTarget: readlinkSync(absolute, "buffer") };
-    case "char-device":
-    case "block-device": {
-      const { major, minor } = splitDevice(stat.rdev);
-      return { ...entry, devMajor: major, devMinor: minor };
-    }
-    case "directory":
-    case "fifo":
-      return entry;
-  }
+  const content = type === "file" ? contentOf(absolute, size) : noContent;
+  const device = type.endsWith("device") ? splitDevice(stat.rdev) : noDevice;
+  // All fields in one place, also those that are empty: V8 makes code for entries of one shape. Put together of parts, each
+  // entry is one more shape to it, and whoever looks at the entry looks for its fields by their names.
+  return {
+    path,
+    type,
+    mode,
+    uid,
+    gid,
+    mtime,
+    size,
+    xattrs: disk.xattrs(absolute),
+    linkTarget: type === "symlink" ? readlinkSync(absolute, "buffer") : undefined,
+    devMajor: device.major,
+    devMinor: device.minor,
+    open: content.open,
+    read: content.read,
+    place: content.place,
+  };
 }
 
-function contentOf(
-  absolute: Buffer,
-  size: number,
-): Pick<LayerEntryWithContent, "open" | "read" | "place"> {
+const noDevice = { major: undefined, minor: undefined };
+
+type Content = Required<Pick<LayerEntryWithContent, "open" | "read" | "place">>;
+
+const noContent: Content = { open: undefined, read: undefined, place: undefined };
+
+function contentOf(absolute: Buffer, size: number): Content {
   const open = () => createReadStream(absolute, { highWaterMark: 1024 * 1024 });
   const read = (target: Buffer = Buffer.allocUnsafe(size)): Buffer => readWhole(absolute, target);
-  return size <= smallFile ? { open, read, place: absolute } : { open, place: absolute };
+  return { open, read: size <= smallFile ? read : undefined, place: absolute };
 }
 
 /** A further name of a node whose entry came before. @throws SNAPSHOT_NAME_RESERVED */

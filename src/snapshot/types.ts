@@ -35,7 +35,7 @@ export interface NodeAttributes {
   readonly gid: number;
   /** Nanoseconds since the epoch. */
   readonly mtime: bigint;
-  readonly xattrs?: ReadonlyMap<string, Buffer>;
+  readonly xattrs?: ReadonlyMap<string, Buffer> | undefined;
 }
 
 export interface Device {

@@ -212,8 +212,8 @@ async function contentOf(tree: MergedTree, path: Buffer): Promise<Buffer | undef
 function lineOf(
   node: Pick<LayerEntryWithContent, "mode" | "uid" | "gid" | "mtime" | "xattrs"> & {
     readonly type: string;
-    readonly devMajor?: number;
-    readonly devMinor?: number;
+    readonly devMajor?: number | undefined;
+    readonly devMinor?: number | undefined;
   },
   content: Buffer | undefined,
 ): string {

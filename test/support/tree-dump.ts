@@ -101,8 +101,8 @@ function line(node: {
   readonly uid: number;
   readonly gid: number;
   readonly mtime: bigint;
-  readonly devMajor?: number;
-  readonly devMinor?: number;
+  readonly devMajor?: number | undefined;
+  readonly devMinor?: number | undefined;
   readonly content: string;
   readonly xattrs: ReadonlyMap<string, Buffer>;
 }): string {
