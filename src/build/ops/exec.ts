@@ -21,6 +21,7 @@ import type { BuildEnvironment } from "../environment.ts";
 import { buildError } from "../errors.ts";
 import { explainForeign } from "../foreign-program.ts";
 import { openStepMounts, type StepMounts } from "../mounts/step-mounts.ts";
+import { SyncBeside } from "../early-sync.ts";
 import { OutputTail } from "../output-tail.ts";
 import type { LayersResult } from "../result.ts";
 import { makeLayer } from "./layer.ts";
@@ -73,17 +74,16 @@ async function runCommand(
   const tail = new OutputTail();
   const sandbox = await environment.sandbox();
   const started = monotonicMs();
-  const result = await sandbox.run(
-    run.spec,
-    {
-      stdin: "null",
-      output: (stream, bytes) => {
-        tail.add(bytes);
-        step.output(stream, bytes);
-      },
-    },
-    environment.signal,
-  );
+  const syncs = new SyncBeside(environment.store);
+  const output = (stream: "stdout" | "stderr", bytes: Uint8Array): void => {
+    tail.add(bytes);
+    step.output(stream, bytes);
+  };
+  const result = await sandbox
+    .run(run.spec, { stdin: "null", output }, environment.signal)
+    .finally(() => {
+      syncs.stop();
+    });
   if (result.usage !== undefined) step.usage(result.usage);
   await run.cleanUp();
   // Whatever it wrote goes to the disk while its digest is taken.
