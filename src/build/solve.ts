@@ -15,7 +15,7 @@ import { resolveImage } from "./ops/image.ts";
 import { executeMerge } from "./ops/merge.ts";
 import { executeMkdir } from "./ops/mkdir.ts";
 import type { OpRequest } from "./ops/request.ts";
-import { locateAt, readVertices, vertexOf } from "./plan-vertices.ts";
+import { isForeignTree, locateAt, readVertices, vertexOf } from "./plan-vertices.ts";
 import { openRemoteHits } from "./remote-hits.ts";
 import type { LayersResult, VertexResult } from "./result.ts";
 import { StepRecords, type StepRecord } from "./step-records.ts";
@@ -274,11 +274,23 @@ class Solver {
     });
   }
 
+  /** Whether a copy can be counted, as far as the trees from outside tell: before what it stands on is there. */
+  async #mayCount({ id, op, inputs }: Vertex): Promise<boolean> {
+    if (op.type !== "copy") return false;
+    const treeOf = async (input: VertexId): Promise<VertexResult | undefined> =>
+      isForeignTree(vertexOf(this.#plan, input).op) ? this.#result(input) : undefined;
+    const [base, ...others] = await Promise.all(inputs.map(treeOf));
+    const environment = this.#environment;
+    return canCountInPassing(op, { base, others, environment, isUnread: !this.#read.has(id) });
+  }
+
   /** A copy for which nothing can be found reads its files once, and learns from that what its keys are. */
   async #copyCounting(vertex: Vertex): Promise<LayersResult | undefined> {
     const { id, op } = vertex;
     if (op.type !== "copy" || this.#keys.isDefined(id) || (await this.#mayFind(vertex)))
       return undefined;
+    // What is missing is told now, not behind the steps before.
+    if (!(await this.#mayCount(vertex))) await this.#keys.read(vertex);
     const inputs = await Promise.all(vertex.inputs.map((input) => this.#result(input)));
     this.signal.throwIfAborted();
     const [base, ...others] = inputs;

@@ -77,6 +77,13 @@ export class VertexKeys {
     return { definition: await this.#definitions.get(id), content: this.#contents.get(id) };
   }
 
+  /** Reads the files that belong to the definition, without asking for it. What is missing is told now. */
+  async read(vertex: Vertex): Promise<void> {
+    const { plan } = this.#options;
+    for (const [index, id] of vertex.inputs.entries())
+      if (isForeignTree(vertexOf(plan, id).op)) await this.#readOnce(vertex, { index, id });
+  }
+
   /** Whether somebody has asked for the definition: then the files were looked at. */
   isDefined(id: VertexId): boolean {
     return this.#definitions.has(id);
@@ -109,17 +116,14 @@ export class VertexKeys {
   /** A tree that has no definition of its own (a context, a URL) enters by its files. */
   async #computeDefinition(vertex: Vertex): Promise<CacheKey> {
     const { op } = vertex;
-    const { plan, environment, openTree } = this.#options;
+    const { plan, environment } = this.#options;
     const fields: KeyPart[] =
       op.type === "git"
         ? [await gitFields(op, environment)]
         : [opFields(op, environment.implicitTime)];
     for (const [index, id] of vertex.inputs.entries()) {
       if (isForeignTree(vertexOf(plan, id).op)) {
-        const name = readName(vertex.id, index);
-        const counted = this.#reads.get(name);
-        const read = counted ?? (await this.#readFields(op, { index, result: await openTree(id) }));
-        this.#reads.set(name, read);
+        const read = await this.#readOnce(vertex, { index, id });
         fields.push(...read.fields);
       } else {
         const { digest } = await this.#definitionOf(id);
@@ -127,6 +131,18 @@ export class VertexKeys {
       }
     }
     return makeKey("definition", fields);
+  }
+
+  async #readOnce(
+    { id, op }: Vertex,
+    input: { readonly index: number; readonly id: VertexId },
+  ): Promise<FilesRead> {
+    const { index } = input;
+    const name = readName(id, index);
+    const result = await this.#options.openTree(input.id);
+    const read = this.#reads.get(name) ?? (await this.#readFields(op, { index, result }));
+    this.#reads.set(name, read);
+    return read;
   }
 
   async #computeContent(vertex: Vertex, inputs: readonly VertexResult[]): Promise<CacheKey> {

@@ -17,13 +17,16 @@ const makeFiles = async (): Promise<string> =>
 
 async function openScene(
   directory: string,
-  { onOpen }: { readonly onOpen?: (path: string) => void } = {},
+  {
+    onOpen,
+    sandbox = new FakeSandbox(),
+  }: { readonly onOpen?: (path: string) => void; readonly sandbox?: FakeSandbox } = {},
 ) {
   const folder = await temporaryFolder();
   let opened: string[] = [];
   const harness = await openBuildHarness({
     directory: folder,
-    sandbox: new FakeSandbox(),
+    sandbox,
     context: async () => {
       const context = await openDirectoryContext({ directory });
       const { local } = context;
@@ -131,4 +134,28 @@ test("a file that goes while it is counted ends the build, and nothing is rememb
   await expectCode(harness.build(dockerfile), "CONTEXT_UNREADABLE");
   expect(opened()).toContain("app/deep/b");
   expect(await harness.kept()).toEqual({ snapshots, records: [] });
+});
+
+test.each([
+  ["a source that is not there", "COPY nothing /app", "CONTEXT_SOURCE_NOT_FOUND"],
+  ["one of several", "COPY app/a nothing /app/", "CONTEXT_SOURCE_NOT_FOUND"],
+  ["a pattern that is none", "COPY [ /app", "CONTEXT_PATTERN_INVALID"],
+])("%s is told before the steps above the copy run", async (_what, copy, code) => {
+  const sandbox = new FakeSandbox({ answer: () => ({}) });
+  const { harness } = await openScene(await makeFiles(), { sandbox });
+  const text = `FROM scratch\nCOPY app/a /a\nRUN ["make"]\n${copy}\n`;
+  await expectCode(harness.build(text), code);
+  await expectCode(harness.build(text, { noCache: true }), code);
+  expect(sandbox.commands).toEqual([]);
+});
+
+test("a directory that goes while the steps before its copy run is named", async () => {
+  const directory = await makeFiles();
+  const sandbox = new FakeSandbox();
+  const { harness } = await openScene(directory, { sandbox });
+  const building = harness.build('FROM scratch\nCOPY app/a /a\nRUN ["make"]\nCOPY app /app\n');
+  await sandbox.started("make");
+  rmSync(join(directory, "app"), { recursive: true });
+  await sandbox.finish("make");
+  await expectCode(building, "CONTEXT_SOURCE_NOT_FOUND");
 });

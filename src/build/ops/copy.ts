@@ -1,4 +1,4 @@
-import { PassingCount, selectSources } from "../../context/index.ts";
+import { fileChanged, PassingCount, selectSources } from "../../context/index.ts";
 import {
   baseName,
   resolvePath,
@@ -48,12 +48,15 @@ export async function executeCopy(op: CopyOp, request: OpRequest): Promise<Layer
   return makeLayer(request, work, { asTar });
 }
 
-/** What of a request tells where the sources are. */
-type Sources = Pick<OpRequest, "base" | "others" | "environment">;
+/** What of a request tells where the sources are; undefined stands for what nobody has asked for. */
+interface Sources extends Pick<OpRequest, "environment"> {
+  readonly base: VertexResult | undefined;
+  readonly others: readonly (VertexResult | undefined)[];
+}
 
 /**
  * Whether the files of a COPY can be counted while they are copied, instead of before: it writes a tar, in one go, of what
- * one directory of a context holds.
+ * one directory of a context holds. @throws CONTEXT_SOURCE_NOT_FOUND, CONTEXT_UNREADABLE
  */
 export async function canCountInPassing(
   op: CopyOp,
@@ -62,13 +65,14 @@ export async function canCountInPassing(
   const [source] = op.sources;
   if (!request.isUnread || op.exclude.length > 0 || source?.type !== "path") return false;
   const result = inputResult(source, request);
-  if (result.type !== "tree" || result.digest !== undefined) return false;
+  if (result?.type !== "tree" || result.digest !== undefined) return false;
   return result.tree.local !== undefined && (await isOneDirectory(op, request));
 }
 
 async function openCount(op: CopyOp, request: Sources): Promise<PassingCount> {
   const directory = await oneDirectory(op, request);
-  if (directory === undefined) throw new Error("what is counted in passing is one directory");
+  // It was, before the copy had its turn.
+  if (directory === undefined) throw fileChanged(patternOf(op));
   const { statCache, signal } = request.environment;
   return new PassingCount({ ...directory, statCache, signal });
 }
@@ -79,6 +83,10 @@ async function openCount(op: CopyOp, request: Sources): Promise<PassingCount> {
  */
 async function isOneDirectory(op: CopyOp, request: Sources): Promise<boolean> {
   return (await oneDirectory(op, request)) !== undefined;
+}
+
+function patternOf({ sources: [source] }: CopyOp): string {
+  return source?.type === "path" ? source.pattern : "";
 }
 
 interface Directory {
@@ -180,13 +188,13 @@ function isBelow(path: RootPath, directory: RootPath): boolean {
 }
 
 async function inputTree(source: PathSource, request: Sources): Promise<MergedTree> {
-  return treeOf(inputResult(source, request), request.environment);
+  const result = inputResult(source, request);
+  if (result === undefined) throw new Error(`input ${String(source.input)} of a copy is missing`);
+  return treeOf(result, request.environment);
 }
 
-function inputResult({ input }: PathSource, { base, others }: Sources): VertexResult {
-  const result = input === 0 ? base : others[input - 1];
-  if (result === undefined) throw new Error(`input ${String(input)} of a copy is missing`);
-  return result;
+function inputResult({ input }: PathSource, { base, others }: Sources): VertexResult | undefined {
+  return input === 0 ? base : others[input - 1];
 }
 
 /** A heredoc becomes a file named by its delimiter. */
