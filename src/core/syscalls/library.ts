@@ -117,6 +117,11 @@ export function passingBytes(path: string): Buffer {
   return place;
 }
 
+/** A path with one character a byte as text for people. */
+export function textOfBytes(path: string): string {
+  return Buffer.from(path, "latin1").toString();
+}
+
 /** The bytes with a final NUL. @throws SYSCALL_FAILED (EINVAL) when there is a NUL inside */
 export function cString(text: SyscallPath): Buffer {
   const bytes = typeof text === "string" ? Buffer.from(text) : text;

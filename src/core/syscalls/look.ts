@@ -1,5 +1,6 @@
 import { type BigIntStats, constants, fstatSync, lstatSync } from "node:fs";
-import { type Library, passingBytes, passingPath } from "./library.ts";
+import { syscallError } from "./errors.ts";
+import { type Library, passingBytes, passingPath, textOfBytes } from "./library.ts";
 import type { FileStat, FileType, Syscalls } from "./types.ts";
 
 type LookCalls = Pick<
@@ -22,7 +23,7 @@ const RESOLVE_NO_SYMLINKS = 0x04;
 export function lookCalls(library: Library): LookCalls {
   const statx = library.ask("statx", ["n", "p", "n", "n", "p"]);
   const getdents = library.define("getdents64", ["n", "p", "n"]);
-  const openat2 = library.define("openat2", ["n", "p", "p", "n"]);
+  const openat2 = library.ask("openat2", ["n", "p", "p", "n"]);
   const close = library.ask("close", ["n"]);
   /** Before Linux 4.11, or forbidden by a seccomp profile of that time. */
   let isRefused = false;
@@ -45,8 +46,11 @@ export function lookCalls(library: Library): LookCalls {
     }
   };
 
-  const open = (path: string, how: Uint8Array): number =>
-    openat2([AT_FDCWD, passingBytes(path), how, how.length], path);
+  const open = (path: string, how: Uint8Array): number => {
+    const fd = openat2([AT_FDCWD, passingBytes(path), how, how.length]);
+    if (typeof fd === "number") return fd;
+    throw syscallError({ syscall: "openat2", errno: fd, path: textOfBytes(path) });
+  };
 
   return {
     lstat: (path) => {

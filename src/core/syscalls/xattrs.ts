@@ -1,5 +1,5 @@
 import { syscallError } from "./errors.ts";
-import { cString, type Library, passingBytes, passingPath } from "./library.ts";
+import { cString, type Library, passingBytes, passingPath, textOfBytes } from "./library.ts";
 import type { SyscallPath, Syscalls } from "./types.ts";
 
 type XattrCalls = Pick<
@@ -51,7 +51,7 @@ export function xattrCalls(library: Library): XattrCalls {
     llistxattrBytes: (path) =>
       readNames((to) => llistxattr([passingBytes(path), to, to.length]), {
         syscall: "llistxattr",
-        path,
+        bytes: path,
       }),
     flistxattr: (fd) =>
       readNames((to) => flistxattr([fd, to, to.length]), { syscall: "flistxattr" }),
@@ -67,6 +67,8 @@ type Read = (target: Buffer) => number | string;
 interface Asked {
   readonly syscall: string;
   readonly path?: SyscallPath;
+  /** The same with one character a byte. */
+  readonly bytes?: string;
 }
 
 /** The bytes that `read` gave, in memory that the next call uses again; or an errno. */
@@ -95,6 +97,7 @@ function readNames(read: Read, asked: Asked): readonly string[] {
   throw failed(asked, names);
 }
 
-function failed({ syscall, path }: Asked, errno: string): Error {
-  return syscallError({ syscall, errno, path: path?.toString() });
+function failed({ syscall, path, bytes }: Asked, errno: string): Error {
+  const text = bytes === undefined ? path?.toString() : textOfBytes(bytes);
+  return syscallError({ syscall, errno, path: text });
 }

@@ -180,6 +180,14 @@ describe("looking at nodes", () => {
     expect(errnoOfCall(() => kernel.fstat(1_000_000))).toBe("EBADF");
   });
 
+  test("a path with one character a byte is told as text", () => {
+    const path = join(folder, "é");
+    const bytes = Buffer.from(path).toString("latin1");
+    const asText = expect.stringContaining(`${path}: `) as string;
+    for (const ask of [kernel.openReal, kernel.listDirectory, kernel.llistxattrBytes])
+      expect(() => ask(bytes)).toThrow(expect.objectContaining({ message: asText }) as Error);
+  });
+
   test("names of a large directory, one character a byte", async () => {
     const names = Array.from({ length: 600 }, (_, n) => `${"n".repeat(100)}-${String(n)}`);
     for (const name of names) await writeFile(join(folder, name), "");
