@@ -1,4 +1,4 @@
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import {
   makeFolder,
   type Clock,
@@ -130,7 +130,8 @@ async function checkFormat(layout: StoreLayout): Promise<void> {
   // Snapshots hold setuid programs of strangers: nobody else may reach, let alone run them.
   makeFolder(layout.root, 0o700);
   const { blobs, names, layerBlobs, locks, tmp } = layout;
-  for (const folder of [blobs, names, layerBlobs, locks, tmp]) {
+  // A blob whose folder is missing is written, and waits for the disk, twice.
+  for (const folder of [join(blobs, "sha256"), names, layerBlobs, locks, tmp]) {
     makeFolder(folder);
   }
   const value = { format: storeFormat };
