@@ -105,7 +105,8 @@ async function keepGroup(
   });
   const index = group.index === undefined ? {} : { index: root };
   const record = async (): Promise<void> => {
-    await allDone(options.after === undefined ? written : [...written, options.after]);
+    // What fails for all of them is told in its own words, not as the failure of a document.
+    await allDone(options.after === undefined ? written : [options.after, ...written]);
     for (const { image } of group.members) {
       await place.records.add(image.id, { ...(image.base && { base: image.base }), ...index });
     }

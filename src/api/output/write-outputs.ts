@@ -115,6 +115,8 @@ async function writeImageArchive(
 async function formGroup(form: ImageForm, built: BuiltImages): Promise<ImageGroup> {
   const { epoch, group } = built;
   if (!form.rewriteTimestamp || epoch === undefined) return annotate(group, form.annotations);
+  // Rewritten layers are kept for the next build: none may be made of files that the disk has refused.
+  await built.durable;
   const { rewriteTimestamps } = await import("./rewrite-timestamps.ts");
   return annotate(await rewriteTimestamps(group, { ...built, epoch }), form.annotations);
 }

@@ -1,5 +1,5 @@
 import { buffer } from "node:stream/consumers";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { digestHex, mediaTypes, type Digest } from "../../../src/core/index.ts";
 import {
   copyGraph,
@@ -217,4 +217,14 @@ test("a name keeps what it stood for when what the new images stand on is lost",
   );
   expect((await place.images.find("app:1"))?.root?.digest).toBe(old);
   expect(await place.images.find("new:1")).toBeUndefined();
+});
+
+test("a disk that fails for all is told of, and not the document that failed with it", async () => {
+  const place = await withImages();
+  const group = await prepared(place, ["arm"]);
+  vi.spyOn(place.store.blobs, "writeBytes").mockRejectedValue(new Error("write a document"));
+  const after = Promise.reject(new Error("input/output error"));
+  await expect(place.images.keep(group, ["app:1"], { after })).rejects.toThrow(
+    "input/output error",
+  );
 });
