@@ -1,4 +1,4 @@
-import { contextError } from "../context/index.ts";
+import { contextError, fileChanged } from "../context/index.ts";
 import {
   baseName,
   parentRootPath,
@@ -32,6 +32,9 @@ export async function copySource(
   const stat = await source.tree.lstat(from);
   if (stat === undefined) throw leadsNowhere(source.path, from);
   const copier = new TreeCopier(target, { tree: source.tree, root: from });
+  // It was a directory a moment ago.
+  if (target.count !== undefined && stat.type !== "directory")
+    throw fileChanged(rootPathToString(source.path));
   if (stat.type !== "directory") {
     const to = await placeFile(target, baseName(source.path));
     return copier.leaf({ from, to, stat });

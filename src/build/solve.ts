@@ -5,7 +5,7 @@ import type { Plan, Vertex, VertexId } from "../plan/index.ts";
 import { BuildTrace, type SolvedStep } from "./build-trace.ts";
 import { CachedSteps } from "./cached-steps.ts";
 import type { BuildEnvironment } from "./environment.ts";
-import type { CacheKey, FileFields } from "./keys.ts";
+import { type CacheKey, type FileFields, opFields } from "./keys.ts";
 import { openContext } from "./ops/context.ts";
 import { canCountInPassing, executeCopy } from "./ops/copy.ts";
 import { executeExec } from "./ops/exec.ts";
@@ -86,6 +86,8 @@ class Solver {
   readonly #cached: CachedSteps;
   readonly #results = new Map<VertexId, Promise<VertexResult>>();
   readonly #running = new Map<Digest, Promise<StepRecord>>();
+  /** Copies that count on the way, by all that is known of them before. */
+  readonly #counting = new Map<string, Promise<StepRecord>>();
   // RUN steps mostly wait (network, disk, sleep), so more of them than cores run at once; file work is bound by cores.
   readonly #execSlots = createLimiter(Math.max(8, 2 * availableParallelism()));
   readonly #fileSlots = createLimiter(Math.max(2, availableParallelism()));
@@ -304,7 +306,20 @@ class Solver {
     const tellCounted = (files: FileFields): void => {
       this.#keys.takeCounted(vertex, files);
     };
-    return toLayers(await this.#runStep(vertex, inputs, { keys, tellCounted }));
+    const { implicitTime } = this.#environment;
+    const same = JSON.stringify([opFields(op, implicitTime), base.chainId, vertex.inputs.slice(1)]);
+    const before = this.#counting.get(same);
+    if (before !== undefined) {
+      // Its result is found by content then.
+      await before.catch(() => undefined);
+      return undefined;
+    }
+    const work = this.#runStep(vertex, inputs, { keys, tellCounted });
+    this.#counting.set(same, work);
+    const record = await work;
+    const { content } = await this.#keys.known(id);
+    if (content !== undefined) this.#running.set(content.digest, work);
+    return toLayers(record);
   }
 
   /** No step of its own on the screen: the copy whose layer it places was shown. */

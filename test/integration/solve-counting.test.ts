@@ -1,4 +1,4 @@
-import { rmSync } from "node:fs";
+import { rmSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { type BuildContext, openDirectoryContext } from "../../src/context/index.ts";
@@ -159,3 +159,20 @@ test("a directory that goes while the steps before its copy run is named", async
   await sandbox.finish("make");
   await expectCode(building, "CONTEXT_SOURCE_NOT_FOUND");
 });
+
+test.each([false, true])(
+  "of equal copies on equal bases one runs, and the other one is cached (noCache: %s)",
+  async (noCache) => {
+    const directory = await makeContext({ "for-amd64": "1", "for-arm64": "1", "app/a": "2" });
+    for (const name of ["for-amd64", "for-arm64"]) utimesSync(join(directory, name), 1000, 1000);
+    const { harness, opened } = await openScene(directory);
+    const platforms = ["amd64", "arm64"].map((architecture) => ({ os: "linux", architecture }));
+    const text = "FROM scratch\nARG TARGETARCH\nCOPY for-$TARGETARCH /f\nCOPY app /app\n";
+    const built = await harness.build(text, { noCache, planning: { platforms } });
+    expect(built.targets).toHaveLength(2);
+    expect(built.targets[0]?.chainId).toBe(built.targets[1]?.chainId);
+    const copies = built.steps.filter(({ name }) => name.endsWith("COPY app /app"));
+    expect(copies.map(({ outcome }) => outcome).sort()).toEqual(["cached", "ran"]);
+    expect(opened().filter((path) => path === "app/a").length).toBeLessThanOrEqual(2);
+  },
+);

@@ -33,11 +33,15 @@ export async function executeCopy(op: CopyOp, request: OpRequest): Promise<Layer
   const asTar = request.isUnread && (await isOneDirectory(op, request));
   const { tellCounted } = request;
   const work = async (active: ActiveSnapshot): Promise<void> => {
-    const count = tellCounted && (await openCount(op, request));
+    const directory = tellCounted && (await countedDirectory(op, request));
+    const count = directory && openCount(directory, request);
     const target = await openTarget(op, { request, active, count });
-    for (const source of op.sources) {
-      if (source.type === "path") await copyPaths(op, { source, target, request });
-    }
+    // What is counted is just what is copied, whatever the pattern would select by now.
+    if (directory !== undefined) await copySource(target, directory);
+    else
+      for (const source of op.sources) {
+        if (source.type === "path") await copyPaths(op, { source, target, request });
+      }
     for (const source of op.sources) {
       if (source.type === "inline") await writeInline(source, target);
     }
@@ -69,11 +73,15 @@ export async function canCountInPassing(
   return result.tree.local !== undefined && (await isOneDirectory(op, request));
 }
 
-async function openCount(op: CopyOp, request: Sources): Promise<PassingCount> {
+async function countedDirectory(op: CopyOp, request: Sources): Promise<Directory> {
   const directory = await oneDirectory(op, request);
   // It was, before the copy had its turn.
   if (directory === undefined) throw fileChanged(patternOf(op));
-  const { statCache, signal } = request.environment;
+  return directory;
+}
+
+function openCount(directory: Directory, { environment }: Sources): PassingCount {
+  const { statCache, signal } = environment;
   return new PassingCount({ ...directory, statCache, signal });
 }
 
