@@ -63,9 +63,12 @@ export class PassingCount {
 
   #counted(found: Found): PassingNode {
     if (this.#nodes++ % nodesAtOneTime === 0) this.#readAt = nanosecondsNow();
+    const { signal } = this.#source;
     return new FoundNode(found, {
-      ...{ found: this.#found, local: this.#local, readAt: this.#readAt },
-      signal: this.#source.signal,
+      found: this.#found,
+      local: this.#local,
+      readAt: this.#readAt,
+      signal,
     });
   }
 }

@@ -204,9 +204,9 @@ export class TarPieces implements ContentPlaces, TarReceiver {
 
   #store(piece: Piece): void {
     const bytes = piece.bytes.subarray(0, piece.length);
-    // Of other memory, this is the copy.
-    // It has to read what this thread writes.
+    // Once it takes the digest, it would have to read again what this thread writes.
     const isTheirs = this.#isSummedThere ? this.#thread?.isReady === true : this.#canPost();
+    // Of other memory, this is the copy.
     if (!this.#pieces.includes(piece) || !isTheirs) {
       this.#pass(bytes);
       piece.isFree = true;
