@@ -1,7 +1,9 @@
 import { isTsbuildError } from "../core/index.ts";
 import {
   baseName,
+  isWhiteoutName,
   joinRootPath,
+  nameStart,
   parentRootPath,
   resolvePath,
   rootPath,
@@ -103,16 +105,17 @@ export function expectStorable(
     readonly devMinor?: number | undefined;
   },
 ): void {
-  const name = baseName(path);
-  if (name[0] === dots[0] && name.equals(dots.subarray(0, name.length)))
-    throw unstorable(path, "no file can have this name");
+  if (path[nameStart(path)] === dots[0]) {
+    const name = baseName(path);
+    if (name.equals(dots.subarray(0, name.length)))
+      throw unstorable(path, "no file can have this name");
+  }
   const isDevice = node.type === "char-device" && !node.devMajor && !node.devMinor;
-  if (isDevice || name.subarray(0, 4).equals(removalPrefix))
+  if (isDevice || isWhiteoutName(path))
     throw unstorable(path, "in image layers this means that something was removed");
 }
 
 const dots = Buffer.from("..");
-const removalPrefix = Buffer.from(".wh.");
 
 function unstorable(path: RootPath, reason: string): Error {
   return buildError("BUILD_UNSUPPORTED", `copy to /${rootPathToString(path)}: ${reason}`, {

@@ -30,6 +30,9 @@ export class LocalDirectory implements LocalTree {
   readonly #holdsIncluded = new Map<ByteString, boolean>();
   /** The names that were listed, joined by slashes: one string takes a third of the memory of many. */
   readonly #listings = new Map<ByteString, string>();
+  /** Several things are asked about one path in a row. */
+  #lastPath: RootPath | undefined;
+  #lastName = "";
   /** The node that was looked at last, and is there: what it is looked at for mostly comes next. */
   #lastSeen: ByteString | undefined;
   /** Numbers of paths on the host. */
@@ -52,7 +55,7 @@ export class LocalDirectory implements LocalTree {
   }
 
   lstat(path: RootPath): HostNodeStat | undefined {
-    const name = byteString(path);
+    const name = this.#nameOf(path);
     const stats = this.#stat(name);
     if (stats === undefined || !this.#isVisible(name, isDirectory(stats))) return undefined;
     this.#lastSeen = name;
@@ -62,7 +65,7 @@ export class LocalDirectory implements LocalTree {
   lstatListed(path: RootPath): HostNodeStat | undefined {
     // Whether an exception shows it may hang on what it is by now.
     if (this.#rules.hasExceptions) return this.lstat(path);
-    const name = byteString(path);
+    const name = this.#nameOf(path);
     const stats = this.#stat(name);
     if (stats === undefined) return undefined;
     this.#lastSeen = name;
@@ -99,7 +102,7 @@ export class LocalDirectory implements LocalTree {
   }
 
   readlink(path: RootPath): Buffer {
-    const name = byteString(path);
+    const name = this.#nameOf(path);
     this.#expectVisible(name);
     const target = attempt(name, () => readLinkTarget(this.#host(name)));
     if (target === undefined || !this.#isLinkAsPinned(name)) throw changed(name);
@@ -107,7 +110,7 @@ export class LocalDirectory implements LocalTree {
   }
 
   xattrs(path: RootPath): ReadonlyMap<string, Buffer> {
-    const name = byteString(path);
+    const name = this.#nameOf(path);
     this.#expectVisible(name);
     const kernel = this.#calls();
     const host = this.#host(name);
@@ -120,7 +123,7 @@ export class LocalDirectory implements LocalTree {
   }
 
   open(path: RootPath, stat: NodeStat): LocalFile {
-    const name = byteString(path);
+    const name = this.#nameOf(path);
     this.#expectVisible(name);
     if (!("statKey" in stat)) throw new Error("the stat is another tree's");
     const { statKey } = stat as HostNodeStat;
@@ -195,6 +198,14 @@ export class LocalDirectory implements LocalTree {
     const opened = attempt(name, () => openRealFile(this.#calls(), this.#host(name)));
     if (opened === "elsewhere") throw changed(name);
     return opened === "socket" ? undefined : opened;
+  }
+
+  #nameOf(path: RootPath): ByteString {
+    if (path !== this.#lastPath) {
+      this.#lastName = byteString(path);
+      this.#lastPath = path;
+    }
+    return this.#lastName;
   }
 
   #host(path: ByteString): ByteString {

@@ -33,7 +33,7 @@ export class PassingCount {
   readonly #local: LocalTree;
   readonly #listed: Source & { readonly name: string };
   readonly #found: FoundFiles;
-  #readAt = 0n;
+  #state: CountState | undefined;
   #nodes = 0;
 
   constructor(source: PassingSource) {
@@ -62,14 +62,14 @@ export class PassingCount {
   }
 
   #counted(found: Found): PassingNode {
-    if (this.#nodes++ % nodesAtOneTime === 0) this.#readAt = nanosecondsNow();
-    const { signal } = this.#source;
-    return new FoundNode(found, {
+    if (this.#nodes++ % nodesAtOneTime === 0) this.#state = undefined;
+    this.#state ??= {
       found: this.#found,
       local: this.#local,
-      readAt: this.#readAt,
-      signal,
-    });
+      readAt: nanosecondsNow(),
+      signal: this.#source.signal,
+    };
+    return new FoundNode(found, this.#state);
   }
 }
 

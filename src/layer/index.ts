@@ -22,6 +22,7 @@ export {
   baseName,
   components,
   joinRootPath,
+  nameStart,
   parentRootPath,
   resolvePath,
   rootPath,

@@ -51,12 +51,20 @@ export function joinRootPath(base: RootPath, path: RootPath | string): RootPath 
 /** The directory that holds `path`; undefined for the root. */
 export function parentRootPath(path: RootPath): RootPath | undefined {
   if (path.length === 0) return undefined;
-  return path.subarray(0, Math.max(path.lastIndexOf(slash), 0));
+  return path.subarray(0, Math.max(nameStart(path) - 1, 0));
 }
 
 /** The last component; empty for the root. */
 export function baseName(path: RootPath): Buffer {
-  return path.subarray(path.lastIndexOf(slash) + 1);
+  return path.subarray(nameStart(path));
+}
+
+/** Where the last component begins. */
+export function nameStart(path: RootPath): number {
+  // A name is short: to ask Node for it takes longer.
+  let start = path.length;
+  while (start > 0 && path[start - 1] !== slash) start--;
+  return start;
 }
 
 /** The components of a clean or unclean path, without empty ones and `.`; `..` stays. */

@@ -1,5 +1,5 @@
 import { layerError } from "./errors.ts";
-import { baseName, joinRootPath, parentRootPath, rootPath } from "./paths.ts";
+import { baseName, joinRootPath, nameStart, parentRootPath, rootPath } from "./paths.ts";
 import { showName } from "./tell-entry.ts";
 import type { RootPath } from "./types.ts";
 
@@ -35,9 +35,9 @@ export function parseTarName(path: RootPath): TarName {
   return { type: "whiteout", path: joinRootPath(parent, removed) };
 }
 
-/** Whether layers read this file name as the removal of something, so that no file can have it. */
-export function isWhiteoutName(name: Buffer): boolean {
-  return startsWith(name, whiteoutPrefix);
+/** Whether layers read the last name of this path as the removal of something, so that no file can have it. */
+export function isWhiteoutName(path: RootPath): boolean {
+  return hasAt(path, nameStart(path), whiteoutPrefix);
 }
 
 const dot = Buffer.from(".");
@@ -55,7 +55,15 @@ export function opaqueWhiteoutName(path: RootPath): RootPath {
 }
 
 function startsWith(name: Buffer, prefix: Buffer): boolean {
-  return name.length >= prefix.length && name.subarray(0, prefix.length).equals(prefix);
+  return hasAt(name, 0, prefix);
+}
+
+/** Asked of every node: a part of the path would take as long to make as all else. */
+function hasAt(path: Buffer, start: number, bytes: Buffer): boolean {
+  if (path.length - start < bytes.length) return false;
+  for (let index = 0; index < bytes.length; index++)
+    if (path[start + index] !== bytes[index]) return false;
+  return true;
 }
 
 /** The first directory on the way to the entry that is named like a whiteout. */

@@ -1,7 +1,6 @@
 import { createReadStream, readlinkSync } from "node:fs";
 import { type FileStat, fileTypeOf, splitDevice } from "../core/index.ts";
 import {
-  baseName,
   isWhiteoutName,
   type LayerEntryWithContent,
   type RootPath,
@@ -82,7 +81,7 @@ export function markEntry(path: RootPath): LayerEntryWithContent {
 
 /** Whoever unpacks the layer would remove a file instead of making one. @throws SNAPSHOT_NAME_RESERVED */
 export function expectTellableName(path: RootPath): void {
-  if (!isWhiteoutName(baseName(path))) return;
+  if (!isWhiteoutName(path)) return;
   const name = showName(path);
   throw snapshotError(
     "SNAPSHOT_NAME_RESERVED",

@@ -3,6 +3,7 @@ import {
   type ContentPlaces,
   type LayerEntryWithContent,
   LayerTarDigester,
+  nameStart,
   type RootPath,
 } from "../layer/index.ts";
 import { isPortableXattr, isWhiteout, locate, statOf } from "./disk.ts";
@@ -222,6 +223,16 @@ export function comesBehind(path: RootPath, before: RootPath): boolean {
     if (byte === slash || other === slash) return other === slash;
     return byte > other;
   }
+  return path.length > before.length;
+}
+
+/** Whether `path` lies in the directory in which `before` lies, and comes behind it. */
+export function isNextIn(path: RootPath, before: RootPath): boolean {
+  const start = nameStart(path);
+  if (nameStart(before) !== start) return false;
+  const length = Math.min(path.length, before.length);
+  for (let at = 0; at < length; at++)
+    if (path[at] !== before[at]) return at >= start && (path[at] ?? 0) > (before[at] ?? 0);
   return path.length > before.length;
 }
 

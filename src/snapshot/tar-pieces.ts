@@ -99,10 +99,10 @@ export class TarPieces implements ContentPlaces, TarReceiver {
     return piece.bytes;
   }
 
-  /** A place that was given for a file is filled later. */
-  expect(place: Buffer, { path, content }: Omit<Missing, "at">): void {
+  /** A place for a file in the piece that was given last is filled later. */
+  expect(file: Missing): void {
     this.#startThread();
-    this.#current?.missing.push({ path, content, at: place.byteOffset });
+    this.#current?.missing.push(file);
   }
 
   take(bytes: Uint8Array): void {

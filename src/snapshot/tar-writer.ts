@@ -2,18 +2,18 @@ import { rmSync } from "node:fs";
 import { Readable } from "node:stream";
 import { diffId, diskFull, isDiskFull } from "../core/index.ts";
 import {
-  baseName,
   contentPlaceSize,
   type LayerEntry,
   LayerTarDigester,
   type MergedTree,
+  nameStart,
   parentRootPath,
   readLayerTar,
   rootPath,
   type RootPath,
   rootPathToString,
 } from "../layer/index.ts";
-import { comesBehind, isPlain, type LoggedLayer } from "./layer-log.ts";
+import { comesBehind, isNextIn, isPlain, type LoggedLayer } from "./layer-log.ts";
 import { expectTellableName, hardlinkEntry } from "./file-entry.ts";
 import type { SharedNode } from "./layer-disk.ts";
 import { notDirectory } from "./stack-tree.ts";
@@ -142,7 +142,7 @@ export class TarWriter implements TreeWriter {
     if (size > contentPlaceSize || this.#files !== undefined) return false;
     if (!this.#isNextNode(path, attributes)) return false;
     this.#addAtOnce(target, () => {
-      this.#pieces.expect(this.#tar.reserve(size), { path, content });
+      this.#pieces.expect({ path, content, at: this.#tar.skip(size) });
     });
     return true;
   }
@@ -238,15 +238,18 @@ export class TarWriter implements TreeWriter {
   }
 
   #isNext(path: RootPath): boolean {
-    if (baseName(path).length > longestName || path.length > longestPath) return false;
-    return this.#last === undefined || comesBehind(path, this.#last);
+    return isUsualName(path) && (this.#last === undefined || comesBehind(path, this.#last));
   }
 
   /** Whether the tar goes on with such a node, where nothing has to be waited for. */
   #isNextNode(path: RootPath, attributes: NodeAttributes): boolean {
-    const parent = parentRootPath(path);
-    if (parent === undefined || !this.#ready.has(key(parent))) return false;
-    return this.#isNext(path) && isPlain(attributes);
+    // Most nodes lie beside the one before: then their directory is there.
+    if (this.#last === undefined || !isNextIn(path, this.#last)) {
+      const parent = parentRootPath(path);
+      if (parent === undefined || !this.#ready.has(key(parent))) return false;
+      if (this.#last !== undefined && !comesBehind(path, this.#last)) return false;
+    }
+    return isUsualName(path) && isPlain(attributes);
   }
 
   /** To ask is to write what was ready: the disk may be full. */
@@ -406,6 +409,10 @@ function entryOf(
   const { path, attributes, size = 0 } = node;
   const { mode, uid, gid, mtime } = attributes;
   return { path, type, mode, uid, gid, mtime, size };
+}
+
+function isUsualName(path: RootPath): boolean {
+  return path.length - nameStart(path) <= longestName && path.length <= longestPath;
 }
 
 function toldWithPath(error: unknown, path: RootPath): unknown {

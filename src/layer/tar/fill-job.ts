@@ -1,4 +1,4 @@
-import { hash } from "node:crypto";
+import { createHash, hash } from "node:crypto";
 import { closeSync, constants, openSync, readSync } from "node:fs";
 import { lazySyscalls } from "../../core/index.ts";
 import type { StatKey } from "../types.ts";
@@ -13,8 +13,8 @@ export interface FillJob {
   /** For each file: where its content is to begin, how long it is, and where in the file it begins. */
   readonly places: Float64Array;
   /**
-   * For files that may change: mtime, ctime, inode and device of each, as `versionsOf` gives them. They have no attributes,
-   * and are read from their beginning to their end.
+   * For files that may change: mtime, ctime, inode and device of each, as `versionsOf` gives them. Whoever asks has seen that
+   * they had no attributes, after their version. They are read from their beginning to their end.
    */
   readonly versions?: BigUint64Array;
   /** Asks for the digest of each file. */
@@ -34,12 +34,6 @@ export interface DigestsAsked {
 const digestLength = 32;
 const versionLength = 4;
 const kernel = lazySyscalls();
-/** O_NONBLOCK: a FIFO that took the file's place must not make us wait. */
-const noSymlinks = {
-  flags: constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK,
-  resolve: { noSymlinks: true, noMagicLinks: true },
-};
-
 /** The form in which a job has the versions of its files. */
 export function versionsOf(files: readonly StatKey[]): BigUint64Array {
   const versions = new BigUint64Array(files.length * versionLength);
@@ -58,16 +52,17 @@ export function versionsOf(files: readonly StatKey[]): BigUint64Array {
 export function runFillJob({ bytes, paths, places, versions, digests, done }: FillJob): void {
   try {
     const heads = digests?.heads.split("\0");
-    for (const [index, name] of paths.split("\0").entries()) {
-      const [at = 0, size = 0, from = 0] = places.subarray(3 * index);
-      const path = Buffer.from(name, "latin1");
-      const content = bytes.subarray(at, at + size);
-      const version = versions?.subarray(index * versionLength, (index + 1) * versionLength);
-      const isFilled =
-        version === undefined
-          ? readPart({ path, from }, content)
-          : readVersion({ path, version }, content);
-      if (!isFilled) return;
+    const names = paths.split("\0");
+    for (let index = 0; index < names.length; index++) {
+      const name = names[index] ?? "";
+      const at = places[3 * index] ?? 0;
+      const content = bytes.subarray(at, at + (places[3 * index + 1] ?? 0));
+      if (versions !== undefined) {
+        if (!readVersion(name, { versions, at: index * versionLength }, content)) return;
+      } else {
+        const part = { path: Buffer.from(name, "latin1"), from: places[3 * index + 2] ?? 0 };
+        if (!readPart(part, content)) return;
+      }
       const head = heads?.[index] ?? "";
       if (head !== "") digests?.results.set(digestBehind(head, content), index * digestLength);
     }
@@ -77,19 +72,20 @@ export function runFillJob({ bytes, paths, places, versions, digests, done }: Fi
   }
 }
 
-/** Room for both, so that they are hashed in one call: a hash that is fed twice costs twice as much as a small file. */
-let scratch = Buffer.alloc(0);
+/** Room for a head and a small content, so that they are hashed in one call. */
+const scratch = Buffer.allocUnsafeSlow(8 * 1024);
+/** To hash what lies in two places takes a microsecond more, and to lay 2 KiB of shared memory behind the head does, too. */
+const onePlace = 2048;
 
 /** The 32 bytes of the digest of `head`, which is ASCII, and `content` behind it. */
 export function digestBehind(head: string, content: Uint8Array): Uint8Array {
   const length = head.length + content.length;
-  if (scratch.length < length) scratch = Buffer.allocUnsafeSlow(Math.max(length, leastScratch));
+  if (content.length >= onePlace || length > scratch.length)
+    return createHash("sha256").update(head, "latin1").update(content).digest();
   scratch.write(head, 0, "latin1");
   scratch.set(content, head.length);
   return hash("sha256", scratch.subarray(0, length), "buffer");
 }
-
-const leastScratch = 64 * 1024;
 
 /** Fills `content` from byte `from` of the file on; false when the file ends before. */
 export function readPart(
@@ -104,17 +100,26 @@ export function readPart(
   }
 }
 
-/** Fills `content` with all of a file without attributes; false when what was read is not of that version. */
+/**
+ * Fills `content` with all of a file without attributes; false when what was read is not of that version. That it had none was
+ * seen after the version was: to get some would have changed its ctime.
+ */
 function readVersion(
-  { path, version }: { readonly path: Buffer; readonly version: BigUint64Array },
+  path: string,
+  { versions, at }: { readonly versions: BigUint64Array; readonly at: number },
   content: Uint8Array,
 ): boolean {
-  const fd = kernel.openat2("cwd", path, noSymlinks);
+  const fd = kernel.openReal(path);
   try {
-    if (kernel.flistxattr(fd).length > 0 || !readFully({ fd, from: 0 }, content)) return false;
+    if (!readFully({ fd, from: 0 }, content)) return false;
     const { size, mtimeNs, ctimeNs, ino, dev } = kernel.fstat(fd);
-    const now = [mtimeNs, ctimeNs, ino, dev].map((part) => BigInt.asUintN(64, part));
-    return size === BigInt(content.length) && now.every((part, index) => part === version[index]);
+    return (
+      size === BigInt(content.length) &&
+      BigInt.asUintN(64, mtimeNs) === versions[at] &&
+      BigInt.asUintN(64, ctimeNs) === versions[at + 1] &&
+      ino === versions[at + 2] &&
+      dev === versions[at + 3]
+    );
   } finally {
     closeSync(fd);
   }

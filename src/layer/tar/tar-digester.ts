@@ -59,20 +59,25 @@ export class LayerTarDigester {
   /** Begins an entry; a file's content and padding are to follow. */
   header(entry: LayerEntry): void {
     if (usualHeaderSize > chunkSize - this.#length) this.flush();
-    const chunk = (this.#chunk ??= this.#places.next());
-    const usual = writeUsualHeader(entry, chunk, this.#length);
+    const usual = writeUsualHeader(entry, this.#room(), this.#length);
     if (usual > 0) this.#length += usual;
     else this.#add(formatAnyHeader(entry));
   }
 
   /** A place for the next `size` bytes of content, to be filled before anything else is called. */
   reserve(size: number): Buffer {
-    if (size > chunkSize - this.#length) this.flush();
-    const chunk = (this.#chunk ??= this.#places.next());
+    const at = this.skip(size);
+    return this.#room().subarray(at, at + size);
+  }
+
+  /** The same, told by where it begins in the memory that `ContentPlaces` gave last. */
+  skip(size: number): number {
     if (size > chunkSize) throw new Error("larger contents come in parts");
-    const place = chunk.subarray(this.#length, this.#length + size);
+    if (size > chunkSize - this.#length) this.flush();
+    this.#room();
+    const at = this.#length;
     this.#length += size;
-    return place;
+    return at;
   }
 
   /** The next part of some content. */
@@ -87,7 +92,9 @@ export class LayerTarDigester {
 
   /** Ends content of `size` bytes. */
   pad(size: number): void {
-    this.#add(zeros.subarray(0, paddingOf(size)));
+    const padding = paddingOf(size);
+    const at = this.skip(padding);
+    this.#room().fill(0, at, at + padding);
   }
 
   /** Hands over what lies in a place that is not full yet. */
@@ -109,6 +116,10 @@ export class LayerTarDigester {
   finish(): TarTotals {
     this.end();
     return this.#digest.finish();
+  }
+
+  #room(): Buffer {
+    return (this.#chunk ??= this.#places.next());
   }
 
   #add(part: Uint8Array): void {
