@@ -1,6 +1,6 @@
 import type { Digest, JobThread } from "../core/index.ts";
-import type { NodeStat } from "../layer/index.ts";
-import { type DigestJob, looksLength, resultLength, versionLength } from "./digest-job.ts";
+import { type NodeStat, versionsOf } from "../layer/index.ts";
+import { type DigestJob, looksLength, resultLength } from "./digest-job.ts";
 import type { StatKey } from "./types.ts";
 
 /** A small file whose digest is to be taken. */
@@ -83,14 +83,9 @@ export class DigestBatches<File extends BatchedFile> {
 
 function jobOf(files: readonly BatchedFile[], results: Uint8Array): DigestJob {
   const looks = new Float64Array(files.length * looksLength);
-  const isVersioned = files[0]?.version !== undefined;
-  const versions = new BigUint64Array(isVersioned ? files.length * versionLength : 0);
-  for (const [index, { stat, version }] of files.entries()) {
+  for (const [index, { stat }] of files.entries())
     looks.set([stat.mode, stat.uid, stat.gid, stat.size], index * looksLength);
-    if (version === undefined) continue;
-    const { mtimeNs, ctimeNs, inode, device } = version;
-    versions.set([mtimeNs, ctimeNs, inode, device], index * versionLength);
-  }
+  const versions = versionsOf(files.flatMap(({ version }) => version ?? []));
   const paths = files.map(({ place }) => place).join("\0");
   return { kind: "digest", paths, looks, versions, results };
 }

@@ -16,6 +16,7 @@ export { type DeflateJob, runDeflateJob } from "./deflate/deflate-job.ts";
 export { type ArchiveLimits, archiveLimits } from "./limits.ts";
 export { layerError, type LayerErrorCode } from "./errors.ts";
 export { findProgram } from "./filter-program.ts";
+export { isVersion, versionsOf } from "./file-versions.ts";
 export { compressGzip, type GzipOptions } from "./gzip.ts";
 export { digestChunks, openLayer, type OpenedLayer } from "./layer-stream.ts";
 export {
@@ -38,13 +39,7 @@ export {
   type TarReceiver,
   type TarTotals,
 } from "./tar/tar-digester.ts";
-export {
-  digestBehind,
-  type DigestsAsked,
-  type FillJob,
-  runFillJob,
-  versionsOf,
-} from "./tar/fill-job.ts";
+export { digestBehind, type DigestsAsked, type FillJob, runFillJob } from "./tar/fill-job.ts";
 export { hashElsewhere } from "./tar/hash-elsewhere.ts";
 export { type HashJob, runHashJob } from "./tar/hash-job.ts";
 export { formatHeader } from "./tar/write-header.ts";

@@ -1,7 +1,7 @@
 import { createHash, hash } from "node:crypto";
 import { closeSync, constants, openSync, readSync } from "node:fs";
 import { lazySyscalls } from "../../core/index.ts";
-import type { StatKey } from "../types.ts";
+import { isVersion } from "../file-versions.ts";
 
 /** Asks another thread to read files into their places of a piece of a tar. */
 export interface FillJob {
@@ -32,22 +32,7 @@ export interface DigestsAsked {
 }
 
 const digestLength = 32;
-const versionLength = 4;
 const kernel = lazySyscalls();
-/** The form in which a job has the versions of its files. */
-export function versionsOf(files: readonly StatKey[]): BigUint64Array {
-  const versions = new BigUint64Array(files.length * versionLength);
-  let next = 0;
-  // One by one: a list for each file takes three times as long.
-  for (const { mtimeNs, ctimeNs, inode, device } of files) {
-    versions[next++] = mtimeNs;
-    versions[next++] = ctimeNs;
-    versions[next++] = inode;
-    versions[next++] = device;
-  }
-  return versions;
-}
-
 /** Does it; on the first file that is not as it was announced it stops, and `done` stays 0. */
 export function runFillJob({ bytes, paths, places, versions, digests, done }: FillJob): void {
   try {
@@ -58,7 +43,7 @@ export function runFillJob({ bytes, paths, places, versions, digests, done }: Fi
       const at = places[3 * index] ?? 0;
       const content = bytes.subarray(at, at + (places[3 * index + 1] ?? 0));
       if (versions !== undefined) {
-        if (!readVersion(name, { versions, at: index * versionLength }, content)) return;
+        if (!readVersion(name, { versions, index }, content)) return;
       } else {
         const part = { path: Buffer.from(name, "latin1"), from: places[3 * index + 2] ?? 0 };
         if (!readPart(part, content)) return;
@@ -106,20 +91,14 @@ export function readPart(
  */
 function readVersion(
   path: string,
-  { versions, at }: { readonly versions: BigUint64Array; readonly at: number },
+  { versions, index }: { readonly versions: BigUint64Array; readonly index: number },
   content: Uint8Array,
 ): boolean {
   const fd = kernel.openReal(path);
   try {
     if (!readFully({ fd, from: 0 }, content)) return false;
-    const { size, mtimeNs, ctimeNs, ino, dev } = kernel.fstat(fd);
-    return (
-      size === BigInt(content.length) &&
-      BigInt.asUintN(64, mtimeNs) === versions[at] &&
-      BigInt.asUintN(64, ctimeNs) === versions[at + 1] &&
-      ino === versions[at + 2] &&
-      dev === versions[at + 3]
-    );
+    const stat = kernel.fstat(fd);
+    return stat.size === BigInt(content.length) && isVersion(stat, versions, index);
   } finally {
     closeSync(fd);
   }

@@ -56,11 +56,14 @@ function addPart(
   { headers, paths, places, results: { state } }: HashJob,
 ): boolean {
   let at = 0;
-  for (const [index, path] of places.length === 0 ? [] : paths.split("\0").entries()) {
-    const [end = 0, size = 0] = places.subarray(2 * index);
+  const names = places.length === 0 ? [] : paths.split("\0");
+  for (let index = 0; index < names.length; index++) {
+    const path = Buffer.from(names[index] ?? "", "latin1");
+    const end = places[2 * index] ?? 0;
+    const size = places[2 * index + 1] ?? 0;
     tar.content(headers.subarray(at, end));
     at = end;
-    if (!addFile(tar, { path: Buffer.from(path, "latin1"), size, state })) return false;
+    if (!addFile(tar, { path, size, state })) return false;
     tar.pad(size);
   }
   tar.content(headers.subarray(at));
