@@ -1,6 +1,6 @@
 import { setImmediate } from "node:timers/promises";
 import { fileChanged, parseExcludes, type Excludes, type PassingNode } from "../context/index.ts";
-import { monotonicMs } from "../core/index.ts";
+import { monotonicMs, type PlainFile } from "../core/index.ts";
 import {
   baseName,
   joinRootPath,
@@ -9,9 +9,10 @@ import {
   type LocalTree,
   type MergedTree,
   type NodeStat,
+  type PlainTree,
   type RootPath,
 } from "../layer/index.ts";
-import type { NodeAttributes } from "../snapshot/index.ts";
+import type { LaterContent, NodeAttributes, WantedDigest } from "../snapshot/index.ts";
 import {
   expectDirectory,
   expectNonDirectory,
@@ -98,10 +99,21 @@ export class TreeCopier {
   ): Promise<void> {
     const local = this.#local;
     const { count } = this.#target;
-    for (const name of names) {
+    for (let next = 0; next < names.length; next++) {
       // The clock takes a microsecond to be read.
-      if (++this.#steps % stepsInTurn === 0 && monotonicMs() > this.#turnEnds)
-        await this.#takeTurn();
+      if (++this.#steps >= stepsInTurn) {
+        this.#steps = 0;
+        if (monotonicMs() > this.#turnEnds) await this.#takeTurn();
+      }
+      const files = this.#plainFiles(names, { from, folder, start: next });
+      const space = files.length > 0 ? this.#target.writer.room() : undefined;
+      if (space !== undefined) await space;
+      const copied = this.#copyPlain(files, { from, folder });
+      if (copied > 0) {
+        next += copied - 1;
+        continue;
+      }
+      const name = names[next] ?? noName;
       const path = joinRootPath(from, name);
       const stat = this.#target.exclude.length > 0 ? undefined : local?.lstatListed(path);
       if (local === undefined || stat === undefined) {
@@ -122,6 +134,48 @@ export class TreeCopier {
       const inside = local.listed(path);
       if (inside.length > 0) await this.#named(inside, { from: path, folder: made });
     }
+  }
+
+  /** Files that come next and can be copied many at a time. */
+  #plainFiles(
+    names: readonly Buffer[],
+    place: { readonly from: RootPath; readonly folder: Folder; readonly start: number },
+  ): readonly PlainFile[] {
+    const plain = this.#local?.plain;
+    const { count, exclude, writer } = this.#target;
+    const { from, folder, start } = place;
+    if (plain === undefined || exclude.length > 0 || folder.taken?.size !== 0) return [];
+    if (count === undefined && !writer.canReadLater) return [];
+    return plain.next(from, names, start);
+  }
+
+  /** Copies them, and answers how many: the first that the writer does not take at once ends them, with nothing done. */
+  #copyPlain(
+    files: readonly PlainFile[],
+    { from, folder }: { readonly from: RootPath; readonly folder: Folder },
+  ): number {
+    const { count, owner, changeMode, sync, writer } = this.#target;
+    const plain = this.#local?.plain;
+    const uid = owner?.uid ?? 0;
+    const gid = owner?.gid ?? 0;
+    let copied = 0;
+    for (const file of files) {
+      const { name, mtimeNs: mtime } = file;
+      const mode = changeMode === undefined ? file.mode : changeMode(file.mode, false);
+      const to = joinRootPath(folder.to, name);
+      const attributes = { mode, uid, gid, mtime, xattrs: undefined };
+      const size = Number(file.size);
+      expectStorable(to, plainType);
+      if (plain === undefined || !writer.takesLater(to, attributes, size)) break;
+      const length = from.length === 0 ? name.length : from.length + 1 + name.length;
+      const counted = count?.nextFile(file, length);
+      const digest = counted?.isKnown === false ? counted : undefined;
+      writer.laterFile(to, attributes, new PlainContent(plain, file, digest));
+      sync.wrote(size);
+      copied++;
+    }
+    this.#steps += copied;
+    return copied;
   }
 
   /** Makes a directory without waiting for anything; undefined, with nothing done, where that cannot be. */
@@ -174,9 +228,11 @@ export class TreeCopier {
     const xattrs = local.xattrs(path);
     if (xattrs.size > 0) return false;
     const open = (): LocalFile => openPlain(local, path, stat);
-    const content = { size, version, open, digest };
-    if (!this.#target.writer.laterFile(to, this.#looks(stat, xattrs), content)) return false;
-    this.#target.sync.wrote(size);
+    const attributes = this.#looks(stat, xattrs);
+    const { writer, sync } = this.#target;
+    if (!writer.takesLater(to, attributes, size)) return false;
+    writer.laterFile(to, attributes, { size, version, open, digest });
+    sync.wrote(size);
     return true;
   }
 
@@ -315,6 +371,27 @@ export class TreeCopier {
     await setImmediate();
     this.#target.signal.throwIfAborted();
     this.#turnEnds = monotonicMs() + turnMs;
+  }
+}
+
+const plainType = { type: "file" };
+const noName = Buffer.alloc(0);
+
+class PlainContent implements LaterContent {
+  readonly size: number;
+  readonly version: PlainFile;
+  readonly digest: WantedDigest | undefined;
+  readonly #plain: PlainTree;
+
+  constructor(plain: PlainTree, file: PlainFile, digest: WantedDigest | undefined) {
+    this.size = Number(file.size);
+    this.version = file;
+    this.digest = digest;
+    this.#plain = plain;
+  }
+
+  open(): LocalFile {
+    return this.#plain.open(this.version);
   }
 }
 

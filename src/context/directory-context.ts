@@ -149,7 +149,7 @@ class DirectoryContext implements BuildContext {
     return this.local.hidden(path);
   }
 
-  pin(_path: RootPath, version: StatKey): void {
+  pin(version: StatKey): void {
     this.local.pin(version);
   }
 }

@@ -1,5 +1,6 @@
-import type { Digest } from "../core/index.ts";
+import type { Digest, PlainFile } from "../core/index.ts";
 import { rootPathToString, type MergedTree, type NodeStat, type RootPath } from "../layer/index.ts";
+import { bytesOf } from "./byte-strings.ts";
 import { FileDigests } from "./file-digests.ts";
 import type { BuildContext, StatCache } from "./types.ts";
 
@@ -61,6 +62,37 @@ export class FoundFiles {
     return this.files.addNumbered({ number: paths.add(version.path), mode }, naming);
   }
 
+  /** The same of a plain file, `length` bytes of whose path lie below the source. */
+  addFile(file: PlainFile, source: Source, length: number): number {
+    const { path, mode } = file;
+    const paths = this.#cache?.paths;
+    const cut = path.length - length;
+    if (paths === undefined) {
+      const below = rootPathToString(bytesOf(path.slice(cut)));
+      return this.files.add({ path: source.prefix + below, mode });
+    }
+    const naming = { paths, cut, prefix: source.prefix };
+    return this.files.addNumbered({ number: paths.add(path), mode }, naming);
+  }
+
+  /** What the stat cache knows of it. */
+  knownFile(file: PlainFile): Digest | undefined {
+    const digest = this.#cache?.get(file);
+    if (digest !== undefined) this.#context?.pin(file);
+    return digest;
+  }
+
+  /** Its digest, as `learn` has it. */
+  learnFile(
+    file: PlainFile,
+    read: { readonly slot: number; readonly digest: Digest; readonly readAt: bigint },
+  ): void {
+    const { slot, digest, readAt } = read;
+    this.#cache?.set({ key: file, digest, readAt });
+    this.#context?.pin(file);
+    this.files.setDigest(slot, digest);
+  }
+
   /** What the stat cache knows of this version. */
   known(found: Found): Digest | undefined {
     const version = found.stat.statKey;
@@ -81,10 +113,10 @@ export class FoundFiles {
     this.files.setDigest(slot, digest);
   }
 
-  #pin({ path, stat }: Found): void {
+  #pin({ stat }: Found): void {
     const canChange = stat.type === "file" || stat.type === "symlink";
     const version = stat.statKey;
-    if (canChange && version !== undefined) this.#context?.pin(path, version);
+    if (canChange && version !== undefined) this.#context?.pin(version);
   }
 }
 

@@ -1,6 +1,13 @@
 import { closeSync, constants, openSync } from "node:fs";
-import { errnoOf, type FileStat, loadSyscalls, type Syscalls, syscallsNow } from "../core/index.ts";
-import type { LocalFile, LocalTree, NodeStat, RootPath } from "../layer/index.ts";
+import {
+  errnoOf,
+  type FileStat,
+  loadSyscalls,
+  type PlainFile,
+  type Syscalls,
+  syscallsNow,
+} from "../core/index.ts";
+import type { LocalFile, LocalTree, NodeStat, PlainTree, RootPath } from "../layer/index.ts";
 import { type ByteString, byteString, bytesOf, isAscii, textOf } from "./byte-strings.ts";
 import { attempt, changed, shown, unreadable } from "./context-problems.ts";
 import { ContextNode } from "./context-node.ts";
@@ -11,6 +18,8 @@ import { isSameVersion, statKeyOf } from "./stat-key.ts";
 import type { HostNodeStat, StatKey } from "./types.ts";
 
 const timesInPage = 1024;
+/** What a piece of a tar has room for, beside the headers. */
+const filesAtOnce = { most: 64, bytes: 256 * 1024 };
 /** Questions that Node answers, before its answers cost more than it takes to load the library that asks the kernel. */
 const questionsWithoutKernel = 500;
 /** No file has this time. */
@@ -126,14 +135,34 @@ export class LocalDirectory implements LocalTree {
     const name = this.#nameOf(path);
     this.#expectVisible(name);
     if (!("statKey" in stat)) throw new Error("the stat is another tree's");
-    const { statKey } = stat as HostNodeStat;
+    return this.#openVersion(name, (stat as HostNodeStat).statKey, stat.size);
+  }
+
+  readonly plain: PlainTree = {
+    next: (directory, names, start) => this.#plainFiles(directory, names, start),
+    open: (file) =>
+      this.#openVersion(file.path.slice(this.#root.length + 1), file, Number(file.size)),
+  };
+
+  #plainFiles(directory: RootPath, names: readonly Buffer[], start: number): readonly PlainFile[] {
+    const name = this.#nameOf(directory);
+    // Whether an exception shows a node may hang on what it is by now.
+    if (this.#rules.hasExceptions || !this.#isRealDirectory(name)) return noFiles;
+    const prefix = name === "" ? `${this.#root}/` : `${this.#root}/${name}/`;
+    const { most, bytes } = filesAtOnce;
+    const files = this.#calls().plainFiles(prefix, names, { start, most, bytes });
+    const other = files.findIndex((file) => !this.#isAsPinned(file));
+    return other === -1 ? files : files.slice(0, other);
+  }
+
+  #openVersion(name: ByteString, statKey: StatKey, size: number): LocalFile {
     if (!this.#isAsPinned(statKey)) throw changed(name);
-    const fd = this.#openPlain(name);
+    const fd = this.#openFile(name);
     if (fd === undefined) return emptyFile();
     const kernel = this.#calls();
     return {
       fd,
-      size: stat.size,
+      size,
       xattrs: () =>
         attributesOf(kernel.flistxattr(fd), (attribute) => kernel.fgetxattr(fd, attribute)),
       verify: () => {
@@ -194,7 +223,7 @@ export class LocalDirectory implements LocalTree {
   }
 
   /** The open file behind `name`; undefined for a socket, which cannot be opened. */
-  #openPlain(name: ByteString): number | undefined {
+  #openFile(name: ByteString): number | undefined {
     const opened = attempt(name, () => openRealFile(this.#calls(), this.#host(name)));
     if (opened === "elsewhere") throw changed(name);
     return opened === "socket" ? undefined : opened;
@@ -314,6 +343,7 @@ function attributesOf(
 
 const nothing: ReadonlyMap<string, Buffer> = new Map();
 const none: readonly Buffer[] = [];
+const noFiles: readonly PlainFile[] = [];
 
 /** What a socket looks like in an image. */
 function emptyFile(): LocalFile {

@@ -1,4 +1,4 @@
-import type { Digest } from "../core/index.ts";
+import type { Digest, PlainFile } from "../core/index.ts";
 import type { LocalTree, MergedTree, NodeStat, RootPath } from "../layer/index.ts";
 import type { FileDigests } from "./file-digests.ts";
 import {
@@ -56,20 +56,31 @@ export class PassingCount {
     return this.#counted({ path, name: listedBelow(this.#listed, path), stat });
   }
 
+  /** The next node, a plain file; `length` bytes of its path are the path in the tree. */
+  nextFile(file: PlainFile, length: number): PassingFile {
+    const { root } = this.#source;
+    const below = root.length === 0 ? length : length - root.length - 1;
+    const state = this.#currentState();
+    return new PassingFile(file, state, state.found.addFile(file, this.#listed, below));
+  }
+
   /** Complete when the digest of every node is known. */
   get files(): FileDigests {
     return this.#found.files;
   }
 
   #counted(found: Found): PassingNode {
+    return new FoundNode(found, this.#currentState());
+  }
+
+  #currentState(): CountState {
     if (this.#nodes++ % nodesAtOneTime === 0) this.#state = undefined;
-    this.#state ??= {
+    return (this.#state ??= {
       found: this.#found,
       local: this.#local,
       readAt: nanosecondsNow(),
       signal: this.#source.signal,
-    };
-    return new FoundNode(found, this.#state);
+    });
   }
 }
 
@@ -113,6 +124,34 @@ class FoundNode implements PassingNode {
     const { local, signal } = this.#count;
     const { path, stat } = this.#found;
     this.learn(await digestLocalNode({ tree: local, path, stat, signal }));
+  }
+}
+
+/** A plain file whose digest is wanted, unless it is known. */
+export class PassingFile {
+  readonly isKnown: boolean;
+  readonly #file: PlainFile;
+  readonly #count: CountState;
+  readonly #slot: number;
+
+  constructor(file: PlainFile, count: CountState, slot: number) {
+    this.#file = file;
+    this.#count = count;
+    this.#slot = slot;
+    const known = count.found.knownFile(file);
+    this.isKnown = known !== undefined;
+    if (known !== undefined) count.found.files.setDigest(slot, known);
+  }
+
+  get head(): string {
+    const { mode, size } = this.#file;
+    return plainHead({ mode, uid: 0, gid: 0, size: Number(size) });
+  }
+
+  /** As `PassingNode.learn`. */
+  learn(digest: Digest): void {
+    const { found, readAt } = this.#count;
+    found.learnFile(this.#file, { slot: this.#slot, digest, readAt });
   }
 }
 

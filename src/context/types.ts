@@ -24,7 +24,7 @@ export interface BuildContext extends MergedTree {
    * Says that the digest of a file or symlink was taken at this version: from now on `openFile` and `readlink` of another
    * version fail with CONTEXT_FILE_CHANGED, so that what is copied is what was counted.
    */
-  pin(path: RootPath, version: StatKey): void;
+  pin(version: StatKey): void;
 }
 
 /** A node of a tree whose files lie on this host as they are. */

@@ -1,4 +1,5 @@
 import type { Readable } from "node:stream";
+import type { PlainFile } from "../core/index.ts";
 
 /**
  * A path inside a root filesystem as raw bytes: relative, `/`-separated, without leading or trailing slash, without
@@ -116,6 +117,19 @@ export interface LocalTree {
    * undefined where only `open` knows the file.
    */
   placeOf(path: RootPath, stat: NodeStat): string | undefined;
+  /** Where files lie on this machine as the tree shows them, but for their owners. */
+  readonly plain?: PlainTree;
+}
+
+/** Many files of a LocalTree at a time: of each, one object is made where `lstatListed`, `xattrs` and what they need make ten. */
+export interface PlainTree {
+  /**
+   * Of the nodes of `directory` that `listed` told, from `start` on: the regular files with one name and no attributes that come
+   * first, as many as are worth one call; their owner is 0:0. None where each node has to be looked at for itself.
+   */
+  next(directory: RootPath, names: readonly Buffer[], start: number): readonly PlainFile[];
+  /** Opens one of them. */
+  open(file: PlainFile): LocalFile;
 }
 
 /** An open file of a LocalTree; the caller closes it. */

@@ -136,15 +136,16 @@ export class TarWriter implements TreeWriter {
     return this.#room();
   }
 
-  laterFile(path: RootPath, attributes: NodeAttributes, content: LaterContent): boolean {
-    const { size } = content;
-    const target = { path, attributes, size };
+  takesLater(path: RootPath, attributes: NodeAttributes, size: number): boolean {
     if (size > contentPlaceSize || this.#files !== undefined) return false;
-    if (!this.#isNextNode(path, attributes)) return false;
-    this.#addAtOnce(target, () => {
+    return this.#isNextNode(path, attributes);
+  }
+
+  laterFile(path: RootPath, attributes: NodeAttributes, content: LaterContent): void {
+    const { size } = content;
+    this.#addAtOnce({ path, attributes, size }, () => {
       this.#pieces.expect({ path, content, at: this.#tar.skip(size) });
     });
-    return true;
   }
 
   async symlink(path: RootPath, attributes: NodeAttributes, target: Buffer): Promise<void> {

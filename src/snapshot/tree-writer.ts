@@ -152,8 +152,12 @@ export class LayerWriter implements TreeWriter {
     return undefined;
   }
 
-  laterFile(): boolean {
+  takesLater(): boolean {
     return false;
+  }
+
+  laterFile(): never {
+    throw new Error("no file is taken later here");
   }
 
   smallFile(path: RootPath, attributes: NodeAttributes, content: SmallContent): boolean {

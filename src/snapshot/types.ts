@@ -114,11 +114,13 @@ export interface TreeWriter {
   readonly canReadLater: boolean;
   /** Waits, where it takes that, until files can be taken again. Undefined where nothing has to be waited for. */
   room(): Promise<void> | undefined;
+  /** Whether `laterFile` takes such a file now; else `smallFile` is to be called. */
+  takesLater(path: RootPath, attributes: NodeAttributes, size: number): boolean;
   /**
-   * The same of a file that need not be open yet. It is read before the last method that waits is over, and what is wrong
-   * with it is told by any later call. False, with nothing done, when that cannot be: then `smallFile` is to be called.
+   * The same of a file that need not be open yet, and of which `takesLater` has just said yes. It is read before the last
+   * method that waits is over, and what is wrong with it is told by any later call.
    */
-  laterFile(path: RootPath, attributes: NodeAttributes, content: LaterContent): boolean;
+  laterFile(path: RootPath, attributes: NodeAttributes, content: LaterContent): void;
   symlink(path: RootPath, attributes: NodeAttributes, target: Buffer): Promise<void>;
   /**
    * A second name for `target`, which is copied up first.

@@ -281,6 +281,6 @@ test("what was pinned at another version is not given to the thread", async () =
   const stat = await context.lstat(toRootPath("file"));
   if (stat === undefined || context.local === undefined) throw new Error("it is there");
   expect(context.local.placeOf(toRootPath("file"), stat)).toBe(path);
-  context.pin(toRootPath("file"), { ...stat.statKey, ctimeNs: 1n });
+  context.pin({ ...stat.statKey, ctimeNs: 1n });
   expect(context.local.placeOf(toRootPath("file"), stat)).toBeUndefined();
 });

@@ -1,5 +1,5 @@
 import { rmSync, utimesSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { type BuildContext, openDirectoryContext } from "../../src/context/index.ts";
 import type { LocalTree } from "../../src/layer/index.ts";
@@ -31,17 +31,33 @@ async function openScene(
       const context = await openDirectoryContext({ directory });
       const { local } = context;
       if (local === undefined) throw new Error("a directory answers at once");
+      const told = (path: string): void => {
+        opened.push(path);
+        onOpen?.(path);
+      };
       const open: LocalTree["open"] = (path, stat) => {
-        opened.push(path.toString());
-        onOpen?.(path.toString());
+        told(path.toString());
         return local.open(path, stat);
+      };
+      const { plain } = local;
+      if (plain === undefined) throw new Error("a directory has plain files");
+      const toldPlain: LocalTree["plain"] = {
+        next: (...place) => plain.next(...place),
+        open: (file) => {
+          told(relative(directory, file.path));
+          return plain.open(file);
+        },
       };
       const openFile: BuildContext["openFile"] = async (path) => {
         opened.push(path.toString());
         return context.openFile(path);
       };
       return withMember(
-        withMember(context, "local", withMember(local, "open", open)),
+        withMember(
+          context,
+          "local",
+          withMember(withMember(local, "open", open), "plain", toldPlain),
+        ),
         "openFile",
         openFile,
       );

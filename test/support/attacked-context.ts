@@ -1,5 +1,5 @@
 import type { BuildContext } from "../../src/context/index.ts";
-import type { LocalFile, LocalTree, RootPath } from "../../src/layer/index.ts";
+import type { LocalFile, LocalTree, PlainTree, RootPath, StatKey } from "../../src/layer/index.ts";
 
 /** Moments in the reading of one file: each time it is opened, first for its checksum and then for its copy. */
 export type Moment =
@@ -21,22 +21,32 @@ export function attackedContext(
   if (local === undefined) throw new Error("the context is no directory");
   let isDone = false;
   let opened = 0;
-  const reach = (path: RootPath, moment: Moment): void => {
-    if (isDone || plan.moment !== moment || path.toString() !== plan.path) return;
+  /** `path`: in the context, or on the host. */
+  const isMeant = (path: string): boolean => path === plan.path || path.endsWith(`/${plan.path}`);
+  const reach = (path: string, moment: Moment): void => {
+    if (isDone || plan.moment !== moment || !isMeant(path)) return;
     isDone = true;
     plan.attack();
   };
-  const open: LocalTree["open"] = (path, stat) => {
-    if (path.toString() === plan.path) opened += 1;
+  const attacked = (path: string, open: () => LocalFile): LocalFile => {
+    if (isMeant(path)) opened += 1;
     const isCopy = opened > 1;
     if (!isCopy) reach(path, "before the checksum");
-    const file = local.open(path, stat);
+    const file = open();
     reach(path, isCopy ? "during the copy" : "during the checksum");
     return attackedFile(file, () => {
       if (isCopy) reach(path, "after the copy");
     });
   };
-  const attackedLocal = replacing(local, { open });
+  const open: LocalTree["open"] = (path, stat) =>
+    attacked(path.toString(), () => local.open(path, stat));
+  const { plain } = local;
+  if (plain === undefined) throw new Error("the context is no directory");
+  const attackedPlain: PlainTree = {
+    next: (...place) => plain.next(...place),
+    open: (file) => attacked(file.path, () => plain.open(file)),
+  };
+  const attackedLocal = replacing(local, { open, plain: attackedPlain });
   return replacing(context, {
     local: attackedLocal,
     openFile: async (path: RootPath) => {
@@ -46,9 +56,9 @@ export function attackedContext(
       const file = attackedLocal.open(path, stat);
       return { ...file, close: async () => file.close() };
     },
-    pin: (path: RootPath, version: Parameters<BuildContext["pin"]>[1]) => {
-      context.pin(path, version);
-      reach(path, "between checksum and copy");
+    pin: (version: StatKey) => {
+      context.pin(version);
+      reach(version.path, "between checksum and copy");
     },
     wasAttacked: () => isDone,
   });

@@ -11,6 +11,7 @@ export {
   rlimInfinity,
   rlimits,
   type FileStat,
+  type PlainFile,
   type FileType,
   type ResolveFlags,
   type ResourceLimit,

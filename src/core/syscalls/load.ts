@@ -78,6 +78,7 @@ const isCall: Readonly<Record<keyof Syscalls, true>> = {
   listNames: true,
   listDirectory: true,
   openReal: true,
+  plainFiles: true,
   prlimit: true,
 };
 

@@ -42,6 +42,21 @@ export type FileType =
   "file" | "directory" | "symlink" | "fifo" | "socket" | "char-device" | "block-device";
 
 /** What stat(2) says about a node. Numbers of devices as st_dev packs them, times in nanoseconds since the epoch. */
+/** A regular file with one name and no attributes, as it was seen to be. */
+export interface PlainFile {
+  /** Absolute, one character a byte. */
+  readonly path: string;
+  /** The last part of it. */
+  readonly name: Buffer;
+  /** Without its type bits. */
+  readonly mode: number;
+  readonly size: bigint;
+  readonly mtimeNs: bigint;
+  readonly ctimeNs: bigint;
+  readonly inode: bigint;
+  readonly device: bigint;
+}
+
 export interface FileStat {
   /** With its type bits. */
   readonly mode: number;
@@ -137,6 +152,16 @@ export interface Syscalls {
   listNames(fd: number, options?: { readonly without?: readonly Uint8Array[] }): string[];
   /** The same of the directory at `path`, one character a byte, to which no symlink may lead. */
   listDirectory(path: string, options?: { readonly without?: readonly Uint8Array[] }): string[];
+  /**
+   * The regular files with one name and no attributes that come first among the nodes of a directory with these names: from
+   * `start` on, at most so many, and so many bytes of them. Whatever else comes, or cannot be looked at, ends them.
+   * `directory`: its path with a final slash, one character a byte, on whose way is no symlink.
+   */
+  plainFiles(
+    directory: string,
+    names: readonly Buffer[],
+    limits: { readonly start: number; readonly most: number; readonly bytes: number },
+  ): PlainFile[];
   /** Opens what is at such a path for reading, without waiting for a FIFO's writer. The caller closes the descriptor. */
   openReal(path: string): number;
   /** Limits of process `pid` (0: this one) before `limit`, when given, was set. */

@@ -12,7 +12,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { openDirectoryContext, type BuildContext } from "../../../src/context/index.ts";
 import { rewriteFile } from "../../support/rewrite-file.ts";
@@ -176,10 +176,40 @@ test("a file that changed since its digest was taken is not handed out", async (
   const context = await openDirectoryContext({ directory });
   const path = Buffer.from("file");
   const stat = await context.lstat(path);
-  if (stat !== undefined) context.pin(path, stat.statKey);
+  if (stat !== undefined) context.pin(stat.statKey);
   expect(await read(context, "file")).toBe("one");
   rewriteFile(join(directory, "file"), "two");
   await expect(context.openFile(path)).rejects.toMatchObject({ code: "CONTEXT_FILE_CHANGED" });
+});
+
+test("many files are told at a time, unless one was counted otherwise or an exception may show it", async () => {
+  put({ "d/a": "1", "d/b": "2", "d/c": "3", "d/e/f": "4" });
+  const plainIn = async (folder: string): Promise<(from?: number) => string[]> => {
+    const context = await openDirectoryContext({ directory });
+    const { local } = context;
+    await local?.prepare();
+    const names = local?.listed(Buffer.from(folder)) ?? [];
+    const stat = await context.lstat(Buffer.from("d/b"));
+    return (start = 0) => {
+      const files = local?.plain?.next(Buffer.from(folder), names, start) ?? [];
+      if (stat !== undefined) context.pin({ ...stat.statKey, ctimeNs: 1n });
+      return files.map(({ path }) => relative(directory, path));
+    };
+  };
+  const plain = await plainIn("d");
+  expect(plain()).toEqual(["d/a", "d/b", "d/c"]);
+  // Another version of d/b was counted meanwhile.
+  expect(plain()).toEqual(["d/a"]);
+  expect(plain(1)).toEqual([]);
+  expect(plain(2)).toEqual(["d/c"]);
+  writeFileSync(join(directory, ".dockerignore"), "d\n!d/c\n");
+  expect((await plainIn("d"))()).toEqual([]);
+  writeFileSync(join(directory, ".dockerignore"), "d/a\n");
+  expect((await plainIn("d"))()).toEqual(["d/b", "d/c"]);
+  symlinkSync("d", join(directory, "way"));
+  const { local } = await openDirectoryContext({ directory });
+  await local?.prepare();
+  expect(local?.plain?.next(Buffer.from("way"), [Buffer.from("b")], 0)).toEqual([]);
 });
 
 test("what cannot be read is tolerated only when it is excluded [5.15]", async (ctx) => {

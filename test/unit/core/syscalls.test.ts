@@ -7,7 +7,17 @@ import {
   readdirSync,
   readFileSync,
 } from "node:fs";
-import { link, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import {
+  chmod,
+  link,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  symlink,
+  writeFile,
+} from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -235,6 +245,52 @@ describe("looking at nodes", () => {
     }
     expect(errnoOfCall(() => kernel.listDirectory(`${directory}/\u{fe}`))).toBe("ENOTDIR");
     expect(errnoOfCall(() => kernel.openReal(join(folder, "missing")))).toBe("ENOENT");
+  });
+
+  test("plain files in a row, as lstat tells of them", async () => {
+    const directory = `${folder}/\u{e9}/`;
+    await mkdir(Buffer.from(directory, "latin1"));
+    const named = (names: readonly string[]): Buffer[] =>
+      names.map((name) => Buffer.from(name, "latin1"));
+    const path = (name: string): Buffer => Buffer.from(directory + name, "latin1");
+    for (const name of ["a", "b", "\u{ff}", "linked"])
+      await writeFile(path(name), name.repeat(100));
+    await chmod(path("b"), 0o4751);
+    await link(path("linked"), path("again"));
+    await mkdir(path("folder"));
+    await symlink("a", path("link"));
+    kernel.mkfifo(path("pipe"), 0o600);
+    const found = (
+      names: readonly string[],
+      { start = 0, most = 9, bytes = 1000 } = {},
+    ): readonly string[] =>
+      kernel
+        .plainFiles(directory, named(names), { start, most, bytes })
+        .map(({ name }) => name.toString("latin1"));
+    const names = ["a", "b", "\u{ff}"];
+    expect(found(names)).toEqual(names);
+    for (const other of ["linked", "folder", "link", "pipe", "missing", "n".repeat(4096)])
+      expect(found(["a", other, "b"])).toEqual(["a"]);
+    expect(found(names, { start: 1 })).toEqual(["b", "\u{ff}"]);
+    expect(found(names, { start: 3 })).toEqual([]);
+    expect(found(names, { most: 2 })).toEqual(["a", "b"]);
+    expect(found(names, { bytes: 200 })).toEqual(["a", "b"]);
+    expect(found(names, { bytes: 199 })).toEqual(["a"]);
+    const [, file] = kernel.plainFiles(directory, named(names), { start: 0, most: 9, bytes: 1000 });
+    const stat = lstatSync(path("b"), { bigint: true });
+    expect(file).toEqual({
+      path: `${directory}b`,
+      name: Buffer.from("b"),
+      mode: 0o4751,
+      size: 100n,
+      mtimeNs: stat.mtimeNs,
+      ctimeNs: stat.ctimeNs,
+      inode: stat.ino,
+      device: stat.dev,
+    });
+    const errno = errnoOfCall(() => kernel.lsetxattr(path("b"), "user.mark", Buffer.from("1")));
+    if (errno === undefined) expect(found(names)).toEqual(["a"]);
+    else expect(errno).toBe("EOPNOTSUPP");
   });
 
   test("a listing leaves no descriptor open", () => {
