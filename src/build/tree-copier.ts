@@ -145,7 +145,8 @@ export class TreeCopier {
     const { count, exclude, writer } = this.#target;
     const { from, folder, start } = place;
     if (plain === undefined || exclude.length > 0 || folder.taken?.size !== 0) return [];
-    if (count === undefined && !writer.canReadLater) return [];
+    if (count === undefined ? !writer.canReadLater : !writer.mayTakeLater) return [];
+    count?.beforeLook();
     return plain.next(from, names, start);
   }
 

@@ -56,11 +56,20 @@ export class PassingCount {
     return this.#counted({ path, name: listedBelow(this.#listed, path), stat });
   }
 
+  /**
+   * Files are looked at now that `nextFile` is to tell. Nobody asks again for their attributes: a file is trusted only if it was
+   * old enough before the look, however long that and the way to `nextFile` take.
+   */
+  beforeLook(): void {
+    this.#stateNow();
+  }
+
   /** The next node, a plain file; `length` bytes of its path are the path in the tree. */
   nextFile(file: PlainFile, length: number): PassingFile {
     const { root } = this.#source;
     const below = root.length === 0 ? length : length - root.length - 1;
-    const state = this.#currentState();
+    const state = this.#state ?? this.#stateNow();
+    this.#nodes++;
     return new PassingFile(file, state, state.found.addFile(file, this.#listed, below));
   }
 
@@ -70,17 +79,21 @@ export class PassingCount {
   }
 
   #counted(found: Found): PassingNode {
-    return new FoundNode(found, this.#currentState());
+    const state = this.#stateNow();
+    this.#nodes++;
+    return new FoundNode(found, state);
   }
 
-  #currentState(): CountState {
-    if (this.#nodes++ % nodesAtOneTime === 0) this.#state = undefined;
-    return (this.#state ??= {
+  #stateNow(): CountState {
+    if (this.#state !== undefined && this.#nodes < nodesAtOneTime) return this.#state;
+    this.#nodes = 0;
+    this.#state = {
       found: this.#found,
       local: this.#local,
       readAt: nanosecondsNow(),
       signal: this.#source.signal,
-    });
+    };
+    return this.#state;
   }
 }
 

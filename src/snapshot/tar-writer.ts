@@ -136,6 +136,10 @@ export class TarWriter implements TreeWriter {
     return this.#room();
   }
 
+  get mayTakeLater(): boolean {
+    return this.#files === undefined;
+  }
+
   takesLater(path: RootPath, attributes: NodeAttributes, size: number): boolean {
     if (size > contentPlaceSize || this.#files !== undefined) return false;
     return this.#isNextNode(path, attributes);

@@ -143,6 +143,7 @@ export class LayerWriter implements TreeWriter {
 
   /** Contents are read where the digest is taken. */
   readonly canReadLater = false;
+  readonly mayTakeLater = false;
 
   newDirectory(): boolean {
     return false;

@@ -114,6 +114,8 @@ export interface TreeWriter {
   readonly canReadLater: boolean;
   /** Waits, where it takes that, until files can be taken again. Undefined where nothing has to be waited for. */
   room(): Promise<void> | undefined;
+  /** Whether `takesLater` may say yes to some file. Once it may not, it never does. */
+  readonly mayTakeLater: boolean;
   /** Whether `laterFile` takes such a file now; else `smallFile` is to be called. */
   takesLater(path: RootPath, attributes: NodeAttributes, size: number): boolean;
   /**

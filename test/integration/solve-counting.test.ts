@@ -1,7 +1,13 @@
-import { rmSync, utimesSync } from "node:fs";
+import { chmodSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import { type BuildContext, openDirectoryContext } from "../../src/context/index.ts";
+import {
+  type BuildContext,
+  openDirectoryContext,
+  openStatCache,
+  type StatCache,
+} from "../../src/context/index.ts";
+import type { PlainFile } from "../../src/core/index.ts";
 import type { LocalTree } from "../../src/layer/index.ts";
 import { openBuildHarness } from "../support/build-harness.ts";
 import { expectCode } from "../support/expect-code.ts";
@@ -19,16 +25,25 @@ async function openScene(
   directory: string,
   {
     onOpen,
+    look = (plainFiles) => plainFiles(),
+    statCache,
     sandbox = new FakeSandbox(),
-  }: { readonly onOpen?: (path: string) => void; readonly sandbox?: FakeSandbox } = {},
+  }: {
+    readonly onOpen?: (path: string) => void;
+    /** What is done when plain files are looked at. */
+    readonly look?: (plainFiles: () => readonly PlainFile[]) => readonly PlainFile[];
+    readonly statCache?: StatCache;
+    readonly sandbox?: FakeSandbox;
+  } = {},
 ) {
   const folder = await temporaryFolder();
   let opened: string[] = [];
   const harness = await openBuildHarness({
     directory: folder,
     sandbox,
+    ...(statCache && { statCache }),
     context: async () => {
-      const context = await openDirectoryContext({ directory });
+      const context = await openDirectoryContext({ directory, statCache });
       const { local } = context;
       if (local === undefined) throw new Error("a directory answers at once");
       const told = (path: string): void => {
@@ -42,7 +57,7 @@ async function openScene(
       const { plain } = local;
       if (plain === undefined) throw new Error("a directory has plain files");
       const toldPlain: LocalTree["plain"] = {
-        next: (...place) => plain.next(...place),
+        next: (...place) => look(() => plain.next(...place)),
         open: (file) => {
           told(relative(directory, file.path));
           return plain.open(file);
@@ -125,6 +140,56 @@ test("what was counted on the way is cached, and a changed file is named", async
   await harness.build(dockerfile);
   expect(harness.steps("step-started")).toEqual(["[1/1] COPY app /app"]);
 });
+
+test("no plain files are looked at once the layer is no tar", async () => {
+  const names = ["a", "b", "c", "d", "e", "f"];
+  const directory = await makeContext(
+    Object.fromEntries(names.map((name) => [`app/${name}`, "1"])),
+  );
+  let looks = 0;
+  const scene = await openScene(directory, {
+    look: (plainFiles) => {
+      looks++;
+      return plainFiles();
+    },
+  });
+  // No filesystem is sure to keep this mode: such a file is made before it is told.
+  chmodSync(join(directory, "app/c"), 0o4755);
+  await scene.harness.build(dockerfile);
+  expect(scene.opened()).toHaveLength(2 * names.length - 2);
+  expect(looks).toBe(2);
+});
+
+test.each([
+  ["before", true],
+  ["after", false],
+])("a new file is remembered when time goes by %s it is looked at: %s", async (_when, isOld) => {
+  const names = Array.from({ length: 70 }, (_, index) => `app/${String(100 + index)}`);
+  const directory = await makeContext(Object.fromEntries(names.map((name) => [name, "1"])));
+  const folder = await temporaryFolder();
+  const statCache = await openStatCache({ path: join(folder, "digests"), tmpDir: folder });
+  const found: PlainFile[] = [];
+  const { harness } = await openScene(directory, {
+    statCache,
+    look: (plainFiles) => {
+      if (found.length > 0) return plainFiles();
+      if (!isOld) for (const name of names) writeFileSync(join(directory, name), "2");
+      found.push(...plainFiles());
+      if (!isOld) sleep();
+      return found;
+    },
+  });
+  if (isOld) sleep();
+  await harness.build(dockerfile, { noCache: true });
+  expect(found).toHaveLength(64);
+  const remembered = found.filter((file) => statCache.get(file) !== undefined);
+  expect(remembered).toHaveLength(isOld ? 64 : 0);
+});
+
+/** Longer than a tick of the kernel, within which two versions may look the same. */
+function sleep(): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
+}
 
 test.each([
   ["something that stands on it", "FROM scratch\nCOPY app /app\nWORKDIR /app\n"],

@@ -41,7 +41,6 @@ export const rlimits = {
 export type FileType =
   "file" | "directory" | "symlink" | "fifo" | "socket" | "char-device" | "block-device";
 
-/** What stat(2) says about a node. Numbers of devices as st_dev packs them, times in nanoseconds since the epoch. */
 /** A regular file with one name and no attributes, as it was seen to be. */
 export interface PlainFile {
   /** Absolute, one character a byte. */
@@ -57,6 +56,7 @@ export interface PlainFile {
   readonly device: bigint;
 }
 
+/** What stat(2) says about a node. Numbers of devices as st_dev packs them, times in nanoseconds since the epoch. */
 export interface FileStat {
   /** With its type bits. */
   readonly mode: number;

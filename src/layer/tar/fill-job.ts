@@ -33,6 +33,7 @@ export interface DigestsAsked {
 
 const digestLength = 32;
 const kernel = lazySyscalls();
+
 /** Does it; on the first file that is not as it was announced it stops, and `done` stays 0. */
 export function runFillJob({ bytes, paths, places, versions, digests, done }: FillJob): void {
   try {
