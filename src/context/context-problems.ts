@@ -20,14 +20,16 @@ export function attempt<Result>(path: ByteString, work: () => Result): Result {
 export function unreadable(path: string, cause: unknown, errno = syscallErrno(cause)): Error {
   const why = errno === undefined ? "not a directory" : errno;
   return contextError("CONTEXT_UNREADABLE", `read ${path} in the build context: ${why}`, {
-    hint:
-      errno === "EACCES"
-        ? "make it readable, or exclude it in .dockerignore"
-        : "the build context is the directory that COPY reads from",
+    hint: hints[errno ?? ""] ?? "the build context is the directory that COPY reads from",
     details: { path, errno },
     cause,
   });
 }
+
+const hints: Readonly<Record<string, string>> = {
+  EACCES: "make it readable, or exclude it in .dockerignore",
+  ENAMETOOLONG: "move the context to where its path is shorter, or exclude it in .dockerignore",
+};
 
 export function changed(path: ByteString): Error {
   return fileChanged(shown(path));

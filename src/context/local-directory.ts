@@ -22,6 +22,8 @@ const timesInPage = 1024;
 const filesAtOnce = { most: 64, bytes: 256 * 1024 };
 /** Questions that Node answers, before its answers cost more than it takes to load the library that asks the kernel. */
 const questionsWithoutKernel = 500;
+/** PATH_MAX: the kernel takes shorter ones. */
+const pathMax = 4096;
 /** No file has this time. */
 const notPinned = -(2n ** 63n);
 
@@ -73,12 +75,18 @@ export class LocalDirectory implements LocalTree {
 
   lstatListed(path: RootPath): HostNodeStat | undefined {
     // Whether an exception shows it may hang on what it is by now.
-    if (this.#rules.hasExceptions) return this.lstat(path);
+    if (this.#rules.hasExceptions) return this.lstat(path) ?? this.#gone(this.#nameOf(path));
     const name = this.#nameOf(path);
     const stats = this.#stat(name);
-    if (stats === undefined) return undefined;
+    if (stats === undefined) return this.#gone(name);
     this.#lastSeen = name;
     return new ContextNode(this.#host(name), stats);
+  }
+
+  /** What was listed a moment ago, and cannot be looked at: no path that is too long leads to what is there. */
+  #gone(name: ByteString): undefined {
+    if (this.#host(name).length < pathMax) return undefined;
+    throw unreadable(shown(name), undefined, "ENAMETOOLONG");
   }
 
   readdir(path: RootPath): readonly Buffer[] {

@@ -1,13 +1,16 @@
 import { createServer } from "node:net";
 import {
   chmodSync,
+  closeSync,
   linkSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readSync,
   renameSync,
   rmSync,
+  rmdirSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -210,6 +213,35 @@ test("many files are told at a time, unless one was counted otherwise or an exce
   const { local } = await openDirectoryContext({ directory });
   await local?.prepare();
   expect(local?.plain?.next(Buffer.from("way"), [Buffer.from("b")], 0)).toEqual([]);
+});
+
+test.each(["", "!x\n"])("a listed path that is too long is told, with rules %j", async (rules) => {
+  put({ ".dockerignore": rules });
+  const names = Array.from({ length: 20 }, () => "n".repeat(250));
+  const opened = [openSync(directory, "r")];
+  const below = (name: string): string => `/proc/self/fd/${String(opened.at(-1))}/${name}`;
+  const context = await openDirectoryContext({ directory });
+  try {
+    for (const name of names) {
+      mkdirSync(below(name));
+      opened.push(openSync(below(name), "r"));
+    }
+    const walk = (path: string): void => {
+      for (const name of context.local?.listed(Buffer.from(path)) ?? []) {
+        const child = path === "" ? name.toString() : `${path}/${name.toString()}`;
+        if (context.local?.lstatListed(Buffer.from(child))?.type === "directory") walk(child);
+      }
+    };
+    expect(() => {
+      walk("");
+    }).toThrow(/nnn in the build context: ENAMETOOLONG/);
+  } finally {
+    for (const name of names) {
+      closeSync(opened.pop() ?? -1);
+      rmdirSync(below(name));
+    }
+    closeSync(opened[0] ?? -1);
+  }
 });
 
 test("what cannot be read is tolerated only when it is excluded [5.15]", async (ctx) => {
