@@ -99,19 +99,22 @@ export class TreeCopier {
   ): Promise<void> {
     const local = this.#local;
     const { count } = this.#target;
+    // Behind a file that was copied at once, more are to be expected; in many directories there is none.
+    let [areFilesNext, areFilesPlain] = [false, true];
     for (let next = 0; next < names.length; next++) {
       // The clock takes a microsecond to be read.
       if (++this.#steps >= stepsInTurn) {
         this.#steps = 0;
         if (monotonicMs() > this.#turnEnds) await this.#takeTurn();
       }
-      const files = this.#plainFiles(names, { from, folder, start: next });
-      const space = files.length > 0 ? this.#target.writer.room() : undefined;
-      if (space !== undefined) await space;
-      const copied = this.#copyPlain(files, { from, folder });
-      if (copied > 0) {
-        next += copied - 1;
-        continue;
+      if (areFilesNext && areFilesPlain) {
+        areFilesNext = false;
+        const copied = await this.#copyPlain(names, { from, folder, start: next });
+        areFilesPlain = copied !== 0;
+        if (copied !== undefined && copied > 0) {
+          next += copied - 1;
+          continue;
+        }
       }
       const name = names[next] ?? noName;
       const path = joinRootPath(from, name);
@@ -124,7 +127,8 @@ export class TreeCopier {
       const room = count && this.#target.writer.room();
       if (room !== undefined) await room;
       const counted = count?.next(path, stat);
-      if (this.#copyAtOnce({ local, path, name, stat, counted }, folder)) continue;
+      areFilesNext = this.#copyAtOnce({ local, path, name, stat, counted }, folder);
+      if (areFilesNext) continue;
       if (counted?.isKnown === false) await counted.take();
       const made = this.#folderAtOnce({ local, path, name, stat, counted }, folder);
       if (made === undefined) {
@@ -136,27 +140,23 @@ export class TreeCopier {
     }
   }
 
-  /** Files that come next and can be copied many at a time. */
-  #plainFiles(
+  /**
+   * Copies the plain files that come next, and answers how many: the first that the writer does not take at once ends them,
+   * with nothing done. undefined where nobody looked whether there are some.
+   */
+  async #copyPlain(
     names: readonly Buffer[],
     place: { readonly from: RootPath; readonly folder: Folder; readonly start: number },
-  ): readonly PlainFile[] {
-    const plain = this.#local?.plain;
-    const { count, exclude, writer } = this.#target;
+  ): Promise<number | undefined> {
+    const { count, exclude, owner, changeMode, sync, writer } = this.#target;
     const { from, folder, start } = place;
-    if (plain === undefined || exclude.length > 0 || folder.taken?.size !== 0) return [];
-    if (count === undefined ? !writer.canReadLater : !writer.mayTakeLater) return [];
-    count?.beforeLook();
-    return plain.next(from, names, start);
-  }
-
-  /** Copies them, and answers how many: the first that the writer does not take at once ends them, with nothing done. */
-  #copyPlain(
-    files: readonly PlainFile[],
-    { from, folder }: { readonly from: RootPath; readonly folder: Folder },
-  ): number {
-    const { count, owner, changeMode, sync, writer } = this.#target;
     const plain = this.#local?.plain;
+    if (plain === undefined || exclude.length > 0 || folder.taken?.size !== 0) return undefined;
+    if (count === undefined ? !writer.canReadLater : !writer.mayTakeLater) return undefined;
+    count?.beforeLook();
+    const files = plain.next(from, names, start);
+    const room = writer.room();
+    if (room !== undefined) await room;
     const uid = owner?.uid ?? 0;
     const gid = owner?.gid ?? 0;
     let copied = 0;
@@ -167,7 +167,7 @@ export class TreeCopier {
       const attributes = { mode, uid, gid, mtime, xattrs: undefined };
       const size = Number(file.size);
       expectStorable(to, plainType);
-      if (plain === undefined || !writer.takesLater(to, attributes, size)) break;
+      if (!writer.takesLater(to, attributes, size)) break;
       const length = from.length === 0 ? name.length : from.length + 1 + name.length;
       const counted = count?.nextFile(file, length);
       const digest = counted?.isKnown === false ? counted : undefined;

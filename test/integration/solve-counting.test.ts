@@ -157,7 +157,7 @@ test("no plain files are looked at once the layer is no tar", async () => {
   chmodSync(join(directory, "app/c"), 0o4755);
   await scene.harness.build(dockerfile);
   expect(scene.opened()).toHaveLength(2 * names.length - 2);
-  expect(looks).toBe(2);
+  expect(looks).toBe(1);
 });
 
 test.each([
@@ -173,7 +173,8 @@ test.each([
     statCache,
     look: (plainFiles) => {
       if (found.length > 0) return plainFiles();
-      if (!isOld) for (const name of names) writeFileSync(join(directory, name), "2");
+      // The first one was looked at for itself.
+      if (!isOld) for (const name of names.slice(1)) writeFileSync(join(directory, name), "2");
       found.push(...plainFiles());
       if (!isOld) sleep();
       return found;
