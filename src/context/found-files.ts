@@ -2,7 +2,7 @@ import type { Digest, PlainFile } from "../core/index.ts";
 import { rootPathToString, type MergedTree, type NodeStat, type RootPath } from "../layer/index.ts";
 import { bytesOf } from "./byte-strings.ts";
 import { FileDigests } from "./file-digests.ts";
-import type { BuildContext, StatCache } from "./types.ts";
+import type { BuildContext, StatCache, StatKey } from "./types.ts";
 
 /** A node that counts. */
 export interface Found {
@@ -75,49 +75,49 @@ export class FoundFiles {
     return this.files.addNumbered({ number: paths.add(path), mode }, naming);
   }
 
-  /** What the stat cache knows of it. */
-  knownFile(file: PlainFile): Digest | undefined {
-    const digest = this.#cache?.get(file);
-    if (digest !== undefined) this.#context?.pin(file);
-    return digest;
-  }
-
-  /** Its digest, as `learn` has it. */
-  learnFile(
-    file: PlainFile,
-    read: { readonly slot: number; readonly digest: Digest; readonly readAt: bigint },
-  ): void {
-    const { slot, digest, readAt } = read;
-    this.#cache?.set({ key: file, digest, readAt });
-    this.#context?.pin(file);
-    this.files.setDigest(slot, digest);
-  }
-
   /** What the stat cache knows of this version. */
-  known(found: Found): Digest | undefined {
-    const version = found.stat.statKey;
-    const digest = version === undefined ? undefined : this.#cache?.get(version);
-    if (digest !== undefined) this.#pin(found);
-    return digest;
+  known({ stat }: Found): Digest | undefined {
+    return stat.statKey && this.#known(stat.statKey, canChange(stat));
+  }
+
+  /** The same of a plain file. */
+  knownFile(file: PlainFile): Digest | undefined {
+    return this.#known(file, true);
   }
 
   /** The digest of the node at place `slot`; `readAt` as StatCache has it. */
-  learn(
-    found: Found,
-    read: { readonly slot: number; readonly digest: Digest; readonly readAt: bigint },
-  ): void {
-    const { slot, digest, readAt } = read;
-    const version = found.stat.statKey;
-    if (version !== undefined) this.#cache?.set({ key: version, digest, readAt });
-    this.#pin(found);
+  learn({ stat }: Found, { slot, digest, readAt }: Learnt): void {
+    if (stat.statKey !== undefined) this.#learn(stat.statKey, canChange(stat), { digest, readAt });
     this.files.setDigest(slot, digest);
   }
 
-  #pin({ stat }: Found): void {
-    const canChange = stat.type === "file" || stat.type === "symlink";
-    const version = stat.statKey;
-    if (canChange && version !== undefined) this.#context?.pin(version);
+  /** The same of a plain file. */
+  learnFile(file: PlainFile, { slot, digest, readAt }: Learnt): void {
+    this.#learn(file, true, { digest, readAt });
+    this.files.setDigest(slot, digest);
   }
+
+  #known(version: StatKey, isPinned: boolean): Digest | undefined {
+    const digest = this.#cache?.get(version);
+    if (isPinned && digest !== undefined) this.#context?.pin(version);
+    return digest;
+  }
+
+  #learn(version: StatKey, isPinned: boolean, read: Omit<Learnt, "slot">): void {
+    this.#cache?.set({ key: version, digest: read.digest, readAt: read.readAt });
+    if (isPinned) this.#context?.pin(version);
+  }
+}
+
+interface Learnt {
+  readonly slot: number;
+  readonly digest: Digest;
+  readonly readAt: bigint;
+}
+
+/** Whether another version of the node may be copied than was counted. */
+function canChange({ type }: NodeStat): boolean {
+  return type === "file" || type === "symlink";
 }
 
 /** Nanoseconds since the epoch. */

@@ -11,7 +11,7 @@ type LookCalls = Pick<
 const AT_FDCWD = -100;
 const AT_SYMLINK_NOFOLLOW = 0x100;
 const AT_EMPTY_PATH = 0x1000;
-const basicStats = 0x7ff;
+const STATX_BASIC_STATS = 0x7ff;
 const O_CLOEXEC = 0o2000000;
 const RESOLVE_NO_MAGICLINKS = 0x02;
 const RESOLVE_NO_SYMLINKS = 0x04;
@@ -32,7 +32,7 @@ export function lookCalls(library: Library): LookCalls {
   /** The errno's name where the kernel tells nothing. What it means, Node's own call tells. */
   const look = (at: number, path: Buffer, flags: number): FileStat | string => {
     if (isRefused) return "ENOSYS";
-    const answer = statx([at, path, flags, basicStats, answerBytes]);
+    const answer = statx([at, path, flags, STATX_BASIC_STATS, answerBytes]);
     if (answer === 0) return readAnswer();
     if (answer === "ENOSYS" || answer === "EPERM") isRefused = true;
     return String(answer);
@@ -91,7 +91,13 @@ export function lookCalls(library: Library): LookCalls {
         if (end >= pathPlace.length) break;
         pathPlace.set(name, base);
         pathPlace[end] = 0;
-        const looked = statx([AT_FDCWD, pathPlace, AT_SYMLINK_NOFOLLOW, basicStats, answerBytes]);
+        const looked = statx([
+          AT_FDCWD,
+          pathPlace,
+          AT_SYMLINK_NOFOLLOW,
+          STATX_BASIC_STATS,
+          answerBytes,
+        ]);
         left -= Number(longs[5]);
         if (looked !== 0 || left < 0 || !isOneFile()) break;
         const attributes = llistxattr([pathPlace, null, 0]);
