@@ -33,11 +33,16 @@ function escapeCharacter(character: string): string {
   const short = shortEscapes[character];
   if (short !== undefined) return short;
   const code = character.codePointAt(0) ?? 0;
-  const isPrintable = character === " " || !/[\p{C}\p{Z}]/u.test(character);
-  if (isPrintable) return character;
+  if (isPrintable(character, code)) return character;
   if (code < 0x80) return `\\x${code.toString(16).padStart(2, "0")}`;
   if (code < 0x10000) return `\\u${code.toString(16).padStart(4, "0")}`;
   return `\\U${code.toString(16).padStart(8, "0")}`;
+}
+
+function isPrintable(character: string, code: number): boolean {
+  // To make the regular expression takes 0.4 ms.
+  if (code < 0x7f) return code >= 0x20;
+  return !/[\p{C}\p{Z}]/u.test(character);
 }
 
 /** `1m30s`, `1.5s`, `100ms`, `0s`. */

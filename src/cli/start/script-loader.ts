@@ -25,6 +25,7 @@ const tail = Buffer.from("\n})");
 const seldomUsed = [
   "node:child_process",
   "node:fs/promises",
+  "node:module",
   "node:readline",
   "node:stream/consumers",
   "node:timers/promises",

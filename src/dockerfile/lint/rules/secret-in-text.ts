@@ -1,16 +1,39 @@
 import type { StageInstruction } from "../../types.ts";
 import type { LintRule } from "../types.ts";
 
+interface Credential {
+  readonly what: string;
+  /** Texts of which one is in each: to look for them takes a tenth of what making the regular expression takes. */
+  readonly signs: readonly string[];
+  readonly pattern: RegExp;
+}
+
 /** Forms that nothing but a credential has. */
-const credentials: Readonly<Record<string, RegExp>> = {
-  "an AWS access key": /\b(?:AKIA|ASIA)(?![0-9A-Z]*EXAMPLE)[0-9A-Z]{16}\b/g,
-  "a GitHub token": /\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_\w{22,})/g,
-  "a GitLab token": /\bglpat-[\w-]{20,}/g,
-  "an npm token": /\bnpm_[A-Za-z0-9]{36}\b/g,
-  "a Slack token": /\bxox[abprs]-[\w-]{10,}/g,
-  "a private key": /-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----/g,
-  "a password in a URL": /\bhttps?:\/\/[^\s:/@$"']+:[^\s:/@$"'{}<>]+@[\w.-]+/g,
-};
+const credentials: readonly Credential[] = [
+  {
+    what: "an AWS access key",
+    signs: ["AKIA", "ASIA"],
+    pattern: /\b(?:AKIA|ASIA)(?![0-9A-Z]*EXAMPLE)[0-9A-Z]{16}\b/g,
+  },
+  {
+    what: "a GitHub token",
+    signs: ["ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"],
+    pattern: /\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_\w{22,})/g,
+  },
+  { what: "a GitLab token", signs: ["glpat-"], pattern: /\bglpat-[\w-]{20,}/g },
+  { what: "an npm token", signs: ["npm_"], pattern: /\bnpm_[A-Za-z0-9]{36}\b/g },
+  { what: "a Slack token", signs: ["xox"], pattern: /\bxox[abprs]-[\w-]{10,}/g },
+  {
+    what: "a private key",
+    signs: ["-----BEGIN "],
+    pattern: /-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----/g,
+  },
+  {
+    what: "a password in a URL",
+    signs: ["http://", "https://"],
+    pattern: /\bhttps?:\/\/[^\s:/@$"']+:[^\s:/@$"'{}<>]+@[\w.-]+/g,
+  },
+];
 
 export const secretInText: LintRule = {
   name: "Tsbuild/SecretInText",
@@ -21,7 +44,8 @@ export const secretInText: LintRule = {
   },
   onStep({ instruction }, report) {
     const text = textOf(instruction);
-    for (const [what, pattern] of Object.entries(credentials)) {
+    for (const { what, signs, pattern } of credentials) {
+      if (!signs.some((sign) => text.includes(sign))) continue;
       const found = [...text.matchAll(pattern)];
       if (found.length === 0) continue;
       report({
