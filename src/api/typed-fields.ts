@@ -1,3 +1,5 @@
+import { parseBoolean } from "../core/index.ts";
+
 /** Fields of a flag such as `type=…,key=value`, each of which is taken once. */
 export abstract class TypedFields {
   protected readonly values = new Map<string, string>();
@@ -18,9 +20,7 @@ export abstract class TypedFields {
   takeBoolean(key: string): boolean | undefined {
     const value = this.take(key);
     if (value === undefined) return undefined;
-    if (/^(?:1|t|true|)$/i.test(value)) return true;
-    if (/^(?:0|f|false)$/i.test(value)) return false;
-    return this.fail(`${key} is true or false`);
+    return value === "" ? true : (parseBoolean(value) ?? this.fail(`${key} is true or false`));
   }
 
   takeOneOf<T extends string>(key: string, choices: readonly T[]): T | undefined {

@@ -124,8 +124,14 @@ const commands: Readonly<Record<string, (program: Command, invocation: Invocatio
 
 /** A command that no word names is not called, unless it is the default one; only help speaks of all. */
 function callable(args: readonly string[]): (name: string) => boolean {
-  const wantsHelp = args.length === 0 || args.some((word) => /^(?:help|--help|-[^-]*h)/.test(word));
+  const wantsHelp = args.length === 0 || args.some(mayAskForHelp);
   return (name) => wantsHelp || name === "build" || args.includes(name);
+}
+
+/** Also of short flags with an h in what they are given: then more is declared than is needed. */
+function mayAskForHelp(word: string): boolean {
+  if (word.startsWith("-") && !word.startsWith("--")) return word.includes("h");
+  return word.startsWith("help") || word.startsWith("--help");
 }
 
 /** That what may be repeated begins with nothing goes without saying. */

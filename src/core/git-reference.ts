@@ -57,13 +57,19 @@ export function parseGitRemote(
 
 /** A text with the user names and passwords of its URLs masked. */
 export function hideCredentials(text: string): string {
-  return text.replace(userInfo, "$1://xxxxx@");
+  return hasUrl(text) ? text.replace(userInfo, "$1://xxxxx@") : text;
+}
+
+/** To look for this is quick; to make the regular expressions takes as long as to plan an instruction. */
+function hasUrl(text: string): boolean {
+  return text.includes("://");
 }
 
 const userInfo = /\b(https?|ssh|git):\/\/[^\s/?#"'@]*(?:@[^\s/?#"'@]*)*@/gi;
 
 /** The same, but in as many characters, so that columns stay what they were. */
 export function blotCredentials(text: string): string {
+  if (!hasUrl(text)) return text;
   return text.replace(userInfo, (whole, scheme: string) =>
     `${scheme}://`.padEnd(whole.length - 1, "x").concat("@"),
   );
@@ -108,7 +114,8 @@ interface Parts {
 }
 
 function splitUrl(text: string): Parts | undefined {
-  if (!/^(?:https?|git|ssh):\/\//i.test(text) || !URL.canParse(text)) return undefined;
+  if (!hasUrl(text) || !/^(?:https?|git|ssh):\/\//i.test(text) || !URL.canParse(text))
+    return undefined;
   const url = new URL(text);
   const [query, fragment] = [url.searchParams, decode(url.hash.slice(1))];
   const credentials =
@@ -128,6 +135,7 @@ function splitUrl(text: string): Parts | undefined {
 
 /** `user@host:path?query#fragment`, which git takes for ssh. */
 function splitScp(text: string): Parts | undefined {
+  if (!text.includes("@")) return undefined;
   const match = /^([\w-]+)@([\w.-]+):(.*?)(?:\?(.*?))?(?:#(.*))?$/.exec(text);
   if (match === null) return undefined;
   const [, user = "", host = "", path = "", query = "", fragment = ""] = match;

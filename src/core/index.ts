@@ -14,6 +14,7 @@ export * from "./make-folder.ts";
 export * from "./media-types.ts";
 export { openUnseen } from "./open-unseen.ts";
 export * from "./output-file.ts";
+export * from "./parse-boolean.ts";
 export * from "./partial.ts";
 export * from "./platform.ts";
 export * from "./read-small-file.ts";

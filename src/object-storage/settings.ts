@@ -1,4 +1,4 @@
-import { bareHost, isLoopback, parseSpan } from "../core/index.ts";
+import { bareHost, isLoopback, parseBoolean, parseSpan } from "../core/index.ts";
 import { readAwsProfile, type Environment } from "./aws-files.ts";
 import { objectStorageError } from "./errors.ts";
 import type { BucketSettings } from "./types.ts";
@@ -91,8 +91,8 @@ function readPathStyle(text: string | undefined, endpoint: URL | undefined): boo
 }
 
 function readSwitch(name: string, text: string): boolean {
-  if (/^(?:1|t|true)$/i.test(text)) return true;
-  if (/^(?:0|f|false)$/i.test(text)) return false;
+  const isOn = parseBoolean(text);
+  if (isOn !== undefined) return isOn;
   throw invalid(`${name}=${text} is neither true nor false`, "write true or false");
 }
 

@@ -37,6 +37,8 @@ export function probeOverlay(
   return obstacle;
 }
 
+const privilegesAt = ["Uid:", "CapEff:", "Seccomp:", "Seccomp_filters:"];
+
 interface Finding {
   readonly circumstances: string;
   readonly obstacle: OverlayObstacle | undefined;
@@ -46,7 +48,8 @@ interface Finding {
 function readCircumstances(folder: string): string | undefined {
   try {
     const status = readFileSync("/proc/self/status", "latin1");
-    const privileges = status.match(/^(?:Uid|CapEff|Seccomp|Seccomp_filters):.*$/gm) ?? [];
+    const lines = status.split("\n");
+    const privileges = lines.filter((line) => privilegesAt.some((name) => line.startsWith(name)));
     const device = String(statSync(folder).dev);
     const namespace = readlinkSync("/proc/self/ns/user");
     return [readBootId(), device, namespace, ...privileges].join(" ").replaceAll("\t", " ");

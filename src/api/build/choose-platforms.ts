@@ -1,4 +1,10 @@
-import { formatPlatform, hostPlatform, parsePlatform, type Platform } from "../../core/index.ts";
+import {
+  formatPlatform,
+  hostPlatform,
+  parseBoolean,
+  parsePlatform,
+  type Platform,
+} from "../../core/index.ts";
 import { usageError } from "../errors.ts";
 import { parsePairs, type BuildOptions } from "./options.ts";
 
@@ -41,8 +47,9 @@ function isIndex(platforms: readonly Platform[], buildArgs: readonly string[]): 
   const told = parsePairs(buildArgs, "BUILD_ARG_INVALID").get("BUILDKIT_MULTI_PLATFORM") ?? "";
   const isSeveral = platforms.length > 1;
   if (told === "") return isSeveral;
-  if (/^(?:1|t|true)$/i.test(told)) return true;
-  if (!/^(?:0|f|false)$/i.test(told)) {
+  const isWanted = parseBoolean(told);
+  if (isWanted === true) return true;
+  if (isWanted === undefined) {
     throw usageError(
       `read BUILDKIT_MULTI_PLATFORM: invalid boolean value for multi-platform: ${told}`,
       "write 1 or 0",

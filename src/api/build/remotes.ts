@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { authorizationFor, serveAgent, type AgentProxy } from "../../build/index.ts";
 import { openGitRepositories, type GitRepositories } from "../../context/index.ts";
+import { parseBoolean } from "../../core/index.ts";
 import type { Engine } from "../engine.ts";
 import { gitCacheOf } from "../git-cache.ts";
 import type { ContextPlace } from "./context-place.ts";
@@ -51,7 +52,7 @@ export function openRemotes(request: RemotesRequest): OpenedRemotes {
   return {
     git: () => (git ??= open()),
     authorize: (url) => authorizationFor(url, given),
-    keepGitDir: /^(?:1|t|true)$/i.test(buildArgs.get("BUILDKIT_CONTEXT_KEEP_GIT_DIR") ?? ""),
+    keepGitDir: parseBoolean(buildArgs.get("BUILDKIT_CONTEXT_KEEP_GIT_DIR") ?? "") === true,
     // An agent that could not be opened was told of by whoever asked for it.
     close: async () => (await agent?.catch(() => undefined))?.proxy?.close(),
   };

@@ -95,9 +95,8 @@ export class ScriptLoader {
   }
 
   #requireFor(path: string): Require {
-    const isRelative = /^\.\.?\//;
     return (id) => {
-      if (isRelative.test(id)) return this.load(resolve(dirname(path), id));
+      if (id.startsWith("./") || id.startsWith("../")) return this.load(resolve(dirname(path), id));
       const load = this.#require;
       return seldomUsed.includes(id) ? loadWhenUsed(() => load(id) as object) : load(id);
     };

@@ -1,4 +1,5 @@
 import type { RemoteResults, Solution, StepLog } from "../../../build/index.ts";
+import { parseBoolean } from "../../../core/index.ts";
 import type { Plan } from "../../../plan/index.ts";
 import type { BaseImages } from "../../base-images.ts";
 import type { Engine } from "../../engine.ts";
@@ -40,7 +41,7 @@ interface BuildCachesRequest {
 export async function openBuildCaches(request: BuildCachesRequest): Promise<BuildCaches> {
   const { cacheFrom = [], cacheTo = [], buildArgs = [] } = request.options;
   const alias = parsePairs(buildArgs, "BUILD_ARG_INVALID").get("BUILDKIT_INLINE_CACHE") ?? "";
-  const isInline = cacheTo.some(({ type }) => type === "inline") || /^(?:1|t|true)$/i.test(alias);
+  const isInline = cacheTo.some(({ type }) => type === "inline") || parseBoolean(alias) === true;
   if (cacheFrom.length === 0 && cacheTo.length === 0) return { ...noCaches, isInline };
   const { checkTargets, openNamedCaches } = await import("./named-caches.ts");
   await checkTargets(request.engine, cacheTo);

@@ -17,9 +17,10 @@ export const copyBeforeInstall: LintRule = {
   onFile({ stages }, report) {
     for (const { instructions } of stages) {
       const copy = instructions.findIndex(copiesEverything);
-      const install = instructions.findIndex(installsDependencies);
       const found = instructions[copy];
-      if (found === undefined || install < copy) continue;
+      if (found === undefined) continue;
+      const install = instructions.findIndex(installsDependencies);
+      if (install < copy) continue;
       report({
         at: found,
         message: `Every changed file makes the installation in line ${lineOf(instructions[install])} run again`,

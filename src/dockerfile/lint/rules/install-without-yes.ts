@@ -13,11 +13,11 @@ export const installWithoutYes: LintRule = {
     "Package managers are told to go on without asking: in a build there is nobody to answer",
   example: { bad: "RUN apt-get install curl", good: "RUN apt-get install -y curl" },
   onFile(dockerfile, report) {
-    if (isConfigured(dockerfile)) return;
     for (const instruction of dockerfile.stages.flatMap((stage) => stage.instructions)) {
       if (instruction.keyword !== "RUN") continue;
       const asking = commandsOf(instruction).find(asks);
       if (asking === undefined) continue;
+      if (isConfigured(dockerfile)) return;
       const program = asking.words[0] ?? "";
       report({
         at: instruction,

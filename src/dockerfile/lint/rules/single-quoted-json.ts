@@ -1,7 +1,9 @@
 import type { LintRule } from "../types.ts";
 import { commandFormOf } from "./shell-commands.ts";
 
-const singleQuotedArray = /^\[\s*'[^']*'(?:\s*,\s*'[^']*')*\s*,?\s*\]$/;
+function isSingleQuotedArray(text: string): boolean {
+  return text.startsWith("[") && /^\[\s*'[^']*'(?:\s*,\s*'[^']*')*\s*,?\s*\]$/.test(text);
+}
 
 export const singleQuotedJson: LintRule = {
   name: "Tsbuild/SingleQuotedJson",
@@ -9,7 +11,7 @@ export const singleQuotedJson: LintRule = {
   example: { bad: "CMD ['node', 'server.js']", good: 'CMD ["node", "server.js"]' },
   onStep({ instruction }, report) {
     const command = commandFormOf(instruction);
-    if (command?.form !== "shell" || !singleQuotedArray.test(command.command.trim())) return;
+    if (command?.form !== "shell" || !isSingleQuotedArray(command.command.trim())) return;
     const { keyword } = instruction;
     report({
       at: instruction,
