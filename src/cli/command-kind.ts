@@ -1,14 +1,34 @@
 import type { Command } from "commander";
+import type { ProgressListener } from "../core/index.ts";
 
 /**
- * The words that lead to a command and the flags that were given, without their values: `image rm --force`. What a
- * command line of the same kind runs is mostly the same code.
+ * The words that lead to a command, the flags that were given, without their values, and what `noteSteps` noted:
+ * `image rm --force`, `build --tag COPY RUN (cached)`. What a command line of the same kind runs is mostly the same code.
  */
-export function kindOf(command: Command): string {
+export function kindOf(command: Command, steps: ReadonlySet<string> = new Set()): string {
   const flags = command.options
     .filter((option) => command.getOptionValueSource(option.attributeName()) === "cli")
     .map((option) => option.long ?? option.flags);
-  return [...pathOf(command), ...flags.sort()].join(" ");
+  return [...pathOf(command), ...flags.sort(), ...[...steps].sort()].join(" ");
+}
+
+/** Notes which instructions a build has, and whether they came from the cache: each runs functions of its own. */
+export function noteSteps(steps: Set<string>, listener: ProgressListener): ProgressListener {
+  return (event) => {
+    if (event.type === "step-started" || event.type === "step-cached") {
+      const instruction = instructionOf(event.name);
+      const suffix = event.type === "step-cached" ? " (cached)" : "";
+      if (instruction !== undefined) steps.add(instruction + suffix);
+    }
+    listener(event);
+  };
+}
+
+/** `RUN` of `[builder 2/4] RUN make`; undefined for a step that is no instruction. */
+function instructionOf(name: string): string | undefined {
+  const end = name.indexOf("] ");
+  const [word = ""] = name.slice(end + 2).split(" ", 1);
+  return end !== -1 && word !== "" && word === word.toUpperCase() ? word : undefined;
 }
 
 /** The program itself is no word of it. */

@@ -32,18 +32,23 @@ import { addGlobalFlags, watchSignals, type Invocation } from "./invocation.ts";
 /**
  * Exit codes: 0 success, 1 the verb failed, 2 wrong usage; `run` passes on the code of its process. Once nobody reads
  * our output any more, `brokenPipe` cancels the verb, and nothing is told. `onCommand` learns which command it is, once
- * its line is understood.
+ * its line is understood; `steps` takes what `noteSteps` notes.
  */
 export async function runCommandLine(
   args: readonly string[],
   {
     brokenPipe,
     onCommand = () => undefined,
-  }: { readonly brokenPipe: AbortSignal; readonly onCommand?: (command: Command) => void },
+    steps = new Set(),
+  }: {
+    readonly brokenPipe: AbortSignal;
+    readonly onCommand?: (command: Command) => void;
+    readonly steps?: Set<string>;
+  },
 ): Promise<number> {
   const signals = watchSignals(() => invocation.forwardSignal);
   const signal = AbortSignal.any([signals.signal, brokenPipe]);
-  const invocation: Invocation = { signal, exitCode: 0 };
+  const invocation: Invocation = { signal, exitCode: 0, steps };
   const program = createProgram(invocation, { only: callable(args) });
   program.hook("preAction", (_program, command) => onCommand(command));
   try {

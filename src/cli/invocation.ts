@@ -6,6 +6,8 @@ export interface Invocation {
   /** Aborted by Ctrl-C and SIGTERM. */
   readonly signal: AbortSignal;
   exitCode: number;
+  /** What `noteSteps` noted of a build. */
+  readonly steps?: Set<string>;
   /** Set while signals belong to a container instead of to us. */
   forwardSignal?: (name: NodeJS.Signals) => void;
   /** A command with exit codes of its own (`run`) says which one a failure means. */

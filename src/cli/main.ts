@@ -10,10 +10,11 @@ import { endOutput, watchOutput } from "./output-streams.ts";
 export async function main(args: readonly string[]): Promise<string> {
   const abort = new AbortController();
   const output = watchOutput(() => abort.abort());
-  let kind = "";
-  const onCommand = (command: Command): void => void (kind = kindOf(command));
-  const code = await runCommandLine(args, { brokenPipe: abort.signal, onCommand });
+  let called: Command | undefined;
+  const onCommand = (command: Command): void => void (called = command);
+  const steps = new Set<string>();
+  const code = await runCommandLine(args, { brokenPipe: abort.signal, onCommand, steps });
   process.exitCode = output.exitCode() ?? code;
   await endOutput();
-  return kind;
+  return called === undefined ? "" : kindOf(called, steps);
 }

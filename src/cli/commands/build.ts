@@ -23,6 +23,7 @@ import {
   wantsForecast,
   type ForecastFlags,
 } from "../forecast/run-forecast.ts";
+import { noteSteps } from "../command-kind.ts";
 import { collect, globalFlags, type Invocation } from "../invocation.ts";
 import {
   compressionOptions,
@@ -276,7 +277,7 @@ export function addBuildCommand(program: Command, invocation: Invocation): void 
           attestations: flags.attest,
           provenance: flags.provenance,
           sbom: flags.sbom,
-          progress: listener,
+          progress: noteSteps(invocation.steps ?? new Set(), listener),
           signal: invocation.signal,
         });
       });

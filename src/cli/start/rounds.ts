@@ -1,6 +1,6 @@
 /**
  * How many commands of each kind have added to a script's kept code what they compiled. A kind is a command with the
- * flags that were given: others run other functions.
+ * flags that were given, and of a build the instructions that ran or were cached: others run other functions.
  */
 export type Rounds = Readonly<Record<string, number>>;
 

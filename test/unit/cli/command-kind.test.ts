@@ -1,5 +1,6 @@
+import { Command } from "commander";
 import { expect, test } from "vitest";
-import { kindOf } from "../../../src/cli/command-kind.ts";
+import { kindOf, noteSteps } from "../../../src/cli/command-kind.ts";
 import { createProgram } from "../../../src/cli/command-line.ts";
 
 test.each([
@@ -18,4 +19,17 @@ test.each([
   });
   await expect(program.parseAsync(line, { from: "user" })).rejects.toThrow("enough");
   expect(kinds).toEqual([expected]);
+});
+
+test("a build is of another kind when other instructions run, or come from the cache", () => {
+  const steps = new Set<string>();
+  const shown: string[] = [];
+  const listener = noteSteps(steps, (event) => shown.push(event.type));
+  const names = ["[internal] load build definition", "[2/4] RUN make", "[a 3/4] COPY --link a b"];
+  for (const [index, name] of names.entries())
+    listener({ type: "step-started", step: index, name, time: 0 });
+  listener({ type: "step-cached", step: 4, name: "[1/4] WORKDIR /a", time: 0 });
+  listener({ type: "step-started", step: 5, name: "exporting to image", time: 0 });
+  expect(kindOf(new Command("tsbuild"), steps)).toBe("COPY RUN WORKDIR (cached)");
+  expect(shown).toHaveLength(5);
 });
