@@ -24,11 +24,13 @@ export function noteSteps(steps: Set<string>, listener: ProgressListener): Progr
   };
 }
 
+/** No other word of a step's name is kept: the rest of it holds what the Dockerfile and its variables say. */
+const instructions: readonly string[] = ["ADD", "COPY", "FROM", "ONBUILD", "RUN", "WORKDIR"];
+
 /** `RUN` of `[builder 2/4] RUN make`; undefined for a step that is no instruction. */
 function instructionOf(name: string): string | undefined {
   const end = name.indexOf("] ");
-  const [word = ""] = name.slice(end + 2).split(" ", 1);
-  return end !== -1 && word !== "" && word === word.toUpperCase() ? word : undefined;
+  return end === -1 ? undefined : instructions.find((word) => name.startsWith(word, end + 2));
 }
 
 /** The program itself is no word of it. */

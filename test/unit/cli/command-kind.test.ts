@@ -33,3 +33,12 @@ test("a build is of another kind when other instructions run, or come from the c
   expect(kindOf(new Command("tsbuild"), steps)).toBe("COPY RUN WORKDIR (cached)");
   expect(shown).toHaveLength(5);
 });
+
+test("nothing else of what a Dockerfile says gets into the kind of its build", () => {
+  const steps = new Set<string>();
+  const listener = noteSteps(steps, () => undefined);
+  const names = ["[1/3] WORKDIR\t/1", '[linux/amd64->a] EVIL b 2/3] RUN ["/1"]', "[context a] /1"];
+  for (const [index, name] of names.entries())
+    listener({ type: "step-started", step: index, name, time: 0 });
+  expect(kindOf(new Command("tsbuild"), steps)).toBe("WORKDIR");
+});
