@@ -20,19 +20,24 @@ export function isSettled(
 ): boolean {
   if (isOld) return false;
   const done = rounds[kind];
-  return done === undefined ? Object.keys(rounds).length >= mostKinds : done >= firstRounds;
+  return done === undefined ? isFull(rounds) : done >= firstRounds;
 }
 
 /**
  * The rounds after one more of this kind. On a new day each kind that is used again gets one more, and what was not used
- * on the last one is forgotten.
+ * on the last one is forgotten. A command may come for which there is no place any more: another script had one.
  */
 export function addRound(
   rounds: Rounds,
   { kind, isOld }: { kind: string; isOld: boolean },
 ): Rounds {
   const known = isOld ? ofNewDay(rounds) : rounds;
+  if (known[kind] === undefined && isFull(known)) return known;
   return { ...known, [kind]: Math.min((known[kind] ?? 0) + 1, firstRounds) };
+}
+
+function isFull(rounds: Rounds): boolean {
+  return Object.keys(rounds).length >= mostKinds;
 }
 
 function ofNewDay(rounds: Rounds): Rounds {

@@ -115,6 +115,27 @@ test("of a day forty kinds of command keep something, others the next day", () =
   expect(codeOf("one more")).not.toContain("the fortieth");
 });
 
+test("a script that seldom is loaded brings no kinds into the full file of another one", () => {
+  const main = put(
+    "main.js",
+    `exports.two = () => 1 + 1; exports.more = () => require("./part.js");`,
+  );
+  put("part.js", `exports.three = 3;`);
+  for (let i = 0; i < 40; i++) runAgain(main, `kind ${String(i)}`);
+  const [full = ""] = codeFiles();
+  const loader = newLoader();
+  (loader.load(main) as { more: () => unknown }).more();
+  loader.keepCode("one more");
+  const textOf = (name: string): string =>
+    readFileSync(join(root, "code", name)).toString("latin1");
+  expect(codeFiles().map((name) => [name === full, textOf(name).includes("one more")])).toEqual(
+    expect.arrayContaining([
+      [true, false],
+      [false, true],
+    ]),
+  );
+});
+
 test("what a later command compiles is there for the next one", () => {
   const body = Array.from({ length: 200 }, (_, i) => `value += ${String(i)};`).join(" ");
   const main = put("main.js", `exports.two = () => 2; exports.more = (value) => { ${body} };`);
