@@ -2,14 +2,17 @@ import type { Command } from "commander";
 import type { ProgressListener } from "../core/index.ts";
 
 /**
- * The words that lead to a command, the flags that were given, without their values, and what `noteSteps` noted:
- * `image rm --force`, `build --tag COPY RUN (cached)`. What a command line of the same kind runs is mostly the same code.
+ * The words that lead to a command and the flags that were given, without their values: `image rm --force`; and what
+ * `noteSteps` noted: `COPY`, `RUN (cached)`. What command lines of the same kinds run is mostly the same code.
  */
-export function kindOf(command: Command, steps: ReadonlySet<string> = new Set()): string {
+export function kindsOf(
+  command: Command,
+  steps: ReadonlySet<string> = new Set(),
+): readonly string[] {
   const flags = command.options
     .filter((option) => command.getOptionValueSource(option.attributeName()) === "cli")
     .map((option) => option.long ?? option.flags);
-  return [...pathOf(command), ...flags.sort(), ...[...steps].sort()].join(" ");
+  return [[...pathOf(command), ...flags.sort()].join(" "), ...steps];
 }
 
 /** Notes which instructions a build has, and whether they came from the cache: each runs functions of its own. */

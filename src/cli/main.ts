@@ -1,13 +1,13 @@
 import type { Command } from "commander";
-import { kindOf } from "./command-kind.ts";
+import { kindsOf } from "./command-kind.ts";
 import { runCommandLine } from "./command-line.ts";
 import { endOutput, watchOutput } from "./output-streams.ts";
 
 /**
  * Runs the command line and sets the exit code of the process. All output is written when the promise resolves: with the
- * kind of command that it was, which is the same for command lines that run the same code.
+ * kinds of command that it was, which are the same for command lines that run the same code.
  */
-export async function main(args: readonly string[]): Promise<string> {
+export async function main(args: readonly string[]): Promise<readonly string[]> {
   const abort = new AbortController();
   const output = watchOutput(() => abort.abort());
   let called: Command | undefined;
@@ -16,5 +16,5 @@ export async function main(args: readonly string[]): Promise<string> {
   const code = await runCommandLine(args, { brokenPipe: abort.signal, onCommand, steps });
   process.exitCode = output.exitCode() ?? code;
   await endOutput();
-  return called === undefined ? "" : kindOf(called, steps);
+  return called === undefined ? [""] : kindsOf(called, steps);
 }

@@ -15,9 +15,10 @@ const cache = root === undefined ? noCodeCache : openCodeCache(root, group);
 const loader = new ScriptLoader({ cache, require });
 const { main } = loader.load(join(import.meta.dirname, "cli.js")) as typeof cli;
 
-void main(args).then((kind) => {
+void main(args).then((kinds) => {
+  const [command = ""] = kinds;
   // A word may have been taken for a command's name.
-  if (findGroup(kind.split(" ")) === group) loader.keepCode(kind);
+  if (findGroup(command.split(" ")) === group) loader.keepCode(kinds);
   // Nothing is left to be done, and Node takes some milliseconds to find that out for itself.
   process.exit();
 });

@@ -1,6 +1,6 @@
 /**
  * How many commands of each kind have added to a script's kept code what they compiled. A kind is a command with the
- * flags that were given, and of a build the instructions that ran or were cached: others run other functions.
+ * flags that were given; a build is of more, one for each instruction that ran or was cached: others run other functions.
  */
 export type Rounds = Readonly<Record<string, number>>;
 
@@ -13,27 +13,32 @@ const firstRounds = 3;
 /** Beyond so many kinds in a day, others add nothing until the next one: what is kept may not grow for ever. */
 const mostKinds = 40;
 
-/** Whether a command of this kind need add nothing. `isOld`: nobody has added anything for a day. */
-export function isSettled(
-  rounds: Rounds,
-  { kind, isOld }: { kind: string; isOld: boolean },
-): boolean {
+/** What a command was, and whether nobody has added anything for a day. */
+export interface Round {
+  readonly kinds: readonly string[];
+  readonly isOld: boolean;
+}
+
+/** Whether such a command need add nothing. */
+export function isSettled(rounds: Rounds, { kinds, isOld }: Round): boolean {
   if (isOld) return false;
-  const done = rounds[kind];
-  return done === undefined ? isFull(rounds) : done >= firstRounds;
+  return kinds.every((kind) => {
+    const done = rounds[kind];
+    return done === undefined ? isFull(rounds) : done >= firstRounds;
+  });
 }
 
 /**
- * The rounds after one more of this kind. On a new day each kind that is used again gets one more, and what was not used
- * on the last one is forgotten. A command may come for which there is no place any more: another script had one.
+ * The rounds after one more of these kinds. On a new day each kind that is used again gets one more, and what was not used
+ * on the last one is forgotten. A kind may come for which there is no place any more: another script had one.
  */
-export function addRound(
-  rounds: Rounds,
-  { kind, isOld }: { kind: string; isOld: boolean },
-): Rounds {
-  const known = isOld ? ofNewDay(rounds) : rounds;
-  if (known[kind] === undefined && isFull(known)) return known;
-  return { ...known, [kind]: Math.min((known[kind] ?? 0) + 1, firstRounds) };
+export function addRound(rounds: Rounds, { kinds, isOld }: Round): Rounds {
+  const added: Record<string, number> = { ...(isOld ? ofNewDay(rounds) : rounds) };
+  for (const kind of kinds) {
+    const done = added[kind];
+    if (done !== undefined || !isFull(added)) added[kind] = Math.min((done ?? 0) + 1, firstRounds);
+  }
+  return added;
 }
 
 function isFull(rounds: Rounds): boolean {

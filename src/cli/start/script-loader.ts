@@ -64,18 +64,18 @@ export class ScriptLoader {
   }
 
   /**
-   * When a script was loaded of which the cache had nothing, or not yet enough for commands of this kind, writes all of
-   * them: with the functions that V8 compiled while they ran, which are those that the next command of the kind needs.
+   * When a script was loaded of which the cache had nothing, or not yet enough for commands of these kinds, writes all
+   * of them: with the functions that V8 compiled while they ran, which are those that the next such command needs.
    */
-  keepCode(kind: string): void {
+  keepCode(kinds: readonly string[]): void {
     const isDone = ({ kept }: LoadedScript): boolean =>
-      kept !== undefined && isSettled(kept.rounds, { kind, isOld: kept.isOld });
+      kept !== undefined && isSettled(kept.rounds, { kinds, isOld: kept.isOld });
     if (this.#scripts.every(isDone)) return;
     for (const { source, script, kept } of this.#scripts) {
       const made = script.createCachedData();
       // Of what a long command did not run again V8 forgets the code: other kinds want it still.
       const code = kept !== undefined && kept.code.length > made.length ? kept.code : made;
-      const rounds = addRound(kept?.rounds ?? {}, { kind, isOld: kept?.isOld ?? false });
+      const rounds = addRound(kept?.rounds ?? {}, { kinds, isOld: kept?.isOld ?? false });
       this.#cache.write(source, { code, rounds });
     }
   }

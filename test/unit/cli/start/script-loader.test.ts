@@ -49,11 +49,11 @@ test("scripts see each other as CommonJS modules do, circles too, and Node's own
 });
 
 /** As the second, third … command of a root does. */
-function runAgain(main: string, kind = "build"): number {
+function runAgain(main: string, ...kinds: readonly string[]): number {
   const loader = newLoader();
   const { two } = loader.load(main) as { two: () => number };
   const answer = two();
-  loader.keepCode(kind);
+  loader.keepCode(kinds.length === 0 ? ["build"] : kinds);
   return answer;
 }
 
@@ -64,15 +64,15 @@ test("the first three commands of a kind keep what they compiled, and later the 
   const first = newLoader();
   first.load(main);
   expect(codeFiles()).toEqual([]);
-  first.keepCode("build");
+  first.keepCode(["build"]);
   const names = codeFiles();
   expect(names).toHaveLength(1);
   const path = join(root, "code", names[0] ?? "");
   /** Whether a command writes what is so old, in milliseconds. */
-  const isWritten = (age: number, kind?: string): boolean => {
+  const isWritten = (age: number, ...kinds: readonly string[]): boolean => {
     const then = new Date(Date.now() - age);
     utimesSync(path, then, then);
-    expect(runAgain(main, kind)).toBe(2);
+    expect(runAgain(main, ...kinds)).toBe(2);
     expect(codeFiles()).toEqual(names);
     return statSync(path).mtimeMs > then.getTime() + 1000;
   };
@@ -100,6 +100,21 @@ test("the first three commands of a kind keep what they compiled, and later the 
   ]);
 });
 
+test("a command of several kinds adds what it compiled until each of them has had its rounds", () => {
+  const main = put("main.js", `exports.two = () => 1 + 1;`);
+  const isWritten = (...kinds: readonly string[]): boolean => {
+    const path = join(root, "code", codeFiles()[0] ?? "");
+    const then = new Date(Date.now() - 60_000);
+    utimesSync(path, then, then);
+    runAgain(main, ...kinds);
+    return statSync(path).mtimeMs > then.getTime() + 1000;
+  };
+  for (let i = 0; i < 3; i++) runAgain(main, "build", "COPY");
+  expect([isWritten("build", "COPY"), isWritten("COPY")]).toEqual([false, false]);
+  const withRun = (): boolean => isWritten("build", "RUN", "COPY");
+  expect([withRun(), withRun(), withRun(), withRun()]).toEqual([true, true, true, false]);
+});
+
 test("of a day forty kinds of command keep something, others the next day", () => {
   const main = put("main.js", `exports.two = () => 1 + 1;`);
   const codeOf = (kind: string): string => {
@@ -108,6 +123,11 @@ test("of a day forty kinds of command keep something, others the next day", () =
   };
   for (let i = 0; i < 39; i++) runAgain(main, `kind ${String(i)}`);
   expect(codeOf("the fortieth")).toContain("the fortieth");
+  expect(codeOf("one more")).not.toContain("one more");
+  const path = join(root, "code", codeFiles()[0] ?? "");
+  const before = statSync(path).mtimeMs;
+  runAgain(main, "the fortieth", "one more");
+  expect(statSync(path).mtimeMs).toBeGreaterThan(before);
   expect(codeOf("one more")).not.toContain("one more");
   const then = new Date(Date.now() - day);
   utimesSync(join(root, "code", codeFiles()[0] ?? ""), then, then);
@@ -125,7 +145,7 @@ test("a script that seldom is loaded brings no kinds into the full file of anoth
   const [full = ""] = codeFiles();
   const loader = newLoader();
   (loader.load(main) as { more: () => unknown }).more();
-  loader.keepCode("one more");
+  loader.keepCode(["one more"]);
   const textOf = (name: string): string =>
     readFileSync(join(root, "code", name)).toString("latin1");
   expect(codeFiles().map((name) => [name === full, textOf(name).includes("one more")])).toEqual(
@@ -144,7 +164,7 @@ test("what a later command compiles is there for the next one", () => {
   const before = size();
   const loader = newLoader();
   (loader.load(main) as { more: (value: number) => void }).more(1);
-  loader.keepCode("another");
+  loader.keepCode(["another"]);
   expect(size()).toBeGreaterThan(before + 500);
   const after = size();
   runAgain(main);
@@ -170,7 +190,7 @@ test("a script that changed without getting longer is not run from the code of t
     const loader = newLoader();
     const { get } = loader.load(join(dist, "main.js")) as { get: () => unknown };
     const got = get();
-    loader.keepCode("build");
+    loader.keepCode(["build"]);
     return got;
   };
   put("main.js", `exports.get = () => "old";`);
