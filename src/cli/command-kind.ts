@@ -1,9 +1,10 @@
 import type { Command } from "commander";
 import type { ProgressListener } from "../core/index.ts";
+import { stepPrefix } from "./start/rounds.ts";
 
 /**
  * The words that lead to a command and the flags that were given, without their values: `image rm --force`; and what
- * `noteSteps` noted: `COPY`, `RUN (cached)`. What command lines of the same kinds run is mostly the same code.
+ * `noteSteps` noted: `step COPY`, `step RUN (cached)`. What command lines of the same kinds run is mostly the same code.
  */
 export function kindsOf(
   command: Command,
@@ -12,7 +13,8 @@ export function kindsOf(
   const flags = command.options
     .filter((option) => command.getOptionValueSource(option.attributeName()) === "cli")
     .map((option) => option.long ?? option.flags);
-  return [[...pathOf(command), ...flags.sort()].join(" "), ...steps];
+  const called = [...pathOf(command), ...flags.sort()].join(" ");
+  return [called, ...[...steps].map((step) => stepPrefix + step)];
 }
 
 /** Notes which instructions a build has, and whether they came from the cache: each runs functions of its own. */

@@ -30,7 +30,9 @@ test("a build is of a kind for each instruction that runs, or comes from the cac
     listener({ type: "step-started", step: index, name, time: 0 });
   listener({ type: "step-cached", step: 4, name: "[1/4] WORKDIR /a", time: 0 });
   listener({ type: "step-started", step: 5, name: "exporting to image", time: 0 });
-  expect(kindsOf(new Command("tsbuild"), steps)).toEqual(["", "RUN", "COPY", "WORKDIR (cached)"]);
+  expect(kindsOf(new Command("tsbuild"), steps)).toEqual([
+    ...["", "step RUN", "step COPY", "step WORKDIR (cached)"],
+  ]);
   expect(shown).toHaveLength(5);
 });
 
@@ -40,5 +42,5 @@ test("nothing else of what a Dockerfile says gets into the kind of its build", (
   const names = ["[1/3] WORKDIR\t/1", '[linux/amd64->a] EVIL b 2/3] RUN ["/1"]', "[context a] /1"];
   for (const [index, name] of names.entries())
     listener({ type: "step-started", step: index, name, time: 0 });
-  expect(kindsOf(new Command("tsbuild"), steps)).toEqual(["", "WORKDIR"]);
+  expect(kindsOf(new Command("tsbuild"), steps)).toEqual(["", "step WORKDIR"]);
 });
