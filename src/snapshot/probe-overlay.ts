@@ -37,12 +37,13 @@ export function probeOverlay(
   return obstacle;
 }
 
-const privilegesAt = ["Uid:", "CapEff:", "Seccomp:", "Seccomp_filters:"];
-
 interface Finding {
   readonly circumstances: string;
   readonly obstacle: OverlayObstacle | undefined;
 }
+
+/** How lines of /proc/self/status begin. */
+const privilegesAt = ["Uid:", "CapEff:", "Seccomp:", "Seccomp_filters:"];
 
 /** All that the outcome depends on; undefined where the kernel does not tell, and nothing is remembered. */
 function readCircumstances(folder: string): string | undefined {
