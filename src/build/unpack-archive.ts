@@ -1,7 +1,7 @@
-import { createReadStream } from "node:fs";
 import {
   baseName,
   joinRootPath,
+  openContent,
   openIfTar,
   parentRootPath,
   resolvePath,
@@ -22,6 +22,7 @@ import { expectStorable, makeTargetDirectories, type CopyTarget } from "./copy-t
  * To the archive the destination is the root: no name and no link, be it in the archive or in the image, leads out.
  *
  * @throws BUILD_COPY_CONFLICT when the destination, or a directory on the way to an entry, is something else
+ * @throws CONTEXT_FILE_CHANGED when somebody writes to the archive meanwhile
  * @throws LAYER_PATH_ESCAPES and what else a broken archive is refused with
  */
 export async function unpackArchive(
@@ -31,9 +32,9 @@ export async function unpackArchive(
   const path = await resolvePath(source.tree, source.path, { followLast: true });
   if ((await source.tree.lstat(path))?.type !== "file") return false;
   const opened = await source.tree.openFile(path);
+  const content = openContent(opened);
   try {
-    const input = createReadStream("", { fd: opened.fd, autoClose: false, start: 0 });
-    const entries = await openIfTar(input);
+    const entries = await openIfTar(content.stream);
     if (entries === undefined) return false;
     const attributes = { ...target.created, mode: 0o755 };
     const base = await makeTargetDirectories(target, { path: target.destination, attributes });
@@ -47,9 +48,14 @@ export async function unpackArchive(
         throw tellEntry(error, entry.path);
       }
     }
+    opened.verify?.();
     return true;
+  } catch (error) {
+    // An archive that was exchanged is told as that, however it failed.
+    opened.verify?.();
+    throw error;
   } finally {
-    await opened.close();
+    await content.close();
   }
 }
 

@@ -18,6 +18,7 @@ export { layerError, type LayerErrorCode } from "./errors.ts";
 export { findProgram } from "./filter-program.ts";
 export { isVersion, versionsOf } from "./file-versions.ts";
 export { compressGzip, type GzipOptions } from "./gzip.ts";
+export { type OpenContent, openContent } from "./open-content.ts";
 export { digestChunks, openLayer, type OpenedLayer } from "./layer-stream.ts";
 export {
   baseName,

@@ -1,11 +1,17 @@
 import { spawnSync } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { appendFileSync, fstatSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { buffer } from "node:stream/consumers";
+import { setTimeout } from "node:timers/promises";
 import { gzipSync } from "node:zlib";
 import { beforeEach, describe, expect, test } from "vitest";
 import { openDirectoryContext, type BuildContext } from "../../src/context/index.ts";
-import { type LayerEntryWithContent, writeLayerTar } from "../../src/layer/index.ts";
+import {
+  type LayerEntryWithContent,
+  type MergedTree,
+  type OpenedFile,
+  writeLayerTar,
+} from "../../src/layer/index.ts";
 import { openCopyHarness, type CopyHarness } from "../support/copy-harness.ts";
 import { expectCode } from "../support/expect-code.ts";
 import {
@@ -311,6 +317,61 @@ describe("a hostile name", () => {
     await expectCode(add([deviceEntry("a/b", { devMajor: 0, devMinor: 0 })]), "BUILD_UNSUPPORTED");
   });
 });
+
+/** The same tree; `opened` sees each file that is opened, and may give another in its place. */
+function watched(tree: BuildContext, opened: (file: OpenedFile) => OpenedFile): MergedTree {
+  return {
+    lstat: async (path) => tree.lstat(path),
+    readdir: async (path) => tree.readdir(path),
+    readlink: async (path) => tree.readlink(path),
+    xattrs: async (path) => tree.xattrs(path),
+    openFile: async (path) => opened(await tree.openFile(path)),
+  };
+}
+
+test.each(["whole", "broken"])(
+  "a %s archive that is written to while it is unpacked is told as that",
+  async (kind) => {
+    const tar = await tarOf([fileEntry("first", "1"), fileEntry("second", "2")]);
+    const directory = await temporaryFolder();
+    const archive = join(directory, "archive");
+    writeFileSync(archive, kind === "whole" ? tar : tar.subarray(0, 1200));
+    const from = watched(await openDirectoryContext({ directory }), (file) => {
+      appendFileSync(archive, "more");
+      return file;
+    });
+    const request = { from, sources: ["archive"], destination: "/d", unpack: true };
+    await expectCode(harness.copy(request), "CONTEXT_FILE_CHANGED");
+  },
+);
+
+test.each(["an archive", "a broken archive", "another file"])(
+  "ADD closes %s once, so that no number of another file is closed",
+  async (kind) => {
+    const tar = await tarOf([fileEntry("inside", "i".repeat(200_000))]);
+    const contents: Record<string, Buffer> = {
+      "an archive": tar,
+      "a broken archive": Buffer.from(tar).fill("x", 512 + 200_192, 512 + 200_192 + 512),
+      "another file": Buffer.alloc(200_000, "text"),
+    };
+    const content = contents[kind];
+    if (content === undefined) throw new Error(kind);
+    const closed: number[] = [];
+    const files: OpenedFile[] = [];
+    const from = watched(await contextOf({ archive: content }), (file) => {
+      files.push(file);
+      return { ...file, close: () => Promise.resolve(void closed.push(file.fd)) };
+    });
+    const request = { from, sources: ["archive"], destination: "/d", unpack: true };
+    await harness.copy(request).catch((error: unknown) => error);
+    // A stream that is destroyed closes on another thread.
+    await setTimeout(100);
+    expect(closed).toEqual(files.map(({ fd }) => fd));
+    // Still open, since the `close` that is watched does nothing.
+    for (const file of files) fstatSync(file.fd);
+    for (const file of files) await file.close();
+  },
+);
 
 /** undefined where the program is not installed. */
 function compressBy(program: string, content: Buffer): Buffer | undefined {

@@ -1,9 +1,8 @@
-import { createReadStream } from "node:fs";
 import { join, posix } from "node:path";
 import type { StepLog } from "../../build/index.ts";
 import { openSmallContext, openStreamContext } from "../../context/index.ts";
 import { downloadUrl, hideCredentials, type GitReference } from "../../core/index.ts";
-import { resolvePath, rootPathToString, type MergedTree } from "../../layer/index.ts";
+import { openContent, resolvePath, rootPathToString, type MergedTree } from "../../layer/index.ts";
 import type { Engine } from "../engine.ts";
 import { apiError, usageError } from "../errors.ts";
 import { isHttpUrl, type ContextPlace } from "./context-place.ts";
@@ -200,11 +199,10 @@ async function readTreeDockerfile(
 async function readTreeFile(tree: MergedTree, path: string): Promise<Buffer | undefined> {
   const real = await resolvePath(tree, path, { followLast: true });
   if ((await tree.lstat(real))?.type !== "file") return undefined;
-  const opened = await tree.openFile(real);
+  const content = openContent(await tree.openFile(real));
   try {
-    const input = createReadStream("", { fd: opened.fd, autoClose: false, start: 0 });
-    return await readDockerfileStream(input, rootPathToString(real));
+    return await readDockerfileStream(content.stream, rootPathToString(real));
   } finally {
-    await opened.close();
+    await content.close();
   }
 }

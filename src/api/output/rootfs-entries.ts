@@ -1,7 +1,7 @@
-import { createReadStream } from "node:fs";
 import { Readable } from "node:stream";
 import {
   joinRootPath,
+  openContent,
   rootPath,
   type LayerEntryWithContent,
   type MergedTree,
@@ -87,12 +87,10 @@ async function* contentOf(
   tree: MergedTree,
   path: RootPath,
 ): AsyncGenerator<Buffer, void, undefined> {
-  const file = await tree.openFile(path);
+  const content = openContent(await tree.openFile(path), { chunkSize: 1024 * 1024 });
   try {
-    const { fd } = file;
-    const options = { fd, autoClose: false, start: 0, highWaterMark: 1024 * 1024 };
-    for await (const chunk of createReadStream("", options)) yield chunk as Buffer;
+    for await (const chunk of content.stream) yield chunk as Buffer;
   } finally {
-    await file.close();
+    await content.close();
   }
 }
