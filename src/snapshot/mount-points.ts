@@ -48,6 +48,11 @@ export async function prepareMountPoints<M extends MountPoint>(request: {
   const hidden: SkeletonStub[] = [];
   const places = await resolveTargets(active, request.mounts);
   const paths = places.map(({ path }) => path);
+  for (const stub of standardStubs) {
+    if (active.showsSkeleton(stub.path)) continue;
+    // A layer removed it, or all that was below it.
+    if ((await active.tree.lstat(stub.path)) === undefined) hidden.push(stub);
+  }
   for (const { path, mount } of places) {
     if (isBelowStandardMount(path) || isBelowAny(path, paths)) continue;
     if ((await active.tree.lstat(path)) !== undefined) continue;

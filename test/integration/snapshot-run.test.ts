@@ -4,7 +4,12 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { RootfsMount } from "../../src/core/index.ts";
 import { rootPathToString, toRootPath } from "../../src/layer/index.ts";
-import { openSnapshotter, openTreeWriter, type Snapshotter } from "../../src/snapshot/index.ts";
+import {
+  openSnapshotter,
+  openTreeWriter,
+  prepareMountPoints,
+  type Snapshotter,
+} from "../../src/snapshot/index.ts";
 import { collect } from "../support/collect.ts";
 import {
   directoryEntry,
@@ -63,6 +68,31 @@ const scripts: Record<string, string> = {
   "new files that are gone again": "echo x > tmp1; rm tmp1; mkdir t; echo y > t/u; rm -rf t",
   "the root itself": "chmod 711 .",
 };
+
+test.each(
+  testedKinds.flatMap((kind) => [
+    {
+      kind,
+      by: "whiteouts",
+      removed: ["proc", "dev", "sys"].map((name) => fileEntry(`.wh.${name}`)),
+    },
+    { kind, by: "an opaque root", removed: [fileEntry(".wh..wh..opq")] },
+  ]),
+)("the usual mount points are there though a layer removed them by $by: $kind", async (row) => {
+  const snapshots = await open(row.kind);
+  const lower = ["proc", "dev", "sys"].map((name) => directoryEntry(name));
+  const first = (await snapshots.apply(undefined, await layerOf(lower))).chainId;
+  const base = (await snapshots.apply(first, await layerOf(row.removed))).chainId;
+  const active = await snapshots.prepare(base);
+  const skeletons = await temporaryFolder();
+  const request = { active, skeletons, mounts: [], isFile: () => false };
+  const { rootfs, cleanUp } = await prepareMountPoints(request);
+  const names = Object.keys(await dumpMount(rootfs)).filter((name) => name !== "");
+  expect(names).toEqual(["dev", "proc", "sys"]);
+  await cleanUp();
+  const snapshot = await snapshots.commit(active);
+  expect(await collect(snapshots.diff(snapshot.chainId))).toEqual([]);
+});
 
 describe.each(testedKinds)("what a process does in a mount of kind %s", (kind) => {
   test.each(Object.entries(scripts))("%s", async (_name, script) => {
