@@ -86,7 +86,7 @@ class Unpacker {
   }
 
   async add(entry: LayerEntryWithContent): Promise<void> {
-    const { writer, owner } = this.#target;
+    const { tree, writer, owner } = this.#target;
     const path = await this.#makePlace(entry);
     expectStorable(path, entry);
     const attributes: NodeAttributes = { ...entry, ...owner };
@@ -99,9 +99,11 @@ class Unpacker {
         return writer.symlink(path, attributes, entry.linkTarget ?? Buffer.alloc(0));
       case "hardlink": {
         await writer.hardlink(path, await this.#locate(entry.linkTarget ?? Buffer.alloc(0)));
-        // The last entry that names a file says how it looks, a link too.
+        // The last entry that names a file says how it looks, a link too. Few archives tell attributes a second time,
+        // and with a new owner the kernel takes the capability away.
         const { mode, uid, gid, mtime } = attributes;
-        return writer.setAttributes(path, { mode, uid, gid, mtime });
+        const xattrs = new Map([...(await tree.xattrs(path)), ...(entry.xattrs ?? [])]);
+        return writer.setAttributes(path, { mode, uid, gid, mtime, xattrs });
       }
       case "char-device":
       case "block-device":

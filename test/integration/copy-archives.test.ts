@@ -253,6 +253,21 @@ describe("what is in an entry's place", () => {
   });
 });
 
+test("a further name takes no attribute from a file, with a new owner neither [3.66]", async () => {
+  const capability = Buffer.from("0100000200040000000000000000000000000000", "hex");
+  const xattrs = new Map([["security.capability", capability]]);
+  const told = new Map([["user.told", Buffer.from("1")]]);
+  const entries = [
+    fileEntry("tool", "t", { mode: 0o755, uid: 5, gid: 6, xattrs }),
+    { ...hardlinkEntry("twin", "tool", { mode: 0o4755, uid: 5, gid: 6 }), xattrs: told },
+  ];
+  const looks = `[security.capability=${capability.toString("hex")}] [user.told=31]`;
+  const own = await add(entries);
+  expect(own["d/tool"]).toBe(`file 4755 5:6 @0 t ${looks}`);
+  const given = await add(entries, { chown: "70:80" });
+  expect(given["d/tool"]).toBe(`file 4755 70:80 @0 t ${looks}`);
+});
+
 test("a hard link may name a file that the image has already, and gives it its looks", async () => {
   const base = await harness.layers([fileEntry("d/lower", "l", { mode: 0o600, uid: 3 })]);
   const looks = { mode: 0o640, uid: 4, gid: 5, mtime: 6_000_000_000n };
