@@ -34,7 +34,7 @@ export interface CopyGraphOptions {
   readonly platform?: Platform | undefined;
   /** With `platform`: copies the indexes too, although most of their images stay behind. */
   readonly keepIndex?: boolean | undefined;
-  /** Layers that their owner forbids to redistribute are left out unless this is true. */
+  /** Layers that their owner forbids to redistribute, and gives out elsewhere, are left out unless this is true. */
   readonly foreignLayers?: boolean | undefined;
   /** How many pieces move at a time; 4 by default. */
   readonly concurrency?: number | undefined;
@@ -249,6 +249,8 @@ function lostIn(error: unknown): ReadonlySet<unknown> {
   return new Set(Array.isArray(lost) ? (lost as readonly unknown[]) : []);
 }
 
-function isForeign({ mediaType }: Descriptor): boolean {
+/** Without an address nobody else has it: an image that came without such a layer could never be used. */
+function isForeign({ mediaType, urls = [] }: Descriptor): boolean {
+  if (urls.length === 0) return false;
   return mediaType.includes("nondistributable") || mediaType.includes("rootfs.foreign");
 }

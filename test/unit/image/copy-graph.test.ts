@@ -311,22 +311,38 @@ test("content that a descriptor carries inline is taken from there, if it is tru
   expect(source.fetched).toEqual([root.digest]);
 });
 
-test("layers that must not be redistributed stay behind unless asked for [R7.14]", async () => {
-  const image = await makeRandomImage();
-  const foreign = Buffer.from("foreign");
-  const layer = {
-    mediaType: "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
-    digest: digestOf(foreign),
-    size: foreign.length,
-  };
-  const bytes = serializeManifest({ ...image.manifest, layers: [layer] });
-  const root = { ...image.root, digest: digestOf(bytes), size: bytes.length };
-  const blobs = new Map(image.blobs).set(root.digest, bytes).set(layer.digest, foreign);
-  for (const foreignLayers of [false, true]) {
+describe("layers that must not be redistributed", () => {
+  async function copyForeign(
+    urls: readonly string[] | undefined,
+    options: { readonly foreignLayers?: boolean } = {},
+  ): Promise<boolean> {
+    const image = await makeRandomImage();
+    const foreign = Buffer.from("foreign");
+    const layer = {
+      mediaType: "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+      digest: digestOf(foreign),
+      size: foreign.length,
+      ...(urls !== undefined && { urls }),
+    };
+    const bytes = serializeManifest({ ...image.manifest, layers: [layer] });
+    const root = { ...image.root, digest: digestOf(bytes), size: bytes.length };
+    const blobs = new Map(image.blobs).set(root.digest, bytes).set(layer.digest, foreign);
     const sink = new MemoryPlace("sink");
-    await copyGraph({ source: new MemoryPlace("source", blobs), sink, root, foreignLayers });
-    expect(sink.blobs.has(layer.digest)).toBe(foreignLayers);
+    await copyGraph({ source: new MemoryPlace("source", blobs), sink, root, ...options });
+    return sink.blobs.has(layer.digest);
   }
+
+  test("stay behind unless asked for [R7.14]", async () => {
+    const urls = ["https://example.com/layer"];
+    expect(await copyForeign(urls)).toBe(false);
+    expect(await copyForeign(urls, { foreignLayers: false })).toBe(false);
+    expect(await copyForeign(urls, { foreignLayers: true })).toBe(true);
+  });
+
+  test("come along when nothing says where else they are [R7.14]", async () => {
+    expect(await copyForeign(undefined)).toBe(true);
+    expect(await copyForeign([])).toBe(true);
+  });
 });
 
 test("unknown members of an index are copied like the rest, byte for byte", async () => {
