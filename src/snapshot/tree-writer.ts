@@ -5,6 +5,7 @@ import {
   isDiskFull,
   syscallErrno,
   isTsbuildError,
+  tellTooLarge,
   type TsbuildError,
 } from "../core/index.ts";
 import {
@@ -715,12 +716,14 @@ export class LayerWriter implements TreeWriter {
   }
 }
 
-/** What every disk may say, a full one or a name that is too long, is told as such, with the path inside the root. */
+/** What every disk may say, a full one, a limit of sizes or a name that is too long, is told as such, with the path inside the root. */
 function toldWithPath(error: unknown, path: RootPath): unknown {
   const shown = `/${rootPathToString(path)}`;
   if (isDiskFull(error)) return diskFull(shown, error);
   if (isTsbuildError(error, "SNAPSHOT_XATTR_REFUSED")) return refusedAt(shown, error);
-  return syscallErrno(error) === "ENAMETOOLONG" ? nameTooLong(shown, error) : error;
+  return syscallErrno(error) === "ENAMETOOLONG"
+    ? nameTooLong(shown, error)
+    : tellTooLarge(error, shown);
 }
 
 function refusedAt(path: string, error: TsbuildError): Error {

@@ -54,6 +54,12 @@ export function isDiskFull(error: unknown): boolean {
   return isTsbuildError(error, "DISK_FULL") || isFull(syscallErrno(error));
 }
 
+/** A file that grew beyond `ulimit -f`, or beyond what its filesystem takes, with its path for people; other errors as they are. */
+export function tellTooLarge(error: unknown, path: string): unknown {
+  if (syscallErrno(error) !== "EFBIG") return error;
+  return syscallError({ syscall: "write", errno: "EFBIG", path }, error);
+}
+
 function isFull(errno: string | undefined): boolean {
   return errno === "ENOSPC" || errno === "EDQUOT";
 }

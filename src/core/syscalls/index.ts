@@ -3,6 +3,7 @@ export {
   isDiskFull,
   syscallErrno,
   syscallError,
+  tellTooLarge,
   type SyscallFailure,
 } from "./errors.ts";
 export { lazySyscalls, loadSyscalls, syscallsNow } from "./load.ts";
