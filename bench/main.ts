@@ -1,7 +1,7 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { Holder } from "./measure/hold.ts";
 import { measureRow, readyRow, type ReadyRow } from "./measure/measure-row.ts";
-import { type BenchOptions, readOptions } from "./options.ts";
+import { type BenchOptions, helpText, readOptions } from "./options.ts";
 import { drawPicture } from "./report/picture.ts";
 import {
   describeMachine,
@@ -32,7 +32,8 @@ const place = privatePlace();
 if (place !== undefined) onOutsideEnd(() => interrupted.abort(new Error("given up")));
 try {
   const options = readOptions(process.argv.slice(2), names);
-  if (options.report) await tell(await readOrFail(options.json), options);
+  if (options.help) console.log(helpText(names));
+  else if (options.report) await tell(await readOrFail(options.json), options);
   else if (place !== undefined || !canHavePlace()) await tell(await measureAll(options), options);
   else process.exitCode = await runInPrivatePlace(interrupted.signal);
 } catch (error) {

@@ -15,6 +15,28 @@ export interface BenchOptions {
   readonly hold: readonly string[];
   /** Folder with the unpacked packages of docker. */
   readonly docker?: string;
+  readonly help: boolean;
+}
+
+/** What `--help` prints. */
+export function helpText(rowNames: readonly string[]): string {
+  return `npm run bench -- [flags]
+
+  --only ROWS     comma list of rows; scale-* are all that begin so
+  --peers PEERS   comma list of ${peerNames.join(", ")}, or none; without it, those that answer
+  --docker DIR    folder into which docker's packages were unpacked; without it, the programs in $PATH
+  --runs N        turns that count, 5
+  --json FILE     where results are kept, row by row
+  --svg FILE      picture of tsbuild's times by those of the faster peer
+  --into FILE     write the table between the two marks of a Markdown page
+  --markdown      print the table as Markdown
+  --report        measure nothing, show what --json has
+  --hold 'CMD…'   CMD… sh -c … runs while turns are measured
+  --help          print this
+
+rows: ${rowNames.join(" ")}
+
+bench/README.md tells what is measured, and what it needs.`;
 }
 
 /** @throws Error that says which argument is wrong and what there is to choose from */
@@ -32,9 +54,10 @@ export function readOptions(args: readonly string[], rowNames: readonly string[]
       report: { type: "boolean", default: false },
       hold: { type: "string", default: "" },
       docker: { type: "string" },
+      help: { type: "boolean", short: "h", default: false },
     },
   });
-  const { only, peers, svg, json, markdown, report, docker, into } = values;
+  const { only, peers, svg, json, markdown, report, docker, into, help } = values;
   const runs = Number(values.runs);
   if (!Number.isInteger(runs) || runs < 1) throw new Error(`--runs ${values.runs}: not a count`);
   if (report && json === undefined) throw new Error("--report reads the file of --json: name it");
@@ -48,6 +71,7 @@ export function readOptions(args: readonly string[], rowNames: readonly string[]
     ...(json !== undefined && { json }),
     markdown,
     report,
+    help,
     hold: values.hold.split(" ").filter((word) => word !== ""),
   };
 }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { readOptions } from "../../../bench/options.ts";
+import { readFile } from "node:fs/promises";
+import { helpText, readOptions } from "../../../bench/options.ts";
 import { type Figures, judge } from "../../../bench/report/goals.ts";
 import { drawPicture, escapeXml } from "../../../bench/report/picture.ts";
 import { mergeResults, type RowResult, type Results } from "../../../bench/report/results.ts";
@@ -171,5 +172,16 @@ describe("options", () => {
     expect(() => readOptions(["--peers", "kaniko"], names)).toThrow("docker, buildah, podman");
     expect(() => readOptions(["--runs", "0"], names)).toThrow("not a count");
     expect(() => readOptions(["--report"], names)).toThrow("--json");
+  });
+
+  test("--help names the flags that the README tells, and the rows", async () => {
+    const told = helpText(["copy-tree", "scale-1k"]);
+    const page = await readFile("bench/README.md", "utf8");
+    const inPage = [...page.matchAll(/^\| `(--[a-z]+)/gm)].map(([, flag]) => flag);
+    const inHelp = [...told.matchAll(/^ {2}(--[a-z]+)/gm)].map(([, flag]) => flag);
+    expect(inHelp).toEqual(inPage);
+    expect(told).toContain("rows: copy-tree scale-1k");
+    expect(readOptions(["--help"], []).help).toBe(true);
+    expect(readOptions([], []).help).toBe(false);
   });
 });
