@@ -69,6 +69,7 @@ export class TreeCopier {
   readonly #links = new Map<string, RootPath>();
   #turnEnds = monotonicMs() + turnMs;
   #steps = 0;
+  #didBeginWithFile = false;
 
   /** `root`: the directory of `source` that exclude patterns are relative to. */
   constructor(target: CopyTarget, source: { readonly tree: MergedTree; readonly root: RootPath }) {
@@ -99,8 +100,10 @@ export class TreeCopier {
   ): Promise<void> {
     const local = this.#local;
     const { count } = this.#target;
-    // Behind a file that was copied at once, more are to be expected; in many directories there is none.
-    let [areFilesNext, areFilesPlain] = [false, true];
+    // Behind a file that was copied at once, more are to be expected, and at first where the last directory began with one;
+    // in many directories there is none.
+    let [areFilesNext, areFilesPlain] = [this.#didBeginWithFile, true];
+    this.#didBeginWithFile = false;
     for (let next = 0; next < names.length; next++) {
       // The clock takes a microsecond to be read.
       if (++this.#steps >= stepsInTurn) {
@@ -112,6 +115,7 @@ export class TreeCopier {
         const copied = await this.#copyPlain(names, { from, folder, start: next });
         areFilesPlain = copied !== 0;
         if (copied !== undefined && copied > 0) {
+          this.#didBeginWithFile ||= next === 0;
           next += copied - 1;
           continue;
         }
@@ -128,7 +132,10 @@ export class TreeCopier {
       if (room !== undefined) await room;
       const counted = count?.next(path, stat);
       areFilesNext = this.#copyAtOnce({ local, path, name, stat, counted }, folder);
-      if (areFilesNext) continue;
+      if (areFilesNext) {
+        this.#didBeginWithFile ||= next === 0;
+        continue;
+      }
       if (counted?.isKnown === false) await counted.take();
       const made = this.#folderAtOnce({ local, path, name, stat, counted }, folder);
       if (made === undefined) {
@@ -161,6 +168,8 @@ export class TreeCopier {
     const gid = owner?.gid ?? 0;
     let copied = 0;
     for (const file of files) {
+      // Asked right before it is counted: what is looked up for the one serves the other.
+      if (!plain.isAsCounted(file)) break;
       const { name, mtimeNs: mtime } = file;
       const mode = changeMode === undefined ? file.mode : changeMode(file.mode, false);
       const to = joinRootPath(folder.to, name);

@@ -1,5 +1,5 @@
 import { setImmediate } from "node:timers/promises";
-import { type Digest, type JobThread, monotonicMs } from "../core/index.ts";
+import { type JobThread, monotonicMs } from "../core/index.ts";
 import {
   joinRootPath,
   parentRootPath,
@@ -20,7 +20,7 @@ import {
 } from "./found-files.ts";
 import { parseExcludes, type Excludes } from "./ignore/parse-excludes.ts";
 import { digestLocalNode, digestNode, smallSize } from "./node-digest.ts";
-import type { StatCache } from "./types.ts";
+import type { DigestBytes, StatCache } from "./types.ts";
 
 export interface Selection {
   readonly tree: MergedTree;
@@ -186,7 +186,7 @@ class ChecksumRun {
     return this.#batches.take({ path, name, stat, slot, place, version, readAt: nanosecondsNow() });
   }
 
-  #takeBack(file: FoundFile, digest: Digest | undefined): void {
+  #takeBack(file: FoundFile, digest: DigestBytes | undefined): void {
     if (digest === undefined) this.#digestAtOnce(file, file.slot);
     else this.#found.learn(file, { slot: file.slot, digest, readAt: file.readAt });
   }

@@ -1,7 +1,7 @@
-import type { Digest, JobThread } from "../core/index.ts";
+import type { JobThread } from "../core/index.ts";
 import { type NodeStat, versionsOf } from "../layer/index.ts";
 import { type DigestJob, looksLength, resultLength } from "./digest-job.ts";
-import type { StatKey } from "./types.ts";
+import type { DigestBytes, StatKey } from "./types.ts";
 
 /** A small file whose digest is to be taken. */
 export interface BatchedFile {
@@ -26,13 +26,13 @@ interface Batch<File> {
 /** Digests that the second thread takes while this one takes others: it always has as much to do as it can begin soon. */
 export class DigestBatches<File extends BatchedFile> {
   readonly #thread: JobThread;
-  readonly #tell: (file: File, digest: Digest | undefined) => void;
+  readonly #tell: (file: File, digest: DigestBytes | undefined) => void;
   readonly #posted: Batch<File>[] = [];
   #filling: File[] = [];
   #bytes = 0;
 
   /** `tell`: told of each file that was taken, in their order; without a digest where this thread has to take it. */
-  constructor(thread: JobThread, tell: (file: File, digest: Digest | undefined) => void) {
+  constructor(thread: JobThread, tell: (file: File, digest: DigestBytes | undefined) => void) {
     this.#thread = thread;
     this.#tell = tell;
   }
@@ -71,11 +71,11 @@ export class DigestBatches<File extends BatchedFile> {
     for (let batch = this.#posted[0]; batch !== undefined; batch = this.#posted[0]) {
       if (!this.#thread.isOver(batch.job)) return;
       this.#posted.shift();
-      const results = Buffer.from(batch.results.buffer);
-      for (const [index, file] of batch.files.entries()) {
+      const { files, results } = batch;
+      for (const [index, file] of files.entries()) {
         const at = index * resultLength;
-        const hex = results.toString("hex", at + 1, at + resultLength);
-        this.#tell(file, results[at] === 1 ? (`sha256:${hex}` as Digest) : undefined);
+        const isTaken = results[at] === 1;
+        this.#tell(file, isTaken ? results.subarray(at + 1, at + resultLength) : undefined);
       }
     }
   }

@@ -3,7 +3,7 @@ import type { Digest } from "../core/index.ts";
 import { rootPathToString } from "../layer/index.ts";
 import { type ByteString, bytesOf, isAscii } from "./byte-strings.ts";
 import { type PathIndex, type PathReader, plainPaths } from "./path-index.ts";
-import type { FileDigest } from "./types.ts";
+import type { DigestBytes, FileDigest } from "./types.ts";
 
 const filesInPage = 1024;
 /** 32 bytes of a digest, 4 of a mode, 4 of a path's number. */
@@ -74,10 +74,9 @@ export class FileDigests implements Iterable<FileDigest> {
     return this.#add(file.mode, file.number);
   }
 
-  setDigest(slot: number, digest: Digest): void {
-    const records = this.#pages[Math.floor(slot / filesInPage)];
-    const at = (slot % filesInPage) * recordSize;
-    records?.write(digest.slice(prefix.length), at, 32, "hex");
+  /** Keeps a copy. */
+  setDigest(slot: number, digest: DigestBytes): void {
+    this.#pages[Math.floor(slot / filesInPage)]?.set(digest, (slot % filesInPage) * recordSize);
   }
 
   *[Symbol.iterator](): Generator<FileDigest, void, undefined> {

@@ -1,8 +1,8 @@
-import type { Digest, PlainFile } from "../core/index.ts";
+import type { PlainFile } from "../core/index.ts";
 import { rootPathToString, type MergedTree, type NodeStat, type RootPath } from "../layer/index.ts";
 import { bytesOf } from "./byte-strings.ts";
 import { FileDigests } from "./file-digests.ts";
-import type { BuildContext, StatCache, StatKey } from "./types.ts";
+import type { BuildContext, DigestBytes, StatCache, StatKey } from "./types.ts";
 
 /** A node that counts. */
 export interface Found {
@@ -76,12 +76,12 @@ export class FoundFiles {
   }
 
   /** What the stat cache knows of this version. */
-  known({ stat }: Found): Digest | undefined {
+  known({ stat }: Found): DigestBytes | undefined {
     return stat.statKey && this.#known(stat.statKey, canChange(stat));
   }
 
   /** The same of a plain file. */
-  knownFile(file: PlainFile): Digest | undefined {
+  knownFile(file: PlainFile): DigestBytes | undefined {
     return this.#known(file, true);
   }
 
@@ -97,7 +97,7 @@ export class FoundFiles {
     this.files.setDigest(slot, digest);
   }
 
-  #known(version: StatKey, isPinned: boolean): Digest | undefined {
+  #known(version: StatKey, isPinned: boolean): DigestBytes | undefined {
     const digest = this.#cache?.get(version);
     if (isPinned && digest !== undefined) this.#context?.pin(version);
     return digest;
@@ -111,7 +111,7 @@ export class FoundFiles {
 
 interface Learnt {
   readonly slot: number;
-  readonly digest: Digest;
+  readonly digest: DigestBytes;
   readonly readAt: bigint;
 }
 

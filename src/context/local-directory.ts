@@ -148,6 +148,7 @@ export class LocalDirectory implements LocalTree {
 
   readonly plain: PlainTree = {
     next: (directory, names, start) => this.#plainFiles(directory, names, start),
+    isAsCounted: (file) => this.#isAsPinned(file),
     open: (file) =>
       this.#openVersion(file.path.slice(this.#root.length + 1), file, Number(file.size)),
   };
@@ -158,9 +159,7 @@ export class LocalDirectory implements LocalTree {
     if (this.#rules.hasExceptions || !this.#isRealDirectory(name)) return noFiles;
     const prefix = name === "" ? `${this.#root}/` : `${this.#root}/${name}/`;
     const { most, bytes } = filesAtOnce;
-    const files = this.#calls().plainFiles(prefix, names, { start, most, bytes });
-    const other = files.findIndex((file) => !this.#isAsPinned(file));
-    return other === -1 ? files : files.slice(0, other);
+    return this.#calls().plainFiles(prefix, names, { start, most, bytes });
   }
 
   #openVersion(name: ByteString, statKey: StatKey, size: number): LocalFile {

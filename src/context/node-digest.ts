@@ -1,7 +1,6 @@
 import { createHash, hash } from "node:crypto";
 import { read, readSync } from "node:fs";
 import { promisify } from "node:util";
-import type { Digest } from "../core/index.ts";
 import {
   rootPathToString,
   type LocalFile,
@@ -11,6 +10,7 @@ import {
   type RootPath,
 } from "../layer/index.ts";
 import { fileChanged } from "./context-problems.ts";
+import type { DigestBytes } from "./types.ts";
 
 const readAsync = promisify(read);
 
@@ -37,7 +37,7 @@ type Attributes = ReadonlyMap<string, Buffer>;
  */
 export async function digestNode(
   node: DigestedNode & { readonly tree: MergedTree },
-): Promise<Digest> {
+): Promise<DigestBytes> {
   const { tree, path, stat } = node;
   const xattrs = await tree.xattrs(path);
   if (stat.type !== "file") {
@@ -62,7 +62,7 @@ export async function digestNode(
 /** The same of a tree that waits for nothing; a promise only where a file is so large that reading it takes a while. */
 export function digestLocalNode(
   node: DigestedNode & { readonly tree: LocalTree },
-): Digest | Promise<Digest> {
+): DigestBytes | Promise<DigestBytes> {
   const { tree, path, stat } = node;
   if (stat.type !== "file") {
     const target = stat.type === "symlink" ? tree.readlink(path) : none;
@@ -71,9 +71,9 @@ export function digestLocalNode(
   const file = tree.open(path, stat);
   if (!isSmall(stat)) return digestOpenFile(node, file);
   try {
-    const hex = digestSmall(node, { header: encodeHeader(stat, file.xattrs()), fd: file.fd });
+    const digest = digestSmall(node, { header: encodeHeader(stat, file.xattrs()), fd: file.fd });
     file.verify();
-    return `sha256:${hex}` as Digest;
+    return digest;
   } catch (error) {
     // Something that cannot be read like a file took its place.
     file.verify();
@@ -85,15 +85,15 @@ export function digestLocalNode(
 
 type OpenFile = Omit<LocalFile, "close"> & { close(): void | Promise<void> };
 
-async function digestOpenFile(node: DigestedNode, file: OpenFile): Promise<Digest> {
+async function digestOpenFile(node: DigestedNode, file: OpenFile): Promise<DigestBytes> {
   const { fd } = file;
   try {
     const header = encodeHeader(node.stat, file.xattrs());
-    const hex = isSmall(node.stat)
+    const digest = isSmall(node.stat)
       ? digestSmall(node, { header, fd })
       : await digestLarge(node, { header, fd });
     file.verify();
-    return `sha256:${hex}` as Digest;
+    return digest;
   } catch (error) {
     // As above: a FIFO or a directory is told as the change that it is.
     file.verify();
@@ -105,9 +105,9 @@ async function digestOpenFile(node: DigestedNode, file: OpenFile): Promise<Diges
 
 const none = Buffer.alloc(0);
 
-function digestOfParts(header: string, target: Buffer): Digest {
+function digestOfParts(header: string, target: Buffer): DigestBytes {
   const bytes = Buffer.concat([Buffer.from(header, "latin1"), target]);
-  return `sha256:${hash("sha256", bytes, "hex")}` as Digest;
+  return hash("sha256", bytes, "buffer");
 }
 
 type HeaderStat = PlainLooks & Pick<NodeStat, "type" | "devMajor" | "devMinor">;
@@ -148,10 +148,10 @@ interface Source {
   readonly fd: number;
 }
 
-function digestSmall(node: DigestedNode, { header, fd }: Source): string {
+function digestSmall(node: DigestedNode, { header, fd }: Source): DigestBytes {
   const bytes = readBehind(header, { fd, size: node.stat.size });
   if (bytes === undefined) throw changed(node);
-  return hash("sha256", bytes, "hex");
+  return hash("sha256", bytes, "buffer");
 }
 
 /** Header and content, in memory that the next call uses again; undefined when the file is shorter now. */
@@ -202,7 +202,7 @@ function readUpTo(fd: number, target: Buffer): number {
 }
 
 /** Reads the next chunk while the last one is hashed. */
-async function digestLarge(node: DigestedNode, { header, fd }: Source): Promise<string> {
+async function digestLarge(node: DigestedNode, { header, fd }: Source): Promise<DigestBytes> {
   const digester = createHash("sha256").update(header, "latin1");
   const buffers = [Buffer.allocUnsafe(chunkSize), Buffer.allocUnsafe(chunkSize)] as const;
   const readChunk = (
@@ -224,7 +224,7 @@ async function digestLarge(node: DigestedNode, { header, fd }: Source): Promise<
     node.signal.throwIfAborted();
   }
   if (position !== node.stat.size) throw changed(node);
-  return digester.digest("hex");
+  return digester.digest();
 }
 
 function changed(node: DigestedNode): Error {

@@ -1,4 +1,4 @@
-import type { Digest, PlainFile } from "../core/index.ts";
+import type { PlainFile } from "../core/index.ts";
 import type { LocalTree, MergedTree, NodeStat, RootPath } from "../layer/index.ts";
 import type { FileDigests } from "./file-digests.ts";
 import {
@@ -10,7 +10,7 @@ import {
   sourceOf,
 } from "./found-files.ts";
 import { digestLocalNode, plainHead } from "./node-digest.ts";
-import type { StatCache } from "./types.ts";
+import type { DigestBytes, StatCache } from "./types.ts";
 
 /** Nodes for which the clock is read once. A time before the reading is true, too: it only trusts fewer files. */
 const nodesAtOneTime = 64;
@@ -102,8 +102,8 @@ export interface PassingNode {
   readonly isKnown: boolean;
   /** What comes before the content in the digest, of a file that has no attributes. */
   readonly head: string;
-  /** Says what the digest of head and content is. Whoever read the content has proved that it is of this version. */
-  learn(digest: Digest): void;
+  /** Says what the digest of head and content is; a copy is kept. Whoever read the content has proved that it is of this version. */
+  learn(digest: DigestBytes): void;
   /** Takes the digest unless it is known. @throws CONTEXT_FILE_CHANGED, CONTEXT_UNREADABLE */
   take(): Promise<void>;
 }
@@ -127,7 +127,7 @@ class FoundNode implements PassingNode {
     return plainHead(this.#found.stat);
   }
 
-  learn(digest: Digest): void {
+  learn(digest: DigestBytes): void {
     const { found, readAt } = this.#count;
     found.learn(this.#found, { slot: this.#slot, digest, readAt });
   }
@@ -162,7 +162,7 @@ export class PassingFile {
   }
 
   /** As `PassingNode.learn`. */
-  learn(digest: Digest): void {
+  learn(digest: DigestBytes): void {
     const { found, readAt } = this.#count;
     found.learnFile(this.#file, { slot: this.#slot, digest, readAt });
   }

@@ -19,12 +19,15 @@ export class PathIndex {
   readonly #firstLength: number;
   /** Where each path begins, as if all pages were one. */
   readonly #starts: Uint32Array[] = [];
+  /** What each hashes to: to take it from the bytes again whenever the table grows takes longer than to grow. */
+  readonly #hashes: Int32Array[] = [];
   #size = 0;
   /** Numbers of paths by their hashes; where several have the same, the next place that is free. */
   #places: Int32Array;
   /** Several things are asked about one path in a row. */
   #lastPath: ByteString | undefined;
   #lastPlace = 0;
+  #lastHash = 0;
 
   /** Of paths that are known already, as `encode` gives them. */
   constructor(paths: Buffer = Buffer.alloc(0), count = 0) {
@@ -32,8 +35,9 @@ export class PathIndex {
     this.#firstLength = paths.length;
     this.#places = new Int32Array(placesFor(count)).fill(free);
     for (let start = 0; this.#size < count; this.#size++) {
-      this.#setStart(this.#size, start);
-      this.#place(this.#size, hashAt(paths, start));
+      const hash = hashAt(paths, start);
+      this.#describe(this.#size, start, hash);
+      this.#place(this.#size, hash);
       start = Math.min(hashedUpTo + 1, paths.length);
     }
   }
@@ -54,7 +58,7 @@ export class PathIndex {
     const known = this.#places[place] ?? free;
     if (known !== free) return known;
     const number = this.#size;
-    this.#setStart(number, this.#write(path));
+    this.#describe(number, this.#write(path), this.#lastHash);
     this.#places[place] = number;
     this.#size += 1;
     if (placesFor(this.#size) > this.#places.length) {
@@ -138,10 +142,12 @@ export class PathIndex {
     return behind < 0 ? start : behind % pageSize;
   }
 
-  #setStart(number: number, start: number): void {
+  #describe(number: number, start: number, hash: number): void {
     const page = Math.floor(number / numbersInPage);
     const starts = (this.#starts[page] ??= new Uint32Array(numbersInPage));
+    const hashes = (this.#hashes[page] ??= new Int32Array(numbersInPage));
     starts[number % numbersInPage] = start;
+    hashes[number % numbersInPage] = hash;
   }
 
   /** Where its number stands, or could stand. */
@@ -157,7 +163,9 @@ export class PathIndex {
     const places = this.#places;
     const mask = places.length - 1;
     const length = layOut(path);
-    for (let place = hashOf(length) & mask; ; place = (place + 1) & mask) {
+    const hash = hashOf(length);
+    this.#lastHash = hash;
+    for (let place = hash & mask; ; place = (place + 1) & mask) {
       const number = places[place] ?? free;
       if (number === free || this.#is(number, length)) return place;
     }
@@ -177,10 +185,8 @@ export class PathIndex {
 
   #placeAll(): void {
     this.#lastPath = undefined;
-    for (let number = 0; number < this.#size; number++) {
-      const start = this.#startOf(number);
-      this.#place(number, hashAt(this.#pageOf(start), this.#offsetOf(start)));
-    }
+    for (let number = 0; number < this.#size; number++)
+      this.#place(number, this.#hashes[number >>> 12]?.[number & (numbersInPage - 1)] ?? 0);
   }
 
   #place(number: number, hash: number): void {

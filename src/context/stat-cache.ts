@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { makeFolder, type Digest, errnoOf, writeFileAtomic } from "../core/index.ts";
+import { makeFolder, errnoOf, writeFileAtomic } from "../core/index.ts";
 import type { PathIndex } from "./path-index.ts";
 import { decodeStatTable, type StatTable } from "./stat-table.ts";
-import type { StatCache, StatKey } from "./types.ts";
+import type { DigestBytes, StatCache, StatKey } from "./types.ts";
 
 const dayMs = 24 * 3600 * 1000;
 /** Entries that no build asked for in so many days go when the file is written next. */
@@ -64,11 +64,15 @@ class FileStatCache implements StatCache {
     return this.#table.paths;
   }
 
-  get(key: StatKey): Digest | undefined {
+  get(key: StatKey): DigestBytes | undefined {
     return this.#table.find(key, this.#today);
   }
 
-  set(entry: { readonly key: StatKey; readonly digest: Digest; readonly readAt: bigint }): void {
+  set(entry: {
+    readonly key: StatKey;
+    readonly digest: DigestBytes;
+    readonly readAt: bigint;
+  }): void {
     const { key, digest, readAt } = entry;
     if (isRacy(key, readAt) || key.mtimeNs < oldest) return;
     this.#table.set({ key, digest, lastUsed: this.#today });

@@ -1,7 +1,6 @@
 import { createHash } from "node:crypto";
-import type { Digest } from "../core/index.ts";
 import { PathIndex } from "./path-index.ts";
-import type { StatKey } from "./types.ts";
+import type { DigestBytes, StatKey } from "./types.ts";
 
 /**
  * The file of a stat cache, little-endian. It is kept as bytes and read where it lies: 20,000 entries are ready in
@@ -21,11 +20,12 @@ const recordSize = 80;
 const recordsInPage = 1024;
 const pageSize = recordsInPage * recordSize;
 const digestAt = 40;
+const digestLength = 32;
 const lastUsedAt = 72;
 
 export interface StatEntry {
   readonly key: StatKey;
-  readonly digest: Digest;
+  readonly digest: DigestBytes;
   /** Days since the epoch. */
   readonly lastUsed: number;
 }
@@ -59,14 +59,14 @@ export class StatTable {
   }
 
   /** The digest of exactly this version; marks the record as used on `day`. */
-  find(key: StatKey, day: number): Digest | undefined {
+  find(key: StatKey, day: number): DigestBytes | undefined {
     const index = this.paths.find(key.path);
     if (index === undefined) return undefined;
     const { records, at } = this.#locate(index);
     if (records.readUInt32LE(at + lastUsedAt) === 0 || !encodeVersion(key)) return undefined;
     if (records.compare(versionBytes, 0, digestAt, at, at + digestAt) !== 0) return undefined;
     records.writeUInt32LE(day, at + lastUsedAt);
-    return `sha256:${records.toString("hex", at + digestAt, at + digestAt + 32)}` as Digest;
+    return records.subarray(at + digestAt, at + digestAt + digestLength);
   }
 
   /** Takes the place of what is known of this path. */
@@ -74,7 +74,7 @@ export class StatTable {
     const { records, at } = this.#locate(this.paths.add(key.path));
     if (!encodeVersion(key)) throw new RangeError("a time for which there is no room");
     records.set(versionBytes, at);
-    records.write(digest.slice("sha256:".length), at + digestAt, 32, "hex");
+    records.set(digest, at + digestAt);
     records.writeUInt32LE(lastUsed, at + lastUsedAt);
   }
 

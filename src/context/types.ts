@@ -49,6 +49,9 @@ export interface FileDigest {
   readonly mode: number;
 }
 
+/** The 32 bytes of a digest. Of many files, that is what is kept, and no text is made of it. */
+export type DigestBytes = Uint8Array;
+
 /**
  * Remembers digests of nodes by (path, size, mtime, ctime, inode), so that an unchanged file is not read again. A change
  * of mode, owner or xattrs moves ctime, so the digests may cover those too.
@@ -56,11 +59,12 @@ export interface FileDigest {
 export interface StatCache {
   /** Numbers of the paths that it knows; whoever remembers something of a path may number it here, too. */
   readonly paths?: PathIndex;
-  get(key: StatKey): Digest | undefined;
-  /** Ignored for a node that changed so shortly before `readAt` that a later change could look the same (racy). */
+  /** To be looked at before anything is set. */
+  get(key: StatKey): DigestBytes | undefined;
+  /** Keeps a copy. Ignored for a node that changed so shortly before `readAt` that a later change could look the same (racy). */
   set(entry: {
     readonly key: StatKey;
-    readonly digest: Digest;
+    readonly digest: DigestBytes;
     /** When reading began: nanoseconds since the epoch. */
     readonly readAt: bigint;
   }): void;

@@ -128,6 +128,8 @@ export interface PlainTree {
    * first, as many as are worth one call; their owner is 0:0. None where each node has to be looked at for itself.
    */
   next(directory: RootPath, names: readonly Buffer[], start: number): readonly PlainFile[];
+  /** Whether one of them is of the version of which a digest was taken, if there was one. Others fail when they are opened. */
+  isAsCounted(file: PlainFile): boolean;
   /** Opens one of them. */
   open(file: PlainFile): LocalFile;
 }

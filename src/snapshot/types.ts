@@ -1,5 +1,5 @@
 import type { Readable } from "node:stream";
-import type { ChainId, Digest, DiffId, JobThread, RootfsMount } from "../core/index.ts";
+import type { ChainId, DiffId, JobThread, RootfsMount } from "../core/index.ts";
 import type {
   LayerEntryWithContent,
   LocalFile,
@@ -61,8 +61,8 @@ export interface LaterContent {
 export interface WantedDigest {
   /** ASCII. */
   readonly head: string;
-  /** Called once the content is proved to be of its version. */
-  learn(digest: Digest): void;
+  /** Called with its bytes, which are looked at at once, when the content is proved to be of its version. */
+  learn(digest: Uint8Array): void;
 }
 
 export interface TreeWriterOptions {

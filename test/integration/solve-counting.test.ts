@@ -58,6 +58,7 @@ async function openScene(
       if (plain === undefined) throw new Error("a directory has plain files");
       const toldPlain: LocalTree["plain"] = {
         next: (...place) => look(() => plain.next(...place)),
+        isAsCounted: (file) => plain.isAsCounted(file),
         open: (file) => {
           told(relative(directory, file.path));
           return plain.open(file);

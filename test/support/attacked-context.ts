@@ -44,6 +44,7 @@ export function attackedContext(
   if (plain === undefined) throw new Error("the context is no directory");
   const attackedPlain: PlainTree = {
     next: (...place) => plain.next(...place),
+    isAsCounted: (file) => plain.isAsCounted(file),
     open: (file) => attacked(file.path, () => plain.open(file)),
   };
   const attackedLocal = replacing(local, { open, plain: attackedPlain });

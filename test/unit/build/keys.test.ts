@@ -193,7 +193,7 @@ function manyFiles(): { readonly digests: FileDigests; readonly files: readonly 
     const slot = isOwn
       ? digests.add({ path: name, mode: file.mode })
       : digests.addNumbered({ number: paths.add(bytes), mode: file.mode }, naming);
-    digests.setDigest(slot, file.digest);
+    digests.setDigest(slot, Buffer.from(file.digest.slice("sha256:".length), "hex"));
     wanted.push({ ...file, path: isOwn ? name : prefix + name });
   }
   return { digests, files: wanted };

@@ -71,7 +71,7 @@ async function names(pattern: string, request?: Request): Promise<string[]> {
 
 /** A stat cache in memory that trusts everything, and counts. */
 function memoryCache(): StatCache & { readonly hits: () => number; readonly known: () => number } {
-  const digests = new Map<string, Digest>();
+  const digests = new Map<string, Uint8Array>();
   const text = (key: object): string => Object.values(key).join("|");
   let hits = 0;
   return {
@@ -80,7 +80,7 @@ function memoryCache(): StatCache & { readonly hits: () => number; readonly know
       if (found !== undefined) hits++;
       return found;
     },
-    set: ({ key, digest }) => void digests.set(text(key), digest),
+    set: ({ key, digest }) => void digests.set(text(key), Uint8Array.from(digest)),
     save: () => Promise.resolve(),
     hits: () => hits,
     known: () => digests.size,
