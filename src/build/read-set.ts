@@ -53,7 +53,7 @@ export async function readFieldsOf(request: {
 }
 
 /** Where digests of what is in the tree are remembered. */
-async function digestsOf(
+export async function digestsOf(
   result: VertexResult,
   environment: BuildEnvironment,
 ): Promise<StatCache | undefined> {

@@ -289,14 +289,14 @@ class Solver {
   /** A copy for which nothing can be found reads its files once, and learns from that what its keys are. */
   async #copyCounting(vertex: Vertex): Promise<LayersResult | undefined> {
     const { id, op } = vertex;
-    if (op.type !== "copy" || this.#keys.isDefined(id) || (await this.#mayFind(vertex)))
+    if (op.type !== "copy" || this.#keys.hasRead(vertex) || (await this.#mayFind(vertex)))
       return undefined;
     // What is missing is told now, not behind the steps before.
     if (!(await this.#mayCount(vertex))) await this.#keys.read(vertex);
     const inputs = await Promise.all(vertex.inputs.map((input) => this.#result(input)));
     this.signal.throwIfAborted();
     const [base, ...others] = inputs;
-    if (base?.type !== "layers" || this.#keys.isDefined(id)) return undefined;
+    if (base?.type !== "layers" || this.#keys.hasRead(vertex)) return undefined;
     const sources = { base, others, environment: this.#environment, isUnread: !this.#read.has(id) };
     if (!(await canCountInPassing(op, sources))) return undefined;
     const keys = async (): Promise<StepKeys> => ({

@@ -84,16 +84,18 @@ export class VertexKeys {
       if (isForeignTree(vertexOf(plan, id).op)) await this.#readOnce(vertex, { index, id });
   }
 
-  /** Whether somebody has asked for the definition: then the files were looked at. */
-  isDefined(id: VertexId): boolean {
-    return this.#definitions.has(id);
+  /** Whether the files that a copy reads were looked at: those of a tree from outside are, for its definition. */
+  hasRead({ id, inputs }: Vertex): boolean {
+    const { plan } = this.#options;
+    const isForeign = inputs.some((input) => isForeignTree(vertexOf(plan, input).op));
+    return isForeign && this.#definitions.has(id);
   }
 
-  /** What a copy that was not defined has read of its one input that is a tree from outside. */
-  takeCounted({ id, inputs }: Vertex, files: FileFields): void {
-    const { plan } = this.#options;
-    const index = inputs.findIndex((input) => isForeignTree(vertexOf(plan, input).op));
-    this.#reads.set(readName(id, index), { fields: [files], readAt: Infinity });
+  /** What a copy of which nothing was looked at has read of its one source. */
+  takeCounted({ id, op }: Vertex, files: FileFields): void {
+    const [source] = op.type === "copy" ? op.sources : [];
+    if (source?.type !== "path") throw coreError("INTERNAL", "count what is no copy of a path");
+    this.#reads.set(readName(id, source.input), { fields: [files], readAt: Infinity });
   }
 
   /** Whether the files that a step read are others than its definition tells: then nothing may be remembered under that. */

@@ -1,5 +1,6 @@
-import { chmodSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { chmodSync, readdirSync, rmSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { expect, onTestFinished, test } from "vitest";
 import {
   type BuildContext,
@@ -7,7 +8,7 @@ import {
   openStatCache,
   type StatCache,
 } from "../../src/context/index.ts";
-import type { PlainFile } from "../../src/core/index.ts";
+import type { ChainId, PlainFile } from "../../src/core/index.ts";
 import type { LocalTree } from "../../src/layer/index.ts";
 import { openBuildHarness } from "../support/build-harness.ts";
 import { expectCode } from "../support/expect-code.ts";
@@ -27,12 +28,14 @@ async function openScene(
     onOpen,
     look = (plainFiles) => plainFiles(),
     statCache,
+    layerDigests,
     sandbox = new FakeSandbox(),
   }: {
     readonly onOpen?: (path: string) => void;
     /** What is done when plain files are looked at. */
     readonly look?: (plainFiles: () => readonly PlainFile[]) => readonly PlainFile[];
     readonly statCache?: StatCache;
+    readonly layerDigests?: (chainId: ChainId) => Promise<StatCache>;
     readonly sandbox?: FakeSandbox;
   } = {},
 ) {
@@ -42,6 +45,7 @@ async function openScene(
     directory: folder,
     sandbox,
     ...(statCache && { statCache }),
+    ...(layerDigests && { layerDigests }),
     context: async () => {
       const context = await openDirectoryContext({ directory, statCache });
       const { local } = context;
@@ -129,6 +133,55 @@ test("a copy is known by the same keys, whether its files are counted before it 
   expect(ofCopy).toHaveLength(2);
   expect((await empty.harness.kept()).records).toEqual(ofCopy);
   expect((await asked.harness.kept()).records).toEqual(ofCopy);
+});
+
+test("a copy from a stage is known by the same keys, counted before or on the way, and its digests are remembered", async () => {
+  const files = await makeFiles();
+  symlinkSync("a", join(files, "app/link"));
+  const lines = [
+    "FROM scratch AS files",
+    "COPY app /app",
+    "FROM scratch",
+    "COPY --from=files /app /copy",
+  ];
+  const copies = `${lines.join("\n")}\n`;
+  const openStages = async () => {
+    const folder = await temporaryFolder();
+    /** How many steps had begun when the first digest of a file in the stage was known. */
+    let begun: number | undefined;
+    const scene = await openScene(files, {
+      layerDigests: async (chainId) => {
+        const digests = await openStatCache({ path: join(folder, chainId), tmpDir: folder });
+        return withMember(digests, "set", (entry) => {
+          begun ??= scene.harness.steps("step-started").length;
+          digests.set(entry);
+        });
+      },
+    });
+    return { ...scene, begun: () => begun, remembered: () => readdirSync(folder) };
+  };
+  const [empty, used, ignoring] = [await openStages(), await openStages(), await openStages()];
+  const onTheWay = await empty.harness.build(copies);
+  await used.harness.build(other);
+  const before = new Set((await used.harness.kept()).records);
+  const counted = await used.harness.build(copies);
+  const ignored = await ignoring.harness.build(copies, { noCache: true });
+
+  expect([empty.begun(), used.begun(), ignoring.begun()]).toEqual([2, 1, 2]);
+  for (const each of [onTheWay, ignored]) {
+    expect(each.targets[0]?.diffIds).toEqual(counted.targets[0]?.diffIds);
+  }
+  const wanted = (await used.harness.kept()).records.filter((key) => !before.has(key));
+  expect(wanted).toHaveLength(4);
+  for (const { harness } of [empty, ignoring]) {
+    expect((await harness.kept()).records).toEqual(wanted);
+  }
+  // Files that are as young as their digest are not trusted.
+  await setTimeout(50);
+  await ignoring.harness.build(copies, { noCache: true });
+  expect(ignoring.remembered()).toHaveLength(1);
+  await empty.harness.build(copies);
+  expect(empty.harness.steps("step-started")).toEqual([]);
 });
 
 test("what was counted on the way is cached, and a changed file is named", async () => {

@@ -95,6 +95,7 @@ export async function openBuildHarness(options: {
   readonly isolation?: "builtin" | "oci" | undefined;
   readonly context?: () => Promise<BuildContext>;
   readonly statCache?: StatCache;
+  readonly layerDigests?: BuildEnvironment["layerDigests"];
   readonly clock?: Clock;
   readonly readSecret?: NonNullable<BuildEnvironment["readSecret"]>;
 }): Promise<BuildHarness> {
@@ -123,6 +124,7 @@ export async function openBuildHarness(options: {
     cache,
     lastBuild: () => Promise.resolve(last),
     statCache: options.statCache ?? noStatCache,
+    ...(options.layerDigests === undefined ? {} : { layerDigests: options.layerDigests }),
     sandbox: () => (sandbox ??= options.sandbox ? Promise.resolve(options.sandbox) : openBuiltin()),
     contexts: new Map(options.context === undefined ? [] : [["context", options.context]]),
     fetchLayer: () => Promise.reject(new Error("the base is here")),

@@ -15,7 +15,7 @@ import { conflict, placeFile, type CopyTarget } from "../copy-target.ts";
 import { copySource, copyWithParents } from "../copy-tree.ts";
 import { EarlySync } from "../early-sync.ts";
 import { FileFields } from "../keys.ts";
-import { treeOf } from "../read-set.ts";
+import { digestsOf, treeOf } from "../read-set.ts";
 import type { LayersResult, VertexResult } from "../result.ts";
 import { unpackArchive } from "../unpack-archive.ts";
 import { makeLayer } from "./layer.ts";
@@ -33,11 +33,10 @@ export async function executeCopy(op: CopyOp, request: OpRequest): Promise<Layer
   const asTar = request.isUnread && (await isOneDirectory(op, request));
   const { tellCounted } = request;
   const work = async (active: ActiveSnapshot): Promise<void> => {
-    const directory = tellCounted && (await countedDirectory(op, request));
-    const count = directory && openCount(directory, request);
-    const target = await openTarget(op, { request, active, count });
+    const counting = tellCounted && (await openCount(op, request));
+    const target = await openTarget(op, { request, active, count: counting?.count });
     // What is counted is just what is copied, whatever the pattern would select by now.
-    if (directory !== undefined) await copySource(target, directory);
+    if (counting !== undefined) await copySource(target, counting.directory);
     else
       for (const source of op.sources) {
         if (source.type === "path") await copyPaths(op, { source, target, request });
@@ -47,7 +46,9 @@ export async function executeCopy(op: CopyOp, request: OpRequest): Promise<Layer
     }
     await target.writer.finish();
     target.sync.end();
-    if (count !== undefined) tellCounted?.(new FileFields(0, count.files));
+    if (counting === undefined) return;
+    tellCounted?.(new FileFields(0, counting.count.files));
+    await counting.save();
   };
   return makeLayer(request, work, { asTar });
 }
@@ -60,7 +61,7 @@ interface Sources extends Pick<OpRequest, "environment"> {
 
 /**
  * Whether the files of a COPY can be counted while they are copied, instead of before: it writes a tar, in one go, of what
- * one directory of a context holds. @throws CONTEXT_SOURCE_NOT_FOUND, CONTEXT_UNREADABLE
+ * one directory of a context or of a stage holds. @throws CONTEXT_SOURCE_NOT_FOUND, CONTEXT_UNREADABLE
  */
 export async function canCountInPassing(
   op: CopyOp,
@@ -69,20 +70,31 @@ export async function canCountInPassing(
   const [source] = op.sources;
   if (!request.isUnread || op.exclude.length > 0 || source?.type !== "path") return false;
   const result = inputResult(source, request);
-  if (result?.type !== "tree" || result.digest !== undefined) return false;
-  return result.tree.local !== undefined && (await isOneDirectory(op, request));
+  if (result === undefined || (result.type === "tree" && result.digest !== undefined)) return false;
+  const { local } = await treeOf(result, request.environment);
+  return local !== undefined && (await isOneDirectory(op, request));
 }
 
-async function countedDirectory(op: CopyOp, request: Sources): Promise<Directory> {
+/** A count of the one directory that is copied. */
+interface Counting {
+  readonly directory: Directory;
+  readonly count: PassingCount;
+  /** Remembers the digests of files of a layer. Those of a context are remembered with the build's. */
+  readonly save: () => Promise<void>;
+}
+
+async function openCount(op: CopyOp, request: Sources): Promise<Counting> {
+  const { environment } = request;
+  const [source] = op.sources;
   const directory = await oneDirectory(op, request);
+  const result = source?.type === "path" ? inputResult(source, request) : undefined;
   // It was, before the copy had its turn.
-  if (directory === undefined) throw fileChanged(patternOf(op));
-  return directory;
-}
-
-function openCount(directory: Directory, { environment }: Sources): PassingCount {
-  const { statCache, signal } = environment;
-  return new PassingCount({ ...directory, statCache, signal });
+  if (directory === undefined || result === undefined) throw fileChanged(patternOf(op));
+  const statCache = await digestsOf(result, environment);
+  const count = new PassingCount({ ...directory, statCache, signal: environment.signal });
+  const save = async (): Promise<void> =>
+    result.type === "layers" ? statCache?.save() : undefined;
+  return { directory, count, save };
 }
 
 /**
