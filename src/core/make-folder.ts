@@ -11,12 +11,25 @@ export function makeFolder(path: string, mode = 0o777): void {
   try {
     mkdirSync(path, { mode });
   } catch (error) {
-    if (errnoOf(error) === "EEXIST" && isDirectory(path)) return;
+    if (isThere(error, path)) return;
     const parent = dirname(path);
-    if (errnoOf(error) !== "ENOENT" || parent === path || isDirectory(parent)) throw error;
+    if (errnoOf(error) !== "ENOENT" || parent === path) throw error;
     makeFolder(parent, mode);
-    makeFolder(path, mode);
+    makeInParent(path, mode);
   }
+}
+
+/** The second and last try: where the parent came from other hands in between, the first one told that it was missing. */
+function makeInParent(path: string, mode: number): void {
+  try {
+    mkdirSync(path, { mode });
+  } catch (error) {
+    if (!isThere(error, path)) throw error;
+  }
+}
+
+function isThere(error: unknown, path: string): boolean {
+  return errnoOf(error) === "EEXIST" && isDirectory(path);
 }
 
 /** Follows links, as mkdir does for all but the last component. */
