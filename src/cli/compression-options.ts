@@ -12,10 +12,7 @@ export function compressionOptions(usual: string): readonly Option[] {
   return [
     new Option("--compression <name>", `of layers: gzip, zstd or uncompressed (${usual})`),
     new Option("--compression-level <number>", "0 to 9 for gzip, 0 to 22 for zstd"),
-    new Option(
-      "--force-compression",
-      "bring layers that came in another compression into this one too",
-    ),
+    new Option("--force-compression", "bring layers that came in another form into this one too"),
   ];
 }
 

@@ -19,6 +19,12 @@ export interface GzipOptions {
 
 /** zlib's level where our own encoder cannot run. */
 const quickLevel = 2;
+
+/** What gzip of that level is made by, here and now: by zlib at that level, or by our own encoder. */
+export function gzipLevel(level?: number): number | "own" {
+  return level ?? (canEncode() ? "own" : quickLevel);
+}
+
 /** Bytes that may wait for their reader. */
 const ahead = 1024 * 1024;
 
@@ -37,8 +43,9 @@ export function compressGzip(input: AsyncIterable<Uint8Array>, options: GzipOpti
 
 async function* gzipChunks(
   input: AsyncIterable<Uint8Array>,
-  { level = canEncode() ? undefined : quickLevel, thread }: GzipOptions,
+  { level: asked, thread }: GzipOptions,
 ): AsyncGenerator<Buffer, void, undefined> {
+  const level = gzipLevel(asked);
   const source = new ByteSource(input);
   let checksum = 0;
   let size = 0;
@@ -50,7 +57,7 @@ async function* gzipChunks(
   };
   try {
     yield header;
-    yield* level === undefined ? deflateBlocks(fill, thread) : zlibBlocks(fill, level);
+    yield* level === "own" ? deflateBlocks(fill, thread) : zlibBlocks(fill, level);
     yield Buffer.concat([lastBlock, trailer(checksum, size)]);
   } finally {
     await source.close();

@@ -17,7 +17,7 @@ export { type ArchiveLimits, archiveLimits } from "./limits.ts";
 export { layerError, type LayerErrorCode } from "./errors.ts";
 export { findProgram } from "./filter-program.ts";
 export { isVersion, versionsOf } from "./file-versions.ts";
-export { compressGzip, type GzipOptions } from "./gzip.ts";
+export { compressGzip, gzipLevel, type GzipOptions } from "./gzip.ts";
 export { type OpenContent, openContent } from "./open-content.ts";
 export { digestChunks, openLayer, type OpenedLayer } from "./layer-stream.ts";
 export {
@@ -54,4 +54,4 @@ export {
   type TarName,
   whiteoutName,
 } from "./whiteouts.ts";
-export { compressZstd, defaultZstdLevel } from "./zstd.ts";
+export { compressZstd, zstdLevel } from "./zstd.ts";

@@ -46,16 +46,24 @@ async function* bytesOf(pieces: AsyncIterable<ZstdPiece>): AsyncGenerator<Buffer
   for await (const { bytes } of pieces) yield bytes;
 }
 
-/** Levels are zstd's own, 0 to 22; 0 means its default, which is 3. */
-export const defaultZstdLevel = 3;
+/** Levels are zstd's own, 0 to 22; 0 means its default. */
+const defaultLevel = 3;
+
+/** What zstd of that level is made at. */
+export function zstdLevel(level?: number): number {
+  return level === undefined || level === 0 ? defaultLevel : level;
+}
 
 /**
  * One zstd frame. The bytes depend on input, level and encoder version alone: on the version of Node's zstd or, before
  * Node 22.15, on that of the program `zstd`.
  * @throws LAYER_COMPRESSION_UNSUPPORTED when there is neither
  */
-export function compressZstd(input: AsyncIterable<Uint8Array>, level: number): Readable {
-  return Readable.from(zstdChunks(input, level), { objectMode: false, highWaterMark: 1 << 20 });
+export function compressZstd(input: AsyncIterable<Uint8Array>, level?: number): Readable {
+  return Readable.from(zstdChunks(input, zstdLevel(level)), {
+    objectMode: false,
+    highWaterMark: 1 << 20,
+  });
 }
 
 async function* zstdChunks(
@@ -71,7 +79,7 @@ async function* zstdChunks(
   const program = findProgram("zstd");
   if (program === undefined) throw noEncoder();
   // Its bytes are the same with any number of threads.
-  const args = ["-cq", "-T0", "--ultra", `-${String(level === 0 ? defaultZstdLevel : level)}`];
+  const args = ["-cq", "-T0", "--ultra", `-${String(level)}`];
   yield* pipeThrough({ program, args, attempt: "compress" }, input);
 }
 

@@ -1,20 +1,29 @@
 import { pipeline, Readable, Transform } from "node:stream";
 import { Digester, layerCompression, mediaTypes, vouchFor } from "../core/index.ts";
-import type { Descriptor } from "../image/index.ts";
+import { type Descriptor, plainDescriptor } from "../image/index.ts";
 import {
   compressGzip,
   compressZstd,
   decompress,
-  defaultZstdLevel,
   digestChunks,
+  gzipLevel,
   layerTarChunks,
   type LayerTarOptions,
+  zstdLevel,
 } from "../layer/index.ts";
 import type { Snapshotter } from "../snapshot/index.ts";
+import type { LayerBlob } from "../store/index.ts";
 import { localError } from "./errors.ts";
 import type { ImageLayer } from "./image-layers.ts";
-import { ensureLayerBlob, findLayerBlobs, type LayerPlace, layerMissing } from "./layer-blobs.ts";
-import type { BlobListener, ExportOptions } from "./types.ts";
+import {
+  ensureLayerBlob,
+  fetchPublished,
+  findLayerBlobs,
+  isHere,
+  type LayerPlace,
+  layerMissing,
+} from "./layer-blobs.ts";
+import type { BlobListener, ExportOptions, FetchLayer, PublishedLayer } from "./types.ts";
 
 export interface ExportPlace extends LayerPlace {
   readonly snapshots: Snapshotter;
@@ -31,40 +40,94 @@ const compressions = {
   gzip: {
     compress: (tar: Chunks, { compressionLevel: level, thread }: ExportOptions): Readable =>
       compressGzip(tar, { level, thread }),
+    levelOf: gzipLevel,
     mediaType: mediaTypes.ociLayerGzip,
   },
   zstd: {
-    compress: (tar: Chunks, { compressionLevel: level = defaultZstdLevel }: ExportOptions) =>
+    compress: (tar: Chunks, { compressionLevel: level }: ExportOptions): Readable =>
       compressZstd(tar, level),
+    levelOf: zstdLevel,
     mediaType: mediaTypes.ociLayerZstd,
   },
 } as const;
 
+/** `ExportOptions` of layers that do not leave as plain tars. */
+type CompressOptions = ExportOptions & { readonly compression: keyof typeof compressions };
+
 /**
- * Chooses the form of one layer: a blob that is here in the right compression; with `reuse` the form in which it was
- * published; else a new one. Plain tars are not written: their digest is the diffId.
+ * Chooses the form of one layer: that in which it was published, where that serves; else a blob that was made here just
+ * as it is asked for, level included; else a new one. So what leaves never depends on what left before. Plain tars are
+ * not written: their digest is the diffId.
  */
 export async function exportLayer(
   place: ExportPlace,
   layer: ImageLayer,
   options: ExportOptions,
 ): Promise<ExportedLayer> {
-  const { compression, reuse, fetchLayer } = options;
-  const present = await findLayerBlobs(place.store, layer);
-  const isRight = (blob: Descriptor): boolean => layerCompression(blob.mediaType) === compression;
-  const right = present.find(isRight);
-  if (right !== undefined) return storedLayer(place, right);
+  const { compression } = options;
+  const published = await publishedLayer(place, layer, options);
+  if (published !== undefined) return published;
+  if (compression !== "none") return compressedLayer(place, layer, { ...options, compression });
+  const isPlain = ({ mediaType }: Descriptor): boolean => layerCompression(mediaType) === "none";
+  const plain = (await findLayerBlobs(place.store, layer)).find(isPlain);
+  return plain === undefined ? plainLayer(place, layer, options) : storedLayer(place, plain);
+}
+
+/** The layer in the form in which it was published, unless it has to leave in another one or cannot be had. */
+async function publishedLayer(
+  place: ExportPlace,
+  layer: ImageLayer,
+  options: ExportOptions,
+): Promise<ExportedLayer | undefined> {
   const { published } = layer;
-  const isWanted =
-    published !== undefined && (isRight(published) || (reuse && isReusable(published, options)));
-  if (isWanted) {
-    const stored = present.find(({ digest }) => digest === published.digest);
-    if (stored !== undefined) return storedLayer(place, stored);
-    if (fetchLayer !== undefined) return fetchedLayer(place, { layer, published, options });
-  }
-  return compression === "none"
-    ? plainLayer(place, layer, options)
-    : compressedLayer(place, layer, { ...options, compression });
+  if (published === undefined) return undefined;
+  const isKept = isAsked(published, options) || (options.reuse && isReusable(published, options));
+  if (!isKept) return undefined;
+  // What a cache of another machine has of it says nothing about a layer that was built here after all.
+  if (published.origins !== undefined && (await isBuiltHere(place, layer))) return undefined;
+  if (await isHere(place.store, published)) return storedLayer(place, published);
+  const { fetchLayer } = options;
+  return fetchLayer && fetchedLayer(place, published, { ...options, fetchLayer });
+}
+
+/** Whether nothing else was asked for; nobody knows the level of what others compressed. */
+function isAsked({ mediaType }: Descriptor, { compression, ...options }: ExportOptions): boolean {
+  if (layerCompression(mediaType) !== compression) return false;
+  return compression === "none" || options.compressionLevel === undefined;
+}
+
+/**
+ * A blob of the layer that was made here at the level that is asked for. One of unknown level serves where no level is
+ * forced, and only of a layer that came from elsewhere: earlier versions kept whatever level came first.
+ */
+async function findCompressed(
+  place: ExportPlace,
+  layer: ImageLayer,
+  { compression, compressionLevel, reuse }: CompressOptions,
+): Promise<LayerBlob | undefined> {
+  const isRight = (blob: Descriptor): boolean => layerCompression(blob.mediaType) === compression;
+  const present = (await findLayerBlobs(place.store, layer)).filter(isRight);
+  const made = present.find((blob) => isMadeAt(blob, compression, compressionLevel));
+  if (made !== undefined) return made;
+  const isFree = layer.published === undefined && (reuse || compressionLevel === undefined);
+  const unknown = isFree ? present.find(({ levels }) => levels === undefined) : undefined;
+  return unknown === undefined || (await isBuiltHere(place, layer)) ? undefined : unknown;
+}
+
+/** Whether compressing the layer here, at that level or the default one, is known to have given this blob. */
+export function isMadeAt(
+  { levels = [] }: LayerBlob,
+  compression: keyof typeof compressions,
+  level: number | undefined,
+): boolean {
+  if (levels.length === 0) return false;
+  // The encoder is loaded where it has to be.
+  if (compression === "gzip" && level === undefined && levels.includes("own")) return true;
+  return levels.includes(compressions[compression].levelOf(level));
+}
+
+async function isBuiltHere({ snapshots }: ExportPlace, { chainId }: ImageLayer): Promise<boolean> {
+  return (await snapshots.stat(chainId))?.reproducible === true;
 }
 
 /** Docker's media types know no zstd. */
@@ -79,18 +142,14 @@ function storedLayer(place: ExportPlace, descriptor: Descriptor): ExportedLayer 
 /** A layer that is only in a registry: it comes here when the other side has not got it already. */
 function fetchedLayer(
   place: ExportPlace,
-  request: {
-    readonly layer: ImageLayer;
-    readonly published: Descriptor;
-    readonly options: ExportOptions;
-  },
+  published: PublishedLayer,
+  options: ExportOptions & { readonly fetchLayer: FetchLayer },
 ): ExportedLayer {
-  const { layer, published, options } = request;
   return {
     descriptor: published,
     open: async (signal = options.signal) => {
-      const { digest } = await ensureLayerBlob(place, layer, { ...options, signal });
-      return place.store.blobs.open(digest);
+      await fetchPublished(place, published, { ...options, signal });
+      return place.store.blobs.open(published.digest);
     },
   };
 }
@@ -115,17 +174,20 @@ async function plainLayer(
   };
 }
 
-/** Compresses the layer into a blob, once: the next export finds it. */
+/** Compresses the layer into a blob, once: the next export at this level finds it. */
 async function compressedLayer(
   place: ExportPlace,
   layer: ImageLayer,
-  options: ExportOptions & { readonly compression: keyof typeof compressions },
+  options: CompressOptions,
 ): Promise<ExportedLayer> {
-  const { signal, compression } = options;
-  const { compress, mediaType } = compressions[compression];
+  const { signal, compression, compressionLevel } = options;
+  const { compress, levelOf, mediaType } = compressions[compression];
+  const find = async (): Promise<Descriptor | undefined> => {
+    const found = await findCompressed(place, layer, options);
+    return found && plainDescriptor(found);
+  };
   const work = async (): Promise<Descriptor> => {
-    const isRight = (blob: Descriptor): boolean => layerCompression(blob.mediaType) === compression;
-    const present = (await findLayerBlobs(place.store, layer)).find(isRight);
+    const present = await find();
     if (present !== undefined) return present;
     // Of what gzip gets it keeps nothing.
     const tar = await openTar(place, layer, { ...options, isPassing: compression === "gzip" });
@@ -135,7 +197,8 @@ async function compressedLayer(
       const heard = listener === undefined ? compressed : tellOf(compressed, listener);
       const written = await place.store.blobs.write(heard, undefined, signal);
       const descriptor = { mediaType, ...written };
-      await place.store.layerBlobs.add(layer.diffId, descriptor);
+      const levels = [levelOf(compressionLevel)];
+      await place.store.layerBlobs.add(layer.diffId, { ...descriptor, levels });
       listener?.finish(descriptor);
       return descriptor;
     } catch (error) {
@@ -143,7 +206,9 @@ async function compressedLayer(
       throw error;
     }
   };
-  const name = `${compression} ${layer.diffId}`;
+  const present = await find();
+  if (present !== undefined) return storedLayer(place, present);
+  const name = `${compression} ${String(compressionLevel ?? "default")} ${layer.diffId}`;
   const locked = async (): Promise<Descriptor> => place.store.withLock(name, work, signal);
   return storedLayer(place, await place.flights.run(name, locked, signal));
 }

@@ -6,6 +6,7 @@ export {
   type UsageGroup,
 } from "./disk-usage.ts";
 export type { LocalErrorCode } from "./errors.ts";
+export { isMadeAt } from "./export-layer.ts";
 export {
   collectGarbage,
   type GcOptions,

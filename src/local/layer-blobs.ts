@@ -2,7 +2,7 @@ import { Transform } from "node:stream";
 import { shortDigest } from "../core/index.ts";
 import { copyContent, type ContentSource, type Descriptor } from "../image/index.ts";
 import type { Snapshotter } from "../snapshot/index.ts";
-import type { Store } from "../store/index.ts";
+import type { LayerBlob, Store } from "../store/index.ts";
 import { localError } from "./errors.ts";
 import type { ImageLayer } from "./image-layers.ts";
 import type { SingleFlight } from "./single-flight.ts";
@@ -29,14 +29,15 @@ export interface FetchOptions {
 export async function findLayerBlobs(
   store: Store,
   layer: ImageLayer,
-): Promise<readonly Descriptor[]> {
+): Promise<readonly LayerBlob[]> {
   const known = await store.layerBlobs.get(layer.diffId);
-  const candidates = layer.published === undefined ? known : [layer.published, ...known];
-  const digests = new Set<string>();
-  const found: Descriptor[] = [];
-  for (const candidate of candidates) {
-    if (digests.has(candidate.digest)) continue;
-    digests.add(candidate.digest);
+  const { published } = layer;
+  const isPublished = ({ digest }: Descriptor): boolean => digest === published?.digest;
+  const levels = known.find(isPublished)?.levels;
+  const first = published && { ...published, ...(levels && { levels }) };
+  const others = known.filter((blob) => !isPublished(blob));
+  const found: LayerBlob[] = [];
+  for (const candidate of first === undefined ? others : [first, ...others]) {
     if (await isHere(store, candidate)) found.push(candidate);
   }
   return found;
@@ -52,21 +53,24 @@ export async function ensureLayerBlob(
   options: FetchOptions,
 ): Promise<Descriptor> {
   const { published } = layer;
-  const { fetchLayer, signal } = options;
+  const { fetchLayer } = options;
   const [present] = await findLayerBlobs(place.store, layer);
   if (present !== undefined) return present;
   if (published === undefined || fetchLayer === undefined) throw layerMissing(place, layer);
-  await place.flights.run(
-    `blob ${published.digest}`,
-    async () =>
-      place.store.withLock(
-        `blob ${published.digest}`,
-        async () => fetchBlob(place.store, published, { ...options, fetchLayer }),
-        signal,
-      ),
-    signal,
-  );
+  await fetchPublished(place, published, { ...options, fetchLayer });
   return published;
+}
+
+/** That blob and no other form of its layer, unless it is here. One process fetches; the others wait for it. */
+export async function fetchPublished(
+  { store, flights }: LayerPlace,
+  published: PublishedLayer,
+  options: FetchOptions & { readonly fetchLayer: FetchLayer },
+): Promise<void> {
+  const { signal } = options;
+  const name = `blob ${published.digest}`;
+  const work = async (): Promise<void> => fetchBlob(store, published, options);
+  await flights.run(name, async () => store.withLock(name, work, signal), signal);
 }
 
 async function fetchBlob(
@@ -120,7 +124,8 @@ export function countBytes(tell: (current: number) => void): Transform {
   });
 }
 
-async function isHere(store: Store, { digest, size }: Descriptor): Promise<boolean> {
+/** Whether the blob is in the store, as long as it should be. */
+export async function isHere(store: Store, { digest, size }: Descriptor): Promise<boolean> {
   return (await store.blobs.size(digest)) === size;
 }
 

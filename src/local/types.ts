@@ -119,7 +119,10 @@ export interface StackLayer {
 /** Form in which layers leave: as plain tars (save), compressed (push), or whatever exists (copy). */
 export interface ExportOptions {
   readonly compression: LayerCompression;
-  /** 0 to 9 for gzip, 2 unless given; 0 to 22 for zstd, 3 unless given. */
+  /**
+   * 0 to 9 for gzip, our own encoder unless given; 0 to 22 for zstd, 3 unless given. It is that of every layer that was
+   * built here, whatever is there already; of others where `reuse` does not keep them.
+   */
   readonly compressionLevel?: number;
   /** Leave layers in the form in which they came, such as those of a base as it was pulled. */
   readonly reuse: boolean;

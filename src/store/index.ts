@@ -24,7 +24,9 @@ export { openStore, storeFormat } from "./open-store.ts";
 export { parseDescriptorRecord } from "./records.ts";
 export type { SweepReport } from "./sweep.ts";
 export type {
+  BlobLevel,
   BlobStore,
+  LayerBlob,
   LayerBlobIndex,
   LayerOrigin,
   LayerOriginIndex,

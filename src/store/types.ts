@@ -86,13 +86,26 @@ export interface NameStore {
   sweep(): Promise<number>;
 }
 
+/** A level of the compression that a blob's media type tells; `own` is our own encoder, which has but one. */
+export type BlobLevel = number | "own";
+
+/** A blob of a layer. */
+export interface LayerBlob extends Descriptor {
+  /**
+   * At which levels the layer became just these bytes when it was compressed here. Absent for blobs that came from
+   * elsewhere, and in records of versions that did not note it.
+   */
+  readonly levels?: readonly BlobLevel[];
+}
+
 /**
  * Which blobs hold a layer in which form: diffId → descriptors of compressed or plain tars of exactly those bytes.
  * A hint, never a promise: the blob may be gone.
  */
 export interface LayerBlobIndex {
-  get(diffId: DiffId): Promise<readonly Descriptor[]>;
-  add(diffId: DiffId, descriptor: Descriptor): Promise<void>;
+  get(diffId: DiffId): Promise<readonly LayerBlob[]>;
+  /** Levels that are known of the blob stay known. */
+  add(diffId: DiffId, blob: LayerBlob): Promise<void>;
   /** Forgets one blob of the layer, or all of them. */
   remove(diffId: DiffId, blob?: Digest): Promise<void>;
   list(): AsyncIterable<DiffId>;

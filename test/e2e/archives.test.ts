@@ -91,6 +91,42 @@ test("saving twice gives the same bytes", async () => {
   await runProgram("cmp", [join(folder, "one.tar"), join(folder, "two.tar")]);
 });
 
+test("a level that is asked for is that of layers that were built here, and no level is the usual one, whatever left before", async () => {
+  const words = Array.from({ length: 50_000 }, (_, at) => ((at * at * 31) % 9973).toString(36));
+  const folder = await context({ Dockerfile: "FROM BUSYBOX\nCOPY f /\n", f: words.join(" ") });
+  const layersAt = async (root: string, ...flags: string[]): Promise<readonly string[]> => {
+    const layout = join(await makeFolder(), "layout");
+    await expectCli(["save", "--format", "oci-dir", "-o", layout, ...flags, "leveled:1"], { root });
+    const { stdout } = await expectCli(["image", "inspect", "--raw", `oci:${layout}`], { root });
+    const { layers } = JSON.parse(stdout) as { readonly layers: readonly { digest: string }[] };
+    return layers.map(({ digest }) => digest);
+  };
+  const [one, two] = [await workspace.freshRoot(), await workspace.freshRoot()];
+  for (const root of [one, two]) await expectCli(["-t", "leveled:1", folder], { root });
+  const level = (number: number): string[] => ["--compression-level", String(number)];
+  const quick = await layersAt(one, ...level(1));
+  const high = await layersAt(one, ...level(9));
+  const usual = await layersAt(one);
+  // The base was pulled and stays; the layer above it was built.
+  expect(new Set([quick[0], high[0], usual[0]]).size).toBe(1);
+  expect(new Set([quick[1], high[1], usual[1]]).size).toBe(3);
+  expect(await layersAt(two)).toEqual(usual);
+  expect(await layersAt(two, ...level(9))).toEqual(high);
+  const forced = await layersAt(one, ...level(9), "--force-compression");
+  expect(forced[0]).not.toBe(usual[0]);
+  expect(forced[1]).toBe(high[1]);
+  expect(await layersAt(one)).toEqual(usual);
+  const output = join(await makeFolder(), "built");
+  const spec = `type=oci,tar=false,compression-level=1,dest=${output}`;
+  await expectCli(["-t", "leveled:2", "-o", spec, folder], { root: one });
+  const { stdout } = await expectCli(["image", "inspect", "--raw", `oci:${output}`], { root: one });
+  expect(JSON.parse(stdout)).toMatchObject({ layers: quick.map((digest) => ({ digest })) });
+  const copied = join(await makeFolder(), "copied");
+  await expectCli(["image", "cp", "leveled:1", `oci:${copied}`], { root: one });
+  const copy = await expectCli(["image", "inspect", "--raw", `oci:${copied}`], { root: one });
+  expect(JSON.parse(copy.stdout)).toMatchObject({ layers: usual.map((digest) => ({ digest })) });
+});
+
 test("-o writes archives that load elsewhere, oci and docker", async () => {
   const folder = await context({ Dockerfile: "FROM BUSYBOX\nRUN echo out >/o\n" });
   for (const type of ["oci", "docker"]) {

@@ -289,6 +289,20 @@ describe("a directory", () => {
     expect(await typesOf("a", "compression=gzip")).toEqual(["+zstd"]);
     expect(await typesOf("a", "compression=gzip,force-compression=true")).toEqual(["+gzip"]);
     expect(await typesOf("b", "compression=uncompressed")).toEqual([""]);
+    const layersOf = async (tag: string): Promise<readonly string[]> => {
+      const { stdout } = await expectCli(["image", "inspect", "--raw", `oci:${directory}:${tag}`]);
+      return (JSON.parse(stdout) as Wire).layers.map(({ digest }) => digest);
+    };
+    const usual = await layersOf("a");
+    await typesOf("c", "compression-level=9");
+    const high = await layersOf("c");
+    expect(high.filter((digest) => usual.includes(digest))).toEqual([]);
+    await typesOf("a", "compression=gzip,compression-level=9");
+    expect(await layersOf("a")).toEqual(usual);
+    await typesOf("a", "compression=gzip,compression-level=9,force-compression=true");
+    expect(await layersOf("a")).toEqual(high);
+    await typesOf("c", "force-compression=true");
+    expect(await layersOf("c")).toEqual(usual);
     const root = await workspace.freshRoot();
     const from = ["--cache-from", `type=local,src=${directory},tag=b`];
     expect(ran(await expectCli([...from, folder], { root }))).toEqual([]);

@@ -5,7 +5,7 @@ import { apiError, usageError } from "../errors.ts";
 export interface CompressionChoice {
   readonly compression?: LayerCompression;
   readonly compressionLevel?: number;
-  /** Layers that came in another compression are brought into this one too. */
+  /** Layers that came in another form are brought into this one too. */
   readonly forceCompression?: boolean;
 }
 

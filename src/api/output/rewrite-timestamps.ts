@@ -12,6 +12,7 @@ import { serializeImageConfig } from "../../image/index.ts";
 import {
   compressGzip,
   digestChunks,
+  gzipLevel,
   layerTarChunks,
   type LayerEntryWithContent,
 } from "../../layer/index.ts";
@@ -80,7 +81,8 @@ async function rewriteLayer(
     signal,
   );
   const found = diffId(digester.digest());
-  await store.layerBlobs.add(found, { mediaType: mediaTypes.ociLayerGzip, ...written });
+  const blob = { mediaType: mediaTypes.ociLayerGzip, ...written, levels: [gzipLevel()] };
+  await store.layerBlobs.add(found, blob);
   const created = engine.clock.now().toISOString();
   const record = { diffIds: [found], chainId: undefined, created, durationMs: 0 };
   await cache.store(key, object, record);

@@ -41,7 +41,7 @@ export interface WriteCacheRequest {
   readonly isNew?: boolean;
   readonly form: CacheForm;
   /** Whether a layer that is there may stay in the form that it has. */
-  readonly isGoodForm: (blob: Descriptor) => boolean;
+  readonly isGoodForm: (layer: DiffId, blob: Descriptor) => boolean | Promise<boolean>;
   /**
    * Gives layers a form, those of them that can be had: blobs, and where their bytes come from.
    */
@@ -202,12 +202,12 @@ async function compose(
   const { form, isGoodForm, exportLayers } = request;
   const present = standing?.contents.layers ?? new Map<DiffId, Descriptor>();
   const wanted = layersOf(request.records);
-  const exported = await exportLayers(
-    wanted.filter((layer) => {
-      const blob = present.get(layer);
-      return blob === undefined || !isGoodForm(blob);
-    }),
-  );
+  const missing: DiffId[] = [];
+  for (const layer of wanted) {
+    const blob = present.get(layer);
+    if (blob === undefined || !(await isGoodForm(layer, blob))) missing.push(layer);
+  }
+  const exported = await exportLayers(missing);
   const own = { records: request.records, layers: exported.layers };
   const merged =
     request.isNew === true

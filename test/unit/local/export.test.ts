@@ -10,7 +10,7 @@ import {
   parseManifest,
   serializeImageConfig,
 } from "../../../src/image/index.ts";
-import type { FetchLayer, LocalImage } from "../../../src/local/index.ts";
+import type { ExportOptions, FetchLayer, LocalImage } from "../../../src/local/index.ts";
 import { collect } from "../../support/collect.ts";
 import { imageConfig, type MadeImage } from "../../support/image-maker.ts";
 import { withImages } from "../../support/with-images.ts";
@@ -89,6 +89,172 @@ test("a built image is compressed once, to the same digest at the same level", a
 
   const again = await withImages();
   expect((await again.images.exportImage(await built(again), options)).root).toEqual(first.root);
+});
+
+/** Text that becomes other bytes at each level. */
+const words = Array.from({ length: 20_000 }, (_, at) => ((at * at * 31) % 9973).toString(36)).join(
+  " ",
+);
+
+async function builtOfWords(place: Place): Promise<LocalImage> {
+  const { diffId } = await place.snapshots.commitFiles(undefined, { words });
+  return place.images.create(serializeImageConfig(imageConfig([diffId])), ["words"]);
+}
+
+async function layerOf(
+  { images }: Place,
+  image: LocalImage,
+  options: ExportOptions,
+): Promise<Descriptor> {
+  const [layer] = (await readManifest(await images.exportImage(image, options))).layers;
+  if (layer === undefined) throw new Error("an image without layers");
+  return layer;
+}
+
+const [gzip, zstd] = [{ compression: "gzip" }, { compression: "zstd" }] as const;
+const forms = [gzip, { ...gzip, compressionLevel: 1 }, { ...gzip, compressionLevel: 9 }] as const;
+
+/** What earlier versions knew of the blobs of a layer: not their level. */
+async function forgetLevels({ store }: Place): Promise<void> {
+  for await (const layer of store.layerBlobs.list()) {
+    for (const { mediaType, digest, size } of await store.layerBlobs.get(layer)) {
+      await store.layerBlobs.remove(layer, digest);
+      await store.layerBlobs.add(layer, { mediaType, digest, size });
+    }
+  }
+}
+
+test("a layer that was built here has the level that is asked for, whatever left before", async () => {
+  const fresh: Descriptor[] = [];
+  for (const form of forms) {
+    const place = await withImages();
+    fresh.push(await layerOf(place, await builtOfWords(place), { ...form, reuse: true }));
+  }
+  expect(new Set(fresh.map(({ digest }) => digest)).size).toBe(forms.length);
+  const place = await withImages();
+  const image = await builtOfWords(place);
+  const made: string[] = [];
+  const listenTo = (layer: string): Promise<undefined> => {
+    made.push(layer);
+    return Promise.resolve(undefined);
+  };
+  const turns = [1, 2, 0, 2, 1, 0].flatMap((at) => [
+    { at, reuse: true },
+    { at, reuse: false },
+  ]);
+  for (const { at, reuse } of turns) {
+    const form = forms[at] ?? gzip;
+    expect(await layerOf(place, image, { ...form, reuse, listenTo })).toEqual(fresh[at]);
+  }
+  const usual = { ...gzip, reuse: true } as const;
+  const other = await withImages();
+  const { root } = await other.images.exportImage(await builtOfWords(other), usual);
+  expect((await place.images.exportImage(image, usual)).root).toEqual(root);
+  // Each form once.
+  expect(made).toHaveLength(forms.length);
+  expect(new Set((await collect(place.store.blobs.list())).map(({ digest }) => digest))).toEqual(
+    new Set([image.id, ...fresh.map(({ digest }) => digest)]),
+  );
+});
+
+test("levels of zstd are kept apart, too, and its default is level 3", async () => {
+  const place = await withImages();
+  const image = await builtOfWords(place);
+  const at = (compressionLevel?: number): Promise<Descriptor> =>
+    layerOf(place, image, {
+      ...{ ...zstd, reuse: true },
+      ...(compressionLevel === undefined ? {} : { compressionLevel }),
+    });
+  const high = await at(19);
+  const usual = await at();
+  expect(usual.digest).not.toBe(high.digest);
+  expect(await at(3)).toEqual(usual);
+  expect(await at(0)).toEqual(usual);
+  expect(await at(19)).toEqual(high);
+});
+
+test("exports at two levels at the same time do not mix", async () => {
+  const place = await withImages();
+  const image = await builtOfWords(place);
+  const ways = [...forms, ...forms];
+  const layers = await Promise.all(
+    ways.map((form) => layerOf(place, image, { ...form, reuse: false })),
+  );
+  for (const [at, form] of ways.entries()) {
+    const alone = await withImages();
+    const other = await builtOfWords(alone);
+    expect(layers[at]).toEqual(await layerOf(alone, other, { ...form, reuse: false }));
+  }
+});
+
+test("a blob of unknown level does not stand for a layer that was built here", async () => {
+  const place = await withImages();
+  const image = await builtOfWords(place);
+  const quick = await layerOf(place, image, { ...gzip, compressionLevel: 1, reuse: true });
+  await forgetLevels(place);
+  const other = await withImages();
+  const usual = await layerOf(other, await builtOfWords(other), { ...gzip, reuse: true });
+  expect(await layerOf(place, image, { ...gzip, reuse: true })).toEqual(usual);
+  // Made once more, and known from now on.
+  expect(await layerOf(place, image, { ...gzip, compressionLevel: 1, reuse: true })).toEqual(quick);
+});
+
+test("a pulled layer keeps its bytes until a form is forced, and then again without force", async () => {
+  const place = await withImages();
+  const made = await place.registry.addImage([{ words }]);
+  const image = await pulled(place, made);
+  const [published] = made.layers;
+  const same = async (form: Omit<ExportOptions, "reuse">): Promise<void> =>
+    expect(await layerOf(place, image, { ...form, reuse: true })).toEqual(published);
+  for (const form of [...forms, zstd]) await same(form);
+  const forced = await layerOf(place, image, { ...gzip, compressionLevel: 1, reuse: false });
+  expect(forced.digest).not.toBe(published?.digest);
+  const high = await layerOf(place, image, { ...zstd, compressionLevel: 19, reuse: false });
+  const usual = await layerOf(place, image, { ...zstd, reuse: false });
+  expect(usual.digest).not.toBe(high.digest);
+  for (const form of [...forms, zstd]) await same(form);
+  // It is gzip, of which no level was asked.
+  expect(await layerOf(place, image, { ...gzip, reuse: false })).toEqual(published);
+});
+
+test("a pulled layer of which no manifest tells any more keeps its bytes", async () => {
+  const place = await withImages();
+  const made = await place.registry.addImage([{ words }]);
+  await pulled(place, made);
+  const config = serializeImageConfig({ ...imageConfig(made.diffIds), author: "me" });
+  const image = await place.images.create(config, ["mine"]);
+  for (const form of forms) {
+    expect(await layerOf(place, image, { ...form, reuse: true })).toEqual(made.layers[0]);
+  }
+  const forced = await layerOf(place, image, { ...gzip, compressionLevel: 1, reuse: false });
+  expect(forced.digest).not.toBe(made.layers[0]?.digest);
+  expect(await layerOf(place, image, { ...gzip, reuse: true })).toEqual(made.layers[0]);
+});
+
+test("what a cache of another machine has of a layer is nothing to one that was built here", async () => {
+  const place = await withImages();
+  const image = await builtOfWords(place);
+  const [layer] = image.config.diffIds;
+  if (layer === undefined) throw new Error("an image without layers");
+  const other = await withImages();
+  const usual = await layerOf(other, await builtOfWords(other), { ...gzip, reuse: true });
+  const blob = { mediaType: mediaTypes.ociLayerZstd, digest: digestOf("theirs"), size: 6 };
+  await place.store.layerOrigins.add(layer, { blob, place: "type=registry,ref=cache" });
+  const fetchLayer: FetchLayer = () => Promise.reject(new Error("nobody asks"));
+  const options = { ...gzip, reuse: true, fetchLayer } as const;
+  expect(await layerOf(place, image, options)).toEqual(usual);
+});
+
+test("a layer whose blob has gone is fetched in the form in which it was published", async () => {
+  const place = await withImages();
+  const made = await place.registry.addImage([{ words }]);
+  const image = await pulled(place, made);
+  await layerOf(place, image, { ...zstd, reuse: false });
+  for (const { digest } of made.layers) await place.store.blobs.remove(digest);
+  const fetchLayer: FetchLayer = async (descriptor) => place.registry.fetch(descriptor);
+  const exported = await place.images.exportImage(image, { ...gzip, reuse: true, fetchLayer });
+  expect(exported.root).toEqual(made.root);
+  await receive(exported);
 });
 
 test("with reuse a layer leaves in the form in which it came", async () => {

@@ -189,6 +189,23 @@ test("what cannot be read stops gc before it deletes; what is damaged does not",
   expect(await blobsHere(place)).toEqual(new Set([image.id, broken.digest]));
 });
 
+test("a layer's blobs of all levels stay as long as the layer, and go with it", async () => {
+  const place = await withImages();
+  const image = await built(place, "app", "layer ".repeat(3000));
+  for (const compressionLevel of [1, 9]) {
+    const options = { compression: "gzip", compressionLevel, reuse: false } as const;
+    await place.images.exportImage(image, options);
+  }
+  const before = await blobsHere(place);
+  expect(before.size).toBe(3);
+  await gc(place);
+  expect(await blobsHere(place)).toEqual(before);
+  await place.images.remove("app");
+  await gc(place);
+  expect(await blobsHere(place)).toEqual(new Set());
+  expect(await collect(place.store.layerBlobs.list())).toEqual([]);
+});
+
 test("hints to blobs that are gone are forgotten", async () => {
   const place = await withImages();
   const image = await built(place, "app", "layer");

@@ -106,6 +106,24 @@ test("blobs of a layer are added and forgotten one by one", async () => {
   expect(await collect(store.layerBlobs.list())).toEqual([]);
 });
 
+test("levels that gave a blob stay known, whoever adds it, and what is no level is none", async () => {
+  const { store, root } = await withStore();
+  const layer = diffId(digestOf("leveled"));
+  const blob = descriptor("gzip");
+  await store.layerBlobs.add(layer, blob);
+  expect(await store.layerBlobs.get(layer)).toEqual([blob]);
+  await store.layerBlobs.add(layer, { ...blob, levels: ["own"] });
+  await store.layerBlobs.add(layer, { ...blob, levels: [9, "own"] });
+  await store.layerBlobs.add(layer, blob);
+  expect(await store.layerBlobs.get(layer)).toEqual([{ ...blob, levels: ["own", 9] }]);
+  const folder = join(root, "layer-blobs", layer.replace(":", "-"));
+  const [file = ""] = await readdir(folder);
+  for (const levels of ["9", {}, [null, "best"]]) {
+    await writeFile(join(folder, file), JSON.stringify({ ...blob, levels }));
+    expect(await store.layerBlobs.get(layer)).toEqual([blob]);
+  }
+});
+
 test("what is written while somebody waits for a sync of all is durable with that", async () => {
   const { store } = await withStore();
   const all = store.sync();

@@ -12,9 +12,10 @@ import {
   parseReference,
   type DiffId,
 } from "../../../core/index.ts";
-import type { ContentSource, Descriptor } from "../../../image/index.ts";
-import type { StackLayer } from "../../../local/index.ts";
+import { plainDescriptor, type ContentSource, type Descriptor } from "../../../image/index.ts";
+import { isMadeAt, type StackLayer } from "../../../local/index.ts";
 import type { Plan } from "../../../plan/index.ts";
+import type { LayerBlob } from "../../../store/index.ts";
 import type { BaseImages } from "../../base-images.ts";
 import type { Engine } from "../../engine.ts";
 import { openEarlyUploads, type EarlyUploads } from "../../output/early-uploads.ts";
@@ -108,7 +109,7 @@ async function write(place: CachePlace, work: Export): Promise<WrittenCache> {
 
 async function writeOnce(place: CachePlace, work: Export): Promise<WrittenCache> {
   const { engine, steps, target, step, collected } = work;
-  const { compression = "gzip", forceCompression, isImageManifest, dockerTypes } = target;
+  const { isImageManifest, dockerTypes } = target;
   return writeCache({
     place,
     records: collected.records,
@@ -116,7 +117,7 @@ async function writeOnce(place: CachePlace, work: Export): Promise<WrittenCache>
     isLost: (layer) => work.imported?.isLost(layer) ?? false,
     isNew: target.reset,
     form: { isImageManifest, dockerTypes },
-    isGoodForm: ({ mediaType }) => !forceCompression || layerCompression(mediaType) === compression,
+    isGoodForm: (layer, blob) => isGoodForm(layer, blob, work),
     exportLayers: (wanted) => exportLayers(place, wanted, work),
     onReplaced: (reason) =>
       steps.warn({
@@ -128,6 +129,20 @@ async function writeOnce(place: CachePlace, work: Export): Promise<WrittenCache>
     now: () => engine.clock.now(),
     signal: engine.signal,
   });
+}
+
+/** What was compressed here has to be of the level that is forced, too; what others compressed may be of any. */
+async function isGoodForm(
+  layer: DiffId,
+  { mediaType, digest }: Descriptor,
+  { engine, target }: Export,
+): Promise<boolean> {
+  const { compression = "gzip", compressionLevel, forceCompression } = target;
+  if (!forceCompression) return true;
+  if (layerCompression(mediaType) !== compression) return false;
+  if (compression === "none") return true;
+  const own = (await engine.store.layerBlobs.get(layer)).find((blob) => blob.digest === digest);
+  return own?.levels === undefined || isMadeAt(own, compression, compressionLevel);
 }
 
 /** Gives layers that the place lacks the form that was asked for; they are sent while they are compressed. */
@@ -166,7 +181,7 @@ async function exportLayers(
   }
 }
 
-/** Without a compression that was asked for, a blob that is here stays as it is. */
+/** Without a form that was asked for, a blob that is here stays as it is: an image that leaves has it, too. */
 async function describeLayer(
   { diffId, parent, chainId }: CacheState,
   { engine, target, imported, borrowed }: Export,
@@ -176,12 +191,19 @@ async function describeLayer(
   if (known !== undefined && (await engine.snapshots.stat(chainId)) === undefined) {
     borrowed.add(diffId);
   }
-  if (target.compression !== undefined) return { ...layer, published: known };
-  const { blobs, layerBlobs } = engine.store;
-  for (const blob of await layerBlobs.get(diffId)) {
-    if ((await blobs.size(blob.digest)) === blob.size) return { ...layer, published: blob };
+  const { compression, compressionLevel, forceCompression } = target;
+  if (compression !== undefined || compressionLevel !== undefined || forceCompression) {
+    return { ...layer, published: known };
   }
-  return { ...layer, published: known };
+  const { blobs, layerBlobs } = engine.store;
+  const isDefault = (blob: LayerBlob): boolean =>
+    layerCompression(blob.mediaType) === "gzip" && isMadeAt(blob, "gzip", undefined);
+  const here: LayerBlob[] = [];
+  for (const blob of await layerBlobs.get(diffId)) {
+    if ((await blobs.size(blob.digest)) === blob.size) here.push(blob);
+  }
+  const blob = here.find(isDefault) ?? here[0];
+  return { ...layer, published: blob === undefined ? known : plainDescriptor(blob) };
 }
 
 function openEarly(place: CachePlace, engine: Engine): EarlyUploads | undefined {
