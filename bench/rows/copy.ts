@@ -35,6 +35,27 @@ export const copyRows: readonly BenchRow[] = [
     },
   },
   {
+    name: "copy-tree-least",
+    what: "the same beside the least that a program for Node can do",
+    goals: [],
+    peers: false,
+    prepare: async (workspace) => {
+      const name = "copy-tree-least";
+      const dockerfile = [`FROM ${smallBase}`, "COPY data /data"];
+      const { context, tree } = await usualTree(workspace, { name, dockerfile });
+      const script = join(import.meta.dirname, "least-copy.js");
+      let tar = "";
+      const floor = {
+        what: "a program that looks at each file, reads, hashes and archives it",
+        reset: async () => {
+          tar = join(await workspace.folder("least"), "data.tar");
+        },
+        command: () => [process.execPath, script, tree.directory, tar],
+      };
+      return buildingAll({ name, context, fresh: true, reset: tree.touch, floor });
+    },
+  },
+  {
     name: "copy-tree-one-changed",
     what: "the same with one changed file, then RUN",
     goals: [{ of: "peer", atMost: 0.4 }],
