@@ -34,7 +34,10 @@ export interface CopyGraphOptions {
   readonly platform?: Platform | undefined;
   /** With `platform`: copies the indexes too, although most of their images stay behind. */
   readonly keepIndex?: boolean | undefined;
-  /** Layers that their owner forbids to redistribute, and gives out elsewhere, are left out unless this is true. */
+  /**
+   * Layers that their owner forbids to redistribute are left out unless this is true. A store of one's own takes those that no
+   * address is told of.
+   */
   readonly foreignLayers?: boolean | undefined;
   /** How many pieces move at a time; 4 by default. */
   readonly concurrency?: number | undefined;
@@ -181,12 +184,18 @@ class GraphWalk {
     const document = parseManifestOrIndex(bytes, descriptor.mediaType);
     if (document.type === "manifest") {
       const { config, layers } = document.manifest;
-      const takesForeign = this.#options.foreignLayers === true;
-      return [config, ...layers.filter((layer) => takesForeign || !isForeign(layer))];
+      return [config, ...layers.filter((layer) => !this.#staysBehind(layer))];
     }
     checkDepth([...path, descriptor.digest]);
     const only = this.#onlyChild.get(descriptor.digest);
     return only === undefined ? document.index.manifests : [only];
+  }
+
+  #staysBehind(layer: Descriptor): boolean {
+    const { foreignLayers, sink } = this.#options;
+    if (foreignLayers === true || !isForeign(layer)) return false;
+    // Where no address is told nobody else has it: an image that came without such a layer could never be used.
+    return sink.isOwn !== true || (layer.urls ?? []).length > 0;
   }
 
   async #copyBlob(descriptor: Descriptor): Promise<void> {
@@ -249,8 +258,6 @@ function lostIn(error: unknown): ReadonlySet<unknown> {
   return new Set(Array.isArray(lost) ? (lost as readonly unknown[]) : []);
 }
 
-/** Without an address nobody else has it: an image that came without such a layer could never be used. */
-function isForeign({ mediaType, urls = [] }: Descriptor): boolean {
-  if (urls.length === 0) return false;
+function isForeign({ mediaType }: Descriptor): boolean {
   return mediaType.includes("nondistributable") || mediaType.includes("rootfs.foreign");
 }

@@ -124,6 +124,8 @@ export interface ContentSink {
   readonly hasChildrenToo?: boolean;
   /** True where one piece is written after the other, such as a tar: then copies keep to one order, too. */
   readonly isSequential?: boolean;
+  /** True for a store of one's own: to keep a layer there is not to distribute it. */
+  readonly isOwn?: boolean;
   /** Whether the place has it already, so that nothing needs to be moved. */
   has(descriptor: Descriptor, signal?: AbortSignal): Promise<boolean>;
   /**

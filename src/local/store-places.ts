@@ -22,6 +22,7 @@ export function storeSink(
 ): ContentSink {
   return {
     label: `local store ${store.root}`,
+    isOwn: true,
     // The size as well: a file that somebody cut off is copied again.
     has: async ({ digest, size }) => (await store.blobs.size(digest)) === size,
     push: async ({ digest, size }, content, signal) => {

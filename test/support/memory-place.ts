@@ -10,6 +10,7 @@ export class MemoryPlace implements ContentSource, ContentSink {
   readonly names = new Map<string, Descriptor>();
   readonly pushed: Digest[] = [];
   readonly fetched: Digest[] = [];
+  isOwn = false;
 
   constructor(label = "memory", blobs: ReadonlyMap<Digest, Buffer> = new Map()) {
     this.label = label;

@@ -314,8 +314,9 @@ test("content that a descriptor carries inline is taken from there, if it is tru
 describe("layers that must not be redistributed", () => {
   async function copyForeign(
     urls: readonly string[] | undefined,
-    options: { readonly foreignLayers?: boolean } = {},
+    options: { readonly foreignLayers?: boolean; readonly isOwn?: boolean } = {},
   ): Promise<boolean> {
+    const { isOwn, ...copying } = options;
     const image = await makeRandomImage();
     const foreign = Buffer.from("foreign");
     const layer = {
@@ -328,7 +329,8 @@ describe("layers that must not be redistributed", () => {
     const root = { ...image.root, digest: digestOf(bytes), size: bytes.length };
     const blobs = new Map(image.blobs).set(root.digest, bytes).set(layer.digest, foreign);
     const sink = new MemoryPlace("sink");
-    await copyGraph({ source: new MemoryPlace("source", blobs), sink, root, ...options });
+    if (isOwn !== undefined) sink.isOwn = isOwn;
+    await copyGraph({ source: new MemoryPlace("source", blobs), sink, root, ...copying });
     return sink.blobs.has(layer.digest);
   }
 
@@ -339,9 +341,12 @@ describe("layers that must not be redistributed", () => {
     expect(await copyForeign(urls, { foreignLayers: true })).toBe(true);
   });
 
-  test("come along when nothing says where else they are [R7.14]", async () => {
-    expect(await copyForeign(undefined)).toBe(true);
-    expect(await copyForeign([])).toBe(true);
+  test("come into a store of one's own when nothing says where else they are [R7.14]", async () => {
+    expect(await copyForeign(undefined, { isOwn: true })).toBe(true);
+    expect(await copyForeign([], { isOwn: true })).toBe(true);
+    expect(await copyForeign(["https://example.com/layer"], { isOwn: true })).toBe(false);
+    expect(await copyForeign(undefined)).toBe(false);
+    expect(await copyForeign([])).toBe(false);
   });
 });
 
