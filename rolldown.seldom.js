@@ -120,6 +120,7 @@ export const seldomUsed = {
     "limits",
     "tar/detect",
     "tar/read",
+    "tar/sparse",
     "tar/read-header",
     "tell-entry",
     "xxhash64",

@@ -9,7 +9,7 @@ export type LayerErrorCode =
   /** The archive ends in the middle. */
   | "LAYER_TRUNCATED"
   | "LAYER_HEADER_INVALID"
-  /** Well-formed, but of a kind that layers may not have (sparse files, multi-volume parts). */
+  /** Well-formed, but of a kind that layers may not have (multi-volume parts, sparse files as star writes them). */
   | "LAYER_ENTRY_UNSUPPORTED"
   /** More content, entries or metadata than is taken from a stranger. */
   | "LAYER_LIMIT_EXCEEDED"
@@ -26,4 +26,12 @@ export function layerError(
   rest: Omit<TsbuildErrorOptions<LayerErrorCode>, "code" | "message"> = {},
 ): TsbuildError<LayerErrorCode> {
   return new TsbuildError({ code, message, ...rest });
+}
+
+/** LAYER_TRUNCATED. */
+export function truncated(entry: string): Error {
+  return layerError("LAYER_TRUNCATED", `read tar: it ends in the middle of ${entry}`, {
+    hint: "the download or the file is incomplete; get it again",
+    details: { entry },
+  });
 }

@@ -3,12 +3,15 @@ import { layerError } from "./errors.ts";
 
 /** How much of a stranger's archive is taken. Beyond it is a bomb: small where it comes from, and larger than the disk. */
 export interface ArchiveLimits {
-  /** Of the archive when it is decompressed. */
+  /** Of the archive when it is decompressed; the sparse files in it may have as many again. */
   readonly bytes: number;
   readonly entries: number;
   /** Of names and attributes that do not fit into the headers of their entries, in the whole archive. */
   readonly extensionBytes: number;
 }
+
+/** Of one header's records, name or map, in bytes; Go's readers, and so docker's, draw the line at the same size. */
+export const maxExtensionSize = 1024 * 1024;
 
 const gibibyte = 1024 ** 3;
 const defaults: ArchiveLimits = {
@@ -50,6 +53,13 @@ export function beyondLimit(
   return layerError("LAYER_LIMIT_EXCEEDED", `read archive: ${what}`, {
     hint,
     details: { limit: value, setting },
+  });
+}
+
+/** LAYER_LIMIT_EXCEEDED of one extension header or map. */
+export function extensionTooLarge(entry: string, size: number): Error {
+  return layerError("LAYER_LIMIT_EXCEEDED", `read tar header ${entry}: it is too large`, {
+    details: { entry, size, limit: maxExtensionSize },
   });
 }
 

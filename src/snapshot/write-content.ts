@@ -49,7 +49,7 @@ export async function writeContent(
   if (Buffer.isBuffer(content)) {
     writeAll(fd, content);
     tar?.content(content);
-  } else if (content instanceof Readable) await writeStream(fd, content);
+  } else if (content instanceof Readable) await writeStream(target, content);
   else if (content.size <= smallFile)
     writeAll(fd, readSmall({ ...target, queue: undefined }, content));
   else if (tar === undefined) await copyBytes({ from: content.fd, to: fd, signal: target.signal });
@@ -148,9 +148,15 @@ export function writeAll(fd: number, content: Uint8Array): void {
     written += writeSync(fd, content, written, content.length - written);
 }
 
-async function writeStream(fd: number, content: Readable): Promise<void> {
+async function writeStream(
+  { fd, signal }: { readonly fd: number; readonly signal?: AbortSignal | undefined },
+  content: Readable,
+): Promise<void> {
   const writer = new SparseFileWriter(fd);
-  for await (const chunk of content as AsyncIterable<Buffer>) await writer.write(chunk);
+  for await (const chunk of content as AsyncIterable<Buffer>) {
+    signal?.throwIfAborted();
+    await writer.write(chunk);
+  }
   await writer.finish();
 }
 

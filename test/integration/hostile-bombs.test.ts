@@ -80,6 +80,16 @@ describe.each(["layer", "add", "context", "load"] as const)("through the door %s
 });
 
 describe.each(["layer", "add", "context"] as const)("through the door %s", (door) => {
+  test("a bomb of holes ends at the limit, before anything is written of it", async () => {
+    vi.stubEnv("TSBUILD_MAX_UNPACKED_SIZE", "16m");
+    await doors[door](await pack(large.hole(16 * mebibyte)));
+    const path = await pack(large.hole(2 ** 43));
+    expect((await readFile(path)).length).toBeLessThan(1024);
+    await expectTooMuch(door, path, "TSBUILD_MAX_UNPACKED_SIZE");
+    const left = execFileSync("du", ["-sm", harness.environment.store.root], { encoding: "utf8" });
+    expect(Number.parseInt(left)).toBeLessThan(2);
+  });
+
   test("too many entries are too many", async () => {
     vi.stubEnv("TSBUILD_MAX_ENTRIES", "1000");
     await expectTooMuch(door, await pack(large.manyEntries(1001)), "TSBUILD_MAX_ENTRIES");

@@ -8,6 +8,15 @@ import { layerError } from "../errors.ts";
  */
 export function parsePax(content: Buffer): Map<string, Buffer> {
   const records = new Map<string, Buffer>();
+  eachPaxRecord(content, (keyword, value) => records.set(keyword, value));
+  return records;
+}
+
+/** The same one by one, in their order and with those of equal keywords. @throws LAYER_HEADER_INVALID */
+export function eachPaxRecord(
+  content: Buffer,
+  take: (keyword: string, value: Buffer) => void,
+): void {
   for (let start = 0; start < content.length;) {
     const space = content.indexOf(0x20, start);
     const digits = space === -1 ? "" : content.toString("latin1", start, space);
@@ -18,10 +27,9 @@ export function parsePax(content: Buffer): Map<string, Buffer> {
     const keyword = content.toString("utf8", space + 1, equals);
     // The kernel would read such a name up to here, and take it for another one.
     if (keyword.includes("\0")) throw malformed(start);
-    records.set(keyword, content.subarray(equals + 1, end - 1));
+    take(keyword, content.subarray(equals + 1, end - 1));
     start = end;
   }
-  return records;
 }
 
 export type PaxRecords = Map<string, string | Buffer>;

@@ -8,6 +8,8 @@ import { parseNumber, parsePaxTime, secondsToTime } from "./numbers.ts";
 /** What preceded an entry's own header. */
 export interface Extensions {
   readonly pax: ReadonlyMap<string, Buffer>;
+  /** The records of `pax` as they were read. */
+  readonly paxContent?: Buffer;
   readonly longName?: Buffer;
   readonly longLink?: Buffer;
 }
@@ -90,7 +92,7 @@ export function readHeader(header: Buffer, extensions: Extensions): LayerEntry {
   // Before ustar a directory was a file whose name ends in a slash.
   const isOldDirectory = flag === "\0" && name.at(-1) === 0x2f;
   const type = isOldDirectory ? "directory" : nodeTypes[flag];
-  if (type === undefined || isSparse(pax)) throw unsupported(name, flag);
+  if (type === undefined) throw unsupported(header, extensions);
   const path = memberPath(name, name);
   if (path.length === 0 && type !== "directory")
     throw badPath("only a directory has no name", name);
@@ -176,7 +178,7 @@ function numberField(header: Buffer, field: FieldName): bigint | undefined {
 }
 
 /** An empty value takes the record back, so that the header's own field counts. */
-function paxValue(pax: ReadonlyMap<string, Buffer>, keyword: string): Buffer | undefined {
+export function paxValue(pax: ReadonlyMap<string, Buffer>, keyword: string): Buffer | undefined {
   const value = pax.get(keyword);
   return value === undefined || value.length === 0 ? undefined : value;
 }
@@ -232,18 +234,6 @@ function xattrsOf(pax: ReadonlyMap<string, Buffer>): Map<string, Buffer> | undef
   return xattrs;
 }
 
-/** GNU's formats 1.0, 0.0, 0.1, and star's. */
-const sparseKeywords = [
-  "GNU.sparse.major",
-  "GNU.sparse.size",
-  "GNU.sparse.map",
-  "SCHILY.realsize",
-] as const;
-
-function isSparse(pax: ReadonlyMap<string, Buffer>): boolean {
-  return sparseKeywords.some((keyword) => pax.has(keyword));
-}
-
 /** undefined for what is no number. */
 function parseDecimal(value: Buffer): bigint | undefined {
   const text = value.subarray(0, 20).toString("latin1");
@@ -257,11 +247,13 @@ function invalidField(field: string, entry: string): Error {
   });
 }
 
-function unsupported(name: Buffer, flag: string): Error {
-  const entry = showName(name);
-  const kind = flag === "S" || flag === "0" ? "sparse files" : `entries of type ${flag}`;
+/** LAYER_ENTRY_UNSUPPORTED: for its type, or for what it is sparse by where the type is one that is taken. */
+export function unsupported(header: Buffer, extensions: Extensions): Error {
+  const [entry, flag] = [entryLabel(header, extensions), typeFlag(header)];
+  const isFile = flag === "S" || nodeTypes[flag] !== undefined;
+  const kind = isFile ? "sparse files of this format" : `entries of type ${flag}`;
   return layerError("LAYER_ENTRY_UNSUPPORTED", `read layer entry ${entry}: no ${kind} in layers`, {
-    hint: "write the archive again without that, for example without tar's --sparse",
+    hint: "write the archive again without that, or with GNU tar",
     details: { entry, typeFlag: flag },
   });
 }

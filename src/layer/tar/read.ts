@@ -1,7 +1,13 @@
 import { Readable } from "node:stream";
 import { ByteSource } from "../byte-source.ts";
-import { layerError } from "../errors.ts";
-import { type ArchiveLimits, archiveLimits, beyondLimit } from "../limits.ts";
+import { layerError, truncated } from "../errors.ts";
+import {
+  type ArchiveLimits,
+  archiveLimits,
+  beyondLimit,
+  extensionTooLarge,
+  maxExtensionSize,
+} from "../limits.ts";
 import type { LayerEntry, LayerEntryWithContent } from "../types.ts";
 import { blockSize, paddingOf } from "./format.ts";
 import { parsePax } from "./pax.ts";
@@ -12,15 +18,16 @@ import {
   isZeroBlock,
   readHeader,
   typeFlag,
+  unsupported,
   untilNul,
   verifyChecksum,
 } from "./read-header.ts";
+import { expandContent, fillHoles, isSparse, readSparse, type SparseFile } from "./sparse.ts";
 
 /** Up to here content is handed over in one piece. */
 const smallFile = 1024 * 1024;
-/** Of one header's records or name, in bytes; Go's readers, and so docker's, draw the line at the same size. */
-const maxExtensionSize = 1024 * 1024;
-const noLimits: Pick<ArchiveLimits, "entries" | "extensionBytes"> = {
+const noLimits: ArchiveLimits = {
+  bytes: Infinity,
   entries: Infinity,
   extensionBytes: Infinity,
 };
@@ -37,7 +44,7 @@ export interface ReadLayerTarOptions {
 
 /**
  * The entries of a layer tar in their order, paths cleaned, whiteouts by their tar names. Reads v7, ustar, PAX, GNU and
- * star headers; the input is read to its end, what follows the end mark included. Stopping early destroys it.
+ * star headers, and GNU's sparse files as what they stand for; the input is read to its end, what follows the end mark included. Stopping early destroys it.
  *
  * Numeric owners only; global PAX headers are ignored, as all builders do.
  * @see OCI image spec, layer.md
@@ -54,6 +61,7 @@ export async function* readLayerTar(
   let extensions = noExtensions;
   let count = 0;
   let extensionBytes = 0;
+  let sparseBytes = 0;
   try {
     for (;;) {
       const header = source.takeNow(blockSize) ?? (await source.take(blockSize));
@@ -70,7 +78,15 @@ export async function* readLayerTar(
         continue;
       }
       if (++count > maxEntries) throw tooMany(maxEntries);
-      if (contentsElsewhere) yield readHeader(header, extensions);
+      if (isSparse(header, extensions)) {
+        if (contentsElsewhere) throw unsupported(header, extensions);
+        const file = await readSparse(source, header, extensions);
+        extensionBytes += file.mapSize;
+        if (extensionBytes > limits.extensionBytes) throw tooMuchMetadata(limits.extensionBytes);
+        sparseBytes += file.entry.size;
+        if (sparseBytes > limits.bytes) throw tooSparse(file.label, limits.bytes);
+        yield* readSparseEntry(source, file);
+      } else if (contentsElsewhere) yield readHeader(header, extensions);
       else yield* readEntry(source, header, extensions);
       extensions = noExtensions;
     }
@@ -95,8 +111,10 @@ async function readExtension(
 ): Promise<Extensions | undefined> {
   const flag = typeFlag(header);
   switch (flag) {
-    case "x":
-      return { ...extensions, pax: parsePax(await readMetadata(source, header)) };
+    case "x": {
+      const paxContent = await readMetadata(source, header);
+      return { ...extensions, pax: parsePax(paxContent), paxContent };
+    }
     case "L":
       return { ...extensions, longName: untilNul(await readMetadata(source, header)) };
     case "K":
@@ -113,11 +131,7 @@ async function readExtension(
 async function readMetadata(source: ByteSource, header: Buffer): Promise<Buffer> {
   const size = contentSize(header, noExtensions);
   const label = entryLabel(header, noExtensions);
-  if (size > maxExtensionSize) {
-    throw layerError("LAYER_LIMIT_EXCEEDED", `read tar header ${label}: it is too large`, {
-      details: { entry: label, size, limit: maxExtensionSize },
-    });
-  }
+  if (size > maxExtensionSize) throw extensionTooLarge(label, size);
   const content = Buffer.from(await source.take(size));
   if (content.length < size || !(await skipExactly(source, paddingOf(size))))
     throw truncated(label);
@@ -149,12 +163,30 @@ async function* readEntry(
     throw truncated(label);
 }
 
+/** The same of a file whose holes are not in the archive. */
+async function* readSparseEntry(
+  source: ByteSource,
+  file: SparseFile,
+): AsyncGenerator<LayerEntryWithContent, void, undefined> {
+  const { entry, label, storedSize } = file;
+  if (entry.size <= smallFile) {
+    const stored = await source.take(storedSize);
+    if (stored.length < storedSize) throw truncated(label);
+    const content = fillHoles(file, stored);
+    yield { ...entry, read: () => content, open: () => streamOf(content) };
+  } else {
+    yield* readLargeFile(source, entry, label, file);
+  }
+  if (!(await skipExactly(source, paddingOf(storedSize)))) throw truncated(label);
+}
+
 async function* readLargeFile(
   source: ByteSource,
   entry: LayerEntry,
   label: string,
+  sparse?: SparseFile,
 ): AsyncGenerator<LayerEntryWithContent, void, undefined> {
-  let left = entry.size;
+  let left = sparse?.storedSize ?? entry.size;
   async function* content(): AsyncGenerator<Buffer, void, undefined> {
     while (left > 0) {
       const part = await source.takeSome(left);
@@ -164,10 +196,11 @@ async function* readLargeFile(
     }
   }
   let stream: Readable | undefined;
-  yield {
-    ...entry,
-    open: () => (stream = Readable.from(content(), { objectMode: false, highWaterMark: 1 << 20 })),
+  const open = (): Readable => {
+    const parts = sparse === undefined ? content() : expandContent(sparse, content());
+    return (stream = Readable.from(parts, { objectMode: false, highWaterMark: 1 << 20 }));
   };
+  yield { ...entry, open };
   // A stream that was dropped in the middle must not take from the source while the rest is skipped.
   stream?.destroy();
   if (!(await skipExactly(source, left))) throw truncated(label);
@@ -181,13 +214,6 @@ function streamOf(content: Buffer): Readable {
   return Readable.from(content.length === 0 ? [] : [content], { objectMode: false });
 }
 
-function truncated(entry: string): Error {
-  return layerError("LAYER_TRUNCATED", `read tar: it ends in the middle of ${entry}`, {
-    hint: "the download or the file is incomplete; get it again",
-    details: { entry },
-  });
-}
-
 function tooMany(limit: number): Error {
   const setting = "TSBUILD_MAX_ENTRIES";
   return beyondLimit(`it has more than ${String(limit)} entries`, { value: limit, setting });
@@ -197,4 +223,10 @@ function tooMuchMetadata(limit: number): Error {
   return beyondLimit(`it has more than ${String(limit)} bytes of names and attributes`, {
     value: limit,
   });
+}
+
+function tooSparse(entry: string, limit: number): Error {
+  const setting = "TSBUILD_MAX_UNPACKED_SIZE";
+  const what = `with ${entry} its sparse files have more than ${String(limit)} bytes`;
+  return beyondLimit(what, { value: limit, setting });
 }

@@ -226,18 +226,6 @@ describe("with GNU tar", () => {
       );
     },
   );
-
-  test("sparse files are refused by name", async () => {
-    const tree = join(folder, "sparse");
-    await mkdir(tree);
-    execFileSync("truncate", ["-s", "10M", join(tree, "hole")]);
-    for (const format of ["gnu", "posix"]) {
-      const bytes = execFileSync("tar", ["-C", tree, "-S", `--format=${format}`, "-c", "hole"]);
-      await expect(collect(readLayerTar(Readable.from([bytes])))).rejects.toMatchObject({
-        code: "LAYER_ENTRY_UNSUPPORTED",
-      });
-    }
-  });
 });
 
 describe("hostile and broken archives", () => {
