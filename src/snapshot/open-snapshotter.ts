@@ -54,6 +54,8 @@ function makeEmptyDirectories(directory: string): EmptyDirectories {
 function unsupported(folder: string, obstacle: OverlayObstacle): Error {
   const reasons: Readonly<Record<OverlayObstacle, string>> = {
     overlayfs: "it lies on an overlayfs itself",
+    capabilities:
+      "what files of images look like takes CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_MKNOD and CAP_SETFCAP",
     whiteouts: "device nodes cannot be made there",
     xattrs: "it takes no trusted.* attributes",
   };

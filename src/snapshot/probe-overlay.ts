@@ -10,10 +10,11 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { readBootId, syscallErrno, type Syscalls } from "../core/index.ts";
+import { canGiveAllLooks } from "./abilities.ts";
 import { opaqueXattr } from "./disk.ts";
 
 /** What keeps layers in overlayfs form from being kept in a folder. */
-export type OverlayObstacle = "overlayfs" | "whiteouts" | "xattrs";
+export type OverlayObstacle = "overlayfs" | "capabilities" | "whiteouts" | "xattrs";
 
 /** statfs type of overlayfs, on which no upper directory of another one can lie. */
 const OVERLAYFS_SUPER_MAGIC = 0x794c7630;
@@ -63,11 +64,15 @@ function readRecord(path: string, circumstances: string): Finding | undefined {
   try {
     const [told, obstacle, ...rest] = readFileSync(path, "utf8").split("\n");
     if (told !== circumstances || rest.join("") !== "end") return undefined;
-    if (obstacle === "whiteouts" || obstacle === "xattrs") return { circumstances, obstacle };
-    return obstacle === "none" ? { circumstances, obstacle: undefined } : undefined;
+    if (obstacle === "none") return { circumstances, obstacle: undefined };
+    return isRecorded(obstacle) ? { circumstances, obstacle } : undefined;
   } catch {
     return undefined; // the first time here
   }
+}
+
+function isRecorded(word: string | undefined): word is OverlayObstacle {
+  return word === "capabilities" || word === "whiteouts" || word === "xattrs";
 }
 
 /** Written in place: a reader of half a record finds it without its end, and looks for itself. */
@@ -80,6 +85,7 @@ function writeRecord(path: string, { circumstances, obstacle }: Finding): void {
 }
 
 function tryMarks(kernel: Syscalls, folder: string): OverlayObstacle | undefined {
+  if (!canGiveAllLooks()) return "capabilities";
   const probe = mkdtempSync(join(folder, "probe-"));
   try {
     const whiteout = { mode: constants.S_IFCHR, major: 0, minor: 0 };

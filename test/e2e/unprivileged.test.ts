@@ -167,6 +167,16 @@ describe("tsbuild doctor tells the rung, tried in it", () => {
       steps: { verdict: "broken", found: /without CAP_SYS_CHROOT/, hint: /CAP_SYS_CHROOT/ },
     },
     {
+      what: "no CAP_KILL and no CAP_FOWNER",
+      privileges: { dropCapabilities: ["CAP_KILL", "CAP_FOWNER"] },
+      code: 1,
+      steps: {
+        verdict: "broken",
+        found: /without CAP_KILL, CAP_FOWNER/,
+        hint: /docker run --cap-add KILL --cap-add FOWNER/,
+      },
+    },
+    {
       what: "the state on a filesystem without devices",
       privileges: { tmpfs: "/var/lib/tsbuild" },
       code: 1,

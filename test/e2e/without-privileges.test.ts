@@ -1,4 +1,5 @@
 import { chmod, lstat, mkdir, mkdtemp, readlink, rm, symlink, writeFile } from "node:fs/promises";
+import { spawnSync } from "node:child_process";
 import { createWriteStream } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -7,7 +8,7 @@ import { pipeline } from "node:stream/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { errnoOf } from "../../src/core/index.ts";
 import { writeLayerTar } from "../../src/layer/index.ts";
-import { repository, runCli } from "../support/cli.ts";
+import { environmentOf, repository, runCli, tsbuildBin } from "../support/cli.ts";
 import {
   deviceEntry,
   directoryEntry,
@@ -140,6 +141,37 @@ test.each([
   expect(output).toContain(capabilities);
   expect(idIn(output)).toBe(expected);
 });
+
+// A root that may give files away, but not work on them afterwards, and others that lack one thing.
+const all = "-all";
+test.each([
+  ["CAP_FOWNER", "-fowner"],
+  ["CAP_DAC_OVERRIDE", "-dac_override,-dac_read_search"],
+  ["CAP_CHOWN", "-chown"],
+  ["CAP_FSETID", "-fsetid"],
+  ["CAP_MKNOD", "-mknod"],
+  ["CAP_SETFCAP", "-setfcap"],
+  ["all but CAP_CHOWN", `${all},+chown`],
+  ["all but CAP_SYS_ADMIN", `${all},+sys_admin`],
+  ["all", all],
+])(
+  "root without %s builds the same image, and doctor tells what lacks",
+  async (_name, bounding) => {
+    const expected = await built(["build", "-t", "x", join(folder, "build")]);
+    const root = await mkdtemp(join(folder, "lacking-"));
+    const tsbuild = (...args: readonly string[]): string => {
+      const command = ["--bounding-set", bounding, process.execPath, tsbuildBin, ...args];
+      const env = environmentOf({ root, env: { SOURCE_DATE_EPOCH: "0" } });
+      // doctor ends with 1 where no RUN works.
+      const { stdout, stderr } = spawnSync("setpriv", command, { env, encoding: "utf8" });
+      return stdout + stderr;
+    };
+    expect(idIn(tsbuild("build", "-t", "x", join(folder, "build")))).toBe(expected);
+    const [lost] = bounding.split(",");
+    const knob = lost === all ? "FOWNER" : (lost ?? "").slice(1).toUpperCase();
+    expect(tsbuild("doctor")).toMatch(new RegExp(`hint: docker run.* --cap-add ${knob}\\b`));
+  },
+);
 
 test("RUN is refused in a container of `tsbuild run`, with what can be done about it", async () => {
   await writeFile(join(folder, "build/run.Dockerfile"), "FROM scratch\nRUN true\n");

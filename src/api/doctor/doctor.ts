@@ -95,10 +95,31 @@ function privileges(): DoctorRow {
     ? `${String(held.length)} capabilities`
     : held.join(" ");
   const found = `uid ${String(uid)}, ${most || "no capabilities"}`;
-  if (uid === 0) return row("privileges", "ok", found);
+  if (uid === 0) return ofRoot(held, found);
   return row("privileges", "weak", found, {
     weaker: ["files of an image belong to several users, which only root can arrange"],
     hints: ["run as root, for example in a container; see `steps`"],
+  });
+}
+
+/** What files of images need, and those of a context that are another user's. */
+const filesNeed = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "MKNOD", "SETFCAP"];
+
+function ofRoot(held: readonly string[], found: string): DoctorRow {
+  const missing = filesNeed.filter((name) => !held.includes(`CAP_${name}`));
+  if (missing.length === 0) return row("privileges", "ok", found);
+  const closed = missing.includes("DAC_OVERRIDE")
+    ? ["files of a context that their modes keep from this process cannot be read"]
+    : [];
+  return row("privileges", "weak", `${found}; docker gives root also ${missing.join(" ")}`, {
+    weaker: [
+      "owners and modes of files that are refused here are written down beside them",
+      ...closed,
+    ],
+    hints: [
+      `docker run${missing.map((name) => ` --cap-add ${name}`).join("")}`,
+      `Kubernetes: securityContext.capabilities.add: [${missing.join(", ")}]`,
+    ],
   });
 }
 

@@ -28,13 +28,16 @@ export interface Host {
 }
 
 const cgroup2Magic = 0x63677270;
+/** Without these a tree of several users cannot be put together as a step is to see it. */
+const ownersNeed = ["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER"] as const;
+
 /** What a way to run steps needs: the newest system call is mount_setattr(2), or close_range(2) with a flag. */
 const needs = {
-  namespaces: { kernel: [5, 12], capabilities: ["CAP_SYS_ADMIN"] },
+  namespaces: { kernel: [5, 12], capabilities: ["CAP_SYS_ADMIN", ...ownersNeed] },
   chroot: {
     kernel: [5, 11],
     // Without CAP_KILL what a step leaves behind could not be ended when it is another user's.
-    capabilities: ["CAP_SYS_CHROOT", "CAP_KILL", "CAP_SETUID", "CAP_SETGID", "CAP_CHOWN"],
+    capabilities: ["CAP_SYS_CHROOT", "CAP_KILL", "CAP_SETUID", "CAP_SETGID", ...ownersNeed],
   },
 } as const;
 
@@ -51,10 +54,11 @@ export function readHost(way: keyof typeof needs = "namespaces"): Host {
     throw unsupported(way, `Linux ${kernelRelease} (needs ${kernel.join(".")})`);
   }
   const capabilities = readCapabilities("CapPrm");
-  for (const capability of needs[way].capabilities) {
-    if ((capabilities & capabilityMask([capability])) !== 0n) continue;
-    throw unsupported(way, `a process without ${capability}`, { capability });
-  }
+  const missing = needs[way].capabilities.filter(
+    (capability) => (capabilities & capabilityMask([capability])) === 0n,
+  );
+  if (missing.length > 0)
+    throw unsupported(way, `a process without ${missing.join(", ")}`, { capabilities: missing });
   checkDevices(way);
   return {
     arch,
@@ -72,11 +76,13 @@ export function readHost(way: keyof typeof needs = "namespaces"): Host {
 function unsupported(
   way: keyof typeof needs,
   what: string,
-  details: { readonly capability?: string } = {},
+  details: { readonly capabilities?: readonly string[] } = {},
 ): Error {
-  const { capability } = details;
+  const { capabilities = [] } = details;
   const name = way === "chroot" ? "chroot" : "builtin";
-  const grant = capability === undefined ? "" : ` with ${capability}`;
+  const flags = capabilities.map((capability) => ` --cap-add ${capability.slice("CAP_".length)}`);
+  const isMany = capabilities.length > 0;
+  const grant = isMany ? ` with ${capabilities.join(", ")} (docker run${flags.join("")})` : "";
   return sandboxError("SANDBOX_UNSUPPORTED", `open the ${name} sandbox on ${what}`, {
     hint: `run as root${grant}, or choose another --isolation; tsbuild doctor tells what works here`,
     details,
