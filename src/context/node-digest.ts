@@ -1,6 +1,7 @@
 import { createHash, hash } from "node:crypto";
 import { read, readSync } from "node:fs";
 import { promisify } from "node:util";
+import { losslessBytes } from "../core/index.ts";
 import {
   rootPathToString,
   type LocalFile,
@@ -127,7 +128,7 @@ function encodeXattrs(attributes: Attributes): string {
   return xattrs
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([name, value]) => {
-      const bytes = Buffer.from(name).toString("latin1");
+      const bytes = losslessBytes(name).toString("latin1");
       return `${bytes}\0${String(value.length)}\0${value.toString("latin1")}`;
     })
     .join("");

@@ -10,6 +10,7 @@ export * from "./excerpt.ts";
 export * from "./git-reference.ts";
 export * from "./http.ts";
 export * from "./limiter.ts";
+export * from "./lossless-text.ts";
 export * from "./make-folder.ts";
 export * from "./media-types.ts";
 export { openUnseen } from "./open-unseen.ts";

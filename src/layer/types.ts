@@ -29,7 +29,7 @@ export interface LayerEntry {
   readonly linkTarget?: Buffer | undefined;
   readonly devMajor?: number | undefined;
   readonly devMinor?: number | undefined;
-  /** Extended attributes by full name, for example `security.capability`. Values are raw bytes. */
+  /** Extended attributes by full name, for example `security.capability`, as `losslessText` tells it. Values are raw bytes. */
   readonly xattrs?: ReadonlyMap<string, Buffer> | undefined;
 }
 

@@ -1,5 +1,5 @@
 import { chmodSync, fchmodSync, mkdirSync, statfsSync } from "node:fs";
-import { errnoOf, syscallErrno, type Syscalls } from "../core/index.ts";
+import { errnoOf, losslessBytes, syscallErrno, type Syscalls } from "../core/index.ts";
 import { showName } from "../layer/index.ts";
 import { isPortableXattr } from "./disk.ts";
 import { snapshotError } from "./errors.ts";
@@ -130,7 +130,7 @@ function refusedXattr(
   cause: unknown,
 ): Error {
   const { value, errno } = xattr;
-  const name = showName(Buffer.from(xattr.name));
+  const name = showName(losslessBytes(xattr.name));
   return snapshotError(
     "SNAPSHOT_XATTR_REFUSED",
     `set extended attribute ${name} of ${String(value.length)} bytes: ${errno ?? "refused"}`,

@@ -170,7 +170,7 @@ const change: fc.Arbitrary<WildChange> = fc.oneof(
       fc.record({
         do: fc.constant("xattr"),
         path,
-        name: fc.constantFrom("user.binary", "user.a=b", "trusted.mine"),
+        name: fc.constantFrom("user.binary", "user.a=b", "user.\udcff\udcfe", "trusted.mine"),
         value: bytes.map((value) => value.toString("hex")),
       }),
       fc.record({

@@ -1,8 +1,10 @@
+import { losslessBytes } from "../../core/index.ts";
 import {
   ByteSource,
   components,
   parseTarName,
   rootPathToString,
+  showName,
   type LayerEntryWithContent,
 } from "../../layer/index.ts";
 
@@ -136,7 +138,9 @@ function headerFields(entry: LayerEntryWithContent): Map<LayerDifference["field"
 }
 
 function xattrsOf({ xattrs = new Map<string, Buffer>() }: LayerEntryWithContent): string {
-  const texts = [...xattrs].map(([name, value]) => `${name}=${value.toString("hex")}`);
+  const texts = [...xattrs].map(
+    ([name, value]) => `${showName(losslessBytes(name))}=${value.toString("hex")}`,
+  );
   return texts.sort().join(" ") || "none";
 }
 

@@ -1,3 +1,4 @@
+import { losslessBytes } from "../../core/index.ts";
 import { showName, type LayerEntryWithContent } from "../../layer/index.ts";
 import type { Leak, LeakPlace } from "./leak.ts";
 import type { SecretSearch, Sighting } from "./secret-search.ts";
@@ -32,7 +33,7 @@ export async function searchLayer(
       note(search.find(entry.linkTarget), () => ({ type: "link-target", path: path() }));
     }
     for (const [name, value] of entry.xattrs ?? []) {
-      const bytes = Buffer.from(name);
+      const bytes = losslessBytes(name);
       const place = (): LeakPlace => ({
         ...{ type: "xattr", path: path() },
         name: showName(search.blotOut(bytes)),

@@ -1,3 +1,4 @@
+import { losslessBytes, losslessText } from "../lossless-text.ts";
 import { syscallError } from "./errors.ts";
 import { cString, type Library, passingBytes, passingPath, textOfBytes } from "./library.ts";
 import type { SyscallPath, Syscalls } from "./types.ts";
@@ -20,7 +21,7 @@ const little = Buffer.allocUnsafe(512);
 const most = Buffer.allocUnsafe(65536);
 const none: readonly string[] = [];
 
-/** The extended attribute calls. */
+/** The extended attribute calls. Names are text as `losslessText` makes it: they need not be UTF-8. */
 export function xattrCalls(library: Library): XattrCalls {
   const lsetxattr = library.define("lsetxattr", ["p", "p", "p", "n", "n"]);
   const fsetxattr = library.define("fsetxattr", ["n", "p", "p", "n", "n"]);
@@ -31,18 +32,23 @@ export function xattrCalls(library: Library): XattrCalls {
   const lremovexattr = library.define("lremovexattr", ["p", "p"]);
   return {
     lsetxattr: (path, name, value) => {
-      lsetxattr([cString(path), cString(name), value, value.length, 0], path);
+      lsetxattr([cString(path), cString(losslessBytes(name)), value, value.length, 0], path);
     },
     fsetxattr: (fd, name, value) => {
-      fsetxattr([fd, cString(name), value, value.length, 0]);
+      fsetxattr([fd, cString(losslessBytes(name)), value, value.length, 0]);
     },
     lgetxattr: (path, name) =>
-      readValue((to) => lgetxattr([passingPath(path), cString(name), to, to.length]), {
-        syscall: "lgetxattr",
-        path,
-      }),
+      readValue(
+        (to) => lgetxattr([passingPath(path), cString(losslessBytes(name)), to, to.length]),
+        {
+          syscall: "lgetxattr",
+          path,
+        },
+      ),
     fgetxattr: (fd, name) =>
-      readValue((to) => fgetxattr([fd, cString(name), to, to.length]), { syscall: "fgetxattr" }),
+      readValue((to) => fgetxattr([fd, cString(losslessBytes(name)), to, to.length]), {
+        syscall: "fgetxattr",
+      }),
     llistxattr: (path) =>
       readNames((to) => llistxattr([passingPath(path), to, to.length]), {
         syscall: "llistxattr",
@@ -56,7 +62,7 @@ export function xattrCalls(library: Library): XattrCalls {
     flistxattr: (fd) =>
       readNames((to) => flistxattr([fd, to, to.length]), { syscall: "flistxattr" }),
     lremovexattr: (path, name) => {
-      lremovexattr([cString(path), cString(name)], path);
+      lremovexattr([cString(path), cString(losslessBytes(name))], path);
     },
   };
 }
@@ -91,7 +97,9 @@ function readNames(read: Read, asked: Asked): readonly string[] {
   const names = readScratch(read);
   if (typeof names === "object") {
     // Each name ends with a NUL.
-    return names.length === 0 ? none : names.toString("utf8", 0, names.length - 1).split("\0");
+    return names.length === 0
+      ? none
+      : losslessText(names.subarray(0, names.length - 1)).split("\0");
   }
   if (names === "EOPNOTSUPP") return none;
   throw failed(asked, names);

@@ -1,3 +1,4 @@
+import { losslessBytes, losslessText } from "../../core/index.ts";
 import { layerError } from "../errors.ts";
 
 /**
@@ -24,7 +25,7 @@ export function eachPaxRecord(
     const equals = content.indexOf(0x3d, space);
     if (end > content.length || equals === -1 || equals >= end || content[end - 1] !== 0x0a)
       throw malformed(start);
-    const keyword = content.toString("utf8", space + 1, equals);
+    const keyword = losslessText(content.subarray(space + 1, equals));
     // The kernel would read such a name up to here, and take it for another one.
     if (keyword.includes("\0")) throw malformed(start);
     take(keyword, content.subarray(equals + 1, end - 1));
@@ -45,7 +46,7 @@ export function formatPax(records: PaxRecords): string {
 
 function formatRecord(keyword: string, value: string | Buffer): string {
   const text = typeof value === "string" ? value : value.toString("latin1");
-  const rest = ` ${Buffer.from(keyword).toString("latin1")}=${text}\n`;
+  const rest = ` ${losslessBytes(keyword).toString("latin1")}=${text}\n`;
   // The length counts its own digits.
   let length = rest.length + String(rest.length).length;
   length = rest.length + String(length).length;

@@ -25,6 +25,7 @@ import {
   fileStat,
   isDiskFull,
   loadSyscalls,
+  losslessText,
   rlimits,
   syscallErrno,
   syscallError,
@@ -312,6 +313,22 @@ describe("extended attributes", () => {
     expect(kernel.llistxattr(path)).toContain("user.test");
     kernel.lremovexattr(path, "user.test");
     expect(kernel.lgetxattr(path, "user.test")).toBeUndefined();
+  });
+
+  test("names need not be UTF-8", async (ctx) => {
+    const path = join(folder, "file");
+    await writeFile(path, "");
+    const names = ["ff", "fe", "c3a9"].map((hex) =>
+      losslessText(Buffer.from(`757365722e${hex}`, "hex")),
+    );
+    for (const name of names) {
+      const errno = errnoOfCall(() => kernel.lsetxattr(path, name, Buffer.from(name)));
+      if (errno === "EOPNOTSUPP") ctx.skip("the temporary folder has no user xattrs");
+    }
+    expect([...kernel.llistxattr(path)].sort()).toEqual([...names].sort());
+    for (const name of names) expect(kernel.lgetxattr(path, name)).toEqual(Buffer.from(name));
+    kernel.lremovexattr(path, "user.\udcff");
+    expect([...kernel.llistxattr(path)].sort()).toEqual(["user.é", "user.\udcfe"]);
   });
 
   test("the same through a descriptor, with an empty value", async (ctx) => {

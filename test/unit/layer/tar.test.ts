@@ -65,6 +65,13 @@ const samples: Record<string, LayerEntryWithContent> = {
       ["user.%3D", Buffer.from("looks escaped")],
     ]),
   }),
+  "xattrs whose names are not UTF-8": fileEntry("f", "", {
+    xattrs: new Map([
+      ["user.\udcfe=", Buffer.from("one")],
+      ["user.\udcff", Buffer.from("another")],
+      ["user.größe\n😀", Buffer.from("text")],
+    ]),
+  }),
 };
 
 /** Everything but the ways to read, with the content in their place. */
