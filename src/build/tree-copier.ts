@@ -19,6 +19,7 @@ import {
   expectStorable,
   type CopyTarget,
 } from "./copy-target.ts";
+import { fitAcl } from "./fit-acl.ts";
 
 /** A node of the source, and where it goes. */
 interface Node {
@@ -345,7 +346,9 @@ export class TreeCopier {
     }
     folder.taken = await this.#namesIn(to);
     if (existingLooks === "pass") return writer.setAttributes(to, { mode: source.stat.mode });
-    const xattrs = new Map([...(await tree.xattrs(to)), ...(attributes.xattrs ?? [])]);
+    const both = new Map([...(await tree.xattrs(to)), ...(attributes.xattrs ?? [])]);
+    // The ACL may be that of before, the mode is not.
+    const xattrs = fitAcl(both, attributes.mode);
     await writer.directory(to, { ...attributes, xattrs });
   }
 
@@ -363,12 +366,13 @@ export class TreeCopier {
     const { owner, changeMode } = this.#target;
     const { mode, uid, gid, mtime } = stat;
     const isChanged = changeMode !== undefined && stat.type !== "symlink";
+    const given = isChanged ? changeMode(mode, stat.type === "directory") : mode;
     return {
-      mode: isChanged ? changeMode(mode, stat.type === "directory") : mode,
+      mode: given,
       uid: owner?.uid ?? uid,
       gid: owner?.gid ?? gid,
       mtime,
-      xattrs,
+      xattrs: isChanged && xattrs.size > 0 ? fitAcl(xattrs, given) : xattrs,
     };
   }
 

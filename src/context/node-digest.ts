@@ -134,9 +134,9 @@ function encodeXattrs(attributes: Attributes): string {
     .join("");
 }
 
-/** Labels of the host's security modules and ACL caches are the host's own; capabilities belong to the file. */
+/** Labels of the host's security modules and ACL caches are the host's own; capabilities and POSIX ACLs belong to the file. */
 function entersDigest(name: string): boolean {
-  if (name === "security.capability") return true;
+  if (name === "security.capability" || name.startsWith("system.posix_acl_")) return true;
   return !name.startsWith("security.") && !name.startsWith("system.");
 }
 

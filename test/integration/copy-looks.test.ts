@@ -21,6 +21,25 @@ import { openCopyHarness } from "../support/copy-harness.ts";
 import { directoryEntry, fifoEntry, fileEntry, symlinkEntry } from "../support/layer-entries.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
+const aclTags: Readonly<Record<string, number>> = { u: 1, user: 2, g: 4, mask: 16, o: 32 };
+
+/** An ACL as the kernel keeps it, of entries such as `u7`, `mask5` or `user1234:6`. */
+function accessAcl(entries: string): Map<string, Buffer> {
+  const parts = entries.split(" ").map((entry) => {
+    const [, tag = "", id, permissions] = /^([a-z]+)(?:(\d+):)?(\d)$/.exec(entry) ?? [];
+    const part = Buffer.alloc(8);
+    part.writeUInt16LE(aclTags[tag] ?? 0, 0);
+    part.writeUInt16LE(Number(permissions), 2);
+    part.writeUInt32LE(id === undefined ? 0xffff_ffff : Number(id), 4);
+    return part;
+  });
+  return new Map([["system.posix_acl_access", Buffer.concat([Buffer.of(2, 0, 0, 0), ...parts])]]);
+}
+
+function hexOf(xattrs: ReadonlyMap<string, Buffer>): string {
+  return Buffer.concat([...xattrs.values()]).toString("hex");
+}
+
 describe("from a stage", () => {
   test("times are kept to the nanosecond, before 1970 and after 2106 too [3.57]", async () => {
     const harness = await openCopyHarness();
@@ -84,6 +103,35 @@ describe("from a stage", () => {
     expect(await harness.nodes(made)).toEqual({
       n: "directory 4755 5:6 @0 [user.n=31]",
       tool: `file 4755 5:6 @0 t [security.capability=${hex}] [user.binary=00ff0a]`,
+    });
+  });
+
+  test("--chmod gives the mode that it says to what has an ACL, too, and the ACL fits it", async () => {
+    const harness = await openCopyHarness();
+    const from = await harness.layers([
+      fileEntry("d/file", "f", { mode: 0o674, xattrs: accessAcl("u6 user1234:7 g4 mask7 o4") }),
+      fileEntry("d/short", "s", { mode: 0o640, xattrs: accessAcl("u6 g4 o0") }),
+      directoryEntry("d/n", { mode: 0o775, xattrs: accessAcl("u7 user1234:7 g5 mask7 o5") }),
+    ]);
+    const made = await harness.copy({ from, sources: ["d"], destination: "/", chmod: "601" });
+    const shown = (acl: string) => `[system.posix_acl_access=${hexOf(accessAcl(acl))}]`;
+    expect(await harness.nodes(made)).toEqual({
+      file: `file 601 0:0 @0 f ${shown("u6 user1234:7 g4 mask0 o1")}`,
+      n: `directory 601 0:0 @0 ${shown("u6 user1234:7 g5 mask0 o1")}`,
+      // With three entries an ACL says no more than a mode, and the kernel keeps none.
+      short: "file 601 0:0 @0 s",
+    });
+  });
+
+  test("an existing directory with an ACL gets the mode of the copied one", async () => {
+    const harness = await openCopyHarness();
+    const acl = accessAcl("u7 user1234:7 g5 mask7 o5");
+    const base = await harness.layers([directoryEntry("n", { mode: 0o775, xattrs: acl })]);
+    const from = await harness.layers([directoryEntry("d/n", { mode: 0o710 })]);
+    const made = await harness.copy({ base, from, sources: ["d"], destination: "/" });
+    const fitted = hexOf(accessAcl("u7 user1234:7 g5 mask1 o0"));
+    expect(await harness.nodes(made)).toEqual({
+      n: `directory 710 0:0 @0 [system.posix_acl_access=${fitted}]`,
     });
   });
 

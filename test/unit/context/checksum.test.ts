@@ -204,6 +204,29 @@ describe("what changes a digest", () => {
     expect(await digest("d")).toBe(before);
   });
 
+  test("an ACL does, since layers keep it", async (ctx) => {
+    const syscalls = await loadSyscalls();
+    // Of the owner, of one more user, of the group, the mask, of others.
+    const acl = (user: number): Buffer =>
+      Buffer.from(
+        `02000000 01000600ffffffff 02000700${user.toString(16)}000000 04000400ffffffff 10000700ffffffff 20000400ffffffff`.replaceAll(
+          " ",
+          "",
+        ),
+        "hex",
+      );
+    try {
+      syscalls.lsetxattr(file(), "system.posix_acl_access", acl(0x21));
+    } catch (error) {
+      if (syscallErrno(error) === "EOPNOTSUPP") ctx.skip("the filesystem has no ACLs");
+      throw error;
+    }
+    const before = await digest("d");
+    // The mode stays as it is.
+    syscalls.lsetxattr(file(), "system.posix_acl_access", acl(0x22));
+    expect(await digest("d")).not.toBe(before);
+  });
+
   test("a renamed match of a wildcard does, an empty directory is not nothing [6.8]", async () => {
     put({ "w/a1": "same" });
     const before = await digest("w/a*");
