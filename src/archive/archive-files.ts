@@ -3,6 +3,7 @@ import { mkdtemp, open, rm, stat, type FileHandle } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
+import { buffer } from "node:stream/consumers";
 import { pipeline } from "node:stream/promises";
 import {
   errnoOf,
@@ -13,6 +14,8 @@ import {
 } from "../core/index.ts";
 import { decompress, detectCompression, detectionLength } from "../layer/index.ts";
 import { archiveError } from "./errors.ts";
+import { readRange } from "./read-range.ts";
+import { readSparse } from "./sparse-member.ts";
 import { indexTar, type TarMember } from "./tar-index.ts";
 
 /** The files of an archive by name, whether it is a tar or a directory. */
@@ -118,12 +121,13 @@ async function tarFiles(file: FileHandle, label: string): Promise<ArchiveFiles> 
     label,
     size: (name) => Promise.resolve(followLinks(members, name)?.size),
     open: async (name) => {
-      const { start, size } = find(name);
-      return Readable.from(readRange(file, start, size), { objectMode: false });
+      return Readable.from(contentOf(file, find(name)), { objectMode: false });
     },
     read: async (name, limit) => {
-      const { start, size } = find(name);
+      const member = find(name);
+      const { start, size } = member;
       if (size > limit) throw tooLarge(name, label, limit);
+      if (member.sparse !== undefined) return buffer(contentOf(file, member));
       const bytes = Buffer.alloc(size);
       await file.read(bytes, 0, size, start);
       return bytes;
@@ -132,16 +136,8 @@ async function tarFiles(file: FileHandle, label: string): Promise<ArchiveFiles> 
   };
 }
 
-/** One handle serves many members at a time, which the streams of `fs` do not allow without closing it. */
-async function* readRange(file: FileHandle, start: number, size: number): AsyncGenerator<Buffer> {
-  const end = start + size;
-  for (let offset = start; offset < end;) {
-    const chunk = Buffer.allocUnsafe(Math.min(256 * 1024, end - offset));
-    const { bytesRead } = await file.read(chunk, 0, chunk.length, offset);
-    if (bytesRead === 0) throw shrunk();
-    offset += bytesRead;
-    yield chunk.subarray(0, bytesRead);
-  }
+function contentOf(file: FileHandle, { start, size, sparse }: TarMember): AsyncIterable<Buffer> {
+  return sparse === undefined ? readRange(file, start, size) : readSparse(file, sparse);
 }
 
 /** Old archives store a layer that two images share once, and link to it. Links lead nowhere but inside. */
@@ -253,10 +249,6 @@ function notFound(name: string, label: string): Error {
     hint: "the archive is incomplete, perhaps on purpose",
     details: { name, path: label },
   });
-}
-
-function shrunk(): Error {
-  return archiveError("ARCHIVE_TRUNCATED", "read archive: it became shorter while it was read");
 }
 
 function tooLarge(name: string, label: string, limit: number): Error {

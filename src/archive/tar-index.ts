@@ -1,5 +1,6 @@
 import type { FileHandle } from "node:fs/promises";
 import { archiveError } from "./errors.ts";
+import { lookAtSparse, type SparseMember } from "./sparse-member.ts";
 
 /** Where one member of a tar lies in its file. */
 export interface TarMember {
@@ -9,6 +10,8 @@ export interface TarMember {
   readonly size: number;
   /** Target of a link as it stands there. */
   readonly target: string;
+  /** Where all of it lies, headers included, when its holes are not stored. */
+  readonly sparse?: SparseMember;
 }
 
 const blockSize = 512;
@@ -37,6 +40,8 @@ export async function indexTar(
     throw truncated(label);
   };
   let next: Extensions = {};
+  /** Where the headers of the next member begin. */
+  let first = 0;
   for (let offset = 0; offset < end;) {
     const header = await read(offset, blockSize);
     // An empty block is the end; what stands behind it is padding.
@@ -46,7 +51,10 @@ export async function indexTar(
     const isExtension = "xgLK".includes(type);
     const own = readNumber(header.subarray(124, 136));
     const size = isExtension ? own : (next.size ?? own);
-    const start = offset + blockSize;
+    let start = offset + blockSize;
+    // Blocks that go on with the map of a sparse file lie behind its header, and its size does not count them.
+    if (type === "S" && header[482] !== 0)
+      while ((await read((start += blockSize) - blockSize, blockSize))[504] !== 0);
     const isBare = ["1", "2", "3", "4", "5", "6"].includes(type);
     const stored = isBare ? 0 : size;
     // A negative size would lead back, and round and round.
@@ -59,11 +67,20 @@ export async function indexTar(
       next = { ...next, ...readExtension(type, await read(start, stored)) };
       continue;
     }
-    const name = cleanName(next.path ?? readName(header));
-    const target = next.linkpath ?? readText(header.subarray(157, 257));
-    members.set(name, { type: memberType(type), start, size: stored, target });
+    if (type === "S" || next.isSparse === true) {
+      const sparse = { start: first, end: offset };
+      const real = await lookAtSparse(file, sparse);
+      if (real === undefined) throw truncated(label);
+      const { name, size: realSize } = real;
+      members.set(name, { type: "file", start, size: realSize, target: "", sparse });
+    } else {
+      const name = cleanName(next.path ?? readName(header));
+      const target = next.linkpath ?? readText(header.subarray(157, 257));
+      members.set(name, { type: memberType(type), start, size: stored, target });
+    }
     if (members.size > maxMembers) throw invalid(label, "it has too many members");
     next = {};
+    first = offset;
   }
   return members;
 }
@@ -73,6 +90,7 @@ interface Extensions {
   readonly path?: string;
   readonly linkpath?: string;
   readonly size?: number;
+  readonly isSparse?: boolean;
 }
 
 function readExtension(type: string, bytes: Buffer): Extensions {
@@ -91,7 +109,7 @@ function readExtension(type: string, bytes: Buffer): Extensions {
 
 /** Records of the form `<length> <key>=<value>\n`, where the length counts the whole record in bytes. */
 function readPax(bytes: Buffer): Extensions {
-  const found: { path?: string; linkpath?: string; size?: number } = {};
+  const found: { path?: string; linkpath?: string; size?: number; isSparse?: boolean } = {};
   for (let offset = 0; offset < bytes.length;) {
     const space = bytes.indexOf(0x20, offset);
     const length = Number(bytes.toString("latin1", offset, Math.max(space, offset)));
@@ -99,7 +117,9 @@ function readPax(bytes: Buffer): Extensions {
     const record = bytes.toString("utf8", space + 1, offset + length - 1);
     const equals = record.indexOf("=");
     const value = record.slice(equals + 1);
-    switch (record.slice(0, equals)) {
+    const keyword = record.slice(0, equals);
+    if (keyword.startsWith("GNU.sparse.")) found.isSparse = true;
+    switch (keyword) {
       case "path":
         found.path = value;
         break;

@@ -1,4 +1,14 @@
-import { mkdir, readdir, readFile, truncate, writeFile } from "node:fs/promises";
+import { execFileSync } from "node:child_process";
+import {
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  stat,
+  truncate,
+  writeFile,
+} from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { PassThrough, Readable, Writable } from "node:stream";
 import { buffer } from "node:stream/consumers";
@@ -30,6 +40,8 @@ import {
 } from "../../support/random-image.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { expectCode, failureOf } from "../../support/expect-code.ts";
+
+const mebibyte = 1024 * 1024;
 
 describe("what is written", () => {
   test("has a fixed order, fixed attributes, and the table of contents that Docker reads", async () => {
@@ -228,6 +240,40 @@ describe("what is read", () => {
     const copied = copyGraph({ source, sink: new MemoryPlace("test"), root });
     expect((await copied).copied.count).toBe(3);
   });
+
+  test.each(["gnu", "pax 0.0", "pax 0.1", "pax 1.0"])(
+    "written by tar --sparse, %s",
+    async (kind) => {
+      const folder = await temporaryFolder();
+      const layout = join(folder, "layout");
+      await mkdir(join(layout, "blobs/sha256"), { recursive: true });
+      await writeFile(
+        join(layout, "index.json"),
+        serializeIndex({ mediaType: mediaTypes.ociIndex, manifests: [] }),
+      );
+      // More regions than the headers of GNU's old format have room for.
+      const place = join(layout, "blob");
+      const file = await open(place, "w");
+      await file.truncate(40 * mebibyte);
+      for (let index = 0; index < 30; index++)
+        await file.write(`part ${String(index)}`, index * mebibyte);
+      await file.close();
+      const digest = digestOf(await readFile(place));
+      await rename(place, join(layout, blobName(digest)));
+      const [format = "", version = "1.0"] = kind.split(" ");
+      const input = join(folder, "sparse.tar");
+      const flags = ["-S", `--format=${format}`, `--sparse-version=${version}`, "-C", layout];
+      execFileSync("tar", [...flags, "-cf", input, "blobs", "index.json"]);
+      expect((await stat(input)).size).toBeLessThan(mebibyte);
+      const source = await openSource({ input });
+      const content = await source.fetch({
+        mediaType: mediaTypes.ociLayer,
+        digest,
+        size: 40 * mebibyte,
+      });
+      expect(digestOf(await buffer(content))).toBe(digest);
+    },
+  );
 
   test("names by tag alone need a repository", async () => {
     const image = await makeRandomImage();
