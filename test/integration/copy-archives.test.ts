@@ -154,6 +154,26 @@ describe("what is an archive", () => {
     ]);
   });
 
+  test.each([
+    [
+      "by a wrong checksum",
+      (packed: Buffer) => Buffer.concat([packed.subarray(0, -8), Buffer.alloc(8, 1)]),
+    ],
+    [
+      "by bytes behind its end",
+      (packed: Buffer) => Buffer.concat([packed, Buffer.from("garbage")]),
+    ],
+  ])("that is damaged %s is an error, however small it is", async (_name, damage) => {
+    const packed = gzipSync(await tarOf(content()));
+    const named = Buffer.concat([packed.subarray(0, 3), Buffer.of(8), packed.subarray(4, 10)]);
+    const withName = Buffer.concat([named, Buffer.from("a.tar\0"), packed.subarray(10)]);
+    for (const whole of [packed, withName]) {
+      const from = await contextOf({ archive: damage(whole) });
+      const work = harness.copy({ from, sources: ["archive"], destination: "/d", unpack: true });
+      await expectCode(work, "LAYER_COMPRESSION_BROKEN");
+    }
+  });
+
   test("that ends in the middle of its entries is an error, and no layer", async () => {
     const tar = await tarOf([fileEntry("a", "x".repeat(5000)), fileEntry("b", "y".repeat(5000))]);
     const from = await contextOf({ archive: tar.subarray(0, 8000) });

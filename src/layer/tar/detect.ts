@@ -1,6 +1,7 @@
 import { isTsbuildError } from "../../core/index.ts";
 import { ByteSource } from "../byte-source.ts";
 import { decompress } from "../compression.ts";
+import { peekGzip, peekLength } from "../peek-gzip.ts";
 import type { LayerEntryWithContent } from "../types.ts";
 import { blockSize } from "./format.ts";
 import { isZeroBlock, verifyChecksum } from "./read-header.ts";
@@ -40,21 +41,29 @@ function beginsTar(block: Buffer): boolean {
   }
 }
 
+function beginsEntry(start: Buffer): boolean {
+  const block = start.subarray(0, blockSize);
+  return beginsTar(block) && !isZeroBlock(block);
+}
+
 /**
  * The entries of `input` when it is a tar, plain or compressed, as its content tells; undefined for any other file.
  * Names do not count: ADD unpacks an archive called `data` and copies a text called `x.tar.gz`.
  *
- * @throws LAYER_COMPRESSION_UNSUPPORTED when a compression that we cannot read hides what it is
+ * @throws LAYER_COMPRESSION_UNSUPPORTED when a compression that we cannot read hides what it is; LAYER_COMPRESSION_BROKEN or
+ * LAYER_TRUNCATED when it began as a tar
  */
 export async function openIfTar(
   input: AsyncIterable<Uint8Array>,
 ): Promise<AsyncIterable<LayerEntryWithContent> | undefined> {
-  const { content } = await decompress(input);
+  const packed = new ByteSource(input);
+  const start = await packed.take(peekLength);
+  packed.putBack(start);
+  const { compression, content } = await decompress(packed);
   const source = new ByteSource(content);
   try {
     const block = await source.take(blockSize);
-    if (block.length === blockSize && !isZeroBlock(block)) {
-      verifyChecksum(block);
+    if (beginsEntry(block)) {
       source.putBack(block);
       return readLayerTar(source);
     }
@@ -63,7 +72,8 @@ export async function openIfTar(
       isTsbuildError(error, "LAYER_HEADER_INVALID") ||
       isTsbuildError(error, "LAYER_COMPRESSION_BROKEN") ||
       isTsbuildError(error, "LAYER_TRUNCATED");
-    if (!isOther) throw error;
+    // An archive that is damaged further back is not taken for a file, however small it is.
+    if (!isOther || (compression === "gzip" && beginsEntry(peekGzip(start)))) throw error;
   }
   await source.close();
   return undefined;
