@@ -7,6 +7,7 @@ import type { CopyOp } from "../../src/plan/index.ts";
 import type { CommitOptions, Snapshot } from "../../src/snapshot/index.ts";
 import { collect } from "../support/collect.ts";
 import { type CopyHarness, openCopyHarness } from "../support/copy-harness.ts";
+import { directoryEntry, fileEntry, hardlinkEntry } from "../support/layer-entries.ts";
 
 /** Some ten megabytes written into a layer as a RUN does it, behind its writer's back. */
 async function commitMany({ environment }: CopyHarness, options: CommitOptions): Promise<Snapshot> {
@@ -35,6 +36,28 @@ test("a commit that is canceled ends, and leaves no layer", async () => {
   const signal = AbortSignal.abort(new Error("enough"));
   await expect(commitMany(harness, { signal })).rejects.toThrow("enough");
   expect(await collect(harness.environment.snapshots.list())).toEqual([]);
+});
+
+test("a directory of thousands is told in order, removals first, with the links between its files", async () => {
+  const harness = await openCopyHarness();
+  const names = Array.from({ length: 6000 }, (_, number) => `d/${String(number).padStart(4, "0")}`);
+  const removed = ["d/.wh.0007", "d/.wh.a"];
+  const below = ["d/0007", "d/a"].map((name) => fileEntry(name, "below"));
+  const files = names.filter((name) => name !== "d/0007").map((name) => fileEntry(name, name));
+  const made = await harness.layers(
+    [directoryEntry("d"), ...below],
+    [
+      directoryEntry("d"),
+      ...files.reverse(),
+      hardlinkEntry("d/z", "d/0300"),
+      ...removed.map((name) => fileEntry(name)),
+    ],
+  );
+  const layer = await harness.layer(made);
+  const rest = [...names.filter((name) => name !== "d/0007"), "d/z"];
+  expect(Object.keys(layer)).toEqual(["d", ...removed, ...rest]);
+  expect(layer["d/5999"]).toBe("file 644 0:0 @0 d/5999");
+  expect(layer["d/z"]).toContain("hardlink");
 });
 
 const copy: CopyOp = {
