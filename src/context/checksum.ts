@@ -1,9 +1,10 @@
 import { setImmediate } from "node:timers/promises";
-import { type JobThread, monotonicMs } from "../core/index.ts";
+import { type JobThread, monotonicMs, tellPath } from "../core/index.ts";
 import {
   joinRootPath,
   parentRootPath,
   resolvePath,
+  rootPathToString,
   type LocalTree,
   type MergedTree,
   type RootPath,
@@ -200,7 +201,7 @@ class ChecksumRun {
       if (digest instanceof Promise) throw new Error("small files are digested at once");
       this.#found.learn(found, { slot, digest, readAt });
     } catch (error) {
-      this.#fail(error, slot);
+      this.#fail(tellPath(error, rootPathToString(path)), slot);
     }
   }
 
@@ -218,7 +219,7 @@ class ChecksumRun {
     }
     const work = this.#digest(found, slot)
       .catch((error: unknown) => {
-        this.#fail(error, slot);
+        this.#fail(tellPath(error, rootPathToString(found.path)), slot);
       })
       .finally(() => this.#pending.delete(work));
     this.#pending.add(work);

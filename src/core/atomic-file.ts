@@ -4,7 +4,7 @@ import { type FileHandle, open, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { coreError } from "./errors.ts";
-import { isDiskFull } from "./syscalls/index.ts";
+import { isDiskFull, tellPath } from "./syscalls/index.ts";
 
 export interface AtomicFile {
   readonly path: string;
@@ -27,7 +27,7 @@ export interface AtomicFile {
 
 /**
  * Replaces the file by rename: a reader sees the old content or the new one, whole. The folder of `path` must exist.
- * @throws DISK_FULL; other failures as Node's own
+ * @throws DISK_FULL; other failures as Node's own, or SYSCALL_FAILED with the path where Node's have none
  */
 export async function writeFileAtomic(file: AtomicFile): Promise<void> {
   const temporary = join(file.tmpDir, `write-${randomBytes(8).toString("hex")}`);
@@ -37,7 +37,7 @@ export async function writeFileAtomic(file: AtomicFile): Promise<void> {
     else await replace(temporary, file);
   } catch (error) {
     rmSync(temporary, { force: true });
-    throw isDiskFull(error) ? diskFull(file.path, error) : error;
+    throw isDiskFull(error) ? diskFull(file.path, error) : tellPath(error, file.path);
   }
 }
 

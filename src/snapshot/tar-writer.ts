@@ -1,6 +1,6 @@
 import { rmSync } from "node:fs";
 import { Readable } from "node:stream";
-import { diffId, diskFull, isDiskFull, tellTooLarge } from "../core/index.ts";
+import { diffId, diskFull, isDiskFull, tellPath } from "../core/index.ts";
 import {
   contentPlaceSize,
   type LayerEntry,
@@ -422,7 +422,7 @@ function isUsualName(path: RootPath): boolean {
 
 function toldWithPath(error: unknown, path: RootPath): unknown {
   const shown = `/${rootPathToString(path)}`;
-  return isDiskFull(error) ? diskFull(shown, error) : tellTooLarge(error, shown);
+  return isDiskFull(error) ? diskFull(shown, error) : tellPath(error, shown);
 }
 
 /** Latin-1 gives each byte string a string of its own. */

@@ -5,7 +5,7 @@ import {
   isDiskFull,
   syscallErrno,
   isTsbuildError,
-  tellTooLarge,
+  tellPath,
   type TsbuildError,
 } from "../core/index.ts";
 import {
@@ -723,7 +723,7 @@ function toldWithPath(error: unknown, path: RootPath): unknown {
   if (isTsbuildError(error, "SNAPSHOT_XATTR_REFUSED")) return refusedAt(shown, error);
   return syscallErrno(error) === "ENAMETOOLONG"
     ? nameTooLong(shown, error)
-    : tellTooLarge(error, shown);
+    : tellPath(error, shown);
 }
 
 function refusedAt(path: string, error: TsbuildError): Error {

@@ -3,9 +3,9 @@ import {
   makeFolder,
   type Clock,
   diskFull,
-  errnoOf,
   explainSystemError,
   isDiskFull,
+  syscallErrno,
   isTsbuildError,
   systemClock,
 } from "../core/index.ts";
@@ -114,7 +114,8 @@ async function claim(
   } catch (error) {
     disk?.close();
     if (isDiskFull(error)) throw diskFull(layout.root, error);
-    throw isTsbuildError(error) ? error : unavailable(layout.root, error);
+    const isOurs = isTsbuildError(error) && error.code !== "SYSCALL_FAILED";
+    throw isOurs ? error : unavailable(layout.root, error);
   }
 }
 
@@ -174,7 +175,7 @@ function startSweeper(
 }
 
 function unavailable(root: string, cause: unknown): Error {
-  const errno = errnoOf(cause);
+  const errno = syscallErrno(cause);
   const known = explainSystemError(cause);
   const ofMachine = isTsbuildError(known) ? known.hint : undefined;
   return storeError("STORE_UNAVAILABLE", `open ${root} for writing`, {

@@ -20,10 +20,12 @@ import {
   makeFolder,
   removeTree,
   type Syscalls,
+  tellPath,
 } from "../../core/index.ts";
 import {
   joinRootPath,
   rootPath,
+  rootPathToString,
   type MergedTree,
   type NodeStat,
   type RootPath,
@@ -116,6 +118,8 @@ class DirectoryWriter {
       if (stat.nlink > 1 && !isLink) {
         this.#firstNames.set(stat.inode, joinPaths(this.#options.directory, path));
       }
+    } catch (error) {
+      throw tellPath(error, `/${rootPathToString(path)}`);
     } finally {
       // Gone already, unless something went wrong or both were names of one file.
       await unlink(partial).catch(() => undefined);

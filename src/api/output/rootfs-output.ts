@@ -11,6 +11,7 @@ import {
   isTsbuildError,
   makeFolder,
   openOutputFile,
+  syscallErrno,
   removeTree,
   type OutputFile,
   type PartialPlace,
@@ -198,7 +199,7 @@ function rootfsFailed(
   const reason = error instanceof Error ? error.message : String(error);
   return apiError("OUTPUT_FAILED", `write output to ${destination}: ${reason}`, {
     hint: `${left}: make the place writable and build again`,
-    details: { destination, errno: errnoOf(error) },
+    details: { destination, errno: syscallErrno(error) },
     cause: error,
   });
 }

@@ -54,10 +54,17 @@ export function isDiskFull(error: unknown): boolean {
   return isTsbuildError(error, "DISK_FULL") || isFull(syscallErrno(error));
 }
 
-/** A file that grew beyond `ulimit -f`, or beyond what its filesystem takes, with its path for people; other errors as they are. */
-export function tellTooLarge(error: unknown, path: string): unknown {
-  if (syscallErrno(error) !== "EFBIG") return error;
-  return syscallError({ syscall: "write", errno: "EFBIG", path }, error);
+/**
+ * What the system says against a file that is open, or that was reached through an open directory: it does not say the
+ * name. With its path for people; other errors as they are.
+ */
+export function tellPath(error: unknown, path: string): unknown {
+  if (!(error instanceof Error) || isTsbuildError(error)) return error;
+  const { syscall, path: told } = error as NodeJS.ErrnoException;
+  const errno = errnoOf(error);
+  const isTold = told !== undefined && !told.toString().startsWith("/proc/self/fd/");
+  if (errno === undefined || syscall === undefined || isTold) return error;
+  return syscallError({ syscall, errno, path }, error);
 }
 
 function isFull(errno: string | undefined): boolean {

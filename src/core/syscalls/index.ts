@@ -3,7 +3,7 @@ export {
   isDiskFull,
   syscallErrno,
   syscallError,
-  tellTooLarge,
+  tellPath,
   type SyscallFailure,
 } from "./errors.ts";
 export { lazySyscalls, loadSyscalls, syscallsNow } from "./load.ts";
