@@ -17,15 +17,17 @@ export async function findOriginal(
   image: LocalImage,
 ): Promise<Descriptor | undefined> {
   const root = image.root ?? image.manifest;
-  return root !== undefined && (await isWhole(store, root, [])) ? root : undefined;
+  return root !== undefined && (await isWhole(store, root)) ? root : undefined;
 }
 
+/** `known`: indexes that are whole, which others may list a thousand times. */
 async function isWhole(
   store: Store,
   descriptor: Descriptor,
-  path: readonly string[],
+  { path = [], known = new Set() }: { path?: readonly string[]; known?: Set<string> } = {},
 ): Promise<boolean> {
   const { mediaType, digest } = descriptor;
+  if (known.has(digest)) return true;
   if (isConfigType(mediaType) || path.includes(digest)) return false;
   if (!isIndexType(mediaType) && !isManifestType(mediaType)) return isHere(store, descriptor);
   const bytes = await readIfHere(store, descriptor, maxManifestSize);
@@ -33,8 +35,9 @@ async function isWhole(
   const document = parseManifestOrIndex(bytes, mediaType);
   if (document.type === "manifest") return isWholeImage(store, document.manifest);
   for (const entry of document.index.manifests) {
-    if (!(await isWhole(store, entry, [...path, digest]))) return false;
+    if (!(await isWhole(store, entry, { path: [...path, digest], known }))) return false;
   }
+  known.add(digest);
   return true;
 }
 

@@ -121,19 +121,24 @@ async function chooseManifest(
   return choosePlatform(here, hostPlatform()) ?? here[0];
 }
 
-/** Manifests of runnable images in an index, also those that are not here. */
+/**
+ * Manifests of runnable images in an index, also those that are not here. `seen`: indexes that need not be followed again; a
+ * few that list each other a thousand times lead to more images than there are atoms.
+ */
 async function listManifests(
   store: Store,
   root: Descriptor,
-  depth = 0,
+  { depth = 0, seen = new Set<Digest>() } = {},
 ): Promise<readonly Descriptor[]> {
   const bytes = await store.blobs.read(root.digest, maxManifestSize);
   const index = parseIndex(bytes, root.mediaType);
   const manifests: Descriptor[] = [...listRunnable(index)];
   if (depth >= maxDepth) return manifests;
   for (const child of index.manifests) {
-    if (!isIndexType(child.mediaType)) continue;
-    const nested = await unlessMissing(async () => listManifests(store, child, depth + 1));
+    if (!isIndexType(child.mediaType) || seen.has(child.digest)) continue;
+    seen.add(child.digest);
+    const below = { depth: depth + 1, seen };
+    const nested = await unlessMissing(async () => listManifests(store, child, below));
     manifests.push(...(nested ?? []));
   }
   return manifests;

@@ -89,11 +89,14 @@ async function chooseStore(place: Place, engine: Engine): Promise<Place> {
   return parsePlace(`docker://${place.name}`);
 }
 
-/** Manifests below a root, outermost first, each with its platform. */
+/** Manifests below a root, outermost first, each with its platform. Each of `seen`, the indexes below it, is read once. */
 export async function listImages(
   { source, root }: Pick<OpenedImage, "source" | "root">,
   signal: AbortSignal,
+  seen = new Set<string>(),
 ): Promise<readonly Descriptor[]> {
+  if (seen.has(root.digest)) return [];
+  seen.add(root.digest);
   if (!isIndexType(root.mediaType)) {
     if (isManifestType(root.mediaType)) return [await withPlatform(source, root, signal)];
     throw usageError(`list ${root.digest}: ${root.mediaType} is no image`, "name an image");
@@ -102,7 +105,7 @@ export async function listImages(
   const found: Descriptor[] = [];
   for (const entry of parseIndex(bytes, root.mediaType).manifests) {
     if (isIndexType(entry.mediaType))
-      found.push(...(await listImages({ source, root: entry }, signal)));
+      found.push(...(await listImages({ source, root: entry }, signal, seen)));
     else found.push(await withPlatform(source, entry, signal));
   }
   return found;

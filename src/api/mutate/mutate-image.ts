@@ -83,7 +83,14 @@ interface Changed {
   readonly dropped: number;
 }
 
-async function change(root: Descriptor, mutation: Mutation): Promise<Changed> {
+/** `done`: indexes that were changed already; others may list them a thousand times. */
+async function change(
+  root: Descriptor,
+  mutation: Mutation,
+  done = new Map<string, Changed>(),
+): Promise<Changed> {
+  const known = done.get(root.digest);
+  if (known !== undefined) return known;
   if (!isIndexType(root.mediaType)) {
     return { root: await changeImage(root, mutation), dropped: 0 };
   }
@@ -96,7 +103,7 @@ async function change(root: Descriptor, mutation: Mutation): Promise<Changed> {
     if (entry.annotations?.["vnd.docker.reference.type"] !== undefined) dropped += 1;
     else if (isIndexType(entry.mediaType) || isManifestType(entry.mediaType)) {
       const below = isIndexType(entry.mediaType)
-        ? await change(entry, mutation)
+        ? await change(entry, mutation, done)
         : { root: await changeImage(entry, mutation), dropped: 0 };
       dropped += below.dropped;
       const { digest, size } = below.root;
@@ -109,7 +116,10 @@ async function change(root: Descriptor, mutation: Mutation): Promise<Changed> {
     { ...parseJson(bytes), manifests },
     annotationsFor(annotations, { target: "index" }),
   );
-  return { root: source.add(root.mediaType, writeJson(index)), dropped };
+  const changed = { root: source.add(root.mediaType, writeJson(index)), dropped };
+  // What it dropped counts once.
+  done.set(root.digest, { ...changed, dropped: 0 });
+  return changed;
 }
 
 async function changeImage(descriptor: Descriptor, mutation: Mutation): Promise<Descriptor> {
