@@ -20,9 +20,9 @@ export class EarlySync {
     this.#store = store;
   }
 
-  /** A file of so many bytes was written. */
-  wrote(bytes: number): void {
-    this.#waiting += bytes + fileSize;
+  /** Files of so many bytes together were written: one, unless told otherwise. */
+  wrote(bytes: number, files = 1): void {
+    this.#waiting += bytes + files * fileSize;
     if (this.#waiting >= partSize) this.#begin();
   }
 

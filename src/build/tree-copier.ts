@@ -1,18 +1,19 @@
 import { setImmediate } from "node:timers/promises";
 import { fileChanged, parseExcludes, type Excludes, type PassingNode } from "../context/index.ts";
-import { monotonicMs, type PlainFile } from "../core/index.ts";
+import { monotonicMs, plainFile } from "../core/index.ts";
 import {
   baseName,
   joinRootPath,
+  parentRootPath,
+  rootPath,
   rootPathToString,
   type LocalFile,
   type LocalTree,
   type MergedTree,
   type NodeStat,
-  type PlainTree,
   type RootPath,
 } from "../layer/index.ts";
-import type { LaterContent, NodeAttributes, WantedDigest } from "../snapshot/index.ts";
+import type { NodeAttributes, WantedDigests } from "../snapshot/index.ts";
 import {
   expectDirectory,
   expectNonDirectory,
@@ -104,6 +105,7 @@ export class TreeCopier {
     // Behind a file that was copied at once, more are to be expected, and at first where the last directory began with one;
     // in many directories there is none.
     let [areFilesNext, areFilesPlain] = [this.#didBeginWithFile, true];
+    let isBehindPlain = false;
     this.#didBeginWithFile = false;
     for (let next = 0; next < names.length; next++) {
       // The clock takes a microsecond to be read.
@@ -112,14 +114,16 @@ export class TreeCopier {
         if (monotonicMs() > this.#turnEnds) await this.#takeTurn();
       }
       if (areFilesNext && areFilesPlain) {
-        areFilesNext = false;
         const copied = await this.#copyPlain(names, { from, folder, start: next });
-        areFilesPlain = copied !== 0;
         if (copied !== undefined && copied > 0) {
           this.#didBeginWithFile ||= next === 0;
           next += copied - 1;
+          isBehindPlain = true;
           continue;
         }
+        // What ends many that are plain says nothing of those behind it.
+        areFilesPlain = copied !== 0 || isBehindPlain;
+        areFilesNext = isBehindPlain = false;
       }
       const name = names[next] ?? noName;
       const path = joinRootPath(from, name);
@@ -165,26 +169,20 @@ export class TreeCopier {
     const files = plain.next(from, names, start);
     const room = writer.room();
     if (room !== undefined) await room;
-    const uid = owner?.uid ?? 0;
-    const gid = owner?.gid ?? 0;
-    let copied = 0;
-    for (const file of files) {
-      // Asked right before it is counted: what is looked up for the one serves the other.
-      if (!plain.isAsCounted(file)) break;
-      const { name, mtimeNs: mtime } = file;
-      const mode = changeMode === undefined ? file.mode : changeMode(file.mode, false);
-      const to = joinRootPath(folder.to, name);
-      const attributes = { mode, uid, gid, mtime, xattrs: undefined };
-      const size = Number(file.size);
-      expectStorable(to, plainType);
-      if (!writer.takesLater(to, attributes, size)) break;
-      const length = from.length === 0 ? name.length : from.length + 1 + name.length;
-      const counted = count?.nextFile(file, length);
-      const digest = counted?.isKnown === false ? counted : undefined;
-      writer.laterFile(to, attributes, new PlainContent(plain, file, digest));
-      sync.wrote(size);
-      copied++;
+    const { to } = folder;
+    const modes = changeMode ? files.modes.map((mode) => changeMode(mode, false)) : files.modes;
+    const { uid, gid } = owner ?? files;
+    const open = (index: number): LocalFile => plain.open(files, index, from);
+    const later = { files, to, modes, uid, gid, open };
+    const copied = writer.takesLater(later);
+    let bytes = 0;
+    for (let index = 0; index < copied; index++) {
+      const name = files.names[index] ?? noName;
+      if (name[0] === dot) expectStorable(joinRootPath(to, name), plainType);
+      bytes += files.sizes[index] ?? 0;
     }
+    if (copied > 0) writer.laterFiles(later, copied, count?.nextFiles(files, copied, from));
+    sync.wrote(bytes, copied);
     this.#steps += copied;
     return copied;
   }
@@ -233,16 +231,20 @@ export class TreeCopier {
     readonly stat: NodeStat;
     readonly counted?: PassingNode;
   }): boolean {
-    const { local, path, to, stat, counted: digest } = source;
+    const { local, path, to, stat, counted } = source;
     const { size, statKey: version } = stat;
     if (version === undefined || local.placeOf(path, stat) !== version.path) return false;
     const xattrs = local.xattrs(path);
     if (xattrs.size > 0) return false;
     const open = (): LocalFile => openPlain(local, path, stat);
-    const attributes = this.#looks(stat, xattrs);
+    const looks = this.#looks(stat, xattrs);
     const { writer, sync } = this.#target;
-    if (!writer.takesLater(to, attributes, size)) return false;
-    writer.laterFile(to, attributes, { size, version, open, digest });
+    const files = plainFile(version.path, looks, version);
+    const parent = parentRootPath(to) ?? rootPath;
+    const later = { ...looks, files, to: parent, modes: files.modes, open };
+    const hasItsName = files.names[0]?.equals(baseName(to)) === true;
+    if (!hasItsName || writer.takesLater(later) === 0) return false;
+    writer.laterFiles(later, 1, counted && wanted(counted));
     sync.wrote(size);
     return true;
   }
@@ -390,23 +392,16 @@ export class TreeCopier {
 
 const plainType = { type: "file" };
 const noName = Buffer.alloc(0);
+const dot = 0x2e;
 
-class PlainContent implements LaterContent {
-  readonly size: number;
-  readonly version: PlainFile;
-  readonly digest: WantedDigest | undefined;
-  readonly #plain: PlainTree;
-
-  constructor(plain: PlainTree, file: PlainFile, digest: WantedDigest | undefined) {
-    this.size = Number(file.size);
-    this.version = file;
-    this.digest = digest;
-    this.#plain = plain;
-  }
-
-  open(): LocalFile {
-    return this.#plain.open(this.version);
-  }
+/** Asks for the digest of one file. */
+function wanted(counted: PassingNode): WantedDigests {
+  return {
+    head: () => counted.head,
+    learn: (_index, digest) => {
+      counted.learn(digest);
+    },
+  };
 }
 
 /** Whether the folder is made, and has nothing of that name. */

@@ -12,7 +12,7 @@ export interface DigestJob {
   /** For each file: mode, uid, gid, size. */
   readonly looks: Float64Array;
   /** As `versionsOf` gives them; empty for files that never change. */
-  readonly versions: BigUint64Array;
+  readonly versions: BigInt64Array;
   /** Shared. For each file 1 once its digest is taken, and the 32 bytes of the digest. */
   readonly results: Uint8Array;
 }
@@ -48,9 +48,7 @@ function digestOf(path: string, index: number, job: DigestJob): Buffer | undefin
     const looks = looksAt(job.looks, index * looksLength);
     const digest = digestPlainFile(fd, looks);
     if (job.versions.length === 0) return digest;
-    const stat = kernel.fstat(fd);
-    const isSame = stat.size === BigInt(looks.size) && isVersion(stat, job.versions, index);
-    return isSame ? digest : undefined;
+    return isVersion(kernel.fstat(fd), job.versions, index) ? digest : undefined;
   } finally {
     closeSync(fd);
   }

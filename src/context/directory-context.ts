@@ -97,7 +97,10 @@ class DirectoryContext implements BuildContext {
   }) {
     this.label = parts.label;
     this.statCache = parts.statCache;
-    this.local = new LocalDirectory({ ...parts, paths: parts.statCache?.paths ?? new PathIndex() });
+    this.local = new LocalDirectory({
+      ...parts,
+      paths: parts.statCache?.rows.paths ?? new PathIndex(),
+    });
     this.#rules = parts.rules;
   }
 

@@ -68,10 +68,24 @@ export class FileDigests implements Iterable<FileDigest> {
     file: { readonly number: number; readonly mode: number },
     naming: NumberedPaths,
   ): number {
+    this.#name(naming);
+    return this.#add(file.mode, file.number);
+  }
+
+  /** The same for the first `count` of files in a row. */
+  addRow(
+    row: { readonly numbers: Uint32Array; readonly modes: Uint16Array; readonly count: number },
+    naming: NumberedPaths,
+  ): void {
+    this.#name(naming);
+    for (let index = 0; index < row.count; index++)
+      this.#add(row.modes[index] ?? 0, row.numbers[index] ?? 0);
+  }
+
+  #name(naming: NumberedPaths): void {
     const last = this.#namings.at(-1);
     const isSame = last?.paths === naming.paths && last.prefix === naming.prefix;
     if (!isSame || last.cut !== naming.cut) this.#namings.push({ ...naming, start: this.#length });
-    return this.#add(file.mode, file.number);
   }
 
   /** Keeps a copy. */

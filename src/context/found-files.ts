@@ -1,8 +1,14 @@
-import type { PlainFile } from "../core/index.ts";
-import { rootPathToString, type MergedTree, type NodeStat, type RootPath } from "../layer/index.ts";
+import type { PlainFiles } from "../core/index.ts";
+import {
+  rootPathToString,
+  type MergedTree,
+  type NodeStat,
+  type PlainTree,
+  type RootPath,
+} from "../layer/index.ts";
 import { bytesOf } from "./byte-strings.ts";
-import { FileDigests } from "./file-digests.ts";
-import type { BuildContext, DigestBytes, StatCache, StatKey } from "./types.ts";
+import { FileDigests, type NumberedPaths } from "./file-digests.ts";
+import type { BuildContext, DigestBytes, StatCache, StatKey, StatRow } from "./types.ts";
 
 /** A node that counts. */
 export interface Found {
@@ -41,11 +47,13 @@ export function listedBelow(source: Source, path: RootPath): ListedBelow {
 export class FoundFiles {
   readonly files = new FileDigests();
   readonly #context: BuildContext | undefined;
+  readonly #plain: PlainTree | undefined;
   readonly #cache: StatCache | undefined;
 
   /** Without a stat cache the tree's own is used. */
   constructor(tree: MergedTree, statCache?: StatCache) {
     this.#context = isContext(tree) ? tree : undefined;
+    this.#plain = tree.local?.plain;
     this.#cache = statCache ?? this.#context?.statCache;
   }
 
@@ -55,34 +63,16 @@ export class FoundFiles {
     if (typeof name === "string") return this.files.add({ path: name, mode });
     const { source, relative } = name;
     const version = stat.statKey;
-    const paths = this.#cache?.paths;
+    const paths = this.#cache?.rows.paths;
     if (version === undefined || paths === undefined)
       return this.files.add({ path: source.prefix + rootPathToString(relative), mode });
     const naming = { paths, cut: version.path.length - relative.length, prefix: source.prefix };
     return this.files.addNumbered({ number: paths.add(version.path), mode }, naming);
   }
 
-  /** The same of a plain file, `length` bytes of whose path lie below the source. */
-  addFile(file: PlainFile, source: Source, length: number): number {
-    const { path, mode } = file;
-    const paths = this.#cache?.paths;
-    const cut = path.length - length;
-    if (paths === undefined) {
-      const below = rootPathToString(bytesOf(path.slice(cut)));
-      return this.files.add({ path: source.prefix + below, mode });
-    }
-    const naming = { paths, cut, prefix: source.prefix };
-    return this.files.addNumbered({ number: paths.add(path), mode }, naming);
-  }
-
   /** What the stat cache knows of this version. */
   known({ stat }: Found): DigestBytes | undefined {
     return stat.statKey && this.#known(stat.statKey, canChange(stat));
-  }
-
-  /** The same of a plain file. */
-  knownFile(file: PlainFile): DigestBytes | undefined {
-    return this.#known(file, true);
   }
 
   /** The digest of the node at place `slot`; `readAt` as StatCache has it. */
@@ -91,10 +81,40 @@ export class FoundFiles {
     this.files.setDigest(slot, digest);
   }
 
-  /** The same of a plain file. */
-  learnFile(file: PlainFile, { slot, digest, readAt }: Learnt): void {
-    this.#learn(file, true, { digest, readAt });
-    this.files.setDigest(slot, digest);
+  /** Adds the first `count` of these files, as `add` does with each. */
+  addPlain(
+    { files, count }: { readonly files: PlainFiles; readonly count: number },
+    { prefix, cut }: Pick<NumberedPaths, "prefix" | "cut">,
+  ): FoundPlain {
+    const first = this.files.length;
+    const { modes } = files;
+    const paths = this.#cache?.rows.paths;
+    if (paths === undefined) {
+      for (let index = 0; index < count; index++) {
+        const below = rootPathToString(bytesOf(files.pathOf(index).slice(cut)));
+        this.files.add({ path: prefix + below, mode: modes[index] ?? 0 });
+      }
+      return { files, first, numbers: files.numbers };
+    }
+    const numbers = paths.addAll(files);
+    this.files.addRow({ numbers, modes, count }, { paths, prefix, cut });
+    return { files, first, numbers };
+  }
+
+  /** Whether the stat cache knows one of them; its digest is taken from there then. */
+  takePlain(found: FoundPlain, index: number): boolean {
+    const digest = this.#cache?.rows.get(rowOf(found, index));
+    if (digest === undefined) return false;
+    this.#plain?.counted(found.files, index);
+    this.files.setDigest(found.first + index, digest);
+    return true;
+  }
+
+  /** The digest of one of them; `readAt` as StatCache has it. */
+  learnPlain(found: FoundPlain, index: number, read: Omit<Learnt, "slot">): void {
+    this.#cache?.rows.set(rowOf(found, index), read);
+    this.#plain?.counted(found.files, index);
+    this.files.setDigest(found.first + index, read.digest);
   }
 
   #known(version: StatKey, isPinned: boolean): DigestBytes | undefined {
@@ -107,6 +127,19 @@ export class FoundFiles {
     this.#cache?.set({ key: version, digest: read.digest, readAt: read.readAt });
     if (isPinned) this.#context?.pin(version);
   }
+}
+
+/** Files that were found together. */
+export interface FoundPlain {
+  readonly files: PlainFiles;
+  /** The place of the first; the others are behind it. */
+  readonly first: number;
+  /** Of their paths, where there is a stat cache. */
+  readonly numbers: Uint32Array;
+}
+
+function rowOf({ files, numbers }: FoundPlain, index: number): StatRow {
+  return { number: numbers[index] ?? 0, versions: files.versions, index };
 }
 
 interface Learnt {

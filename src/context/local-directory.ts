@@ -3,11 +3,19 @@ import {
   errnoOf,
   type FileStat,
   loadSyscalls,
-  type PlainFile,
+  type PlainFiles,
   type Syscalls,
   syscallsNow,
+  versionLength,
 } from "../core/index.ts";
-import type { LocalFile, LocalTree, NodeStat, PlainTree, RootPath } from "../layer/index.ts";
+import {
+  type LocalFile,
+  type LocalTree,
+  type NodeStat,
+  plainFilesAtOnce,
+  type PlainTree,
+  type RootPath,
+} from "../layer/index.ts";
 import { type ByteString, byteString, bytesOf, isAscii, textOf } from "./byte-strings.ts";
 import { attempt, changed, shown, unreadable } from "./context-problems.ts";
 import { ContextNode } from "./context-node.ts";
@@ -18,8 +26,6 @@ import { isSameVersion, statKeyOf } from "./stat-key.ts";
 import type { HostNodeStat, StatKey } from "./types.ts";
 
 const timesInPage = 1024;
-/** What a piece of a tar has room for, beside the headers. */
-const filesAtOnce = { most: 64, bytes: 256 * 1024 };
 /** Questions that Node answers, before its answers cost more than it takes to load the library that asks the kernel. */
 const questionsWithoutKernel = 500;
 /** PATH_MAX: the kernel takes shorter ones. */
@@ -99,14 +105,15 @@ export class LocalDirectory implements LocalTree {
     const visible = this.#rules.isEmpty ? names : names.filter(this.#visibleIn(directory, names));
     // One character a byte, so the default order is that of the bytes.
     visible.sort();
-    this.#listings.set(directory, visible.join("/"));
-    return visible.map(bytesOf);
+    const listing = visible.join("/");
+    this.#listings.set(directory, listing);
+    return namesIn(listing);
   }
 
   listed(path: RootPath): readonly Buffer[] {
     const known = this.#listings.get(byteString(path));
     if (known === undefined) return this.readdir(path);
-    return known === "" ? none : known.split("/").map(bytesOf);
+    return namesIn(known);
   }
 
   hidden(path: RootPath): readonly Buffer[] {
@@ -148,18 +155,40 @@ export class LocalDirectory implements LocalTree {
 
   readonly plain: PlainTree = {
     next: (directory, names, start) => this.#plainFiles(directory, names, start),
-    isAsCounted: (file) => this.#isAsPinned(file),
-    open: (file) =>
-      this.#openVersion(file.path.slice(this.#root.length + 1), file, Number(file.size)),
+    open: (files, index) => this.#openPlain(files, index),
+    counted: (files, index) => {
+      const time = files.versions.numbers[versionLength * index + ctimeIn] ?? notPinned;
+      this.#pinAt(this.#paths.addAll(files)[index] ?? 0, time);
+    },
   };
 
-  #plainFiles(directory: RootPath, names: readonly Buffer[], start: number): readonly PlainFile[] {
+  #plainFiles(directory: RootPath, names: readonly Buffer[], start: number): PlainFiles {
     const name = this.#nameOf(directory);
+    const prefix = bytesOf(name === "" ? `${this.#root}/` : `${this.#root}/${name}/`);
     // Whether an exception shows a node may hang on what it is by now.
-    if (this.#rules.hasExceptions || !this.#isRealDirectory(name)) return noFiles;
-    const prefix = name === "" ? `${this.#root}/` : `${this.#root}/${name}/`;
-    const { most, bytes } = filesAtOnce;
-    return this.#calls().plainFiles(prefix, names, { start, most, bytes });
+    const isKnown = !this.#rules.hasExceptions && this.#isRealDirectory(name);
+    const { most, bytes } = plainFilesAtOnce;
+    const limits = { start, most: isKnown ? most : 0, bytes, isOneOwner: false };
+    const files = this.#calls().plainFiles(prefix, names, limits);
+    if (this.#pinnedTimes.length > 0) this.#leaveCounted(files);
+    return files;
+  }
+
+  /** Ends the files before the first one that is not of the version that was counted. */
+  #leaveCounted(files: PlainFiles): void {
+    const numbers = this.#paths.addAll(files);
+    const { names, versions } = files;
+    for (let index = 0; index < names.length; index++) {
+      const pinned = this.#pinnedAt(numbers[index] ?? 0);
+      if (pinned === undefined) continue;
+      if (pinned !== versions.numbers[versionLength * index + ctimeIn]) names.length = index;
+    }
+  }
+
+  #openPlain(files: PlainFiles, index: number): LocalFile {
+    const version = { path: files.pathOf(index), ...files.versions.get(index) };
+    const name = version.path.slice(this.#root.length + 1);
+    return this.#openVersion(name, version, files.sizes[index] ?? 0);
   }
 
   #openVersion(name: ByteString, statKey: StatKey, size: number): LocalFile {
@@ -188,7 +217,10 @@ export class LocalDirectory implements LocalTree {
   }
 
   pin({ path, ctimeNs }: StatKey): void {
-    const number = this.#paths.add(path);
+    this.#pinAt(this.#paths.add(path), ctimeNs);
+  }
+
+  #pinAt(number: number, ctimeNs: bigint): void {
     const page = Math.floor(number / timesInPage);
     const times = (this.#pinnedTimes[page] ??= new BigInt64Array(timesInPage).fill(notPinned));
     times[number % timesInPage] = ctimeNs;
@@ -197,7 +229,10 @@ export class LocalDirectory implements LocalTree {
   /** The ctime of the version that was counted; undefined when none was. */
   #pinnedTime(path: ByteString): bigint | undefined {
     const number = this.#paths.find(path);
-    if (number === undefined) return undefined;
+    return number === undefined ? undefined : this.#pinnedAt(number);
+  }
+
+  #pinnedAt(number: number): bigint | undefined {
     const time = this.#pinnedTimes[Math.floor(number / timesInPage)]?.[number % timesInPage];
     return time === notPinned ? undefined : time;
   }
@@ -348,9 +383,24 @@ function attributesOf(
   return found;
 }
 
+/** Names that were joined by slashes, all in the same memory. */
+function namesIn(listing: ByteString): readonly Buffer[] {
+  if (listing === "") return none;
+  const bytes = bytesOf(listing);
+  const names: Buffer[] = [];
+  for (let start = 0; start <= bytes.length;) {
+    const slash = bytes.indexOf(0x2f, start);
+    const end = slash === -1 ? bytes.length : slash;
+    names.push(bytes.subarray(start, end));
+    start = end + 1;
+  }
+  return names;
+}
+
 const nothing: ReadonlyMap<string, Buffer> = new Map();
 const none: readonly Buffer[] = [];
-const noFiles: readonly PlainFile[] = [];
+/** Of the numbers of a version, which one is ctime. */
+const ctimeIn = 2;
 
 /** What a socket looks like in an image. */
 function emptyFile(): LocalFile {

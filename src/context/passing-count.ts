@@ -1,9 +1,10 @@
-import type { PlainFile } from "../core/index.ts";
+import type { PlainFiles } from "../core/index.ts";
 import type { LocalTree, MergedTree, NodeStat, RootPath } from "../layer/index.ts";
 import type { FileDigests } from "./file-digests.ts";
 import {
   type Found,
   FoundFiles,
+  type FoundPlain,
   listedBelow,
   nanosecondsNow,
   type Source,
@@ -57,20 +58,25 @@ export class PassingCount {
   }
 
   /**
-   * Files are looked at now that `nextFile` is to tell. Nobody asks again for their attributes: a file is trusted only if it was
-   * old enough before the look, however long that and the way to `nextFile` take.
+   * Files are looked at now that `nextFiles` is to tell. Nobody asks again for their attributes: a file is trusted only if it was
+   * old enough before the look, however long that and the way to `nextFiles` take.
    */
   beforeLook(): void {
     this.#stateNow();
   }
 
-  /** The next node, a plain file; `length` bytes of its path are the path in the tree. */
-  nextFile(file: PlainFile, length: number): PassingFile {
+  /** The next nodes: the first `count` files, which lie in `directory` of the tree. */
+  nextFiles(files: PlainFiles, count: number, directory: RootPath): PassingFiles {
     const { root } = this.#source;
-    const below = root.length === 0 ? length : length - root.length - 1;
+    const { prefix } = this.#listed;
+    // With the slash behind each.
+    const inTree = directory.length === 0 ? 0 : directory.length + 1;
+    const below = root.length === 0 ? inTree : inTree - root.length - 1;
     const state = this.#state ?? this.#stateNow();
-    this.#nodes++;
-    return new PassingFile(file, state, state.found.addFile(file, this.#listed, below));
+    this.#nodes += count;
+    const cut = files.directory.length - below;
+    const found = state.found.addPlain({ files, count }, { prefix, cut });
+    return new PassingFiles(found, state);
   }
 
   /** Complete when the digest of every node is known. */
@@ -140,31 +146,27 @@ class FoundNode implements PassingNode {
   }
 }
 
-/** A plain file whose digest is wanted, unless it is known. */
-export class PassingFile {
-  readonly isKnown: boolean;
-  readonly #file: PlainFile;
+/** Plain files whose digests are wanted, unless they are known. */
+export class PassingFiles {
+  readonly #found: FoundPlain;
   readonly #count: CountState;
-  readonly #slot: number;
 
-  constructor(file: PlainFile, count: CountState, slot: number) {
-    this.#file = file;
+  constructor(found: FoundPlain, count: CountState) {
+    this.#found = found;
     this.#count = count;
-    this.#slot = slot;
-    const known = count.found.knownFile(file);
-    this.isKnown = known !== undefined;
-    if (known !== undefined) count.found.files.setDigest(slot, known);
   }
 
-  get head(): string {
-    const { mode, size } = this.#file;
-    return plainHead({ mode, uid: 0, gid: 0, size: Number(size) });
+  /** What comes before the content in the digest of one of them; empty where that is known. To be asked once. */
+  head(index: number): string {
+    if (this.#count.found.takePlain(this.#found, index)) return "";
+    const { modes, sizes, uid, gid } = this.#found.files;
+    return plainHead({ mode: modes[index] ?? 0, uid, gid, size: sizes[index] ?? 0 });
   }
 
   /** As `PassingNode.learn`. */
-  learn(digest: DigestBytes): void {
+  learn(index: number, digest: DigestBytes): void {
     const { found, readAt } = this.#count;
-    found.learnFile(this.#file, { slot: this.#slot, digest, readAt });
+    found.learnPlain(this.#found, index, { digest, readAt });
   }
 }
 

@@ -1,6 +1,8 @@
+import type { PlainFiles } from "../core/index.ts";
 import type { ByteString } from "./byte-strings.ts";
 
 const free = -1;
+const noName = Buffer.alloc(0);
 const nul = 0;
 /** Paths lie together in pages. A whole that grew would be copied again and again, and V8 is late to let the old ones go. */
 const pageSize = 64 * 1024;
@@ -26,8 +28,9 @@ export class PathIndex {
   #places: Int32Array;
   /** Several things are asked about one path in a row. */
   #lastPath: ByteString | undefined;
-  #lastPlace = 0;
-  #lastHash = 0;
+  #lastNumber = 0;
+  /** Of what was searched last. */
+  #hash = 0;
 
   /** Of paths that are known already, as `encode` gives them. */
   constructor(paths: Buffer = Buffer.alloc(0), count = 0) {
@@ -48,23 +51,45 @@ export class PathIndex {
 
   /** The number of `path`; undefined when it has none. */
   find(path: ByteString): number | undefined {
-    const number = this.#places[this.#placeOf(path)] ?? free;
-    return number === free ? undefined : number;
+    if (path === this.#lastPath) return this.#lastNumber;
+    const number = this.#search(layOut(path));
+    return number === free ? undefined : this.#remember(path, number);
   }
 
   /** Its number; a new one unless it has one. */
   add(path: ByteString): number {
-    const place = this.#placeOf(path);
-    const known = this.#places[place] ?? free;
-    if (known !== free) return known;
-    const number = this.#size;
-    this.#describe(number, this.#write(path), this.#lastHash);
-    this.#places[place] = number;
-    this.#size += 1;
-    if (placesFor(this.#size) > this.#places.length) {
-      this.#places = new Int32Array(placesFor(this.#size)).fill(free);
-      this.#placeAll();
+    if (path === this.#lastPath) return this.#lastNumber;
+    const length = layOut(path);
+    const number = this.#search(length);
+    return this.#remember(path, number === free ? this.#add(length) : number);
+  }
+
+  /** The same of files of one directory; several ask about the same ones in a row. */
+  addAll(files: PlainFiles): Uint32Array {
+    const { directory, names, numbers } = files;
+    if (files.numberedBy === this) return numbers;
+    for (let index = 0; index < names.length; index++) {
+      const length = layOutIn(directory, names[index] ?? noName);
+      const number = this.#search(length);
+      numbers[index] = number === free ? this.#add(length) : number;
     }
+    files.numberedBy = this;
+    return numbers;
+  }
+
+  #remember(path: ByteString, number: number): number {
+    this.#lastPath = path;
+    this.#lastNumber = number;
+    return number;
+  }
+
+  /** Of the path that `#search` did not find. */
+  #add(length: number): number {
+    const number = this.#size;
+    this.#describe(number, this.#write(length), this.#hash);
+    this.#size += 1;
+    if (placesFor(this.#size) <= this.#places.length) this.#place(number, this.#hash);
+    else this.#placeAll();
     return number;
   }
 
@@ -108,16 +133,16 @@ export class PathIndex {
     return { start, text, isPlain: plainPaths.test(text) };
   }
 
-  /** Where it lies now, as if all pages were one. */
-  #write(path: ByteString): number {
-    const length = path.length + 1;
+  /** Keeps what was laid out. Where it lies now, as if all pages were one. */
+  #write(pathLength: number): number {
+    const length = pathLength + 1;
     let page = this.#pages.at(-1);
     if (page === undefined || this.#pages.length === 1 || page.used + length > pageSize) {
       page = { bytes: Buffer.alloc(pageSize), used: 0 };
       this.#pages.push(page);
     }
     const start = this.#firstLength + (this.#pages.length - 2) * pageSize + page.used;
-    page.bytes.write(path, page.used, "latin1");
+    laidOut.copy(page.bytes, page.used, 0, pathLength);
     page.used += length;
     return start;
   }
@@ -150,24 +175,15 @@ export class PathIndex {
     hashes[number % numbersInPage] = hash;
   }
 
-  /** Where its number stands, or could stand. */
-  #placeOf(path: ByteString): number {
-    if (path !== this.#lastPath) {
-      this.#lastPlace = this.#search(path);
-      this.#lastPath = path;
-    }
-    return this.#lastPlace;
-  }
-
-  #search(path: ByteString): number {
+  /** The number of the path that was laid out, or `free`. */
+  #search(length: number): number {
     const places = this.#places;
     const mask = places.length - 1;
-    const length = layOut(path);
     const hash = hashOf(length);
-    this.#lastHash = hash;
+    this.#hash = hash;
     for (let place = hash & mask; ; place = (place + 1) & mask) {
       const number = places[place] ?? free;
-      if (number === free || this.#is(number, length)) return place;
+      if (number === free || this.#is(number, length)) return number;
     }
   }
 
@@ -184,7 +200,7 @@ export class PathIndex {
   }
 
   #placeAll(): void {
-    this.#lastPath = undefined;
+    this.#places = new Int32Array(placesFor(this.#size)).fill(free);
     for (let number = 0; number < this.#size; number++)
       this.#place(number, this.#hashes[number >>> 12]?.[number & (numbersInPage - 1)] ?? 0);
   }
@@ -233,18 +249,51 @@ const seed = Math.floor(Math.random() * 2 ** 32) | 0;
 const laidOut = Buffer.alloc(pageSize + 4);
 const words = new Int32Array(laidOut.buffer, laidOut.byteOffset, laidOut.length / 4);
 
+/** The directory that what is laid out begins with, its words, and what they hash to; none for a path that came as a whole. */
+const laidDirectory: { bytes: Buffer | undefined; words: number; hash: number } = {
+  bytes: undefined,
+  words: 0,
+  hash: seed,
+};
+
 /** Its length. */
 function layOut(path: ByteString): number {
-  if (path.length >= pageSize) throw new RangeError("no filesystem has such a path");
+  if (path.length >= pageSize) throw noSuchPath();
+  laidDirectory.bytes = undefined;
+  laidDirectory.words = 0;
+  laidDirectory.hash = seed;
   return laidOut.write(path, 0, "latin1");
+}
+
+/** The same of a name in a directory, of which many follow each other. */
+function layOutIn(directory: Buffer, name: Buffer): number {
+  const length = directory.length + name.length;
+  if (length >= pageSize) throw noSuchPath();
+  if (directory !== laidDirectory.bytes) {
+    laidOut.set(directory);
+    laidDirectory.bytes = directory;
+    laidDirectory.words = directory.length >> 2;
+    laidDirectory.hash = hashWords(seed, 0, laidDirectory.words);
+  }
+  laidOut.set(name, directory.length);
+  return length;
+}
+
+function noSuchPath(): Error {
+  return new RangeError("no filesystem has such a path");
 }
 
 /** Of the path that was laid out. */
 function hashOf(length: number): number {
   laidOut[length] = laidOut[length + 1] = laidOut[length + 2] = nul;
-  let hash = seed;
-  for (let index = 0; 4 * index < length; index++) hash = mix(hash, words[index] ?? 0);
+  const hash = hashWords(laidDirectory.hash, laidDirectory.words, (length + 3) >> 2);
   return hash ^ (hash >>> 13);
+}
+
+function hashWords(before: number, from: number, to: number): number {
+  let hash = before;
+  for (let index = from; index < to; index++) hash = mix(hash, words[index] ?? 0);
+  return hash;
 }
 
 /** Where the path ends that `hashAt` has seen. */

@@ -1,9 +1,8 @@
 import { readFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { makeFolder, errnoOf, writeFileAtomic } from "../core/index.ts";
-import type { PathIndex } from "./path-index.ts";
+import { makeFolder, errnoOf, versionLength, writeFileAtomic } from "../core/index.ts";
 import { decodeStatTable, type StatTable } from "./stat-table.ts";
-import type { DigestBytes, StatCache, StatKey } from "./types.ts";
+import type { DigestBytes, StatCache, StatKey, StatRows } from "./types.ts";
 
 const dayMs = 24 * 3600 * 1000;
 /** Entries that no build asked for in so many days go when the file is written next. */
@@ -52,16 +51,24 @@ class FileStatCache implements StatCache {
   readonly #options: StatCacheOptions;
   readonly #table: StatTable;
   readonly #today: number;
+  readonly rows: StatRows;
   #isChanged = false;
 
   constructor(options: StatCacheOptions, table: StatTable) {
+    this.rows = {
+      paths: table.paths,
+      get: (row) => table.findRow(row, this.#today),
+      set: (row, { digest, readAt }) => {
+        const { numbers } = row.versions;
+        const at = versionLength * row.index;
+        if (isRacy(numbers[at + 1] ?? 0n, numbers[at + 2] ?? 0n, readAt)) return;
+        table.setRow(row, digest, this.#today);
+        this.#isChanged = true;
+      },
+    };
     this.#options = options;
     this.#table = table;
     this.#today = Math.floor((options.now ?? Date.now)() / dayMs);
-  }
-
-  get paths(): PathIndex {
-    return this.#table.paths;
   }
 
   get(key: StatKey): DigestBytes | undefined {
@@ -74,7 +81,7 @@ class FileStatCache implements StatCache {
     readonly readAt: bigint;
   }): void {
     const { key, digest, readAt } = entry;
-    if (isRacy(key, readAt) || key.mtimeNs < oldest) return;
+    if (isRacy(key.mtimeNs, key.ctimeNs, readAt) || key.mtimeNs < oldest) return;
     this.#table.set({ key, digest, lastUsed: this.#today });
     this.#isChanged = true;
   }
@@ -92,8 +99,7 @@ class FileStatCache implements StatCache {
 }
 
 /** Whether a change right after the reading could have left size and times as they are. */
-function isRacy(key: StatKey, readAt: bigint): boolean {
-  const { mtimeNs, ctimeNs } = key;
+function isRacy(mtimeNs: bigint, ctimeNs: bigint, readAt: bigint): boolean {
   const isCoarse = mtimeNs % secondNs === 0n && ctimeNs % secondNs === 0n;
   const youngest = mtimeNs > ctimeNs ? mtimeNs : ctimeNs;
   return youngest + (isCoarse ? coarseNs : tickNs) >= readAt;

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
+import { FileVersions, versionSize } from "../core/index.ts";
 import { PathIndex } from "./path-index.ts";
-import type { DigestBytes, StatKey } from "./types.ts";
+import type { DigestBytes, StatKey, StatRow } from "./types.ts";
 
 /**
  * The file of a stat cache, little-endian. It is kept as bytes and read where it lies: 20,000 entries are ready in
@@ -19,7 +20,7 @@ const recordSize = 80;
 /** Records that lie together. A whole that grew would be copied again and again, and V8 is late to let the old ones go. */
 const recordsInPage = 1024;
 const pageSize = recordsInPage * recordSize;
-const digestAt = 40;
+const digestAt = versionSize;
 const digestLength = 32;
 const lastUsedAt = 72;
 
@@ -60,20 +61,35 @@ export class StatTable {
 
   /** The digest of exactly this version; marks the record as used on `day`. */
   find(key: StatKey, day: number): DigestBytes | undefined {
-    const index = this.paths.find(key.path);
-    if (index === undefined) return undefined;
-    const { records, at } = this.#locate(index);
-    if (records.readUInt32LE(at + lastUsedAt) === 0 || !encodeVersion(key)) return undefined;
-    if (records.compare(versionBytes, 0, digestAt, at, at + digestAt) !== 0) return undefined;
+    const number = this.paths.find(key.path);
+    if (number === undefined || !encodeVersion(key)) return undefined;
+    return this.findRow({ number, versions: oneVersion, index: 0 }, day);
+  }
+
+  /** The same of a file in a row. */
+  findRow({ number, versions, index }: StatRow, day: number): DigestBytes | undefined {
+    const { records, at } = this.#locate(number);
+    if (records.readUInt32LE(at + lastUsedAt) === 0) return undefined;
+    const from = versionSize * index;
+    const bytes = versions.bytes;
+    if (records.compare(bytes, from, from + versionSize, at, at + versionSize) !== 0)
+      return undefined;
     records.writeUInt32LE(day, at + lastUsedAt);
     return records.subarray(at + digestAt, at + digestAt + digestLength);
   }
 
   /** Takes the place of what is known of this path. */
   set({ key, digest, lastUsed }: StatEntry): void {
-    const { records, at } = this.#locate(this.paths.add(key.path));
     if (!encodeVersion(key)) throw new RangeError("a time for which there is no room");
-    records.set(versionBytes, at);
+    const row = { number: this.paths.add(key.path), versions: oneVersion, index: 0 };
+    this.setRow(row, digest, lastUsed);
+  }
+
+  /** The same of a file in a row. */
+  setRow({ number, versions, index }: StatRow, digest: DigestBytes, lastUsed: number): void {
+    const { records, at } = this.#locate(number);
+    const from = versionSize * index;
+    records.set(versions.bytes.subarray(from, from + versionSize), at);
     records.set(digest, at + digestAt);
     records.writeUInt32LE(lastUsed, at + lastUsedAt);
   }
@@ -132,17 +148,12 @@ export class StatTable {
 }
 
 /** A version as it begins a record, in memory that is used again and again. */
-const version = new BigInt64Array(digestAt / 8);
-const versionBytes = new Uint8Array(version.buffer);
+const oneVersion = new FileVersions(1);
 
 /** False for a time for which there is no room. */
-function encodeVersion({ size, mtimeNs, ctimeNs, inode, device }: StatKey): boolean {
-  version[0] = size;
-  version[1] = mtimeNs;
-  version[2] = ctimeNs;
-  version[3] = inode;
-  version[4] = device;
-  return version[1] === mtimeNs && version[2] === ctimeNs;
+function encodeVersion(key: StatKey): boolean {
+  oneVersion.set(0, key);
+  return oneVersion.numbers[1] === key.mtimeNs && oneVersion.numbers[2] === key.ctimeNs;
 }
 
 /** Not a CRC: zlib takes 0.7 ms to load, and every build reads a table. */

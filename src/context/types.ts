@@ -1,4 +1,4 @@
-import type { Digest } from "../core/index.ts";
+import type { Digest, FileVersions } from "../core/index.ts";
 import type { MergedTree, NodeStat, RootPath, StatKey } from "../layer/index.ts";
 import type { PathIndex } from "./path-index.ts";
 
@@ -52,13 +52,30 @@ export interface FileDigest {
 /** The 32 bytes of a digest. Of many files, that is what is kept, and no text is made of it. */
 export type DigestBytes = Uint8Array;
 
+/** A file whose path has a number, and its version. */
+export interface StatRow {
+  readonly number: number;
+  readonly versions: FileVersions;
+  readonly index: number;
+}
+
+/** A stat cache for such files. */
+export interface StatRows {
+  /** Numbers of the paths that it knows; whoever remembers something of a path may number it here, too. */
+  readonly paths: PathIndex;
+  /** As `StatCache.get`. */
+  get(row: StatRow): DigestBytes | undefined;
+  /** As `StatCache.set`. */
+  set(row: StatRow, read: { readonly digest: DigestBytes; readonly readAt: bigint }): void;
+}
+
 /**
  * Remembers digests of nodes by (path, size, mtime, ctime, inode), so that an unchanged file is not read again. A change
  * of mode, owner or xattrs moves ctime, so the digests may cover those too.
  */
 export interface StatCache {
-  /** Numbers of the paths that it knows; whoever remembers something of a path may number it here, too. */
-  readonly paths?: PathIndex;
+  /** The same for files whose paths have numbers. */
+  readonly rows: StatRows;
   /** To be looked at before anything is set. */
   get(key: StatKey): DigestBytes | undefined;
   /** Keeps a copy. Ignored for a node that changed so shortly before `readAt` that a later change could look the same (racy). */

@@ -17,6 +17,7 @@ export { openUnseen } from "./open-unseen.ts";
 export * from "./output-file.ts";
 export * from "./parse-boolean.ts";
 export * from "./partial.ts";
+export * from "./plain-files.ts";
 export * from "./platform.ts";
 export * from "./read-small-file.ts";
 export * from "./reference.ts";

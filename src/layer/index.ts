@@ -37,10 +37,17 @@ export {
   type ContentPlaces,
   contentPlaceSize,
   LayerTarDigester,
+  plainFilesAtOnce,
   type TarReceiver,
   type TarTotals,
 } from "./tar/tar-digester.ts";
-export { digestBehind, type DigestsAsked, type FillJob, runFillJob } from "./tar/fill-job.ts";
+export {
+  digestBehind,
+  type DigestsAsked,
+  type FillJob,
+  placeLength,
+  runFillJob,
+} from "./tar/fill-job.ts";
 export { hashElsewhere } from "./tar/hash-elsewhere.ts";
 export { type HashJob, runHashJob } from "./tar/hash-job.ts";
 export { formatHeader } from "./tar/write-header.ts";

@@ -1,5 +1,5 @@
 import type { Readable } from "node:stream";
-import type { PlainFile } from "../core/index.ts";
+import type { FileVersion, PlainFiles } from "../core/index.ts";
 
 /**
  * A path inside a root filesystem as raw bytes: relative, `/`-separated, without leading or trailing slash, without
@@ -69,14 +69,9 @@ export interface NodeStat {
   readonly statKey?: StatKey;
 }
 
-export interface StatKey {
+export interface StatKey extends FileVersion {
   /** Absolute path on the host, one character a byte. */
   readonly path: string;
-  readonly size: bigint;
-  readonly mtimeNs: bigint;
-  readonly ctimeNs: bigint;
-  readonly inode: bigint;
-  readonly device: bigint;
 }
 
 /**
@@ -117,21 +112,22 @@ export interface LocalTree {
    * undefined where only `open` knows the file.
    */
   placeOf(path: RootPath, stat: NodeStat): string | undefined;
-  /** Where files lie on this machine as the tree shows them, but for their owners. */
+  /** Where many files lie on this machine as the tree shows them, but for their owners. */
   readonly plain?: PlainTree;
 }
 
-/** Many files of a LocalTree at a time: of each, one object is made where `lstatListed`, `xattrs` and what they need make ten. */
+/** Many files of a LocalTree at a time. */
 export interface PlainTree {
   /**
    * Of the nodes of `directory` that `listed` told, from `start` on: the regular files with one name and no attributes that come
-   * first, as many as are worth one call; their owner is 0:0. None where each node has to be looked at for itself.
+   * first and have one owner, as many as are worth one call. Another version than that of which a digest was taken ends them.
+   * None where each node has to be looked at for itself.
    */
-  next(directory: RootPath, names: readonly Buffer[], start: number): readonly PlainFile[];
-  /** Whether one of them is of the version of which a digest was taken, if there was one. Others fail when they are opened. */
-  isAsCounted(file: PlainFile): boolean;
-  /** Opens one of them. */
-  open(file: PlainFile): LocalFile;
+  next(directory: RootPath, names: readonly Buffer[], start: number): PlainFiles;
+  /** Opens one of them, which lie in `directory`. @throws what is wrong when it is of another version */
+  open(files: PlainFiles, index: number, directory: RootPath): LocalFile;
+  /** Says that the digest of one of them was taken: from now on other versions of it fail when they are opened. */
+  counted(files: PlainFiles, index: number): void;
 }
 
 /** An open file of a LocalTree; the caller closes it. */

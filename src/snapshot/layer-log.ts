@@ -19,7 +19,8 @@ export interface LoggedLayer {
 }
 
 /** Up to here, and back to 0, every filesystem can hold times; others may come back from it as something else. */
-const lastTime = (2n ** 31n - 1n) * 1_000_000_000n;
+const lastSecond = 2 ** 31 - 1;
+const lastTime = BigInt(lastSecond) * 1_000_000_000n;
 
 /**
  * Takes the digest of a layer's tar while the layer is written, so that its files need not be read again. That works as
@@ -206,6 +207,11 @@ export function isPlain({
 }: Pick<NodeAttributes, "mode" | "mtime" | "xattrs">): boolean {
   if ((mode & ~0o777) !== 0 || mtime < 0n || mtime > lastTime) return false;
   return xattrs === undefined || xattrs.size === 0 || ![...xattrs.keys()].some(isPortableXattr);
+}
+
+/** The same of what has no attributes and a time in this second. */
+export function isPlainAt(mode: number, second: number): boolean {
+  return (mode & ~0o777) === 0 && second >= 0 && second < lastSecond;
 }
 
 /** Ends `tar`, which has so many bytes of content. */

@@ -1,12 +1,15 @@
 import { closeSync, fstatSync, readlinkSync } from "node:fs";
-import type { FileStat } from "../core/index.ts";
+import { type FileStat, PlainFiles } from "../core/index.ts";
 import {
   baseName,
+  joinRootPath,
+  type LocalFile,
   type LocalTree,
   type MergedTree,
   type NodeStat,
   type OpenedFile,
   parentRootPath,
+  plainFilesAtOnce,
   type RootPath,
   rootPathToString,
   type StatKey,
@@ -16,6 +19,8 @@ import { snapshotError } from "./errors.ts";
 import type { LayerDisk } from "./layer-disk.ts";
 
 const noAttributes: ReadonlyMap<string, Buffer> = new Map();
+const noPath = Buffer.alloc(0);
+const slash = Buffer.from("/");
 
 /** Where a node was found. */
 interface Found {
@@ -65,20 +70,42 @@ export class StackTree implements MergedTree {
       const { isDirect, directory } = this.#diskOf(this.#found(path));
       return isDirect ? locate(directory, path).toString("latin1") : undefined;
     },
-    open: (path, stat) => {
-      const fd = this.#open(path);
-      return {
-        fd,
-        size: stat.size,
-        xattrs: () => this.local.xattrs(path),
-        // Committed files never change.
-        verify: () => undefined,
-        close: () => {
-          closeSync(fd);
-        },
-      };
+    open: (path, { size }) => this.#openFile(path, size),
+    plain: {
+      next: (directory, names, start) => this.#plainFiles(directory, names, start),
+      open: (files, index, directory) =>
+        this.#openFile(
+          joinRootPath(directory, files.names[index] ?? noPath),
+          files.sizes[index] ?? 0,
+        ),
+      // Committed files never change.
+      counted: () => undefined,
     },
   };
+
+  #openFile(path: RootPath, size: number): LocalFile {
+    const fd = this.#open(path);
+    return {
+      fd,
+      size,
+      xattrs: () => this.local.xattrs(path),
+      verify: () => undefined,
+      close: () => {
+        closeSync(fd);
+      },
+    };
+  }
+
+  #plainFiles(directory: RootPath, names: readonly Buffer[], start: number): PlainFiles {
+    const [layer, ...others] = this.#directory(directory) ?? [];
+    const disk = layer === undefined ? undefined : this.#layer(layer);
+    // Which layer has a name is asked for each where there are several.
+    const isOne = others.length === 0 && disk?.isDirect === true;
+    if (!isOne) return new PlainFiles(noPath, 0);
+    const place = Buffer.concat([locate(disk.directory, directory), slash]);
+    const limits = { start, ...plainFilesAtOnce, isOneOwner: true };
+    return disk.kernel.plainFiles(place, names, limits);
+  }
 
   async lstat(path: RootPath): Promise<NodeStat | undefined> {
     return this.local.lstat(path);

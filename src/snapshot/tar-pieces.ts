@@ -1,25 +1,27 @@
-import { type Digest, Digester, type JobThread } from "../core/index.ts";
+import { type Digest, Digester, type JobThread, versionLength } from "../core/index.ts";
 import {
   type ContentPlaces,
   contentPlaceSize,
   digestBehind,
   type DigestsAsked,
   type FillJob,
-  type RootPath,
+  joinRootPath,
+  placeLength,
   runFillJob,
   type TarReceiver,
   type TarTotals,
-  versionsOf,
 } from "../layer/index.ts";
 import { type PutJob, type TarFile, writeTarPart } from "./tar-file.ts";
 import { sumHere, type SumJob, sumLength } from "./tar-sum.ts";
-import type { LaterContent } from "./types.ts";
+import type { LaterFiles, WantedDigests } from "./types.ts";
 import { readAll } from "./write-content.ts";
 
 /** A file whose content is to come into a piece. */
 interface Missing {
-  readonly path: RootPath;
-  readonly content: LaterContent;
+  readonly later: LaterFiles;
+  readonly index: number;
+  readonly digests: WantedDigests | undefined;
+  /** Where it is to begin. */
   readonly at: number;
 }
 
@@ -184,8 +186,8 @@ export class TarPieces implements ContentPlaces, TarReceiver {
   #fill(piece: Piece): void {
     piece.digests = digestsOf(piece.missing);
     if (this.#canPost()) this.#post(piece, fillJobOf(piece));
-    else if (this.#thread?.isReady === true) {
-      // Of many files, its part is read here as it is read there: to open each takes half a dozen objects more.
+    else if (this.#thread !== undefined) {
+      // Its part is read here as it is read there: to open each file in the usual way makes half a dozen objects more.
       piece.filled[0] = 0;
       runFillJob(fillJobOf(piece));
     } else
@@ -273,56 +275,72 @@ function pieceOf(bytes: Buffer): Piece {
 const digestLength = 32;
 
 function digestsOf(missing: readonly Missing[]): DigestsAsked | undefined {
-  if (missing.every(({ content }) => content.digest === undefined)) return undefined;
+  if (missing.every(({ digests }) => digests === undefined)) return undefined;
   return {
-    heads: missing.map(({ content }) => content.digest?.head ?? "").join("\0"),
+    heads: missing.map(({ digests, index }) => digests?.head(index) ?? "").join("\0"),
     results: new Uint8Array(new SharedArrayBuffer(missing.length * digestLength)),
   };
 }
 
-function tellDigests({ missing, digests }: Piece): void {
-  if (digests === undefined) return;
-  const { results } = digests;
-  for (const [index, { content }] of missing.entries()) {
-    const at = index * digestLength;
-    content.digest?.learn(results.subarray(at, at + digestLength));
+function tellDigests({ missing, digests: asked }: Piece): void {
+  if (asked === undefined) return;
+  const { results } = asked;
+  const heads = asked.heads.split("\0");
+  for (const [number, { digests, index }] of missing.entries()) {
+    const at = number * digestLength;
+    if (heads[number] !== "") digests?.learn(index, results.subarray(at, at + digestLength));
   }
 }
 
 function fillJobOf({ bytes, missing, digests, filled }: Piece): FillJob {
+  let length = 0;
+  for (const { later, index } of missing) {
+    const { directory, names } = later.files;
+    length += directory.length + (names[index]?.length ?? 0) + 1;
+  }
+  const paths = Buffer.alloc(length);
+  const places = new Float64Array(placeLength * missing.length);
+  const versions = new BigInt64Array(versionLength * missing.length);
+  let [start, next, version] = [0, 0, 0];
+  for (const { later, index, at } of missing) {
+    const { directory, names, sizes, versions: known } = later.files;
+    const name = names[index] ?? noName;
+    places[next] = start;
+    places[next + 1] = at;
+    places[next + 2] = sizes[index] ?? 0;
+    next += placeLength;
+    paths.set(directory, start);
+    paths.set(name, start + directory.length);
+    start += directory.length + name.length + 1;
+    const from = versionLength * index;
+    versions.set(known.numbers.subarray(from, from + versionLength), version);
+    version += versionLength;
+  }
   return {
     kind: "fill",
     bytes,
-    paths: missing.map(({ content }) => content.version.path).join("\0"),
-    places: placesOf(missing),
-    versions: versionsOf(missing.map(({ content }) => content.version)),
+    paths,
+    places,
+    versions,
     ...(digests && { digests }),
     done: filled,
   };
 }
 
-/** Of each file where it is to lie, its size, and that it is read from its beginning. */
-function placesOf(missing: readonly Missing[]): Float64Array {
-  const places = new Float64Array(3 * missing.length);
-  let next = 0;
-  for (const { at, content } of missing) {
-    places[next] = at;
-    places[next + 1] = content.size;
-    next += 3;
-  }
-  return places;
-}
+const noName = Buffer.alloc(0);
 
 function fillHere({ bytes, missing, digests, filled }: Piece): void {
   filled[0] = 0;
-  for (const [index, { path, content, at }] of missing.entries()) {
-    const place = bytes.subarray(at, at + content.size);
-    const file = content.open();
+  const heads = digests?.heads.split("\0");
+  for (const [number, { later, index, at }] of missing.entries()) {
+    const { names, sizes } = later.files;
+    const place = bytes.subarray(at, at + (sizes[index] ?? 0));
+    const file = later.open(index);
     try {
-      readAll(file.fd, place, path);
+      readAll(file.fd, place, joinRootPath(later.to, names[index] ?? noName));
       file.verify();
-      const head = content.digest?.head;
-      if (head !== undefined) digests?.results.set(digestBehind(head, place), index * digestLength);
+      const head = heads?.[number] ?? "";
+      if (head !== "") digests?.results.set(digestBehind(head, place), number * digestLength);
     } catch (error) {
       // One that became shorter is told as the change that it is.
       file.verify();

@@ -3,6 +3,7 @@ import { Readable } from "node:stream";
 import { diffId, diskFull, isDiskFull, tellPath } from "../core/index.ts";
 import {
   contentPlaceSize,
+  joinRootPath,
   type LayerEntry,
   LayerTarDigester,
   type MergedTree,
@@ -13,7 +14,7 @@ import {
   type RootPath,
   rootPathToString,
 } from "../layer/index.ts";
-import { comesBehind, isNextIn, isPlain, type LoggedLayer } from "./layer-log.ts";
+import { comesBehind, isNextIn, isPlain, isPlainAt, type LoggedLayer } from "./layer-log.ts";
 import { expectTellableName, hardlinkEntry } from "./file-entry.ts";
 import type { SharedNode } from "./layer-disk.ts";
 import { notDirectory } from "./stack-tree.ts";
@@ -23,11 +24,12 @@ import { impliedLooks } from "./tree-writer.ts";
 import type {
   Device,
   FileContent,
-  LaterContent,
+  LaterFiles,
   NodeAttributes,
   SmallContent,
   TreeWriter,
   TreeWriterOptions,
+  WantedDigests,
 } from "./types.ts";
 import { lengthOf, readLarge, readSmall, smallFile } from "./write-content.ts";
 
@@ -140,16 +142,46 @@ export class TarWriter implements TreeWriter {
     return this.#files === undefined;
   }
 
-  takesLater(path: RootPath, attributes: NodeAttributes, size: number): boolean {
-    if (size > contentPlaceSize || this.#files !== undefined) return false;
-    return this.#isNextNode(path, attributes);
+  takesLater({ files, to, modes }: LaterFiles): number {
+    const { names, sizes, seconds } = files;
+    const [first] = names;
+    if (first === undefined || this.#files !== undefined || !this.#isNextIn(to, first)) return 0;
+    for (let index = 0; index < names.length; index++) {
+      const length = names[index]?.length ?? 0;
+      const isSmall = (sizes[index] ?? 0) <= contentPlaceSize;
+      if (!isSmall || !isPlainAt(modes[index] ?? 0, seconds[index] ?? -1)) return index;
+      if (length > longestName || to.length + 1 + length > longestPath) return index;
+    }
+    return names.length;
   }
 
-  laterFile(path: RootPath, attributes: NodeAttributes, content: LaterContent): void {
-    const { size } = content;
-    this.#addAtOnce({ path, attributes, size }, () => {
-      this.#pieces.expect({ path, content, at: this.#tar.skip(size) });
-    });
+  laterFiles(later: LaterFiles, count: number, digests: WantedDigests | undefined): void {
+    const { files, to, modes, uid, gid } = later;
+    const { names, sizes, seconds, nanoseconds } = files;
+    this.#flush();
+    for (let index = 0; index < count; index++) {
+      const path = joinRootPath(to, names[index] ?? rootPath);
+      const size = sizes[index] ?? 0;
+      expectTellableName(path);
+      this.#last = path;
+      try {
+        this.#tar.usualHeader({
+          type: "file",
+          path,
+          mode: modes[index] ?? 0,
+          uid,
+          gid,
+          size,
+          seconds: seconds[index] ?? 0,
+          nanoseconds: nanoseconds[index] ?? 0,
+        });
+        this.#pieces.expect({ later, index, digests, at: this.#tar.skip(size) });
+        this.#tar.pad(size);
+      } catch (error) {
+        throw toldWithPath(error, path);
+      }
+      this.#contentSize += size;
+    }
   }
 
   async symlink(path: RootPath, attributes: NodeAttributes, target: Buffer): Promise<void> {
@@ -244,6 +276,12 @@ export class TarWriter implements TreeWriter {
 
   #isNext(path: RootPath): boolean {
     return isUsualName(path) && (this.#last === undefined || comesBehind(path, this.#last));
+  }
+
+  /** Whether the tar goes on with this name in directory `to`. */
+  #isNextIn(to: RootPath, name: Buffer): boolean {
+    if (!this.#ready.has(key(to))) return false;
+    return this.#last === undefined || comesBehind(joinRootPath(to, name), this.#last);
   }
 
   /** Whether the tar goes on with such a node, where nothing has to be waited for. */

@@ -154,11 +154,11 @@ export class LayerWriter implements TreeWriter {
     return undefined;
   }
 
-  takesLater(): boolean {
-    return false;
+  takesLater(): number {
+    return 0;
   }
 
-  laterFile(): never {
+  laterFiles(): void {
     throw new Error("no file is taken later here");
   }
 

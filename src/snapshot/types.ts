@@ -1,12 +1,11 @@
 import type { Readable } from "node:stream";
-import type { ChainId, DiffId, JobThread, RootfsMount } from "../core/index.ts";
+import type { ChainId, DiffId, JobThread, PlainFiles, RootfsMount } from "../core/index.ts";
 import type {
   LayerEntryWithContent,
   LocalFile,
   MergedTree,
   OpenedFile,
   RootPath,
-  StatKey,
 } from "../layer/index.ts";
 
 /** A committed snapshot: one layer's files on its parents. Named by its chainId, so equal stacks are one snapshot. */
@@ -47,22 +46,26 @@ export interface Device {
 /** What a small file holds: some bytes, or an open file. */
 export type SmallContent = Buffer | Pick<OpenedFile, "fd" | "size">;
 
-/** A small file without attributes that is read a little later, maybe by another thread. */
-export interface LaterContent {
-  readonly size: number;
-  /** What has to be there when it is read, and where that is. */
-  readonly version: StatKey;
-  /** Opens it in this thread. @throws what is wrong when it is not that version, or has attributes */
-  open(): LocalFile;
-  /** Asks for the digest of the content behind a head. */
-  readonly digest?: WantedDigest | undefined;
+/** Small files of one directory, without attributes, that are read a little later, maybe by another thread. */
+export interface LaterFiles {
+  /** What has to be there when they are read. */
+  readonly files: PlainFiles;
+  /** The directory that they go into. */
+  readonly to: RootPath;
+  /** How each is to look. */
+  readonly modes: Uint16Array;
+  readonly uid: number;
+  readonly gid: number;
+  /** Opens one in this thread. @throws what is wrong when it is not that version, or has attributes */
+  open(index: number): LocalFile;
 }
 
-export interface WantedDigest {
-  /** ASCII. */
-  readonly head: string;
-  /** Called with its bytes, which are looked at at once, when the content is proved to be of its version. */
-  learn(digest: Uint8Array): void;
+/** Asks for digests of such files. */
+export interface WantedDigests {
+  /** ASCII that comes before the content; empty where no digest is wanted. Asked once for each file. */
+  head(index: number): string;
+  /** Called with the bytes of a digest, which are looked at at once, when the content is proved to be of its version. */
+  learn(index: number, digest: Uint8Array): void;
 }
 
 export interface TreeWriterOptions {
@@ -110,19 +113,19 @@ export interface TreeWriter {
    * to be there after `settle`, `finish`, or any other method that waits.
    */
   smallFile(path: RootPath, attributes: NodeAttributes, content: SmallContent): boolean;
-  /** Whether `laterFile` may take files now, and is the quicker way. */
+  /** Whether `laterFiles` may take files now, and is the quicker way. */
   readonly canReadLater: boolean;
   /** Waits, where it takes that, until files can be taken again. Undefined where nothing has to be waited for. */
   room(): Promise<void> | undefined;
   /** Whether `takesLater` may say yes to some file. Once it may not, it never does. */
   readonly mayTakeLater: boolean;
-  /** Whether `laterFile` takes such a file now; else `smallFile` is to be called. */
-  takesLater(path: RootPath, attributes: NodeAttributes, size: number): boolean;
+  /** How many of these, from the first on, `laterFiles` takes now; for others `smallFile` is to be called. */
+  takesLater(files: LaterFiles): number;
   /**
-   * The same of a file that need not be open yet, and of which `takesLater` has just said yes. It is read before the last
-   * method that waits is over, and what is wrong with it is told by any later call.
+   * Makes the first `count` of these files, of which `takesLater` has just said so. They are read before the last method that
+   * waits is over, and what is wrong with them is told by any later call.
    */
-  laterFile(path: RootPath, attributes: NodeAttributes, content: LaterContent): void;
+  laterFiles(files: LaterFiles, count: number, digests: WantedDigests | undefined): void;
   symlink(path: RootPath, attributes: NodeAttributes, target: Buffer): Promise<void>;
   /**
    * A second name for `target`, which is copied up first.

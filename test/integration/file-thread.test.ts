@@ -23,7 +23,7 @@ import {
 } from "../../src/context/index.ts";
 import { type DigestJob, runDigestJob } from "../../src/context/digest-job.ts";
 import { type JobThread, loadSyscalls, type Syscalls } from "../../src/core/index.ts";
-import { rootPath, toRootPath } from "../../src/layer/index.ts";
+import { rootPath, toRootPath, versionsOf } from "../../src/layer/index.ts";
 import { asMade, runWriteJob } from "../../src/snapshot/write-job.ts";
 import { type CopyHarness, openCopyHarness } from "../support/copy-harness.ts";
 import { expectCode } from "../support/expect-code.ts";
@@ -173,8 +173,8 @@ test("a full disk is told as such, at the file that did not fit", async (ctx) =>
 
 describe("what the thread is asked for and cannot be done so stays undone", () => {
   const version = (path: string) => {
-    const { mtimeNs, ctimeNs, ino, dev } = lstatSync(path, { bigint: true });
-    return [mtimeNs, ctimeNs, ino, dev].map((value) => BigInt.asUintN(64, value));
+    const { size, mtimeNs, ctimeNs, ino, dev } = lstatSync(path, { bigint: true });
+    return { size, mtimeNs, ctimeNs, inode: ino, device: dev };
   };
 
   test("digests", async () => {
@@ -200,7 +200,7 @@ describe("what the thread is asked for and cannot be done so stays undone", () =
       kind: "digest",
       paths: all.map(path).join("\0"),
       looks: new Float64Array(sizes.flatMap((size) => [0o644, 0, 0, size])),
-      versions: new BigUint64Array(versions.flat()),
+      versions: versionsOf(versions),
       results,
     });
     const done = all.map((_, index) => results[index * 33]);

@@ -8,11 +8,12 @@ import {
   openStatCache,
   type StatCache,
 } from "../../src/context/index.ts";
-import type { ChainId, PlainFile } from "../../src/core/index.ts";
+import type { ChainId, PlainFiles } from "../../src/core/index.ts";
 import type { LocalTree } from "../../src/layer/index.ts";
 import { openBuildHarness } from "../support/build-harness.ts";
 import { expectCode } from "../support/expect-code.ts";
 import { FakeSandbox } from "../support/fake-sandbox.ts";
+import { versionsIn } from "../support/plain-files.ts";
 import { makeContext, writeEntries } from "../support/setup-context.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
@@ -33,7 +34,7 @@ async function openScene(
   }: {
     readonly onOpen?: (path: string) => void;
     /** What is done when plain files are looked at. */
-    readonly look?: (plainFiles: () => readonly PlainFile[]) => readonly PlainFile[];
+    readonly look?: (plainFiles: () => PlainFiles) => PlainFiles;
     readonly statCache?: StatCache;
     readonly layerDigests?: (chainId: ChainId) => Promise<StatCache>;
     readonly sandbox?: FakeSandbox;
@@ -62,10 +63,12 @@ async function openScene(
       if (plain === undefined) throw new Error("a directory has plain files");
       const toldPlain: LocalTree["plain"] = {
         next: (...place) => look(() => plain.next(...place)),
-        isAsCounted: (file) => plain.isAsCounted(file),
-        open: (file) => {
-          told(relative(directory, file.path));
-          return plain.open(file);
+        open: (files, index, folder) => {
+          told(relative(directory, files.pathOf(index)));
+          return plain.open(files, index, folder);
+        },
+        counted: (files, index) => {
+          plain.counted(files, index);
         },
       };
       const openFile: BuildContext["openFile"] = async (path) => {
@@ -222,22 +225,23 @@ test.each([
   const directory = await makeContext(Object.fromEntries(names.map((name) => [name, "1"])));
   const folder = await temporaryFolder();
   const statCache = await openStatCache({ path: join(folder, "digests"), tmpDir: folder });
-  const found: PlainFile[] = [];
+  let found: PlainFiles | undefined;
   const { harness } = await openScene(directory, {
     statCache,
     look: (plainFiles) => {
-      if (found.length > 0) return plainFiles();
+      if (found !== undefined) return plainFiles();
       // The first one was looked at for itself.
       if (!isOld) for (const name of names.slice(1)) writeFileSync(join(directory, name), "2");
-      found.push(...plainFiles());
+      found = plainFiles();
       if (!isOld) sleep();
       return found;
     },
   });
   if (isOld) sleep();
   await harness.build(dockerfile, { noCache: true });
+  if (found === undefined) throw new Error("no plain files were looked for");
   expect(found).toHaveLength(64);
-  const remembered = found.filter((file) => statCache.get(file) !== undefined);
+  const remembered = versionsIn(found).filter((file) => statCache.get(file) !== undefined);
   expect(remembered).toHaveLength(isOld ? 64 : 0);
 });
 

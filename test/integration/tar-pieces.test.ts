@@ -16,7 +16,14 @@ import { beforeAll, describe, expect, test } from "vitest";
 import type { LayersResult } from "../../src/build/result.ts";
 import { type BuildContext, openDirectoryContext } from "../../src/context/index.ts";
 import { JobThread, loadSyscalls, type Syscalls } from "../../src/core/index.ts";
-import { contentPlaceSize, type FillJob, runFillJob, versionsOf } from "../../src/layer/index.ts";
+import {
+  contentPlaceSize,
+  type FillJob,
+  type LayerEntryWithContent,
+  runFillJob,
+  toRootPath,
+  versionsOf,
+} from "../../src/layer/index.ts";
 import { type PutJob, runPutJob, runSumJob, type SumJob } from "../../src/snapshot/index.ts";
 import { type CopyHarness, openCopyHarness } from "../support/copy-harness.ts";
 import { expectCode } from "../support/expect-code.ts";
@@ -56,11 +63,63 @@ async function plainFiles(): Promise<string> {
   return folder;
 }
 
+/** Two layers: a directory of one of them, whose files have several owners, and one in which both have a part. */
+function stage(): readonly (readonly LayerEntryWithContent[])[] {
+  const file = (
+    path: string,
+    looks: Partial<LayerEntryWithContent> = {},
+  ): LayerEntryWithContent => {
+    const content = Buffer.from(path.repeat(200));
+    return {
+      path: toRootPath(path),
+      type: "file",
+      mode: 0o644,
+      uid: 0,
+      gid: 0,
+      mtime: 1_000_000_001n,
+      size: content.length,
+      read: () => content,
+      ...looks,
+    };
+  };
+  const directory = (path: string): LayerEntryWithContent => ({
+    path: toRootPath(path),
+    type: "directory",
+    mode: 0o755,
+    uid: 0,
+    gid: 0,
+    mtime: 7n,
+    size: 0,
+  });
+  const lower = Array.from({ length: 400 }, (_, number) =>
+    file(`one/f${String(1000 + number)}`, {
+      uid: Math.floor(number / 30),
+      gid: number % 90 === 0 ? 70_000 : 5,
+      mode: 0o600 + (number % 8),
+    }),
+  );
+  return [
+    [
+      directory("both"),
+      file("both/hidden"),
+      file("both/low"),
+      directory("one"),
+      ...lower,
+      file("one/\u00e9", { uid: 3 }),
+    ],
+    [
+      directory("both"),
+      file("both/.wh.hidden", { size: 0, read: () => Buffer.alloc(0) }),
+      file("both/up", { gid: 4 }),
+    ],
+  ];
+}
+
 const wanted = { sources: ["."], destination: "/app" };
 
 async function copyAsTar(
   harness: CopyHarness,
-  from: BuildContext,
+  from: BuildContext | LayersResult,
 ): Promise<{ readonly diffIds: LayersResult["diffIds"]; readonly isIntact: boolean }> {
   const { diffIds, chainId } = await harness.copyAsTar({ from, ...wanted });
   const { snapshots } = harness.environment;
@@ -129,6 +188,17 @@ describe("a layer that is written as a tar with a second thread", () => {
     expect(kinds).toEqual(new Set(["digest", "fill", "put", "sum"]));
   });
 
+  test("is the same of a stage, whosever its files are", async () => {
+    const { thread, kinds } = await openTestThread();
+    const counting = await openCopyHarness({ thread });
+    const from = await counting.layers(...stage());
+    const alone = await openCopyHarness();
+    const { diffIds } = await alone.copy({ from: await alone.layers(...stage()), ...wanted });
+    expect((await counting.copyCounting({ from, ...wanted }))?.diffIds).toEqual(diffIds);
+    expect(kinds).toContain("fill");
+    expect(await copyAsTar(counting, from)).toEqual({ diffIds, isIntact: true });
+  });
+
   test("is the same when files have to be made of it after all", async () => {
     const { thread, kinds } = await openTestThread();
     await expectSame(await manyFiles(), thread);
@@ -139,7 +209,7 @@ describe("a layer that is written as a tar with a second thread", () => {
     const { thread } = await openTestThread();
     beforeEach(thread, (job) => {
       if (job.kind !== "fill") Object.assign(job, { fd: -1 });
-      else Object.assign(job, { paths: job.paths.replaceAll("/", "/missing/") });
+      else Object.assign(job, { paths: Buffer.from(job.paths).fill("?") });
     });
     await expectSame(await plainFiles(), thread);
   });
@@ -207,7 +277,7 @@ describe.each([
     const touched: string[] = [];
     beforeEach(thread, (job) => {
       if (job.kind !== "fill" || touched.length > 0) return;
-      const paths = job.paths.split("\0");
+      const paths = Buffer.from(job.paths).toString("latin1").split("\0").slice(0, -1);
       // The last one first: of both, the first one of the tar is told.
       touched.push(paths.at(-1) ?? "", paths[1] ?? "");
       for (const path of touched) about(path);
@@ -304,8 +374,8 @@ test("a file is read for a piece only as it was announced", async () => {
     runFillJob({
       kind: "fill",
       bytes,
-      paths: path(name),
-      places: Float64Array.of(2, 5, 0),
+      paths: Buffer.from(`${path(name)}\0`),
+      places: Float64Array.of(0, 2, 5, 0),
       versions: versionsOf([version]),
       done,
     });

@@ -92,8 +92,9 @@ describe("a second thread that reads a layer's files", () => {
     const fill = (name: string, size: number) => {
       const bytes = new Uint8Array(new SharedArrayBuffer(16));
       const done = new Int32Array(new SharedArrayBuffer(4));
-      const places = Float64Array.of(2, size, 0);
-      runFillJob({ kind: "fill", bytes, paths: join(folder, name), places, done });
+      const places = Float64Array.of(0, 2, size, 0);
+      const paths = Buffer.from(`${join(folder, name)}\0`);
+      runFillJob({ kind: "fill", bytes, paths, places, done });
       return { done: done[0], text: Buffer.from(bytes.slice(2, 2 + size)).toString() };
     };
     expect(fill("file", 5)).toEqual({ done: 1, text: "12345" });

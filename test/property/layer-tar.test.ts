@@ -7,6 +7,7 @@ import {
   type LayerEntryWithContent,
   readLayerTar,
   toRootPath,
+  LayerTarDigester,
   writeLayerTar,
 } from "../../src/layer/index.ts";
 import { usualHeaderSize, writeUsualHeader } from "../../src/layer/tar/usual-header.ts";
@@ -126,6 +127,29 @@ test("a header that is made from the last one has the bytes of any header", () =
     { numRuns: 400 },
   );
   expect(count).toBeGreaterThan(200);
+});
+
+test("a header from rows of numbers is that of the entry, whatever its name", () => {
+  const node = fc.record({
+    type: fc.constantFrom("file" as const, "directory" as const),
+    path,
+    mode: fc.nat(0o7777),
+    uid: fc.nat(0xffff_fffe),
+    gid: fc.nat(0xffff_fffe),
+    size: fc.nat(2 ** 40),
+    seconds: fc.nat(2 ** 34),
+    nanoseconds: fc.oneof(fc.constant(0), fc.nat(999_999_999)),
+  });
+  fc.assert(
+    fc.property(fc.array(node, { minLength: 1, maxLength: 8 }), (nodes) => {
+      const [rows, entries] = [new LayerTarDigester(), new LayerTarDigester()];
+      for (const { seconds, nanoseconds, ...looks } of nodes) {
+        rows.usualHeader({ ...looks, seconds, nanoseconds });
+        entries.header({ ...looks, mtime: BigInt(seconds) * nanosecond + BigInt(nanoseconds) });
+      }
+      expect(rows.finish()).toEqual(entries.finish());
+    }),
+  );
 });
 
 test("damaged archives end in an error of ours, or are read", async () => {

@@ -44,8 +44,12 @@ export function attackedContext(
   if (plain === undefined) throw new Error("the context is no directory");
   const attackedPlain: PlainTree = {
     next: (...place) => plain.next(...place),
-    isAsCounted: (file) => plain.isAsCounted(file),
-    open: (file) => attacked(file.path, () => plain.open(file)),
+    open: (files, index, directory) =>
+      attacked(files.pathOf(index), () => plain.open(files, index, directory)),
+    counted: (files, index) => {
+      plain.counted(files, index);
+      reach(files.pathOf(index), "between checksum and copy");
+    },
   };
   const attackedLocal = replacing(local, { open, plain: attackedPlain });
   return replacing(context, {

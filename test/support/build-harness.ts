@@ -32,6 +32,7 @@ import { openSnapshotter } from "../../src/snapshot/index.ts";
 import { openStore } from "../../src/store/index.ts";
 import { createBusyboxRoot } from "./busybox-root.ts";
 import { FakeSandbox } from "./fake-sandbox.ts";
+import { noStatCache } from "./no-stat-cache.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 
 const platform = { os: "linux", architecture: process.arch === "arm64" ? "arm64" : "amd64" };
@@ -123,7 +124,7 @@ export async function openBuildHarness(options: {
     images,
     cache,
     lastBuild: () => Promise.resolve(last),
-    statCache: options.statCache ?? noStatCache,
+    statCache: options.statCache ?? noStatCache(),
     ...(options.layerDigests === undefined ? {} : { layerDigests: options.layerDigests }),
     sandbox: () => (sandbox ??= options.sandbox ? Promise.resolve(options.sandbox) : openBuiltin()),
     contexts: new Map(options.context === undefined ? [] : [["context", options.context]]),
@@ -236,9 +237,3 @@ async function createSmallRoot(directory: string): Promise<void> {
   await mkdir(join(directory, "etc"), { recursive: true });
   await writeFile(join(directory, "etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n");
 }
-
-const noStatCache: StatCache = {
-  get: () => undefined,
-  set: () => undefined,
-  save: () => Promise.resolve(),
-};

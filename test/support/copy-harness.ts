@@ -23,6 +23,7 @@ import type { CopyOp, MkdirOp } from "../../src/plan/index.ts";
 import { openSnapshotter } from "../../src/snapshot/index.ts";
 import { openStore } from "../../src/store/index.ts";
 import { layerOf } from "./layer-source.ts";
+import { noStatCache } from "./no-stat-cache.ts";
 import { usualKind } from "./snapshot-kinds.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 
@@ -82,7 +83,7 @@ export async function openCopyHarness(
     images: openLocalImages({ store, snapshots, clock: systemClock }),
     cache: openLocalCache({ directory: root, tmpDir: store.tmpDir }),
     lastBuild: notUsed,
-    statCache: { get: () => undefined, set: () => undefined, save: () => Promise.resolve() },
+    statCache: noStatCache(),
     thread: options.thread,
     sandbox: notUsed,
     contexts: new Map(),

@@ -12,7 +12,6 @@ export {
   rlimInfinity,
   rlimits,
   type FileStat,
-  type PlainFile,
   type FileType,
   type ResolveFlags,
   type ResourceLimit,

@@ -79,6 +79,7 @@ const isCall: Readonly<Record<keyof Syscalls, true>> = {
   listDirectory: true,
   openReal: true,
   plainFiles: true,
+  readPlainFile: true,
   prlimit: true,
 };
 

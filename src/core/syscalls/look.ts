@@ -1,11 +1,19 @@
 import { type BigIntStats, constants, fstatSync, lstatSync } from "node:fs";
 import { syscallError } from "./errors.ts";
 import { type Library, passingBytes, passingPath, textOfBytes } from "./library.ts";
-import type { FileStat, FileType, PlainFile, Syscalls } from "./types.ts";
+import { PlainFiles, versionLength } from "../plain-files.ts";
+import type { FileStat, FileType, Syscalls } from "./types.ts";
 
 type LookCalls = Pick<
   Syscalls,
-  "lstat" | "lstatBytes" | "fstat" | "listNames" | "listDirectory" | "openReal" | "plainFiles"
+  | "lstat"
+  | "lstatBytes"
+  | "fstat"
+  | "listNames"
+  | "listDirectory"
+  | "openReal"
+  | "plainFiles"
+  | "readPlainFile"
 >;
 
 const AT_FDCWD = -100;
@@ -25,6 +33,7 @@ export function lookCalls(library: Library): LookCalls {
   const getdents = library.define("getdents64", ["n", "p", "n"]);
   const openat2 = library.ask("openat2", ["n", "p", "p", "n"]);
   const llistxattr = library.ask("llistxattr", ["p", "p", "n"]);
+  const pread = library.ask("pread64", ["n", "p", "n", "n"]);
   const close = library.ask("close", ["n"]);
   /** Before Linux 4.11, or forbidden by a seccomp profile of that time. */
   let isRefused = false;
@@ -79,13 +88,13 @@ export function lookCalls(library: Library): LookCalls {
     },
     openReal: (path) => open(path, asFile),
     // One loop for all: it is optimized early in a command, where ten functions that are called for each file are late.
-    plainFiles: (directory, names, { start, most, bytes }) => {
-      const files: PlainFile[] = [];
+    plainFiles: (directory, names, { start, most, bytes, isOneOwner }) => {
+      const files = new PlainFiles(directory, Math.max(0, Math.min(most, names.length - start)));
       const base = directory.length;
       if (isRefused || base >= pathPlace.length) return files;
-      pathPlace.write(directory, 0, "latin1");
+      pathPlace.set(directory);
       let left = bytes;
-      for (let index = start; index < names.length && files.length < most; index++) {
+      for (let index = start; index < names.length && files.names.length < most; index++) {
         const name = names[index] ?? noPath;
         const end = base + name.length;
         if (end >= pathPlace.length) break;
@@ -98,13 +107,31 @@ export function lookCalls(library: Library): LookCalls {
           STATX_BASIC_STATS,
           answerBytes,
         ]);
-        left -= Number(longs[5]);
-        if (looked !== 0 || left < 0 || !isOneFile()) break;
+        if (looked !== 0 || !isOneFile()) break;
+        left -= answeredSize();
+        if (left < 0 || (isOneOwner && !isOwnerOf(files))) break;
         const attributes = llistxattr([pathPlace, null, 0]);
         if (attributes !== 0 && attributes !== "EOPNOTSUPP") break;
-        files.push(answeredFile(directory + name.toString("latin1"), name));
+        addAnswered(files, name);
       }
       return files;
+    },
+    readPlainFile: (path, content, { versions, index }) => {
+      const fd = openat2([AT_FDCWD, path, asFile, asFile.length]);
+      if (typeof fd !== "number") return false;
+      try {
+        for (let at = 0; at < content.length;) {
+          const rest = at === 0 ? content : content.subarray(at);
+          const count = pread([fd, rest, rest.length, at]);
+          if (typeof count !== "number" || count === 0) return false;
+          at += count;
+        }
+        const looked = statx([fd, noPath, AT_EMPTY_PATH, STATX_BASIC_STATS, answerBytes]);
+        if (looked !== 0 || answeredSize() !== content.length) return false;
+        return isAnsweredVersion(versions, index);
+      } finally {
+        close([fd]);
+      }
     },
   };
 }
@@ -191,22 +218,49 @@ function readAnswer(): FileStat {
   };
 }
 
-/** Whether the answer is about a regular file with one name. */
+/** Whether the answer is about a regular file with one name, of a time that nobody has trouble with. */
 function isOneFile(): boolean {
-  return ((halves[14] ?? 0) & constants.S_IFMT) === constants.S_IFREG && words[4] === 1;
+  const isFile = ((halves[14] ?? 0) & constants.S_IFMT) === constants.S_IFREG && words[4] === 1;
+  // The upper halves of the seconds of ctime and mtime: less than 2 times 2^32 of them.
+  return isFile && (words[25] ?? 0) < 2 && (words[29] ?? 0) < 2;
 }
 
-function answeredFile(path: string, name: Buffer): PlainFile {
-  return {
-    path,
-    name,
-    mode: (halves[14] ?? 0) & 0o7777,
-    size: longs[5] ?? 0n,
-    mtimeNs: timeOf(14),
-    ctimeNs: timeOf(12),
-    inode: unsignedLongs[4] ?? 0n,
-    device: deviceOf(34),
-  };
+/** Whether it is about a file of the owner of all of these; it is that of the first. */
+function isOwnerOf(files: PlainFiles): boolean {
+  const [uid = 0, gid = 0] = [words[5], words[6]];
+  if (files.names.length === 0) [files.uid, files.gid] = [uid, gid];
+  return files.uid === uid && files.gid === gid;
+}
+
+function answeredSize(): number {
+  return (words[10] ?? 0) + 2 ** 32 * (words[11] ?? 0);
+}
+
+function addAnswered(files: PlainFiles, name: Buffer): void {
+  const index = files.names.length;
+  files.names.push(name);
+  files.modes[index] = (halves[14] ?? 0) & 0o7777;
+  files.sizes[index] = answeredSize();
+  files.seconds[index] = (words[28] ?? 0) + 2 ** 32 * (words[29] ?? 0);
+  files.nanoseconds[index] = words[30] ?? 0;
+  const { numbers } = files.versions;
+  const at = versionLength * index;
+  numbers[at] = longs[5] ?? 0n;
+  numbers[at + 1] = timeOf(14);
+  numbers[at + 2] = timeOf(12);
+  numbers[at + 3] = longs[4] ?? 0n;
+  numbers[at + 4] = deviceOf(34);
+}
+
+function isAnsweredVersion(versions: BigInt64Array, index: number): boolean {
+  const at = versionLength * index;
+  return (
+    versions[at] === longs[5] &&
+    versions[at + 1] === BigInt.asIntN(64, timeOf(14)) &&
+    versions[at + 2] === BigInt.asIntN(64, timeOf(12)) &&
+    versions[at + 3] === longs[4] &&
+    versions[at + 4] === BigInt.asIntN(64, deviceOf(34))
+  );
 }
 
 /** Seconds, and behind them nanoseconds. */

@@ -7,6 +7,7 @@ const tables = {
   x64: {
     close: 3,
     ioctl: 16,
+    pread64: 17,
     flock: 73,
     lsetxattr: 189,
     fsetxattr: 190,
@@ -42,6 +43,7 @@ const tables = {
     fchownat: 54,
     close: 57,
     getdents64: 61,
+    pread64: 67,
     utimensat: 88,
     prlimit64: 261,
     syncfs: 267,

@@ -1,3 +1,5 @@
+import type { PlainFiles } from "../plain-files.ts";
+
 /** Bytes for names that need not be UTF-8; a string is taken as UTF-8. */
 export type SyscallPath = string | Buffer;
 
@@ -40,21 +42,6 @@ export const rlimits = {
 
 export type FileType =
   "file" | "directory" | "symlink" | "fifo" | "socket" | "char-device" | "block-device";
-
-/** A regular file with one name and no attributes, as it was seen to be. */
-export interface PlainFile {
-  /** Absolute, one character a byte. */
-  readonly path: string;
-  /** The last part of it. */
-  readonly name: Buffer;
-  /** Without its type bits. */
-  readonly mode: number;
-  readonly size: bigint;
-  readonly mtimeNs: bigint;
-  readonly ctimeNs: bigint;
-  readonly inode: bigint;
-  readonly device: bigint;
-}
 
 /** What stat(2) says about a node. Numbers of devices as st_dev packs them, times in nanoseconds since the epoch. */
 export interface FileStat {
@@ -154,14 +141,30 @@ export interface Syscalls {
   listDirectory(path: string, options?: { readonly without?: readonly Uint8Array[] }): string[];
   /**
    * The regular files with one name and no attributes that come first among the nodes of a directory with these names: from
-   * `start` on, at most so many, and so many bytes of them. Whatever else comes, or cannot be looked at, ends them.
-   * `directory`: its path with a final slash, one character a byte, on whose way is no symlink.
+   * `start` on, at most so many, and so many bytes of them. Whatever else comes, cannot be looked at, or has a time before
+   * 1970 or after 2242, ends them, and so does another owner with `isOneOwner`. `directory`: its path with a final slash, on
+   * whose way is no symlink.
    */
   plainFiles(
-    directory: string,
+    directory: Buffer,
     names: readonly Buffer[],
-    limits: { readonly start: number; readonly most: number; readonly bytes: number },
-  ): PlainFile[];
+    limits: {
+      readonly start: number;
+      readonly most: number;
+      readonly bytes: number;
+      readonly isOneOwner: boolean;
+    },
+  ): PlainFiles;
+  /**
+   * Fills `content` with all of a file; false when it cannot be read, or is not of version `index` of `versions`. `path`:
+   * absolute, with a NUL behind it; no symlink may be on its way. Whether it has attributes is not asked: a file that had none
+   * when its version was seen has none as long as it is of that version.
+   */
+  readPlainFile(
+    path: Uint8Array,
+    content: Uint8Array,
+    expected: { readonly versions: BigInt64Array; readonly index: number },
+  ): boolean;
   /** Opens what is at such a path for reading, without waiting for a FIFO's writer. The caller closes the descriptor. */
   openReal(path: string): number;
   /** Limits of process `pid` (0: this one) before `limit`, when given, was set. */

@@ -1,5 +1,5 @@
 import type { JobThread } from "../../core/index.ts";
-import type { FillJob } from "./fill-job.ts";
+import { type FillJob, placeLength } from "./fill-job.ts";
 
 /** A piece of a tar; contents of files may still be missing in it. */
 export interface Piece {
@@ -72,11 +72,21 @@ function begin(
     return { piece };
   }
   const done = new Int32Array(new SharedArrayBuffer(4));
-  const paths = files.map(({ path }) => path.toString("latin1")).join("\0");
-  const places = Float64Array.from(files.flatMap(({ at, size, from }) => [at, size, from]));
-  const job: FillJob = { kind: "fill", bytes, paths, places, done };
+  const job: FillJob = { kind: "fill", bytes, ...whereIn(files), done };
   return { piece, posted: { job: thread.post(job), done } };
 }
+
+function whereIn(files: readonly MissingFile[]): Pick<FillJob, "paths" | "places"> {
+  const places = new Float64Array(placeLength * files.length);
+  let start = 0;
+  for (const [index, { path, at, size, from }] of files.entries()) {
+    places.set([start, at, size, from], placeLength * index);
+    start += path.length + 1;
+  }
+  return { paths: Buffer.concat(files.flatMap(({ path }) => [path, nul])), places };
+}
+
+const nul = Buffer.alloc(1);
 
 async function finish({ piece, posted }: Filling, thread: JobThread): Promise<void> {
   if (posted === undefined) return;

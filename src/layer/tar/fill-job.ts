@@ -1,27 +1,29 @@
 import { createHash, hash } from "node:crypto";
 import { closeSync, constants, openSync, readSync } from "node:fs";
 import { lazySyscalls } from "../../core/index.ts";
-import { isVersion } from "../file-versions.ts";
 
 /** Asks another thread to read files into their places of a piece of a tar. */
 export interface FillJob {
   readonly kind: "fill";
   /** In shared memory. */
   readonly bytes: Uint8Array;
-  /** Absolute, one character a byte, separated by NUL. */
-  readonly paths: string;
-  /** For each file: where its content is to begin, how long it is, and where in the file it begins. */
+  /** Absolute, a NUL behind each. */
+  readonly paths: Uint8Array;
+  /** For each file: where its path begins, where its content is to begin, how long it is, and where in the file it begins. */
   readonly places: Float64Array;
   /**
-   * For files that may change: mtime, ctime, inode and device of each, as `versionsOf` gives them. Whoever asks has seen that
-   * they had no attributes, after their version. They are read from their beginning to their end.
+   * For files that may change: the versions of all, as `FileVersions` has them. Whoever asks has seen that they had no attributes,
+   * after their version. They are read from their beginning to their end.
    */
-  readonly versions?: BigUint64Array;
+  readonly versions?: BigInt64Array;
   /** Asks for the digest of each file. */
   readonly digests?: DigestsAsked;
   /** In shared memory; 1 when all files were there and had their size. */
   readonly done: Int32Array;
 }
+
+/** Numbers of `FillJob.places` for each file. */
+export const placeLength = 4;
 
 /** The digests of some files, each with a head before its content. */
 export interface DigestsAsked {
@@ -38,17 +40,18 @@ const kernel = lazySyscalls();
 export function runFillJob({ bytes, paths, places, versions, digests, done }: FillJob): void {
   try {
     const heads = digests?.heads.split("\0");
-    const names = paths.split("\0");
-    for (let index = 0; index < names.length; index++) {
-      const name = names[index] ?? "";
-      const at = places[3 * index] ?? 0;
-      const content = bytes.subarray(at, at + (places[3 * index + 1] ?? 0));
-      if (versions !== undefined) {
-        if (!readVersion(name, { versions, index }, content)) return;
-      } else {
-        const part = { path: Buffer.from(name, "latin1"), from: places[3 * index + 2] ?? 0 };
-        if (!readPart(part, content)) return;
-      }
+    const count = places.length / placeLength;
+    for (let index = 0; index < count; index++) {
+      const next = placeLength * index;
+      const path = paths.subarray(places[next]);
+      const at = places[next + 1] ?? 0;
+      const content = bytes.subarray(at, at + (places[next + 2] ?? 0));
+      const from = places[next + 3] ?? 0;
+      const isRead =
+        versions === undefined
+          ? readPart({ path: path.subarray(0, path.indexOf(0)), from }, content)
+          : kernel.readPlainFile(path, content, { versions, index });
+      if (!isRead) return;
       const head = heads?.[index] ?? "";
       if (head !== "") digests?.results.set(digestBehind(head, content), index * digestLength);
     }
@@ -58,48 +61,38 @@ export function runFillJob({ bytes, paths, places, versions, digests, done }: Fi
   }
 }
 
-/** Room for a head and a small content, so that they are hashed in one call. */
-const scratch = Buffer.allocUnsafeSlow(8 * 1024);
-/** To hash what lies in two places takes a microsecond more, and to lay 2 KiB of shared memory behind the head does, too. */
-const onePlace = 2048;
+/** A head, and what stands in its place meanwhile. */
+const headPlace = Buffer.allocUnsafeSlow(1024);
+const keptPlace = new Uint8Array(headPlace.length);
 
-/** The 32 bytes of the digest of `head`, which is ASCII, and `content` behind it. */
+/**
+ * The 32 bytes of the digest of `head`, which is ASCII, and `content` behind it. For the time of the call the head stands before
+ * the content, in memory that nobody else may look at then: to hash what lies in two places takes three calls more.
+ */
 export function digestBehind(head: string, content: Uint8Array): Uint8Array {
-  const length = head.length + content.length;
-  if (content.length >= onePlace || length > scratch.length)
+  const { buffer, byteOffset } = content;
+  const { length } = head;
+  if (length > byteOffset || length > headPlace.length)
     return createHash("sha256").update(head, "latin1").update(content).digest();
-  scratch.write(head, 0, "latin1");
-  scratch.set(content, head.length);
-  return hash("sha256", scratch.subarray(0, length), "buffer");
+  headPlace.write(head, 0, "latin1");
+  const whole = new Uint8Array(buffer, byteOffset - length, length + content.length);
+  keptPlace.set(whole.subarray(0, length));
+  try {
+    whole.set(headPlace.subarray(0, length));
+    return hash("sha256", whole, "buffer");
+  } finally {
+    whole.set(keptPlace.subarray(0, length));
+  }
 }
 
 /** Fills `content` from byte `from` of the file on; false when the file ends before. */
 export function readPart(
-  { path, from }: { readonly path: Buffer; readonly from: number },
+  { path, from }: { readonly path: Uint8Array; readonly from: number },
   content: Uint8Array,
 ): boolean {
-  const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+  const fd = openSync(Buffer.from(path), constants.O_RDONLY | constants.O_NOFOLLOW);
   try {
     return readFully({ fd, from }, content);
-  } finally {
-    closeSync(fd);
-  }
-}
-
-/**
- * Fills `content` with all of a file without attributes; false when what was read is not of that version. That it had none was
- * seen after the version was: to get some would have changed its ctime.
- */
-function readVersion(
-  path: string,
-  { versions, index }: { readonly versions: BigUint64Array; readonly index: number },
-  content: Uint8Array,
-): boolean {
-  const fd = kernel.openReal(path);
-  try {
-    if (!readFully({ fd, from: 0 }, content)) return false;
-    const stat = kernel.fstat(fd);
-    return stat.size === BigInt(content.length) && isVersion(stat, versions, index);
   } finally {
     closeSync(fd);
   }

@@ -1,7 +1,12 @@
 import { type Digest, Digester } from "../../core/index.ts";
 import type { LayerEntry } from "../types.ts";
 import { blockSize, paddingOf } from "./format.ts";
-import { usualHeaderSize, writeUsualHeader } from "./usual-header.ts";
+import {
+  usualHeaderSize,
+  type UsualNode,
+  writeUsualHeader,
+  writeUsualNode,
+} from "./usual-header.ts";
 import { formatAnyHeader } from "./write-header.ts";
 
 const chunkSize = 512 * 1024;
@@ -13,6 +18,9 @@ export interface ContentPlaces {
 }
 
 export const contentPlaceSize = chunkSize;
+
+/** Of plain files (`PlainTree`), what such a place has room for, beside the headers. */
+export const plainFilesAtOnce = { most: 64, bytes: contentPlaceSize / 2 };
 
 /** Where the bytes of a tar go, in their order. */
 export interface TarReceiver {
@@ -27,6 +35,7 @@ export interface TarTotals {
 }
 
 const zeros = Buffer.alloc(2 * blockSize);
+const { fill } = Uint8Array.prototype;
 
 /**
  * Digest of the tar that `layerTarChunks` would write of the same entries, taken while they come, without a promise and
@@ -64,6 +73,14 @@ export class LayerTarDigester {
     else this.#add(formatAnyHeader(entry));
   }
 
+  /** The same of a file or a directory without attributes, whose time is from 1970 on. */
+  usualHeader(node: UsualNode): void {
+    if (usualHeaderSize > chunkSize - this.#length) this.flush();
+    const usual = writeUsualNode(node, this.#room(), this.#length);
+    if (usual > 0) this.#length += usual;
+    else this.#add(formatAnyHeader({ ...node, mtime: mtimeOf(node) }));
+  }
+
   /** A place for the next `size` bytes of content, to be filled before anything else is called. */
   reserve(size: number): Buffer {
     const at = this.skip(size);
@@ -94,7 +111,8 @@ export class LayerTarDigester {
   pad(size: number): void {
     const padding = paddingOf(size);
     const at = this.skip(padding);
-    this.#room().fill(0, at, at + padding);
+    // Of a Buffer's own way to fill, V8 would compile a hundred lines.
+    fill.call(this.#room(), 0, at, at + padding);
   }
 
   /** Hands over what lies in a place that is not full yet. */
@@ -128,6 +146,10 @@ export class LayerTarDigester {
       this.#receiver.take(part);
     } else this.reserve(part.length).set(part);
   }
+}
+
+function mtimeOf({ seconds, nanoseconds }: UsualNode): bigint {
+  return BigInt(seconds) * 1_000_000_000n + BigInt(nanoseconds);
 }
 
 class DigestReceiver implements TarReceiver {

@@ -44,43 +44,65 @@ function begin(): void {
   }
 }
 
+/** What the header of a file or of a directory tells; of a file's time whole seconds, and nanoseconds behind them. */
+export interface UsualNode {
+  readonly type: "file" | "directory";
+  readonly path: Buffer;
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly size: number;
+  readonly seconds: number;
+  readonly nanoseconds: number;
+}
+
 /**
  * Writes what `formatHeader` gives for most entries: a file or a directory without attributes, of which a PAX header tells the
  * time and nothing else. Answers its length; 0 for any other entry, and then what stands at the place is of no meaning.
  * There is room for `usualHeaderSize` at `at`.
  */
 export function writeUsualHeader(entry: LayerEntry, target: Buffer, at: number): number {
-  const { path, mtime } = entry;
-  const time = isUsual(entry) ? Number(mtime / nanosecondsPerSecond) : -1;
-  if (time < 0) return 0;
-  setNumbers(entry, time);
+  const { path, type, mode, uid, gid, size, mtime } = entry;
+  if ((type !== "file" && type !== "directory") || !isUsual(entry)) return 0;
+  const seconds = Number(mtime / nanosecondsPerSecond);
   const nanoseconds = Number(mtime % nanosecondsPerSecond);
+  return writeUsualNode({ type, path, mode, uid, gid, size, seconds, nanoseconds }, target, at);
+}
+
+/** The same for what has no attributes and a time from 1970 on. */
+export function writeUsualNode(node: UsualNode, target: Buffer, at: number): number {
+  const { path, seconds, nanoseconds } = node;
+  if (!hasUsualNumbers(node)) return 0;
+  setNumbers(node);
   const isPlain = nanoseconds === 0;
   if (isPlain) target.set(plainBlock, at);
   else {
-    writeRecord(time, nanoseconds);
+    writeRecord(seconds, nanoseconds);
     target.set(blocks, at);
     const sum = writePaxName(path, { target, at: at + paxNameStart });
     if (sum === 0) return 0;
     writeChecksum(sums.pax + sum, { target, at });
   }
   const start = isPlain ? at : at + headerAt;
-  const sum = writeName(entry, { target, at: start });
+  const sum = writeName(node, { target, at: start });
   if (sum === 0) return 0;
   writeChecksum(sums.plain + sum, { target, at: start });
   return isPlain ? blockSize : usualHeaderSize;
 }
 
 function isUsual(entry: LayerEntry): boolean {
-  const { type, path, mtime } = entry;
-  if ((type !== "file" && type !== "directory") || path.length === 0) return false;
+  const { mtime } = entry;
   if (entry.linkTarget !== undefined || (entry.xattrs?.size ?? 0) > 0) return false;
   if ((entry.devMajor ?? 0) !== 0 || (entry.devMinor ?? 0) !== 0) return false;
-  const isSmall = entry.mode <= largestOf8 && entry.uid <= largestOf8 && entry.gid <= largestOf8;
-  return isSmall && entry.size <= largestOf12 && mtime >= 0n && mtime < timesEnd;
+  return mtime >= 0n && mtime < timesEnd;
 }
 
-function setNumbers({ type, mode, uid, gid, size: bytes }: LayerEntry, seconds: number): void {
+function hasUsualNumbers({ path, mode, uid, gid, size }: UsualNode): boolean {
+  if (path.length === 0 || size > largestOf12) return false;
+  return mode <= largestOf8 && uid <= largestOf8 && gid <= largestOf8;
+}
+
+function setNumbers({ type, mode, uid, gid, size: bytes, seconds }: UsualNode): void {
   const isFile = type === "file";
   const flag = isFile ? typeFlags.file : typeFlags.directory;
   const size = isFile ? bytes : 0;
@@ -159,7 +181,7 @@ function writePaxName(path: Buffer, { target, at }: Place): number {
 }
 
 /** The name, in two parts if need be; the sum of its bytes, or 0 when it does not fit. */
-function writeName({ path, type }: LayerEntry, { target, at }: Place): number {
+function writeName({ path, type }: UsualNode, { target, at }: Place): number {
   const isDirectory = type === "directory";
   const length = path.length + (isDirectory ? 1 : 0);
   const [nameLength, prefixLength] = [fields.name[1], fields.prefix[1]];

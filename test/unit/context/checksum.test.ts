@@ -22,6 +22,7 @@ import {
   type FileDigest,
   type StatCache,
 } from "../../../src/context/index.ts";
+import { PathIndex } from "../../../src/context/path-index.ts";
 import type { LocalTree } from "../../../src/layer/index.ts";
 import { loadSyscalls, syscallErrno, type Digest } from "../../../src/core/index.ts";
 import { rewriteFile } from "../../support/rewrite-file.ts";
@@ -74,7 +75,11 @@ function memoryCache(): StatCache & { readonly hits: () => number; readonly know
   const digests = new Map<string, Uint8Array>();
   const text = (key: object): string => Object.values(key).join("|");
   let hits = 0;
+  const noRow = (): never => {
+    throw new Error("nothing is counted in rows here");
+  };
   return {
+    rows: { paths: new PathIndex(), get: noRow, set: noRow },
     get: (key) => {
       const found = digests.get(text(key));
       if (found !== undefined) hits++;

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { PathIndex } from "../../../src/context/path-index.ts";
+import { PlainFiles } from "../../../src/core/index.ts";
 
 /** Any bytes but the one that ends a name. */
 const names = fc.string({
@@ -75,4 +76,31 @@ test("many paths are found among many", () => {
     expect(each.pathOf(50_199)).toBe(long(199));
   }
   expect(third.find("one more")).toBe(50_200);
+});
+
+test("files of a directory have the numbers of their paths", () => {
+  const index = new PathIndex();
+  const paths = ["/d/b", "/d/\u{ff}", "/d/a", "/other", "/d/name of some length"];
+  const filesIn = (directory: string, names: readonly string[]): PlainFiles => {
+    const files = new PlainFiles(Buffer.from(directory, "latin1"), names.length);
+    files.names.push(...names.map((name) => Buffer.from(name, "latin1")));
+    return files;
+  };
+  for (const path of paths.slice(0, 2)) index.add(path);
+  const found = filesIn("/d/", ["a", "b", "name of some length", "\u{ff}"]);
+  expect([...index.addAll(found)]).toEqual([2, 0, 3, 1]);
+  expect(index.addAll(found)).toBe(found.numbers);
+  expect([...index.addAll(filesIn("/", ["d", "other"]))]).toEqual([4, 5]);
+  expect(index.find("/d/name of some length")).toBe(3);
+  // Many directories, some with several names, and more than the first table has places for.
+  const many = Array.from({ length: 300 }, (_, number) => `/many/${"x".repeat(number % 9)}/`);
+  for (const [number, directory] of many.entries()) {
+    const [one, two] = index.addAll(filesIn(directory, [`${String(number)}-1`, "same"]));
+    expect(index.pathOf(one ?? -1)).toBe(`${directory}${String(number)}-1`);
+    expect(index.find(`${directory}same`)).toBe(two);
+  }
+  const other = new PathIndex();
+  expect([...other.addAll(found)]).toEqual([0, 1, 2, 3]);
+  const again = new PathIndex(Buffer.concat(index.encode()), index.size);
+  expect([...again.addAll(filesIn("/d/", ["\u{ff}", "b"]))]).toEqual([1, 0]);
 });

@@ -1,4 +1,5 @@
 import {
+  chownSync,
   closeSync,
   constants,
   fstatSync,
@@ -23,14 +24,18 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import {
   fileStat,
+  type FileVersion,
+  FileVersions,
   isDiskFull,
   loadSyscalls,
   losslessText,
+  type PlainFiles,
   rlimits,
   syscallErrno,
   syscallError,
   writeFileAtomic,
 } from "../../../src/core/index.ts";
+import { pathsOf } from "../../support/plain-files.ts";
 
 const kernel = await loadSyscalls();
 let folder: string;
@@ -261,13 +266,18 @@ describe("looking at nodes", () => {
     await mkdir(path("folder"));
     await symlink("a", path("link"));
     kernel.mkfifo(path("pipe"), 0o600);
-    const found = (
+    const look = (
       names: readonly string[],
-      { start = 0, most = 9, bytes = 1000 } = {},
-    ): readonly string[] =>
-      kernel
-        .plainFiles(directory, named(names), { start, most, bytes })
-        .map(({ name }) => name.toString("latin1"));
+      { start = 0, most = 9, bytes = 1000, isOneOwner = false } = {},
+    ): PlainFiles =>
+      kernel.plainFiles(Buffer.from(directory, "latin1"), named(names), {
+        start,
+        most,
+        bytes,
+        isOneOwner,
+      });
+    const found = (...looked: Parameters<typeof look>): readonly string[] =>
+      look(...looked).names.map((name) => name.toString("latin1"));
     const names = ["a", "b", "\u{ff}"];
     expect(found(names)).toEqual(names);
     for (const other of ["linked", "folder", "link", "pipe", "missing", "n".repeat(4096)])
@@ -277,21 +287,60 @@ describe("looking at nodes", () => {
     expect(found(names, { most: 2 })).toEqual(["a", "b"]);
     expect(found(names, { bytes: 200 })).toEqual(["a", "b"]);
     expect(found(names, { bytes: 199 })).toEqual(["a"]);
-    const [, file] = kernel.plainFiles(directory, named(names), { start: 0, most: 9, bytes: 1000 });
+    const files = look(names);
     const stat = lstatSync(path("b"), { bigint: true });
-    expect(file).toEqual({
-      path: `${directory}b`,
-      name: Buffer.from("b"),
-      mode: 0o4751,
-      size: 100n,
-      mtimeNs: stat.mtimeNs,
-      ctimeNs: stat.ctimeNs,
-      inode: stat.ino,
-      device: stat.dev,
-    });
+    expect(pathsOf(files)[1]).toBe(`${directory}b`);
+    expect(files.modes[1]).toBe(0o4751);
+    expect(files.sizes[1]).toBe(100);
+    expect(BigInt(files.seconds[1] ?? 0) * 1_000_000_000n + BigInt(files.nanoseconds[1] ?? 0)).toBe(
+      stat.mtimeNs,
+    );
+    const { mtimeNs, ctimeNs, ino: inode, dev: device } = stat;
+    expect(files.versions.get(1)).toEqual({ size: 100n, mtimeNs, ctimeNs, inode, device });
+    for (const [time, isTaken] of [
+      [-1n, false],
+      [2n ** 33n, false],
+      [2n ** 33n - 1n, true],
+      [0n, true],
+    ] as const) {
+      kernel.utimens(path("b"), { mtime: time * 1_000_000_000n });
+      expect(found(names), String(time)).toEqual(isTaken ? names : ["a"]);
+    }
+    chownSync(path("b"), 7, 8);
+    expect(found(names)).toEqual(names);
+    expect(found(names, { isOneOwner: true })).toEqual(["a"]);
+    const others = look(names, { isOneOwner: true, start: 1 });
+    expect(others).toMatchObject({ names: named(["b"]), uid: 7, gid: 8 });
     const errno = errnoOfCall(() => kernel.lsetxattr(path("b"), "user.mark", Buffer.from("1")));
     if (errno === undefined) expect(found(names)).toEqual(["a"]);
     else expect(errno).toBe("EOPNOTSUPP");
+  });
+
+  test("a plain file is read as a whole, if it is of its version", async () => {
+    const file = join(folder, "plain");
+    const read = (name: string, length: number, change: Partial<FileVersion> = {}): unknown => {
+      const { size, mtimeNs, ctimeNs, ino, dev } = lstatSync(file, { bigint: true });
+      const versions = new FileVersions(2);
+      versions.set(1, { size, mtimeNs, ctimeNs, inode: ino, device: dev, ...change });
+      const content = new Uint8Array(new SharedArrayBuffer(length));
+      const expected = { versions: versions.numbers, index: 1 };
+      const path = Buffer.from(`${join(folder, name)}\0`);
+      return kernel.readPlainFile(path, content, expected) && Buffer.from(content).toString();
+    };
+    await writeFile(file, "12345");
+    await symlink("plain", join(folder, "plain-link"));
+    await symlink(".", join(folder, "plain-way"));
+    const before = readdirSync("/proc/self/fd").length;
+    expect(read("plain", 5)).toBe("12345");
+    expect(read("plain", 4)).toBe(false);
+    for (const name of ["plain-link", "plain-way/plain", "plain-missing"])
+      expect(read(name, 5)).toBe(false);
+    expect(read("plain", 6)).toBe(false);
+    for (const field of ["size", "mtimeNs", "ctimeNs", "inode", "device"] as const)
+      expect(read("plain", 5, { [field]: 1n }), field).toBe(false);
+    kernel.utimens(file, { mtime: -5n });
+    expect(read("plain", 5)).toBe("12345");
+    expect(readdirSync("/proc/self/fd").length).toBe(before);
   });
 
   test("a listing leaves no descriptor open", () => {
