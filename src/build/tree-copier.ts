@@ -1,6 +1,6 @@
 import { setImmediate } from "node:timers/promises";
 import { fileChanged, parseExcludes, type Excludes, type PassingNode } from "../context/index.ts";
-import { monotonicMs, plainFile } from "../core/index.ts";
+import { monotonicMs, type Names, plainFile } from "../core/index.ts";
 import {
   baseName,
   joinRootPath,
@@ -97,7 +97,7 @@ export class TreeCopier {
 
   /** The same of these. */
   async #named(
-    names: readonly Buffer[],
+    names: Names,
     { from, folder }: { readonly from: RootPath; readonly folder: Folder },
   ): Promise<void> {
     const local = this.#local;
@@ -125,7 +125,7 @@ export class TreeCopier {
         areFilesPlain = copied !== 0 || isBehindPlain;
         areFilesNext = isBehindPlain = false;
       }
-      const name = names[next] ?? noName;
+      const name = names.at(next) ?? noName;
       const path = joinRootPath(from, name);
       const stat = this.#target.exclude.length > 0 ? undefined : local?.lstatListed(path);
       if (local === undefined || stat === undefined) {
@@ -157,7 +157,7 @@ export class TreeCopier {
    * with nothing done. undefined where nobody looked whether there are some.
    */
   async #copyPlain(
-    names: readonly Buffer[],
+    names: Names,
     place: { readonly from: RootPath; readonly folder: Folder; readonly start: number },
   ): Promise<number | undefined> {
     const { count, exclude, owner, changeMode, sync, writer } = this.#target;

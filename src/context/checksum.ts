@@ -38,6 +38,7 @@ export interface Selection {
   readonly signal?: AbortSignal | undefined;
 }
 
+const noName = Buffer.alloc(0);
 /** Reads that wait for a disk at the same time. */
 const concurrency = 8;
 /** Small files whose digests are taken here before a thread is started for others: it costs as much as these. */
@@ -140,11 +141,12 @@ class ChecksumRun {
 
   async #addChildren(directory: RootPath, source: Source): Promise<void> {
     const local = this.#local;
-    for (const child of local?.readdir(directory) ?? (await this.#tree.readdir(directory))) {
+    const names = local?.readdir(directory) ?? (await this.#tree.readdir(directory));
+    for (let index = 0; index < names.length; index++) {
       // The clock takes a microsecond to be read.
       if (++this.#steps % stepsInTurn === 0 && monotonicMs() >= this.#turnEnds)
         await this.#takeTurn();
-      const path = joinRootPath(directory, child);
+      const path = joinRootPath(directory, names.at(index) ?? noName);
       const stat = local === undefined ? await this.#tree.lstat(path) : local.lstatListed(path);
       if (stat === undefined) continue;
       const name = listedBelow(source, path);

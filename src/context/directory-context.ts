@@ -82,6 +82,8 @@ function readIfThere(path: string): Buffer | undefined {
 /** Bytes. */
 const maxIgnoreFile = 4 * 1024 * 1024;
 
+const noName = Buffer.alloc(0);
+
 /** Everything is known at once; promises are for callers who do not know that. */
 class DirectoryContext implements BuildContext {
   readonly label: string;
@@ -109,7 +111,9 @@ class DirectoryContext implements BuildContext {
   }
 
   async readdir(path: RootPath): Promise<readonly Buffer[]> {
-    return this.local.readdir(path);
+    const names = this.local.readdir(path);
+    const { length } = names;
+    return Array.from({ length }, (_, index) => names.at(index) ?? noName);
   }
 
   async readlink(path: RootPath): Promise<Buffer> {

@@ -1,3 +1,9 @@
+/** Names in a directory: an array of them, or what takes less memory. */
+export interface Names {
+  readonly length: number;
+  at(index: number): Buffer | undefined;
+}
+
 /** Numbers that tell one version of a file from others: size, mtime, ctime, inode, device; times in nanoseconds. */
 export const versionLength = 5;
 /** 64 bits each. */

@@ -1,5 +1,5 @@
 import type { Readable } from "node:stream";
-import type { FileVersion, PlainFiles } from "../core/index.ts";
+import type { FileVersion, Names, PlainFiles } from "../core/index.ts";
 
 /**
  * A path inside a root filesystem as raw bytes: relative, `/`-separated, without leading or trailing slash, without
@@ -99,9 +99,9 @@ export interface LocalTree {
   lstat(path: RootPath): NodeStat | undefined;
   /** The same of a name that `readdir` or `listed` told: that it is to be seen was found out there. */
   lstatListed(path: RootPath): NodeStat | undefined;
-  readdir(path: RootPath): readonly Buffer[];
+  readdir(path: RootPath): Names;
   /** What `readdir` said last, where somebody asked it: what came since was not counted, and is not copied. */
-  listed(path: RootPath): readonly Buffer[];
+  listed(path: RootPath): Names;
   readlink(path: RootPath): Buffer;
   /** Of anything but a file; a file's are asked of the open file. */
   xattrs(path: RootPath): ReadonlyMap<string, Buffer>;
@@ -123,7 +123,7 @@ export interface PlainTree {
    * first and have one owner, as many as are worth one call. Another version than that of which a digest was taken ends them.
    * None where each node has to be looked at for itself.
    */
-  next(directory: RootPath, names: readonly Buffer[], start: number): PlainFiles;
+  next(directory: RootPath, names: Names, start: number): PlainFiles;
   /** Opens one of them, which lie in `directory`. @throws what is wrong when it is of another version */
   open(files: PlainFiles, index: number, directory: RootPath): LocalFile;
   /** Says that the digest of one of them was taken: from now on other versions of it fail when they are opened. */

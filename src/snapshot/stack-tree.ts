@@ -1,5 +1,5 @@
 import { closeSync, fstatSync, readlinkSync } from "node:fs";
-import { type FileStat, PlainFiles } from "../core/index.ts";
+import { type FileStat, type Names, PlainFiles } from "../core/index.ts";
 import {
   baseName,
   joinRootPath,
@@ -51,15 +51,9 @@ export class StackTree implements MergedTree {
     prepare: async () => undefined,
     lstat: (path) => this.#find(path)?.stat,
     lstatListed: (path) => this.#find(path)?.stat,
-    readdir: (path) => {
-      const directory = this.#directory(path);
-      if (directory === undefined) throw this.#find(path) ? notDirectory(path) : notFound(path);
-      // Latin-1 strings sort as their bytes do.
-      const names = [...this.#namesOf(path, directory).keys()].sort();
-      return names.map((name) => Buffer.from(name, "latin1"));
-    },
+    readdir: (path) => this.#readdir(path),
     // Layers do not change.
-    listed: (path) => this.local.readdir(path),
+    listed: (path) => this.#readdir(path),
     readlink: (path) => readlinkSync(this.#locate(path), { encoding: "buffer" }),
     xattrs: (path) => {
       if (path.length === 0 && this.#layers.length === 0) return noAttributes;
@@ -96,7 +90,7 @@ export class StackTree implements MergedTree {
     };
   }
 
-  #plainFiles(directory: RootPath, names: readonly Buffer[], start: number): PlainFiles {
+  #plainFiles(directory: RootPath, names: Names, start: number): PlainFiles {
     const [layer, ...others] = this.#directory(directory) ?? [];
     const disk = layer === undefined ? undefined : this.#layer(layer);
     // Which layer has a name is asked for each where there are several.
@@ -112,7 +106,15 @@ export class StackTree implements MergedTree {
   }
 
   async readdir(path: RootPath): Promise<readonly Buffer[]> {
-    return this.local.readdir(path);
+    return this.#readdir(path);
+  }
+
+  #readdir(path: RootPath): readonly Buffer[] {
+    const directory = this.#directory(path);
+    if (directory === undefined) throw this.#find(path) ? notDirectory(path) : notFound(path);
+    // Latin-1 strings sort as their bytes do.
+    const names = [...this.#namesOf(path, directory).keys()].sort();
+    return names.map((name) => Buffer.from(name, "latin1"));
   }
 
   async readlink(path: RootPath): Promise<Buffer> {

@@ -95,7 +95,7 @@ export function lookCalls(library: Library): LookCalls {
       pathPlace.set(directory);
       let left = bytes;
       for (let index = start; index < names.length && files.names.length < most; index++) {
-        const name = names[index] ?? noPath;
+        const name = names.at(index) ?? noPath;
         const end = base + name.length;
         if (end >= pathPlace.length) break;
         pathPlace.set(name, base);

@@ -1,4 +1,4 @@
-import type { PlainFiles } from "../plain-files.ts";
+import type { Names, PlainFiles } from "../plain-files.ts";
 
 /** Bytes for names that need not be UTF-8; a string is taken as UTF-8. */
 export type SyscallPath = string | Buffer;
@@ -147,7 +147,7 @@ export interface Syscalls {
    */
   plainFiles(
     directory: Buffer,
-    names: readonly Buffer[],
+    names: Names,
     limits: {
       readonly start: number;
       readonly most: number;

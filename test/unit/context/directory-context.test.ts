@@ -251,8 +251,10 @@ test.each(["", "!x\n"])("a listed path that is too long is told, with rules %j",
       opened.push(openSync(below(name), "r"));
     }
     const walk = (path: string): void => {
-      for (const name of context.local?.listed(Buffer.from(path)) ?? []) {
-        const child = path === "" ? name.toString() : `${path}/${name.toString()}`;
+      const names = context.local?.listed(Buffer.from(path)) ?? [];
+      for (let index = 0; index < names.length; index++) {
+        const name = String(names.at(index));
+        const child = path === "" ? name : `${path}/${name}`;
         if (context.local?.lstatListed(Buffer.from(child))?.type === "directory") walk(child);
       }
     };
