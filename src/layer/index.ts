@@ -45,6 +45,7 @@ export {
   digestBehind,
   type DigestsAsked,
   type FillJob,
+  headStands,
   placeLength,
   runFillJob,
 } from "./tar/fill-job.ts";

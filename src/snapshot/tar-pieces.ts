@@ -5,6 +5,7 @@ import {
   digestBehind,
   type DigestsAsked,
   type FillJob,
+  headStands,
   joinRootPath,
   placeLength,
   runFillJob,
@@ -330,6 +331,9 @@ function fillJobOf({ bytes, missing, digests, filled }: Piece): FillJob {
 const noName = Buffer.alloc(0);
 
 function fillHere({ bytes, missing, digests, filled }: Piece): void {
+  // What it stands on is lost.
+  if (filled[0] === headStands)
+    throw new Error("the thread that reads files died in the midst of a digest");
   filled[0] = 0;
   const heads = digests?.heads.split("\0");
   for (const [number, { later, index, at }] of missing.entries()) {

@@ -19,6 +19,7 @@ import { JobThread, loadSyscalls, type Syscalls } from "../../src/core/index.ts"
 import {
   contentPlaceSize,
   type FillJob,
+  headStands,
   type LayerEntryWithContent,
   runFillJob,
   toRootPath,
@@ -253,6 +254,23 @@ describe("a layer that is written as a tar with a second thread", () => {
     });
     await expectSame(await plainFiles(), thread);
     expect(sums).toBe(2);
+  });
+
+  test("is given up when the thread dies while a head stands in the tar", async () => {
+    const { thread } = lazyThread();
+    const from = await openDirectoryContext({ directory: await plainFiles() });
+    let died = 0;
+    beforeEach(thread, (job) => {
+      if (job.kind !== "fill" || ++died !== 2) return;
+      const { done } = job;
+      // It leaves this, and nothing else is done of its job.
+      Object.assign(job, { done: new Int32Array(1) });
+      queueMicrotask(() => (done[0] = headStands));
+    });
+    const harness = await openCopyHarness({ thread });
+    const copied = harness.copyCounting({ from, ...wanted });
+    await expect(copied).rejects.toThrow("died in the midst of a digest");
+    expectNothingLeft(harness);
   });
 
   test("is the same when the thread dies in the middle", async () => {

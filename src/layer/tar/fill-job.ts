@@ -18,9 +18,12 @@ export interface FillJob {
   readonly versions?: BigInt64Array;
   /** Asks for the digest of each file. */
   readonly digests?: DigestsAsked;
-  /** In shared memory; 1 when all files were there and had their size. */
+  /** In shared memory; 1 when all files were there and had their size. `headStands` where a thread that died left one. */
   readonly done: Int32Array;
 }
+
+/** In `FillJob.done` while a head stands before a content, in the place of something else. */
+export const headStands = 2;
 
 /** Numbers of `FillJob.places` for each file. */
 export const placeLength = 4;
@@ -53,11 +56,15 @@ export function runFillJob({ bytes, paths, places, versions, digests, done }: Fi
           : kernel.readPlainFile(path, content, { versions, index });
       if (!isRead) return;
       const head = heads?.[index] ?? "";
-      if (head !== "") digests?.results.set(digestBehind(head, content), index * digestLength);
+      if (head === "") continue;
+      done[0] = headStands;
+      digests?.results.set(digestBehind(head, content), index * digestLength);
+      done[0] = 0;
     }
     Atomics.store(done, 0, 1);
   } catch {
     // Whoever posted the job reads the files once more, and learns what is wrong.
+    done[0] = 0;
   }
 }
 
