@@ -157,7 +157,10 @@ function beforeEach(thread: JobThread, look: (job: Job, count: number) => void):
   };
 }
 
-/** Stands for a slow thread: it begins with a job only when somebody waits for it. Tells of each part whether it was written. */
+/**
+ * Stands for a slow thread: it begins with a job only when somebody waits for it, and takes no digests of single files. Tells of
+ * each part whether it was written.
+ */
 function lazyThread(): { readonly thread: JobThread; readonly written: boolean[] } {
   const jobs: Job[] = [];
   const written: boolean[] = [];
@@ -167,7 +170,7 @@ function lazyThread(): { readonly thread: JobThread; readonly written: boolean[]
       runPutJob(job);
       written.push(job.done[0] === 1);
     } else if (job?.kind === "sum") runSumJob(job);
-    else if (job !== undefined) runFillJob(job);
+    else if (job?.kind === "fill") runFillJob(job);
   };
   const thread = Object.assign(new JobThread("/nonexistent.js"), {
     start: () => undefined,
