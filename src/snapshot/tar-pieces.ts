@@ -47,7 +47,7 @@ const piecesAtMost = 7;
 /** A file may need a new one for its header, and another one for its content. */
 const piecesForFile = 2;
 /** What the thread has in hand. With less it would wait for this thread, with more this one for it. */
-const jobsAtOnce = 3;
+const jobsAtOnce = 2;
 /** Files that are read here before a thread is started for others: it costs as much as these. */
 const filesAlone = 500;
 
