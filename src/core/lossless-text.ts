@@ -3,8 +3,11 @@
  * (U+DC80 to U+DCFF), so that different bytes stay different, and `losslessBytes` knows them again.
  */
 export function losslessText(bytes: Buffer): string {
-  const text = bytes.toString("utf8");
-  return text.includes("\ufffd") ? escapeBrokenBytes(bytes) : text;
+  return decodeUtf8(bytes, surrogateOf);
+}
+
+function surrogateOf(byte: number): string {
+  return String.fromCharCode(firstSurrogate + byte);
 }
 
 /** What `losslessText` was made of. */
@@ -22,14 +25,16 @@ const firstSurrogate = 0xdc00;
 /** Reading by code points leaves alone the second halves of characters beyond U+FFFF. */
 const brokenByte = /[\udc80-\udcff]/u;
 
-function escapeBrokenBytes(bytes: Buffer): string {
+/** The characters that the bytes mean in UTF-8, and what `tellByte` says of each byte that belongs to no character. */
+export function decodeUtf8(bytes: Buffer, tellByte: (byte: number) => string): string {
+  const whole = bytes.toString("utf8");
+  // U+FFFD comes from broken bytes, or stands there honestly; only the slow way can tell.
+  if (!whole.includes("\ufffd")) return whole;
   let text = "";
   for (let index = 0; index < bytes.length;) {
     const length = characterLength(bytes, index);
     text +=
-      length === 0
-        ? String.fromCharCode(firstSurrogate + (bytes[index] ?? 0))
-        : bytes.toString("utf8", index, index + length);
+      length === 0 ? tellByte(bytes[index] ?? 0) : bytes.toString("utf8", index, index + length);
     index += Math.max(length, 1);
   }
   return text;

@@ -1,3 +1,4 @@
+import { decodeUtf8 } from "../core/index.ts";
 import { layerError } from "./errors.ts";
 import type { MergedTree, NodeStat, RootPath } from "./types.ts";
 
@@ -31,9 +32,11 @@ export function toRootPath(
 
 /** As text for people, keys and JSON: UTF-8 as it is, other bytes as `\xNN`. No leading slash. */
 export function rootPathToString(path: Buffer): string {
-  const text = path.toString("utf8");
-  // U+FFFD comes from broken bytes, or stands there honestly; only the slow way can tell.
-  return text.includes("\ufffd") ? escapeInvalid(path) : text;
+  return decodeUtf8(path, escapeByte);
+}
+
+function escapeByte(byte: number): string {
+  return `\\x${byte.toString(16)}`;
 }
 
 /** `path` below `base`; both are clean, so nothing is looked at. */
@@ -149,26 +152,6 @@ function joinComponents(parts: readonly Buffer[]): RootPath {
 }
 
 const separator = Buffer.from("/");
-
-function escapeInvalid(path: Buffer): string {
-  let text = "";
-  for (let index = 0; index < path.length;) {
-    const length = validSequence(path, index);
-    if (length === 0) text += `\\x${path.toString("hex", index, index + 1)}`;
-    else text += path.toString("utf8", index, index + length);
-    index += Math.max(length, 1);
-  }
-  return text;
-}
-
-/** Bytes of the UTF-8 character that begins at `start`; 0 when none does. */
-function validSequence(path: Buffer, start: number): number {
-  for (let length = 1; length <= 4 && start + length <= path.length; length++) {
-    const bytes = path.subarray(start, start + length);
-    if (Buffer.from(bytes.toString("utf8")).equals(bytes)) return length;
-  }
-  return 0;
-}
 
 function invalid(path: Buffer): Error {
   return layerError("LAYER_PATH_INVALID", `read path ${JSON.stringify(rootPathToString(path))}`, {
